@@ -1,0 +1,23 @@
+"""Frequency analysis and neural regularization of vision models.
+
+After Li et al., "Robust deep learning object recognition models rely on low
+frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
+"""
+
+from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
+from neurofreq import attacks
+from neurofreq._neurofreq import InternalError, ModelError
+from neurofreq._runtime import num_threads, set_num_threads
+from neurofreq.hybrid import hybrid_pairs
+
+__version__ = _runtime.VERSION
+
+__all__ = [
+    "InternalError",
+    "ModelError",
+    "__version__",
+    "attacks",
+    "hybrid_pairs",
+    "num_threads",
+    "set_num_threads",
+]

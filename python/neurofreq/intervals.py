@@ -1,0 +1,85 @@
+"""Bootstrap intervals over images: the interval beside every number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurofreq import _neurofreq, _validate
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def resampled_means(
+    values: ArrayLike, *, n_resamples: int = 1000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Resample images with replacement and average each resample.
+
+    Parameters
+    ----------
+    values : array_like of float, shape (N,) or (N, K)
+        One row per image, one column per quantity; finite.
+    n_resamples : int
+        Number of resamples B.
+    seed : int
+        Resample b draws from stream b of this seed; columns share the draws.
+
+    Returns
+    -------
+    ndarray of float64, shape (B, K)
+        K = 1 for one-dimensional `values`.
+
+    Raises
+    ------
+    ValueError
+        If `values` is empty, not finite or of another rank, or
+        `n_resamples` is less than 1.
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    if rows.ndim == 1:
+        rows = rows[:, None]
+    if rows.ndim != 2 or rows.size == 0:
+        raise ValueError(f"values: got shape {rows.shape}, expected (N,) or (N, K)")
+    if not np.isfinite(rows).all():
+        raise ValueError("values: got NaN or infinite values, expected finite ones")
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples: got {n_resamples}, expected at least 1")
+    return _neurofreq.resampled_means(rows, n_resamples, _validate.seed(seed))
+
+
+def percentile_interval(
+    statistic: ArrayLike, *, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a resampled statistic.
+
+    Parameters
+    ----------
+    statistic : array_like of float, shape (B,)
+        The statistic of each resample; NaN (undefined there) is left out.
+    level : float
+        Coverage, between 0 and 1.
+
+    Returns
+    -------
+    low, high : float
+        NaN, NaN where the statistic is undefined in more than half of the
+        resamples: an interval over the rest would look too sure.
+
+    Raises
+    ------
+    ValueError
+        If `statistic` is empty or `level` is not between 0 and 1.
+    """
+    values = np.asarray(statistic, dtype=np.float64).ravel()
+    if values.size == 0:
+        raise ValueError("statistic: got no values, expected at least one")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level: got {level}, expected a number between 0 and 1")
+    defined = values[~np.isnan(values)]
+    if 2 * defined.size < values.size:
+        return float("nan"), float("nan")
+    tail = 50.0 * (1.0 - level)
+    low, high = np.percentile(defined, [tail, 100.0 - tail])
+    return float(low), float(high)

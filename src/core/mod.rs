@@ -1,0 +1,11 @@
+/*!
+The pure room: host arrays, integers and per-sample solvers.
+
+Depends on ndarray, rustfft and rayon, and on nothing that knows Python or
+libtorch. Every public function validates what it needs and returns
+[`crate::Error`]; parallel loops run inside [`parallel::install`].
+*/
+
+pub mod bootstrap;
+pub mod pairing;
+pub mod parallel;

@@ -1,0 +1,55 @@
+/*!
+The one error type of the crate.
+
+A message names the argument, what was got and what was expected, begins in
+lower case and has no full stop. `py::exceptions` maps each variant to one
+Python exception class; nothing else decides that.
+*/
+
+/// Shorthand for results of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong between the Python door and a kernel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument has an unusable value or shape (Python: `ValueError`).
+    #[error("{0}")]
+    Value(String),
+
+    /// An argument has an unusable type or dtype (Python: `TypeError`).
+    #[error("{0}")]
+    Type(String),
+
+    /// A user's model returned something unusable (Python: `ModelError`).
+    #[error("{0}")]
+    Model(String),
+
+    /// libtorch reported a failure (Python: `RuntimeError`).
+    #[error("torch: {0}")]
+    Torch(String),
+
+    /// A user's callable raised; the original error passes through unchanged.
+    #[error("callback failed: {0}")]
+    Callback(#[source] Box<dyn std::error::Error + Send + Sync>),
+
+    /// A broken invariant of this crate (Python: `InternalError`).
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
+}
+
+impl Error {
+    /// An [`Error::Value`] from anything printable.
+    pub fn value(message: impl Into<String>) -> Self {
+        Self::Value(message.into())
+    }
+}
+
+#[cfg(feature = "tensor")]
+impl From<tch::TchError> for Error {
+    /// Keeps the first line: the rest is a C++ stack trace.
+    fn from(error: tch::TchError) -> Self {
+        let text = error.to_string();
+        Self::Torch(text.lines().next().unwrap_or_default().to_owned())
+    }
+}

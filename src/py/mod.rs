@@ -1,0 +1,57 @@
+/*!
+The Python door: the extension module `neurofreq._neurofreq`.
+
+One file per topic holds thin `#[pyfunction]`s: convert the arguments, pass
+through [`enter`], convert the result. Formulas live in `core` and `tensor`;
+validation with the user's words and all documentation live in
+`python/neurofreq`.
+*/
+
+mod attacks;
+mod bootstrap;
+mod convert;
+mod exceptions;
+mod hybrid;
+mod runtime;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use pyo3::prelude::*;
+
+use crate::{Error, Result};
+
+/// The one door into Rust work.
+///
+/// Releases the interpreter while `work` runs (backward passes need that, and
+/// other Python threads go on), turns a panic into `InternalError` instead of
+/// unwinding into Python, and maps errors to exceptions.
+fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
+    py.detach(|| catch_unwind(AssertUnwindSafe(work)))
+        .unwrap_or_else(|panic| Err(Error::Internal(panic_text(&*panic))))
+        .map_err(exceptions::to_python)
+}
+
+/// The message a panic carries, where it carries one.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .and_then(|text| text.lines().next())
+        .unwrap_or("panic without a message")
+        .to_owned()
+}
+
+#[pymodule(gil_used = true)]
+mod _neurofreq {
+    #[pymodule_export]
+    use super::attacks::shuffled_targets;
+    #[pymodule_export]
+    use super::bootstrap::resampled_means;
+    #[pymodule_export]
+    use super::exceptions::{InternalError, ModelError};
+    #[pymodule_export]
+    use super::hybrid::hybrid_pairs;
+    #[pymodule_export]
+    use super::runtime::{num_threads, set_num_threads, version};
+}
