@@ -5,7 +5,7 @@ frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
 """
 
 from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
-from neurofreq import attacks
+from neurofreq import attacks, intervals
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
 from neurofreq.hybrid import hybrid_pairs
@@ -18,6 +18,7 @@ __all__ = [
     "__version__",
     "attacks",
     "hybrid_pairs",
+    "intervals",
     "num_threads",
     "set_num_threads",
 ]

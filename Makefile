@@ -1,0 +1,70 @@
+# Every target sets up what it needs and is quick the second time.
+#
+#   make demo    a report on two small networks, no data needed
+#   make test    the pure Rust room, then the Python tests and notebooks
+#   make lint    formatting, clippy, ruff, mypy, stub check: warnings fail
+#   make core    the pure Rust room alone: no Python, no torch, seconds
+#   make bench   the timings of benches/, side by side with named peers
+#   make notebooks   only the notebooks, with tiny parameters
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A uv on PATH is used; otherwise one is installed into the environment.
+UV = $(shell command -v uv || echo $(BIN)/uv)
+RUST := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
+# torch-sys asks the active Python where libtorch is.
+ACTIVATE := . $(BIN)/activate &&
+
+.PHONY: demo test lint core bench notebooks setup clean
+
+setup: $(VENV)/.extension
+
+demo: setup
+	$(BIN)/neurofreq demo --out neurofreq-demo
+
+test: core setup
+	$(BIN)/python -m pytest
+
+notebooks: setup
+	$(BIN)/python -m pytest tests/test_notebooks.py
+
+core: $(VENV)/.tools
+	cargo test --locked --quiet --no-default-features
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --locked --quiet --no-default-features --all-targets -- -D warnings
+	$(ACTIVATE) cargo clippy --locked --quiet --all-targets -- -D warnings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest neurofreq._neurofreq --allowlist .mypy-stubtest-allowlist
+
+bench: setup
+	$(BIN)/python benches/frequency.py
+
+clean:
+	rm -rf $(VENV) target neurofreq-demo
+
+# What must be on the machine: said in one sentence where it is missing.
+$(VENV)/.tools: Makefile
+	@command -v cargo >/dev/null || { echo "neurofreq needs cargo (Rust >= 1.88), which is not on PATH: install it from https://rustup.rs"; exit 1; }
+	@command -v c++ >/dev/null || { echo "neurofreq needs a C++ compiler, and there is no c++ on PATH: install g++ or clang"; exit 1; }
+	@command -v $(PYTHON) >/dev/null || { echo "neurofreq needs Python >= 3.10, and there is no $(PYTHON) on PATH: install it, or name yours as in 'make PYTHON=python3.12'"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "neurofreq needs Python >= 3.10, but $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'): name a newer one as in 'make PYTHON=python3.12'"; exit 1; }
+	@mkdir -p $(VENV) && touch $@
+
+# The virtual environment with the pinned torch, and the tools of every target.
+$(VENV)/.packages: pyproject.toml $(VENV)/.tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "neurofreq needs Python's venv module to make $(VENV): install it (Debian: python3-venv)"; exit 1; }
+	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet uv
+	@echo "installing torch and the tools into $(VENV) (about 5 GB the first time)"
+	@$(UV) pip install --quiet --python $(BIN)/python -r pyproject.toml --group test --group lint --group build
+	@touch $@
+
+# The extension module, optimised, installed in place.
+$(VENV)/.extension: $(VENV)/.packages $(RUST)
+	@echo "building the extension (about two minutes the first time)"
+	@$(ACTIVATE) maturin develop --release --locked --quiet
+	@touch $@

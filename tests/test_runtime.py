@@ -1,0 +1,96 @@
+"""The door: version, thread count, forks, and what import demands."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+import neurofreq as nf
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_version_is_the_installed_one():
+    from importlib.metadata import version
+
+    assert nf.__version__ == version("neurofreq")
+
+
+def test_thread_count_is_settable():
+    before = nf.num_threads()
+    try:
+        nf.set_num_threads(3)
+        assert nf.num_threads() == 3
+    finally:
+        nf.set_num_threads(before)
+
+
+def test_thread_count_follows_the_environment():
+    result = run_python(
+        "import neurofreq as nf; print(nf.num_threads())", RAYON_NUM_THREADS="5"
+    )
+    assert result.stdout.strip() == "5", result.stderr
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_thread_count_below_one_is_refused(count):
+    with pytest.raises(ValueError, match=f"n_threads: got {count}, expected at least"):
+        nf.set_num_threads(count)
+
+
+def test_another_torch_is_named_at_import():
+    result = run_python(
+        "import torch; torch.__version__ = '2.9.1+cpu'; import neurofreq"
+    )
+    assert result.returncode != 0
+    last = result.stderr.strip().splitlines()[-1]
+    assert "torch 2.11" in last
+    assert "torch 2.9.1+cpu is installed" in last
+
+
+@pytest.mark.parametrize(
+    "module", ["matplotlib", "pandas", "torchvision", "scipy", "typer", "tqdm.auto"]
+)
+def test_import_leaves_heavy_packages_alone(module):
+    code = (
+        "import sys, torch; before = set(sys.modules); import neurofreq; "
+        f"sys.exit({module!r} in set(sys.modules) - before)"
+    )
+    assert run_python(code).returncode == 0
+
+
+class ParallelWork(Dataset):
+    """Each item runs a parallel loop in whatever process loads it."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        rows = np.full((64, 4), float(index))
+        return torch.from_numpy(nf.intervals.resampled_means(rows, n_resamples=32))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+def test_forked_workers_do_not_hang_after_the_parent_used_the_pool():
+    nf.intervals.resampled_means(np.ones((64, 4)))
+    loader = DataLoader(
+        ParallelWork(), batch_size=2, num_workers=2, multiprocessing_context="fork"
+    )
+    for _ in range(2):
+        values = torch.cat([batch[:, 0, 0] for batch in loader])
+        assert values.tolist() == list(map(float, range(8)))
