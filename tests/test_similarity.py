@@ -499,6 +499,13 @@ def test_the_model_is_left_as_found():
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_a_closed_regularizer_lets_go_of_the_model():
+    with regularizer(Net()) as r:
+        r.loss()
+    with pytest.raises(RuntimeError, match="the regularizer is closed"):
+        r.loss()
+
+
 def test_a_resumed_regularizer_draws_what_an_uninterrupted_one_would():
     torch.manual_seed(0)
     model = Net().eval()
