@@ -9,3 +9,5 @@ libtorch. Every public function validates what it needs and returns
 pub mod bootstrap;
 pub mod pairing;
 pub mod parallel;
+pub mod real;
+pub mod trust_region;
