@@ -288,7 +288,11 @@ impl Scratch {
             let (low, high) = g.walls(size, k);
             let free = lambda * b;
             let delta = clamp(free, low, high);
-            let slope = if free == delta { b * b } else { 0.0 };
+            let slope = if low < free && free < high {
+                b * b
+            } else {
+                0.0
+            };
             [b * delta, slope, delta * delta]
         });
         Clipped {
