@@ -1,6 +1,10 @@
 """The compiled module; private. Its functions validate only types and shapes."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 class ModelError(RuntimeError): ...
@@ -10,6 +14,15 @@ def version() -> str: ...
 def set_num_threads(n_threads: int) -> None: ...
 def num_threads() -> int: ...
 def shuffled_targets(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]: ...
+def brendel_bethge(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    settings: Any,
+    task: Any,
+    advance: Callable[[int], object] | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, list[bool], list[int], list[str]]: ...
+def linf_step(
+    pixels: NDArray[np.float64], change: float, radius: float
+) -> tuple[NDArray[np.float64], bool]: ...
 def hybrid_pairs(
     labels: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...

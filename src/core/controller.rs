@@ -141,10 +141,9 @@ pub struct Walk<T> {
 impl<T: Real> Walk<T> {
     /// A walk that stands at its origin.
     #[must_use]
-    pub fn new(origin: &[T], class: i64, index: u64) -> Self {
+    pub fn new(origin: Vec<T>, class: i64, index: u64) -> Self {
         Self {
-            origin: origin.to_vec(),
-            point: origin.to_vec(),
+            point: origin.clone(),
             class,
             index,
             status: Status::Active,
@@ -154,7 +153,8 @@ impl<T: Real> Walk<T> {
             size: f64::INFINITY,
             bracket: (0.0, 1.0),
             normal: Vec::new(),
-            next: origin.to_vec(),
+            next: origin.clone(),
+            origin,
         }
     }
 

@@ -47,7 +47,7 @@ fn both_overshoots_aim_inside() {
 fn a_walk_on_a_plane_ends_at_the_dual_norm() {
     let weights = [1.0, -0.5, 0.25, 0.0];
     let difference = |x: &[f64]| x.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>() - 0.2;
-    let mut walk = Walk::new(&[0.6, 0.3, 0.5, 0.5], 0, 0);
+    let mut walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], 0, 0);
     let first = difference(&walk.point);
     walk.inspect(first);
     assert!(walk.is_active());
@@ -74,10 +74,10 @@ fn a_walk_on_a_plane_ends_at_the_dual_norm() {
 
 #[test]
 fn bad_numbers_end_a_walk() {
-    let mut walk = Walk::new(&[0.5_f32, 0.5], 0, 0);
+    let mut walk = Walk::new(vec![0.5_f32, 0.5], 0, 0);
     walk.advance(1.0, &[0.0, 0.0], (&rules(), 0), &mut Scratch::default());
     assert_eq!(walk.status, Status::ZeroGradient);
-    let mut walk = Walk::new(&[0.5_f32, 0.5], 0, 0);
+    let mut walk = Walk::new(vec![0.5_f32, 0.5], 0, 0);
     walk.advance(
         f64::NAN,
         &[1.0, 0.0],
@@ -85,14 +85,14 @@ fn bad_numbers_end_a_walk() {
         &mut Scratch::default(),
     );
     assert_eq!(walk.status, Status::NotFinite);
-    let mut walk = Walk::new(&[0.5_f32, 0.5], 0, 0);
+    let mut walk = Walk::new(vec![0.5_f32, 0.5], 0, 0);
     walk.inspect(f64::INFINITY);
     assert_eq!(walk.status, Status::NotFinite);
 }
 
 #[test]
 fn an_unconfirmed_best_is_pushed_then_replaced_by_the_start() {
-    let mut walk = Walk::new(&[0.5, 0.5], 0, 0);
+    let mut walk = Walk::new(vec![0.5, 0.5], 0, 0);
     walk.point = vec![1.0, 0.5];
     walk.place();
     walk.bisect(-1.0);
