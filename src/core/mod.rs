@@ -7,7 +7,10 @@ libtorch. Every public function validates what it needs and returns
 */
 
 pub mod bootstrap;
+pub mod controller;
 pub mod corruption;
 pub mod pairing;
 pub mod parallel;
+pub mod real;
 pub mod similarity;
+pub mod trust_region;
