@@ -7,5 +7,9 @@ libtorch. Every public function validates what it needs and returns
 */
 
 pub mod bootstrap;
+pub mod fourier;
+pub mod hybrid;
 pub mod pairing;
 pub mod parallel;
+pub mod radial;
+pub mod spectrum;
