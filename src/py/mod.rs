@@ -12,7 +12,9 @@ mod bootstrap;
 mod convert;
 mod exceptions;
 mod hybrid;
+mod images;
 mod runtime;
+mod spectra;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -51,7 +53,11 @@ mod _neurofreq {
     #[pymodule_export]
     use super::exceptions::{InternalError, ModelError};
     #[pymodule_export]
-    use super::hybrid::hybrid_pairs;
+    use super::hybrid::{hybrid_difference_tensor, hybrid_images, hybrid_pairs, hybrid_tensor};
     #[pymodule_export]
     use super::runtime::{num_threads, set_num_threads, version};
+    #[pymodule_export]
+    use super::spectra::{
+        crossing, mean_power, mean_power_tensor, radial_profile, total_power, total_power_tensor,
+    };
 }
