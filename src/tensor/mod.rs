@@ -8,6 +8,7 @@ scalar's destructor: validate first, prefer the tensor variants.
 */
 
 pub mod attack;
+pub mod frequency;
 pub mod query;
 pub mod similarity;
 pub mod start;
