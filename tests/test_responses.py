@@ -72,7 +72,7 @@ def test_reliability_agrees_with_numpy(shape, seed):
             nf.reliability(trials)
         return
     np.divide(sigma, eta, out=expected, where=eta > 0)
-    np.testing.assert_allclose(nf.reliability(trials), expected, rtol=1e-12, atol=0)
+    np.testing.assert_allclose(nf.reliability(trials), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_missing_trials_do_not_count():
