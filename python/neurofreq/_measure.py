@@ -1,0 +1,211 @@
+"""The measurements of the report, each as raw values per image.
+
+Everything here is kept per image, so that intervals and paired differences can
+be taken afterwards without running a model again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _model, attacks, corruptions, hybrid, spectra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from numpy.typing import NDArray
+
+    from neurofreq._store import Arrays
+
+# Mixing frequencies of Figs 3 and 5, in units of Nyquist.
+FREQUENCIES = (
+    0.0, 0.07, 0.12, 0.16, 0.19, 0.22, 0.25, 0.32, 0.42, 0.57, 0.70, 0.85, 1.0,
+)  # fmt: skip
+SEVERITIES = (1, 2, 3, 4, 5)
+N_EXAMPLES = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What decides the numbers; ``neurofreq.report.run`` explains each."""
+
+    n_attack: int = 200
+    attack_steps: int = 300
+    targeted: bool = True
+    n_hybrid: int = 0
+    n_corruption: int = 0
+    frequencies: tuple[float, ...] = FREQUENCIES
+    n_thresholds: int = 25
+    seeds: tuple[int, ...] = tuple(range(6))
+    seed: int = 0
+    gray: str = "auto"
+
+
+@dataclasses.dataclass
+class Subject:
+    """One model with the images it is shown.
+
+    Attributes
+    ----------
+    name : str
+    model : nn.Module
+    images : ndarray of float32, shape (N, C, H, W)
+        Grey where the model wants one channel.
+    labels : ndarray of int64, shape (N,)
+    is_gray : bool
+        Whether `images` were made from colour images.
+    digest : str
+    """
+
+    name: str
+    model: torch.nn.Module
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    is_gray: bool
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """How the models are run; decides time, not numbers."""
+
+    batch_size: int = 256
+    device: torch.device | str | None = None
+    progress: bool = True
+    step: Callable[[int], object] = lambda n: None
+
+    def classes(self, model: Any, images: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the class the model names for every image."""
+        logits = _model.predict(
+            model, images, batch_size=self.batch_size, device=self.device
+        )
+        return logits.argmax(dim=1).cpu().numpy()
+
+
+def clean(subject: Subject, settings: Settings, running: Running) -> Arrays:
+    """Whether each image is named right: correct (N,)."""
+    named = running.classes(subject.model, subject.images)
+    running.step(1)
+    return {"correct": named == subject.labels}
+
+
+def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
+    """How often each low image wins and loses: low, high (N, F), over seeds.
+
+    Row i belongs to low image i: the share of seeds in which the model named
+    the low (high) image's class.
+    """
+    n = settings.n_hybrid
+    images, labels = subject.images[:n], subject.labels[:n]
+    frequencies = list(settings.frequencies)
+    low = np.zeros((n, len(frequencies)))
+    high = np.zeros_like(low)
+    # All frequencies of a chunk at once: keep the chunk as small as a batch.
+    chunk = max(1, running.batch_size // len(frequencies))
+    for seed in settings.seeds:
+        low_index, high_index = hybrid.hybrid_pairs(labels, seed=seed)
+        for start in range(0, n, chunk):
+            rows = slice(start, start + chunk)
+            mixed = hybrid.hybrid_images(
+                images[low_index[rows]], images[high_index[rows]], frequencies
+            )
+            flat = np.asarray(mixed).reshape(-1, *images.shape[1:])
+            named = running.classes(subject.model, flat).reshape(len(frequencies), -1)
+            low[rows] += (named == labels[low_index[rows]]).T
+            high[rows] += (named == labels[high_index[rows]]).T
+        running.step(1)
+    count = len(settings.seeds)
+    return {
+        "low": low / count,
+        "high": high / count,
+        "frequency": np.array(frequencies),
+    }
+
+
+def attack(subject: Subject, settings: Settings, running: Running) -> Arrays:
+    """Minimal Linf perturbations of the first images, and their power.
+
+    Distances are infinite where the attack found nothing. ``radial`` (n, T) is
+    each image's cumulative power, ``power`` their mean spectrum.
+    """
+    n = settings.n_attack
+    images, labels = subject.images[:n], subject.labels[:n]
+    targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[:n]
+    result = attacks.BrendelBethge(norm="linf", steps=settings.attack_steps)(
+        subject.model,
+        images,
+        labels,
+        targets=targets if settings.targeted else None,
+        candidates=subject.images,
+        seed=settings.seed,
+        progress=running.progress,
+    )
+    success = np.asarray(result.success, dtype=bool)
+    adversarial = np.asarray(result.adversarial, dtype=images.dtype)
+    change = np.where(success[:, None, None, None], adversarial - images, 0.0)
+    running.step(n)
+    arrays = {
+        "distance": np.where(success, np.asarray(result.distance), np.inf),
+        "success": success,
+        "status": np.asarray(result.status).astype(str),
+        "n_queries": np.asarray(result.n_queries),
+        "targets": targets if settings.targeted else np.full(n, -1),
+        "adversarial": adversarial[:N_EXAMPLES],
+    }
+    return arrays | perturbation_power(change.astype(images.dtype), settings)
+
+
+def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:
+    """Power of perturbations: mean map (H, W), cumulative per image (n, T).
+
+    Parameters
+    ----------
+    change : ndarray, shape (n, C, H, W)
+        A zero perturbation has zero power and counts as an image.
+    settings : Settings
+    """
+    total = np.zeros(change.shape[2:])
+    radial = np.zeros((len(change), settings.n_thresholds))
+    frequency = np.zeros(settings.n_thresholds)
+    for row, one in enumerate(change):
+        power = np.asarray(spectra.power_spectrum(one[None]))
+        total += power
+        whole = float(np.nansum(power))
+        if whole > 0.0:
+            profile = spectra.radial_profile(power, n_thresholds=settings.n_thresholds)
+            radial[row] = np.asarray(profile.cumulative) * whole
+            frequency = np.asarray(profile.frequency)
+    return {"power": total / len(change), "radial": radial, "frequency": frequency}
+
+
+def corruption(
+    name: str, data: Any, subjects: list[Subject], settings: Settings, running: Running
+) -> dict[str, Arrays]:
+    """Whether each corrupted image is named right, per model: correct (5, N).
+
+    The corruption is made once, in colour, and shown to every model.
+    """
+    n = settings.n_corruption
+    images = np.asarray(data.images)[:n]
+    correct = {s.name: np.zeros((len(SEVERITIES), n), dtype=bool) for s in subjects}
+    for row, severity in enumerate(SEVERITIES):
+        worse = corruptions.corrupt(
+            images, name, severity, seed=settings.seed, layout="NCHW"
+        )
+        worse = np.asarray(worse, dtype=images.dtype)
+        for subject in subjects:
+            shown = to_gray(worse) if subject.is_gray else worse
+            named = running.classes(subject.model, shown)
+            correct[subject.name][row] = named == subject.labels[:n]
+            running.step(1)
+    return {name: {"correct": value} for name, value in correct.items()}
+
+
+def to_gray(images: NDArray[Any]) -> NDArray[Any]:
+    """Return luminance with ITU-R BT.601 weights, shape (N, 1, H, W)."""
+    weights = np.array([0.299, 0.587, 0.114], dtype=images.dtype)
+    return np.tensordot(images, weights, axes=(1, 0))[:, None].astype(images.dtype)
