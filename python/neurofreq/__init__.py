@@ -5,20 +5,40 @@ frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
 """
 
 from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
-from neurofreq import attacks, intervals
+from neurofreq import attacks, intervals, neural, training
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
+from neurofreq.corruptions import CORRUPTION_GROUPS, CORRUPTIONS, corrupt
 from neurofreq.hybrid import hybrid_pairs
+from neurofreq.regularizer import SimilarityRegularizer
+from neurofreq.similarity import (
+    SimilarityLoss,
+    reliability,
+    response_similarity,
+    similarity_loss,
+)
+from neurofreq.training import training_step
 
 __version__ = _runtime.VERSION
 
 __all__ = [
+    "CORRUPTIONS",
+    "CORRUPTION_GROUPS",
     "InternalError",
     "ModelError",
+    "SimilarityLoss",
+    "SimilarityRegularizer",
     "__version__",
     "attacks",
+    "corrupt",
     "hybrid_pairs",
     "intervals",
+    "neural",
     "num_threads",
+    "reliability",
+    "response_similarity",
     "set_num_threads",
+    "similarity_loss",
+    "training",
+    "training_step",
 ]

@@ -1,7 +1,10 @@
 """The compiled module; private. Its functions validate only types and shapes."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 class ModelError(RuntimeError): ...
 class InternalError(RuntimeError): ...
@@ -16,3 +19,29 @@ def hybrid_pairs(
 def resampled_means(
     values: NDArray[np.float64], n_resamples: int, seed: int
 ) -> NDArray[np.float64]: ...
+def response_similarity_f64(
+    responses: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]: ...
+def response_similarity_f32(
+    responses: NDArray[np.float32], weights: NDArray[np.float64]
+) -> NDArray[np.float32]: ...
+def reliability(trials: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def similarity_loss(
+    features: list[Tensor],
+    means: list[Tensor],
+    logits: Tensor,
+    target: Tensor,
+    pairs: Tensor | None,
+    half: bool,
+) -> Tensor: ...
+def running_mean(mean: Tensor, features: Tensor, beta: float) -> Tensor: ...
+def corruption_names() -> list[str]: ...
+def corrupt(
+    images: NDArray[Any],
+    name: str,
+    severity: int,
+    seed: int,
+    first_index: int,
+    layout: str,
+    parameters: str,
+) -> NDArray[Any]: ...

@@ -7,5 +7,7 @@ libtorch. Every public function validates what it needs and returns
 */
 
 pub mod bootstrap;
+pub mod corruption;
 pub mod pairing;
 pub mod parallel;
+pub mod similarity;

@@ -10,9 +10,11 @@ validation with the user's words and all documentation live in
 mod attacks;
 mod bootstrap;
 mod convert;
+mod corruptions;
 mod exceptions;
 mod hybrid;
 mod runtime;
+mod similarity;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -49,9 +51,16 @@ mod _neurofreq {
     #[pymodule_export]
     use super::bootstrap::resampled_means;
     #[pymodule_export]
+    use super::corruptions::{corrupt, corruption_names};
+    #[pymodule_export]
     use super::exceptions::{InternalError, ModelError};
     #[pymodule_export]
     use super::hybrid::hybrid_pairs;
     #[pymodule_export]
     use super::runtime::{num_threads, set_num_threads, version};
+    #[pymodule_export]
+    use super::similarity::{
+        reliability, response_similarity_f32, response_similarity_f64, running_mean,
+        similarity_loss,
+    };
 }

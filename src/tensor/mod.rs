@@ -6,3 +6,5 @@ over callables. Grad mode is thread-local, so no torch operation is issued
 from a rayon worker. A failing `f_` call that takes a `Scalar` panics in the
 scalar's destructor: validate first, prefer the tensor variants.
 */
+
+pub mod similarity;

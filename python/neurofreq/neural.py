@@ -1,0 +1,228 @@
+"""Targets for training: a simulated visual cortex, and pixels.
+
+Nothing in this module is a recording. `simulate_v1` stands in for one where
+none is at hand, and every use of it should say so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from neurofreq import _validate
+from neurofreq.similarity import reliability, response_similarity
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_LUMINANCE = np.array([0.2989, 0.587, 0.114])
+"""Of red, green and blue, as in torchvision's grayscale conversion."""
+
+_CYCLES = np.array([1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
+"""Preferred spatial frequencies, cycles per image side."""
+
+_SHARES = np.array([0.2, 0.25, 0.25, 0.15, 0.1, 0.05])
+"""Shares of the population: biased to low frequencies, as in mouse V1."""
+
+_SEMISATURATION = 0.1
+"""Contrast at which divisive normalisation sets in."""
+
+
+def simulate_v1(
+    images: Any,
+    *,
+    n_trials: int = 10,
+    n_neurons: int = 512,
+    mean_count: float = 5.0,
+    noise: Literal["poisson", "gaussian"] = "poisson",
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Simulate trials of a population of V1 complex cells: not a recording.
+
+    Each cell sums the squares of two Gabor filters in quadrature (motion energy
+    without motion), divided by the population's mean energy plus a constant.
+    Positions and orientations are uniform; preferred frequencies are 1 to 6
+    cycles per image side, mostly 2 and less; the Gaussian window spans about
+    one cycle. Trials add independent noise to the rates.
+
+    Parameters
+    ----------
+    images : ndarray or Tensor, shape (N, C, H, W)
+        float32 or float64 in [0, 1]; C = 1, or 3 (converted to luminance).
+    n_trials : int
+        Repeats of each image.
+    n_neurons : int
+        Size K of the population.
+    mean_count : float
+        Spikes per trial of an average cell at high contrast.
+    noise : {"poisson", "gaussian"}
+        Gaussian noise has the variance of Poisson noise and goes below zero.
+    seed : int
+        Of the population and of the noise: the same seed and `n_neurons` give
+        the same cells for any images of one size.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_trials, N, K)
+        Spike counts.
+
+    Raises
+    ------
+    TypeError
+        `images` of another type or dtype.
+    ValueError
+        Other shapes or values, counts below 1, or an unknown `noise`.
+
+    References
+    ----------
+    Adelson & Bergen 1985, J Opt Soc Am A 2:284 (energy); Heeger 1992, Vis
+    Neurosci 9:181 (normalisation); Niell & Stryker 2008, J Neurosci 28:7520
+    (mouse V1 prefers low frequencies).
+    """
+    if min(n_trials, n_neurons) < 1:
+        raise ValueError(
+            f"n_trials, n_neurons: got {n_trials} and {n_neurons}, expected at least 1"
+        )
+    if not 0.0 < mean_count < np.inf:
+        raise ValueError(f"mean_count: got {mean_count}, expected a positive number")
+    if noise not in ("poisson", "gaussian"):
+        raise ValueError(f"noise: got {noise!r}, expected 'poisson' or 'gaussian'")
+    gray = _gray(images)
+    population, draws = np.random.default_rng(_validate.seed(seed)).spawn(2)
+    filters = _gabor_pairs(n_neurons, gray.shape[1:], population)
+    drive = gray.reshape(len(gray), -1) @ filters.reshape(-1, filters.shape[-1]).T
+    energy = np.square(drive).reshape(len(gray), 2, n_neurons).sum(axis=1)
+    pool = _SEMISATURATION**2 + energy.mean(axis=1, keepdims=True)
+    counts = mean_count * energy / pool
+    shape = (n_trials, *counts.shape)
+    if noise == "poisson":
+        return draws.poisson(counts, shape).astype(np.float32)
+    deviation = np.sqrt(counts).astype(np.float32)
+    trials = draws.standard_normal(shape, dtype=np.float32)
+    trials *= deviation
+    trials += counts
+    return trials
+
+
+def v1_similarity(
+    images: Any, *, n_trials: int = 10, n_neurons: int = 512, seed: int = 0
+) -> NDArray[np.float64]:
+    """Compute the similarity target of a simulated V1: not a recording.
+
+    `simulate_v1`, then `reliability` weights, then `response_similarity` of the
+    mean over trials, as for recorded responses.
+
+    Parameters
+    ----------
+    images : ndarray or Tensor, shape (N, C, H, W)
+        As in `simulate_v1`; N >= 2.
+    n_trials : int
+        At least 2.
+    n_neurons, seed : int
+        As in `simulate_v1`.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, N)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `simulate_v1`, `reliability` and `response_similarity`.
+    """
+    trials = simulate_v1(images, n_trials=n_trials, n_neurons=n_neurons, seed=seed)
+    weights = reliability(trials)
+    mean = trials.mean(axis=0, dtype=np.float64)
+    target: NDArray[np.float64] = response_similarity(mean, weights=weights)
+    return target
+
+
+def pixel_similarity(images: Any) -> NDArray[np.float64]:
+    """Compute the similarity of luminance images, minus their mean image.
+
+    Parameters
+    ----------
+    images : ndarray or Tensor, shape (N, C, H, W)
+        float32 or float64 in [0, 1]; C = 1, or 3 (converted to luminance).
+
+    Returns
+    -------
+    ndarray of float64, shape (N, N)
+
+    References
+    ----------
+    Attias et al. 2024, arXiv 2410.03952.
+    """
+    gray = _gray(images)
+    target: NDArray[np.float64] = response_similarity(gray.reshape(len(gray), -1))
+    return target
+
+
+def threshold_similarity(
+    similarity: ArrayLike, *, threshold: float = 0.8
+) -> NDArray[np.float64]:
+    """Turn similarities into 1 above a threshold, -1 below its negative, else 0.
+
+    Parameters
+    ----------
+    similarity : array_like of float, shape (N, N)
+        In [-1, 1].
+    threshold : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, N)
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is not between 0 and 1, or a similarity is NaN.
+
+    References
+    ----------
+    Attias et al. 2024, arXiv 2410.03952, with threshold 0.8.
+    """
+    if not 0.0 <= threshold <= 1.0:
+        raise ValueError(f"threshold: got {threshold}, expected 0 to 1")
+    values = np.asarray(similarity, dtype=np.float64)
+    if np.isnan(values).any():
+        raise ValueError("similarity: got NaN, expected numbers")
+    signs: NDArray[np.float64] = np.sign(values)
+    return signs * (np.abs(values) > threshold)
+
+
+def _gray(images: Any) -> NDArray[np.float64]:
+    """Return checked images as luminance, (N, H, W)."""
+    checked = _validate.images(images, unit_range=True)
+    if isinstance(checked, torch.Tensor):
+        checked = checked.detach().cpu().numpy()
+    array = np.asarray(checked, dtype=np.float64)
+    if array.shape[1] == 1:
+        return array[:, 0]
+    if array.shape[1] != 3:
+        raise ValueError(f"images: got {array.shape[1]} channels, expected 1 or 3")
+    return np.einsum("nchw,c->nhw", array, _LUMINANCE)
+
+
+def _gabor_pairs(
+    n_neurons: int, size: tuple[int, ...], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Draw even and odd Gabor filters, shape (2, n_neurons, H * W).
+
+    Both have zero mean, so that uniform images evoke nothing, and a length at
+    which a full-contrast grating of the preferred kind has energy about 1.
+    """
+    height, width = size
+    y, x = np.mgrid[:height, :width].reshape(2, -1)
+    centre_y, centre_x = rng.uniform(size=(2, n_neurons, 1)) * [[[height]], [[width]]]
+    angle = rng.uniform(0.0, np.pi, size=(n_neurons, 1))
+    cycles = rng.choice(_CYCLES, size=(n_neurons, 1), p=_SHARES) / min(height, width)
+    dy, dx = y - centre_y, x - centre_x
+    window = np.exp(-0.5 * (dy**2 + dx**2) * (2.0 * cycles) ** 2)
+    phase = 2.0 * np.pi * cycles * (dx * np.cos(angle) + dy * np.sin(angle))
+    pairs = window * np.stack([np.cos(phase), np.sin(phase)])
+    pairs -= window * (pairs.sum(-1, keepdims=True) / window.sum(-1, keepdims=True))
+    return pairs * (4.0 / window.sum(-1, keepdims=True))

@@ -1,0 +1,319 @@
+/*!
+Common corruptions of images (Hendrycks & Dietterich 2019), batched.
+
+One file per family; each corruption has one function that works on one image
+in planar form: (C, H, W), double precision, black 0 and white 1. [`corrupt`]
+brings every image of a batch into that form and back, in parallel.
+
+The published code exists with three sets of constants, for CIFAR-10-C,
+Tiny ImageNet-C and ImageNet-C; [`Parameters`] names them and the table of
+each corruption holds all three.
+
+Randomness is per image: image `i` of a batch draws from stream
+`first_index + i` of the seed, in planar order. Neither the thread count, nor
+the split into batches, nor the memory layout changes a pixel, and the
+severities of one corruption share their draws.
+*/
+
+mod blur;
+mod noise;
+mod tone;
+
+use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3, Axis, Zip};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::parallel;
+use crate::{Error, Result};
+
+/// The least height and width: the published kernels and grids are meant for
+/// 32 pixels and more, and below half of that they cover most of the image.
+pub const MIN_SIZE: usize = 16;
+
+/// A planar image, (C, H, W), in [0, 1].
+type Planes = Array3<f64>;
+
+/// Constants of one corruption: three parameter sets of five severities.
+type Table<T> = [[T; 5]; 3];
+
+/// The parameter sets of the published benchmarks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// CIFAR-10-C, 32 pixels.
+    Cifar = 0,
+    /// Tiny ImageNet-C, 64 pixels.
+    TinyImageNet = 1,
+    /// ImageNet-C, 224 pixels.
+    ImageNet = 2,
+}
+
+impl Parameters {
+    /// The set called `name` in Python.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "cifar" => Ok(Self::Cifar),
+            "tinyimagenet" => Ok(Self::TinyImageNet),
+            "imagenet" => Ok(Self::ImageNet),
+            _ => Err(Error::value(format!(
+                "parameters: got {name:?}, expected \"cifar\", \"tinyimagenet\" or \"imagenet\""
+            ))),
+        }
+    }
+}
+
+/// Which axis of a batch holds the channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// (N, C, H, W)
+    ChannelsFirst,
+    /// (N, H, W, C)
+    ChannelsLast,
+}
+
+impl Layout {
+    /// The layout called `name` in Python.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name {
+            "nchw" => Ok(Self::ChannelsFirst),
+            "nhwc" => Ok(Self::ChannelsLast),
+            _ => Err(Error::value(format!(
+                "layout: got {name:?}, expected \"nchw\" or \"nhwc\""
+            ))),
+        }
+    }
+
+    /// Views one image as (C, H, W), whatever its layout.
+    fn planar<'a, S>(
+        self,
+        image: ndarray::ArrayBase<S, ndarray::Ix3>,
+    ) -> ndarray::ArrayBase<S, ndarray::Ix3>
+    where
+        S: ndarray::RawData + 'a,
+    {
+        match self {
+            Self::ChannelsFirst => image,
+            Self::ChannelsLast => image.permuted_axes([2, 0, 1]),
+        }
+    }
+}
+
+/// A pixel type and its meaning in [0, 1].
+pub trait Pixel: Copy + Default + Send + Sync {
+    /// The value in [0, 1].
+    fn to_unit(self) -> f64;
+    /// The pixel of a value in [0, 1].
+    fn from_unit(value: f64) -> Self;
+}
+
+impl Pixel for u8 {
+    fn to_unit(self) -> f64 {
+        f64::from(self) / 255.0
+    }
+    /// Truncates, as the published code does.
+    fn from_unit(value: f64) -> Self {
+        (value * 255.0) as Self
+    }
+}
+
+impl Pixel for f32 {
+    fn to_unit(self) -> f64 {
+        f64::from(self)
+    }
+    fn from_unit(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Pixel for f64 {
+    fn to_unit(self) -> f64 {
+        self
+    }
+    fn from_unit(value: f64) -> Self {
+        value
+    }
+}
+
+/// What to do to an image: a corruption with the constants of one severity.
+#[derive(Clone, Debug)]
+pub enum Corruption {
+    /// Additive Gaussian noise of this standard deviation.
+    GaussianNoise(f64),
+    /// Correlation with this kernel.
+    DefocusBlur(blur::Kernel),
+    /// Distances to the channel means multiplied by this factor.
+    Contrast(f64),
+}
+
+/// The corruptions that exist, in the order of the published list.
+pub const NAMES: [&str; 3] = ["gaussian_noise", "defocus_blur", "contrast"];
+
+impl Corruption {
+    /// The corruption called `name`, with its published constants.
+    pub fn new(name: &str, severity: usize, parameters: Parameters) -> Result<Self> {
+        if !(1..=5).contains(&severity) {
+            return Err(Error::value(format!(
+                "severity: got {severity}, expected 1 to 5"
+            )));
+        }
+        let (set, level) = (parameters as usize, severity - 1);
+        match name {
+            "gaussian_noise" => Ok(Self::GaussianNoise(noise::GAUSSIAN_SD[set][level])),
+            "defocus_blur" => {
+                let (radius, sigma) = blur::DEFOCUS[set][level];
+                Ok(Self::DefocusBlur(blur::Kernel::disk(radius, sigma)))
+            }
+            "contrast" => Ok(Self::Contrast(tone::CONTRAST_FACTOR[set][level])),
+            _ => Err(Error::value(format!(
+                "name: got {name:?}, expected one of {}",
+                NAMES.join(", ")
+            ))),
+        }
+    }
+
+    /// Corrupts one planar image, without the final clipping.
+    fn apply(&self, image: &mut Planes, rng: &mut ChaCha8Rng) {
+        match self {
+            Self::GaussianNoise(sd) => noise::gaussian(image, *sd, rng),
+            Self::DefocusBlur(kernel) => kernel.correlate(image),
+            Self::Contrast(factor) => tone::contrast(image, *factor),
+        }
+    }
+}
+
+/// Corrupts every image of a batch.
+///
+/// # Errors
+/// [`Error::Value`] if the batch is empty or an image has no channel or is
+/// less than [`MIN_SIZE`] pixels high or wide.
+pub fn corrupt<T: Pixel>(
+    images: ArrayView4<T>,
+    layout: Layout,
+    corruption: &Corruption,
+    seed: u64,
+    first_index: u64,
+) -> Result<Array4<T>> {
+    check(images, layout)?;
+    let mut corrupted = Array4::default(images.raw_dim());
+    parallel::install(|| {
+        Zip::indexed(corrupted.axis_iter_mut(Axis(0)))
+            .and(images.axis_iter(Axis(0)))
+            .par_for_each(|index, out, image| {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(first_index.wrapping_add(index as u64));
+                corrupt_one(
+                    layout.planar(image),
+                    layout.planar(out),
+                    corruption,
+                    &mut rng,
+                );
+            });
+    })?;
+    Ok(corrupted)
+}
+
+fn corrupt_one<T: Pixel>(
+    image: ArrayView3<T>,
+    mut out: ArrayViewMut3<T>,
+    corruption: &Corruption,
+    rng: &mut ChaCha8Rng,
+) {
+    let mut planes = Planes::zeros(image.raw_dim());
+    Zip::from(&mut planes)
+        .and(image)
+        .for_each(|plane, &pixel| *plane = pixel.to_unit());
+    corruption.apply(&mut planes, rng);
+    Zip::from(&mut out).and(&planes).for_each(|out, &value| {
+        *out = T::from_unit(value.clamp(0.0, 1.0));
+    });
+}
+
+fn check<T: Pixel>(images: ArrayView4<T>, layout: Layout) -> Result<()> {
+    let (channels, height, width) = match (layout, images.dim()) {
+        (Layout::ChannelsFirst, (_, channels, height, width))
+        | (Layout::ChannelsLast, (_, height, width, channels)) => (channels, height, width),
+    };
+    if images.is_empty() || channels == 0 {
+        return Err(Error::value(format!(
+            "images: got shape {:?}, expected no empty axis",
+            images.shape()
+        )));
+    }
+    if height.min(width) < MIN_SIZE {
+        return Err(Error::value(format!(
+            "images: got {height} by {width} pixels, expected at least {MIN_SIZE} by {MIN_SIZE}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::s;
+
+    fn ramp(n: usize) -> Array4<f64> {
+        Array4::from_shape_fn((n, 3, 16, 20), |(i, c, y, x)| {
+            ((i * 7 + c * 5 + y * 3 + x) % 32) as f64 / 31.0
+        })
+    }
+
+    fn run(images: ArrayView4<f64>, layout: Layout, name: &str, first_index: u64) -> Array4<f64> {
+        let corruption = Corruption::new(name, 3, Parameters::TinyImageNet).unwrap();
+        corrupt(images, layout, &corruption, 5, first_index).unwrap()
+    }
+
+    #[test]
+    fn neither_split_nor_layout_changes_a_pixel() {
+        let images = ramp(5);
+        for name in NAMES {
+            let whole = run(images.view(), Layout::ChannelsFirst, name, 10);
+            let tail = run(
+                images.slice(s![2.., .., .., ..]),
+                Layout::ChannelsFirst,
+                name,
+                12,
+            );
+            assert_eq!(whole.slice(s![2.., .., .., ..]), tail, "{name}");
+            let last = images.view().permuted_axes([0, 2, 3, 1]);
+            let last = run(last, Layout::ChannelsLast, name, 10);
+            assert_eq!(whole, last.permuted_axes([0, 3, 1, 2]), "{name}");
+            assert_ne!(whole, images, "{name}");
+        }
+    }
+
+    #[test]
+    fn bytes_and_floats_agree_to_one_grey_level() {
+        let bytes = ramp(2).mapv(|v| (v * 255.0) as u8);
+        let floats = bytes.mapv(|v| f64::from(v) / 255.0);
+        for name in NAMES {
+            let corruption = Corruption::new(name, 4, Parameters::Cifar).unwrap();
+            let layout = Layout::ChannelsFirst;
+            let a = corrupt(bytes.view(), layout, &corruption, 0, 0).unwrap();
+            let b = corrupt(floats.view(), layout, &corruption, 0, 0).unwrap();
+            assert_eq!(a, b.mapv(|v| (v * 255.0) as u8), "{name}");
+        }
+    }
+
+    #[test]
+    fn bad_requests_are_named() {
+        let message = |name, severity| {
+            Corruption::new(name, severity, Parameters::Cifar)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(message("fogg", 1).contains("\"fogg\""));
+        assert!(message("contrast", 0).contains("severity: got 0"));
+        assert!(message("contrast", 6).contains("severity: got 6"));
+        assert!(Parameters::from_name("svhn").is_err());
+        assert!(Layout::from_name("chw").is_err());
+        let corruption = Corruption::new("contrast", 1, Parameters::Cifar).unwrap();
+        for shape in [(1, 3, 8, 32), (0, 3, 32, 32), (1, 0, 32, 32)] {
+            let images = Array4::<u8>::zeros(shape);
+            let layout = Layout::ChannelsFirst;
+            assert!(
+                corrupt(images.view(), layout, &corruption, 0, 0).is_err(),
+                "{shape:?}"
+            );
+        }
+    }
+}

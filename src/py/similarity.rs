@@ -1,0 +1,95 @@
+/*!
+Similarity of responses and features.
+*/
+
+use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
+use numpy::{ToPyArray, ndarray::NdFloat};
+use pyo3::prelude::*;
+use tch::Tensor;
+
+use super::convert::PyTensor;
+use super::enter;
+use crate::core::similarity;
+use crate::tensor::similarity::{SimilarityLoss, running_mean as updated_mean};
+
+/// Mean-subtracted cosine similarity of float64 rows.
+#[pyfunction]
+pub fn response_similarity_f64<'py>(
+    py: Python<'py>,
+    responses: PyReadonlyArray2<'py, f64>,
+    weights: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    response_similarity(py, &responses, &weights)
+}
+
+/// Mean-subtracted cosine similarity of float32 rows.
+#[pyfunction]
+pub fn response_similarity_f32<'py>(
+    py: Python<'py>,
+    responses: PyReadonlyArray2<'py, f32>,
+    weights: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    response_similarity(py, &responses, &weights)
+}
+
+fn response_similarity<'py, T: NdFloat + Element>(
+    py: Python<'py>,
+    responses: &PyReadonlyArray2<'py, T>,
+    weights: &PyReadonlyArray1<'py, f64>,
+) -> PyResult<Bound<'py, PyArray2<T>>> {
+    let (responses, weights) = (responses.as_array(), weights.as_array());
+    let matrix = enter(py, || similarity::response_similarity(responses, weights))?;
+    Ok(PyArray2::from_owned_array(py, matrix))
+}
+
+/// Signal over noise of every neuron.
+#[pyfunction]
+pub fn reliability<'py>(
+    py: Python<'py>,
+    trials: PyReadonlyArray3<'py, f64>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let trials = trials.as_array();
+    let weights = enter(py, || similarity::reliability(trials))?;
+    Ok(weights.to_pyarray(py))
+}
+
+/// The similarity loss of one or more layers.
+#[pyfunction]
+pub fn similarity_loss(
+    py: Python<'_>,
+    features: Vec<PyTensor>,
+    means: Vec<PyTensor>,
+    logits: PyTensor,
+    target: PyTensor,
+    pairs: Option<PyTensor>,
+    half: bool,
+) -> PyResult<PyTensor> {
+    let (features, means) = (unwrap(features), unwrap(means));
+    let (logits, target, pairs) = (logits.0, target.0, pairs.map(|pairs| pairs.0));
+    let loss = enter(py, move || {
+        SimilarityLoss {
+            means: &means,
+            logits: &logits,
+            pairs: pairs.as_ref(),
+            half,
+        }
+        .evaluate(&features, &target)
+    })?;
+    Ok(PyTensor(loss))
+}
+
+/// The running mean per channel after one batch.
+#[pyfunction]
+pub fn running_mean(
+    py: Python<'_>,
+    mean: PyTensor,
+    features: PyTensor,
+    beta: f64,
+) -> PyResult<PyTensor> {
+    let (mean, features) = (mean.0, features.0);
+    enter(py, move || updated_mean(&mean, &features, beta)).map(PyTensor)
+}
+
+fn unwrap(tensors: Vec<PyTensor>) -> Vec<Tensor> {
+    tensors.into_iter().map(|tensor| tensor.0).collect()
+}
