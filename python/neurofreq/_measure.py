@@ -194,7 +194,7 @@ def corruption(
     correct = {s.name: np.zeros((len(SEVERITIES), n), dtype=bool) for s in subjects}
     for row, severity in enumerate(SEVERITIES):
         worse = corruptions.corrupt(
-            images, name, severity, seed=settings.seed, layout="NCHW"
+            images, name, severity, seed=settings.seed, layout="nchw"
         )
         worse = np.asarray(worse, dtype=images.dtype)
         for subject in subjects:
