@@ -66,5 +66,5 @@ $(VENV)/.packages: pyproject.toml $(VENV)/.tools
 # The extension module, optimised, installed in place.
 $(VENV)/.extension: $(VENV)/.packages $(RUST)
 	@echo "building the extension (about two minutes the first time)"
-	@$(ACTIVATE) maturin develop --release --locked --quiet
+	@$(ACTIVATE) maturin develop --release --locked --uv --quiet
 	@touch $@
