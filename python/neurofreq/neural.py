@@ -190,8 +190,10 @@ def threshold_similarity(
     values = np.asarray(similarity, dtype=np.float64)
     if np.isnan(values).any():
         raise ValueError("similarity: got NaN, expected numbers")
-    signs: NDArray[np.float64] = np.sign(values)
-    return signs * (np.abs(values) > threshold)
+    signs: NDArray[np.float64] = np.where(
+        np.abs(values) > threshold, np.sign(values), 0
+    )
+    return signs
 
 
 def _gray(images: Any) -> NDArray[np.float64]:
@@ -204,7 +206,8 @@ def _gray(images: Any) -> NDArray[np.float64]:
         return array[:, 0]
     if array.shape[1] != 3:
         raise ValueError(f"images: got {array.shape[1]} channels, expected 1 or 3")
-    return np.einsum("nchw,c->nhw", array, _LUMINANCE)
+    luminance: NDArray[np.float64] = np.einsum("nchw,c->nhw", array, _LUMINANCE)
+    return luminance
 
 
 def _gabor_pairs(
@@ -225,4 +228,5 @@ def _gabor_pairs(
     phase = 2.0 * np.pi * cycles * (dx * np.cos(angle) + dy * np.sin(angle))
     pairs = window * np.stack([np.cos(phase), np.sin(phase)])
     pairs -= window * (pairs.sum(-1, keepdims=True) / window.sum(-1, keepdims=True))
-    return pairs * (4.0 / window.sum(-1, keepdims=True))
+    pairs *= 4.0 / window.sum(-1, keepdims=True)
+    return np.asarray(pairs)

@@ -1,0 +1,147 @@
+"""The simulated V1 and pixel targets: what they prefer, and bad input."""
+
+import numpy as np
+import pytest
+import torch
+
+import neurofreq as nf
+from neurofreq import neural
+
+
+def gratings(cycles, n=8, size=32, contrast=1.0):
+    """Gratings of all orientations, in [0, 1]."""
+    y, x = np.mgrid[:size, :size] / size
+    angles = np.pi * np.arange(n) / n
+    waves = [
+        np.cos(2 * np.pi * cycles * (x * np.cos(a) + y * np.sin(a))) for a in angles
+    ]
+    return 0.5 + 0.5 * contrast * np.array(waves)[:, None]
+
+
+def rates(images, **keywords):
+    return neural.simulate_v1(images, n_trials=200, **keywords).mean(axis=0)
+
+
+def test_noise_is_poisson():
+    images = gratings(2.0)
+    trials = neural.simulate_v1(images, n_trials=2000, n_neurons=40, seed=1)
+    assert trials.shape == (2000, 8, 40)
+    assert trials.dtype == np.float32
+    assert (trials == np.round(trials)).all()
+    mean, variance = trials.mean(axis=0), trials.var(axis=0)
+    busy = mean > 1.0
+    assert busy.sum() > 100
+    # A variance of 2000 draws is known to about 3 %.
+    assert np.abs(variance[busy] / mean[busy] - 1).mean() < 0.06
+
+
+def test_gaussian_noise_has_the_moments_of_poisson_noise():
+    images = gratings(2.0)
+    pair = [
+        neural.simulate_v1(images, n_trials=3000, n_neurons=20, noise=kind)
+        for kind in ("poisson", "gaussian")
+    ]
+    poisson, gaussian = pair
+    np.testing.assert_allclose(gaussian.mean(0), poisson.mean(0), atol=0.35)
+    total = [trials.var(axis=0).sum() for trials in pair]
+    assert total[1] == pytest.approx(total[0], rel=0.03)
+
+
+def test_cells_ignore_phase_and_prefer_low_frequencies():
+    x = np.mgrid[:32, :32][1] / 32
+    phases = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    moving = np.array([0.5 + 0.5 * np.cos(4 * np.pi * x + p) for p in phases])
+    fixed = rates(moving[:, None], n_neurons=200)
+    assert nf.response_similarity(gratings(2).reshape(8, -1)).min() < 0.0
+    correlation = np.corrcoef(fixed)
+    assert correlation.min() > 0.9
+    # Drive before normalisation: at low contrast the pool does not divide it out.
+    drive = [rates(gratings(c, contrast=0.05)).mean() for c in (2, 4, 8, 12)]
+    assert drive == sorted(drive, reverse=True)
+    assert drive[0] > 10 * drive[-1]
+
+
+def test_uniform_images_evoke_nothing_and_contrast_saturates():
+    blank = np.full((1, 1, 24, 32), 0.7)
+    assert neural.simulate_v1(blank).max() == 0.0
+    weak, half, full = (rates(gratings(2.0, contrast=c)).mean() for c in (0.1, 0.5, 1))
+    assert weak < half < full
+    assert full < 1.3 * half
+
+
+def test_the_seed_fixes_cells_and_noise():
+    images = gratings(2.0)
+    first = neural.simulate_v1(images, seed=1)
+    np.testing.assert_array_equal(first, neural.simulate_v1(images, seed=1))
+    other = neural.simulate_v1(images, seed=2)
+    assert not np.array_equal(first, other)
+    tensor = neural.simulate_v1(torch.from_numpy(images), seed=1)
+    np.testing.assert_array_equal(first, tensor)
+
+
+def test_colour_enters_as_luminance():
+    gray = gratings(3.0)
+    colour = np.repeat(gray, 3, axis=1)
+    np.testing.assert_allclose(
+        neural.pixel_similarity(colour), neural.pixel_similarity(gray), atol=1e-12
+    )
+
+
+def test_the_target_is_reliable_low_frequency_similarity():
+    rng = np.random.default_rng(0)
+    low = rng.normal(size=(40, 1, 32, 32))
+    grid = np.fft.fftfreq(32)
+    mask = np.hypot(grid[:, None], grid) < 0.1
+    low = np.fft.ifft2(np.fft.fft2(low) * mask).real
+    low = 0.5 + 0.1 * low / low.std()
+    noisy = (low + rng.uniform(-0.2, 0.2, low.shape)).clip(0, 1)
+    upper = np.triu_indices(40, 1)
+    clean, fresh, pixels = (
+        target[upper]
+        for target in (
+            neural.v1_similarity(low.clip(0, 1), seed=1),
+            neural.v1_similarity(noisy, seed=1),
+            neural.pixel_similarity(noisy),
+        )
+    )
+    assert np.corrcoef(clean, fresh)[0, 1] > 0.8
+    assert np.isfinite(pixels).all()
+
+
+def test_thresholding_leaves_three_values():
+    similarity = np.array([[1.0, 0.8, -0.81], [0.8, 1.0, 0.2], [-0.81, 0.2, 1.0]])
+    expected = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(neural.threshold_similarity(similarity), expected)
+
+
+X = gratings(2.0)
+
+
+@pytest.mark.parametrize(
+    ("images", "keywords", "error", "message"),
+    [
+        (X, {"n_trials": 0}, ValueError, "n_trials, n_neurons: got 0 and 512"),
+        (X, {"n_neurons": 0}, ValueError, "n_trials, n_neurons: got 10 and 0"),
+        (X, {"mean_count": 0.0}, ValueError, "mean_count: got 0.0"),
+        (X, {"mean_count": np.nan}, ValueError, "mean_count: got nan"),
+        (X, {"noise": "pink"}, ValueError, "noise: got 'pink'"),
+        (X, {"seed": -1}, ValueError, "seed: got -1"),
+        (X * 2, {}, ValueError, "images: got values in"),
+        (X[:0], {}, ValueError, "expected no empty axis"),
+        (X[0], {}, ValueError, "images: got shape"),
+        (np.repeat(X, 2, 1), {}, ValueError, "images: got 2 channels"),
+        ((X * 255).astype(np.uint8), {}, TypeError, "images: got dtype uint8"),
+    ],
+)
+def test_bad_input_is_named(images, keywords, error, message):
+    with pytest.raises(error, match=message):
+        neural.simulate_v1(images, **keywords)
+
+
+def test_bad_targets_are_named():
+    with pytest.raises(ValueError, match="single trial"):
+        neural.v1_similarity(X, n_trials=1)
+    with pytest.raises(ValueError, match="threshold: got 2"):
+        neural.threshold_similarity(np.eye(2), threshold=2)
+    with pytest.raises(ValueError, match="similarity: got NaN"):
+        neural.threshold_similarity(np.eye(2) * np.nan)

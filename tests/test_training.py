@@ -1,0 +1,211 @@
+"""Training: one step by hand, the loop, and that regularization does its work."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+import neurofreq as nf
+from neurofreq import training
+
+
+def network(seed=0, classes=3):
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.AvgPool2d(4),
+        nn.Conv2d(6, 8, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(32, classes),
+    )
+
+
+def problem(n=60, seed=0):
+    """Bars in three orientations, which differ in low frequencies."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, n)
+    y, x = np.mgrid[:16, :16] / 16
+    angle = labels[:, None, None] * np.pi / 3
+    phase = rng.uniform(0, 2 * np.pi, (n, 1, 1))
+    wave = np.cos(4 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+    images = (0.5 + 0.3 * wave + rng.normal(0, 0.1, wave.shape)).clip(0, 1)
+    return torch.from_numpy(images[:, None]).float(), torch.from_numpy(labels)
+
+
+def regularizer(model, images, **keywords):
+    target = nf.neural.v1_similarity(images.numpy(), n_neurons=64)
+    return nf.SimilarityRegularizer(model, ["0", "4"], target, images, **keywords)
+
+
+def test_a_step_is_the_sum_of_both_losses():
+    images, labels = problem()
+    model, twin = network().eval(), network().eval()
+    r, r_twin = regularizer(model, images), regularizer(twin, images)
+    parameters = [*model.parameters(), *r.parameters()]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    losses = nf.training_step(model, optimizer, images, labels, r, 2.0)
+    classification = cross_entropy(twin(images), labels)
+    similarity = r_twin.loss()
+    total = classification + 2.0 * similarity
+    assert losses == pytest.approx(
+        {
+            "loss": total.item(),
+            "cross_entropy": classification.item(),
+            "similarity": similarity.item(),
+        }
+    )
+    total.backward()
+    expected = [p - 0.1 * p.grad for p in [*twin.parameters(), *r_twin.parameters()]]
+    for ours, theirs in zip(parameters, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_without_a_regularizer_a_step_is_cross_entropy():
+    images, labels = problem()
+    model = network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = nf.training_step(model, optimizer, images, labels)
+    assert set(losses) == {"loss", "cross_entropy"}
+
+
+def test_the_loop_learns_is_seeded_and_leaves_flags_and_random_state():
+    images, labels = problem()
+    state = torch.random.get_rng_state()
+    runs = []
+    for seed in (3, 3, 4):
+        model = network()
+        state = torch.random.get_rng_state()
+        model[1].eval()
+        seen = []
+        history = training.fit(
+            model,
+            images,
+            labels,
+            epochs=6,
+            batch_size=16,
+            lr=0.2,
+            seed=seed,
+            augment=training.shift_and_flip,
+            callback=seen.append,
+        )
+        assert seen == history
+        assert not model[1].training
+        assert model[0].training
+        assert torch.equal(state, torch.random.get_rng_state())
+        runs.append(history)
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+    assert [row["epoch"] for row in runs[0]] == [1, 2, 3, 4, 5, 6]
+    assert runs[0][-1]["cross_entropy"] < 0.7 * runs[0][0]["cross_entropy"]
+    assert runs[0][-1]["lr"] == 0.0
+
+
+def test_the_regularizer_pulls_similarities_towards_the_target():
+    images, labels = problem()
+    gaps = {}
+    for alpha in (0.0, 20.0):
+        model = network()
+        r = regularizer(model, images, all_pairs=True)
+        history = training.fit(
+            model,
+            images,
+            labels,
+            epochs=15,
+            batch_size=20,
+            lr=0.05,
+            regularizer=r,
+            alpha=alpha,
+        )
+        gaps[alpha] = np.mean([row["similarity"] for row in history[-3:]])
+    assert gaps[20.0] < 0.6 * gaps[0.0]
+
+
+def test_the_learning_rate_rises_and_falls():
+    rates = [training._triangle(step, 100) for step in range(101)]
+    assert rates[0] == 0.1
+    assert max(rates) == rates[9] == 1.0
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[100] == 0.0
+
+
+def test_shift_and_flip_agrees_with_a_loop():
+    images = torch.rand(20, 3, 12, 9)
+    ours = training.shift_and_flip(images, torch.Generator().manual_seed(0), padding=2)
+    padded = nn.functional.pad(images, (2, 2, 2, 2), mode="reflect")
+    flips = 0
+    for image, source in zip(ours, padded, strict=True):
+        crops = {
+            (top, left): source[:, top : top + 12, left : left + 9]
+            for top in range(5)
+            for left in range(5)
+        }
+        plain = [torch.equal(image, crop) for crop in crops.values()]
+        flipped = [torch.equal(image, crop.flip(2)) for crop in crops.values()]
+        assert sum(plain) + sum(flipped) == 1
+        flips += sum(flipped)
+    assert 2 < flips < 18
+
+
+def test_a_last_batch_of_one_image_is_dropped():
+    sizes = [len(batch) for batch in training._batches(torch.arange(9), 4)]
+    assert sizes == [4, 4]
+    sizes = [len(batch) for batch in training._batches(torch.arange(1), 4)]
+    assert sizes == [1]
+
+
+def test_a_loss_that_turns_nan_stops_before_the_step():
+    images, labels = problem()
+    model = network()
+    with torch.no_grad():
+        model[-1].weight[0, 0] = np.nan
+    before = model[0].weight.detach().clone()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.raises(nf.ModelError, match="cross_entropy nan, expected finite"):
+        nf.training_step(model, optimizer, images, labels)
+    assert torch.equal(model[0].weight, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"labels": torch.full((60,), 3)}, ValueError, "labels: got 3 to 3, expected"),
+        ({"labels": torch.zeros(59).long()}, ValueError, r"labels: got shape \(59,\)"),
+        ({"alpha": -1.0}, ValueError, "alpha: got -1.0"),
+        ({"alpha": np.nan}, ValueError, "alpha: got nan"),
+        ({"model": nn.Conv2d(1, 1, 1)}, nf.ModelError, r"model: returned \(60, 1, 16"),
+    ],
+)
+def test_bad_steps_are_named(change, error, message):
+    images, labels = problem()
+    arguments = {"model": network(), "labels": labels, "alpha": 1.0, **change}
+    optimizer = torch.optim.SGD(arguments["model"].parameters(), lr=0.1)
+    with pytest.raises(error, match=message):
+        nf.training_step(optimizer=optimizer, images=images, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"epochs": 0}, "epochs, batch_size: got 0 and 64"),
+        ({"epochs": 1, "batch_size": 0}, "epochs, batch_size: got 1 and 0"),
+        ({"epochs": 1, "seed": -1}, "seed: got -1"),
+        ({"epochs": 1, "labels": [0, 1]}, "labels: got 2, expected 60"),
+    ],
+)
+def test_bad_settings_are_named(keywords, message):
+    images, labels = problem()
+    arguments = {"labels": labels, **keywords}
+    with pytest.raises(ValueError, match=message):
+        training.fit(network(), images, **arguments)
+
+
+def test_a_regularizer_of_another_model_is_refused():
+    images, labels = problem()
+    r = regularizer(network(), images)
+    with pytest.raises(ValueError, match="regularizer: got that of another model"):
+        training.fit(network(), images, labels, epochs=1, regularizer=r)
