@@ -9,13 +9,19 @@ from neurofreq import attacks, intervals, neural, training
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
 from neurofreq.corruptions import CORRUPTION_GROUPS, CORRUPTIONS, corrupt
-from neurofreq.hybrid import hybrid_pairs
+from neurofreq.hybrid import HybridCurve, hybrid_curve, hybrid_images, hybrid_pairs
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.similarity import (
     SimilarityLoss,
     reliability,
     response_similarity,
     similarity_loss,
+)
+from neurofreq.spectra import (
+    RadialProfile,
+    SpectrumAccumulator,
+    power_spectrum,
+    radial_profile,
 )
 from neurofreq.training import training_step
 
@@ -24,17 +30,24 @@ __version__ = _runtime.VERSION
 __all__ = [
     "CORRUPTIONS",
     "CORRUPTION_GROUPS",
+    "HybridCurve",
     "InternalError",
     "ModelError",
+    "RadialProfile",
     "SimilarityLoss",
     "SimilarityRegularizer",
+    "SpectrumAccumulator",
     "__version__",
     "attacks",
     "corrupt",
+    "hybrid_curve",
+    "hybrid_images",
     "hybrid_pairs",
     "intervals",
     "neural",
     "num_threads",
+    "power_spectrum",
+    "radial_profile",
     "reliability",
     "response_similarity",
     "set_num_threads",

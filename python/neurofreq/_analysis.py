@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import intervals
+from neurofreq import _neurofreq, intervals
 from neurofreq.plot import Curve
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 N_RESAMPLES = 1000
-_NAN = float("nan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +94,7 @@ def reversal(item: dict[str, NDArray[Any]]) -> Quantity:
     """Return the mixing frequency where p_low = p_high."""
     frequency = item["frequency"]
     return Quantity(
-        item["low"] - item["high"], lambda means: _crossing(frequency, means, 0.0)
+        item["difference"], lambda means: _neurofreq.crossing(frequency, means, 0.0)
     )
 
 
@@ -103,7 +102,7 @@ def half_power(item: dict[str, NDArray[Any]]) -> Quantity:
     """Return the frequency below which half of the power lies."""
     return Quantity(
         item["radial"],
-        lambda means: _crossing(item["frequency"], _normalised(means), 0.5),
+        lambda means: _neurofreq.crossing(item["frequency"], _normalised(means), 0.5),
     )
 
 
@@ -135,7 +134,7 @@ def median_size(distance: Floats) -> Quantity:
 def hybrid_curve(item: dict[str, NDArray[Any]]) -> Curve:
     """Return p_low - p_high against mixing frequency."""
     mark = reversal(item).estimate()
-    curve = pointwise(item["frequency"], item["low"] - item["high"])
+    curve = pointwise(item["frequency"], item["difference"])
     return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
 
 
@@ -180,14 +179,3 @@ def _normalised(means: Floats) -> Floats:
     """Cumulative power as a fraction of all of it; zero where there is none."""
     total = means[:, -1:]
     return np.divide(means, total, out=np.zeros_like(means), where=total > 0.0)
-
-
-def _crossing(x: Floats, curves: Floats, level: float) -> Floats:
-    """Where each row first rises through a level; NaN where it does not."""
-    above = curves >= level
-    step = (~above[:, :-1] & above[:, 1:]).argmax(axis=1)
-    rows = np.arange(len(curves))
-    y0, y1 = curves[rows, step], curves[rows, step + 1]
-    crosses = ~above[rows, step] & above[rows, step + 1]
-    share = np.divide(level - y0, y1 - y0, out=np.zeros_like(y0), where=crosses)
-    return np.where(crosses, x[step] + share * (x[step + 1] - x[step]), _NAN)

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
     from neurofreq._store import Arrays
 
-# Mixing frequencies of Figs 3 and 5, in units of Nyquist.
-FREQUENCIES = (
-    0.0, 0.07, 0.12, 0.16, 0.19, 0.22, 0.25, 0.32, 0.42, 0.57, 0.70, 0.85, 1.0,
-)  # fmt: skip
 SEVERITIES = (1, 2, 3, 4, 5)
 N_EXAMPLES = 6
 
@@ -38,7 +34,7 @@ class Settings:
     targeted: bool = True
     n_hybrid: int = 0
     n_corruption: int = 0
-    frequencies: tuple[float, ...] = FREQUENCIES
+    frequencies: tuple[float, ...] = hybrid.FREQUENCIES
     n_thresholds: int = 25
     seeds: tuple[int, ...] = tuple(range(6))
     seed: int = 0
@@ -94,35 +90,31 @@ def clean(subject: Subject, settings: Settings, running: Running) -> Arrays:
 
 
 def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
-    """How often each low image wins and loses: low, high (N, F), over seeds.
+    """Which image of each hybrid the model names, averaged over pairings.
 
-    Row i belongs to low image i: the share of seeds in which the model named
-    the low (high) image's class.
+    ``difference`` (N, F) is per low image; ``p_low`` and ``p_high`` (F,) are
+    means over images.
     """
     n = settings.n_hybrid
-    images, labels = subject.images[:n], subject.labels[:n]
-    frequencies = list(settings.frequencies)
-    low = np.zeros((n, len(frequencies)))
-    high = np.zeros_like(low)
-    # All frequencies of a chunk at once: keep the chunk as small as a batch.
-    chunk = max(1, running.batch_size // len(frequencies))
+    curves = []
     for seed in settings.seeds:
-        low_index, high_index = hybrid.hybrid_pairs(labels, seed=seed)
-        for start in range(0, n, chunk):
-            rows = slice(start, start + chunk)
-            mixed = hybrid.hybrid_images(
-                images[low_index[rows]], images[high_index[rows]], frequencies
+        curves.append(
+            hybrid.hybrid_curve(
+                subject.model,
+                subject.images[:n],
+                subject.labels[:n],
+                frequencies=settings.frequencies,
+                seeds=[seed],
+                batch_size=running.batch_size,
+                device=running.device,
             )
-            flat = np.asarray(mixed).reshape(-1, *images.shape[1:])
-            named = running.classes(subject.model, flat).reshape(len(frequencies), -1)
-            low[rows] += (named == labels[low_index[rows]]).T
-            high[rows] += (named == labels[high_index[rows]]).T
+        )
         running.step(1)
-    count = len(settings.seeds)
     return {
-        "low": low / count,
-        "high": high / count,
-        "frequency": np.array(frequencies),
+        "frequency": curves[0].frequency,
+        "difference": np.mean([curve.difference for curve in curves], axis=0),
+        "p_low": np.mean([curve.p_low for curve in curves], axis=0),
+        "p_high": np.mean([curve.p_high for curve in curves], axis=0),
     }
 
 

@@ -63,7 +63,12 @@ def draw(results: Results) -> list[Picture]:
         _hybrid_examples,
         _perturbation_examples,
     )
-    return [picture for make in makers for picture in make(results)]
+    pictures = [picture for make in makers for picture in make(results)]
+    narrow = [i for i, picture in enumerate(pictures) if not picture.is_wide]
+    if len(narrow) % 2:  # two to a row: the last one has no neighbour
+        last = narrow[-1]
+        pictures[last] = dataclasses.replace(pictures[last], is_wide=True)
+    return pictures
 
 
 def _hybrid_curves(results: Results) -> Iterator[Picture]:
@@ -72,7 +77,7 @@ def _hybrid_curves(results: Results) -> Iterator[Picture]:
         return
     settings = results.settings
     figure = _figure(5.4, 3.9)
-    plot.plot_hybrid_curve(curves, figure.subplots())
+    plot.plot_hybrid_curves(curves, figure.subplots())
     yield _picture(
         figure,
         "hybrid_curves",
@@ -82,7 +87,7 @@ def _hybrid_curves(results: Results) -> Iterator[Picture]:
         "p_high are the fractions named as the low and the high image's class. The "
         "mixing frequency is in units of Nyquist (0.5 cycles/pixel); dots mark the "
         f"reversal frequency f_rev, where the two are equal, bars its interval. "
-        "{_BAND}",
+        f"{_BAND}",
         "Curves of p_low minus p_high against mixing frequency: " + _marks(curves),
     )
 
@@ -96,7 +101,7 @@ def _radial_profiles(results: Results) -> Iterator[Picture]:
     if not curves:
         return
     figure = _figure(5.4, 3.9)
-    plot.plot_radial_profile(curves, figure.subplots())
+    plot.plot_radial_profiles(curves, figure.subplots())
     yield _picture(
         figure,
         "radial_profile",
@@ -119,7 +124,7 @@ def _success_curves(results: Results) -> Iterator[Picture]:
         for name, item in items.items()
     }
     figure = _figure(5.4, 3.9)
-    plot.plot_success_curve(curves, figure.subplots())
+    plot.plot_success_curves(curves, figure.subplots())
     lost = {n: int((~item["success"]).sum()) for n, item in items.items()}
     failures = ", ".join(f"{count} for {name}" for name, count in lost.items() if count)
     note = f" The attack found nothing for some images: {failures}." if failures else ""

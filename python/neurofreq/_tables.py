@@ -209,9 +209,8 @@ def _hybrid(results: Results) -> list[dict[str, Any]]:
     rows = []
     for name, item in results.having("hybrid"):
         curve = _analysis.hybrid_curve(item)
-        low, high = item["low"].mean(axis=0), item["high"].mean(axis=0)
         rows += _rows(
-            name, frequency=curve.x, p_low=low, p_high=high, difference=curve.y,
+            name, frequency=curve.x, p_low=item["p_low"], p_high=item["p_high"], difference=curve.y,
             lower=curve.lower, upper=curve.upper,
         )  # fmt: skip
     return rows

@@ -1,14 +1,60 @@
-"""Hybrid images: low frequencies of one image, high frequencies of another."""
+"""Hybrid images: low frequencies of one image, high frequencies of another.
+
+Mixing frequencies are in units of Nyquist (0.5 cycles/pixel), as the paper plots
+them: `a` means 0.5 a cycles/pixel.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from neurofreq import _neurofreq, _validate
+import numpy as np
+import torch
+
+from neurofreq import _model, _neurofreq, _validate
+from neurofreq.intervals import percentile_interval, resampled_means
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Iterable, Iterator, Sequence
+
     from numpy.typing import NDArray
+
+    from neurofreq._model import Model
+    from neurofreq._validate import Array
+
+#: Mixing frequencies of Figs 3 and 5 (CIFAR-10), in units of Nyquist.
+FREQUENCIES = (
+    0.0, 0.07, 0.12, 0.16, 0.19, 0.22, 0.25, 0.32, 0.42, 0.57, 0.70, 0.85, 1.0
+)  # fmt: skip
+
+
+class HybridCurve(NamedTuple):
+    """Which of two images a model sees, over the mixing frequency.
+
+    Attributes
+    ----------
+    frequency : ndarray of float64, shape (F,)
+        Mixing frequencies, ascending, in units of Nyquist.
+    p_low, p_high : ndarray of float64, shape (F,)
+        Fraction of hybrids given the low (high) image's label, over images and
+        pairings: argmax accuracies, 0 to 1.
+    reversal_frequency : float
+        f_rev, in units of Nyquist: where ``p_low - p_high`` first rises
+        through 0, interpolated linearly; NaN if it never does.
+    interval : tuple of float
+        95 % percentile bootstrap interval of `reversal_frequency` over images;
+        NaN, NaN where more than half of the resamples never cross.
+    difference : ndarray of float64, shape (N, F)
+        Per low image, the mean over pairings of (given the low label) - (given
+        the high label): what a bootstrap of any other statistic resamples.
+    """
+
+    frequency: NDArray[np.float64]
+    p_low: NDArray[np.float64]
+    p_high: NDArray[np.float64]
+    reversal_frequency: float
+    interval: tuple[float, float]
+    difference: NDArray[np.float64]
 
 
 def hybrid_pairs(
@@ -43,3 +89,197 @@ def hybrid_pairs(
     """
     checked = _validate.labels(labels)
     return _neurofreq.hybrid_pairs(checked, _validate.seed(seed))
+
+
+def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -> Any:
+    """Mix low frequencies of one batch with high frequencies of another.
+
+    Parameters
+    ----------
+    low, high : ndarray or Tensor, shape (N, C, H, W)
+        Two batches of one kind, shape, dtype (float32 or float64) and device,
+        in [0, 1]. Arrays of any strides are read in place.
+    frequency : float or sequence of float
+        Mixing frequency a, from 0 up, in units of Nyquist.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (N, C, H, W), or (F, N, C, H, W) for F frequencies
+        Of the same kind and dtype, in [0, 1]; a tensor on its device with its
+        gradient.
+
+    Raises
+    ------
+    TypeError
+        If a batch is no array or tensor of float32 or float64.
+    ValueError
+        Another rank, an empty axis, values out of [0, 1], batches that differ,
+        or a frequency that is negative or not finite.
+
+    Notes
+    -----
+    ``clip(IFFT(M F_low + (1 - M) F_high))`` with ``M`` the closed disc |f| <=
+    0.5 a, as ``clip(high + IFFT(M FFT(low - high)))``. DC is always the low
+    image's. At a = 1 the corners beyond Nyquist are still the high image's;
+    from sqrt(2) up the low image comes back unchanged.
+
+    References
+    ----------
+    Li et al. 2023, Fig 3a and Methods.
+    """
+    _validate.images(low, "low", unit_range=True)
+    _validate.images(high, "high", unit_range=True)
+    _validate.same(low, high, ("low", "high"))
+    is_scalar = np.ndim(frequency) == 0
+    frequencies = _mixing_frequencies(frequency, "frequency")
+    if isinstance(low, torch.Tensor) and isinstance(high, torch.Tensor):
+        hybrids = list(_each_hybrid(low, high, frequencies))
+        return hybrids[0] if is_scalar else torch.stack(hybrids)
+    mixed = _neurofreq.hybrid_images(low, high, frequencies)  # type: ignore[arg-type]
+    return mixed[0] if is_scalar else mixed
+
+
+def hybrid_curve(
+    model: Model,
+    images: Array,
+    labels: Any,
+    *,
+    frequencies: Sequence[float] | None = None,
+    seeds: Iterable[int] = range(6),
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+) -> HybridCurve:
+    """Measure which of two images a model sees, over the mixing frequency.
+
+    Parameters
+    ----------
+    model : callable
+        Maps a batch (n, C, H, W) in [0, 1] to logits (n, n_classes); what it
+        raises passes through. An ``nn.Module`` is run in evaluation mode
+        without gradients, and left as found.
+    images : ndarray or Tensor, shape (N, C, H, W)
+        float32 or float64 in [0, 1]; given to the model in their own dtype.
+    labels : array_like of int, shape (N,)
+        The class of every image; no class may hold more than half of them.
+    frequencies : sequence of float, optional
+        Mixing frequencies in units of Nyquist, ascending, at least two; by
+        default the 13 of Figs 3 and 5.
+    seeds : iterable of int
+        One pairing of all images each (`hybrid_pairs`).
+    batch_size : int
+        Hybrids per call of the model.
+    device : torch.device or str, optional
+        Where hybrids are mixed and given to the model; by default where its
+        parameters are. The model itself is not moved.
+
+    Returns
+    -------
+    HybridCurve
+
+    Raises
+    ------
+    ModelError
+        Logits of a wrong shape, with fewer classes than labels, or not finite.
+    TypeError, ValueError
+        As `hybrid_images` and `hybrid_pairs`; another number of labels than
+        images; frequencies not ascending; no seed; `batch_size` less than 1.
+
+    Notes
+    -----
+    Memory beside `images` is that of a few batches: hybrids are mixed batch by
+    batch, one frequency at a time, from one forward transform per batch. The
+    bootstrap resamples low images, each with all its pairings.
+
+    References
+    ----------
+    Li et al. 2023, Fig 3b, Fig 5a: 100 (p_low - p_high), means over 6 pairings.
+    """
+    _validate.images(images, unit_range=True)
+    truth = _validate.labels(labels, count=len(images))
+    grid = _curve_frequencies(frequencies)
+    pairings = [hybrid_pairs(truth, seed=seed) for seed in seeds]
+    if not pairings:
+        raise ValueError("seeds: got none, expected at least one")
+    _model.check_batch_size(batch_size)
+    device = _model.device_of(model) if device is None else torch.device(device)
+    # Hits per image and frequency, summed over pairings.
+    low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
+    with _model.evaluating(model), torch.no_grad():
+        for low_index, high_index in pairings:
+            for start in range(0, len(truth), batch_size):
+                low = low_index[start : start + batch_size]
+                high = high_index[start : start + batch_size]
+                pair = _take(images, low, device), _take(images, high, device)
+                for f, hybrids in enumerate(_each_hybrid(*pair, grid)):
+                    chosen = _choices(model, hybrids, truth)
+                    low_hits[low, f] += chosen == truth[low]
+                    high_hits[low, f] += chosen == truth[high]
+    return _curve(grid, low_hits / len(pairings), high_hits / len(pairings))
+
+
+def _curve(
+    grid: list[float], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> HybridCurve:
+    """Average hit rates over images, and find the reversal with its interval."""
+    frequency = np.array(grid)
+    difference = low - high
+    resamples = resampled_means(difference)
+    mean = difference.mean(axis=0, keepdims=True)
+    return HybridCurve(
+        frequency=frequency,
+        p_low=low.mean(axis=0),
+        p_high=high.mean(axis=0),
+        reversal_frequency=float(_neurofreq.crossing(frequency, mean, 0.0)[0]),
+        interval=percentile_interval(_neurofreq.crossing(frequency, resamples, 0.0)),
+        difference=difference,
+    )
+
+
+def _each_hybrid(
+    low: torch.Tensor, high: torch.Tensor, frequencies: list[float]
+) -> Iterator[torch.Tensor]:
+    """Yield the hybrids of a batch, one frequency at a time."""
+    difference = _neurofreq.hybrid_difference_tensor(low, high)
+    for frequency in frequencies:
+        yield _neurofreq.hybrid_tensor(low, high, difference, frequency)
+
+
+def _take(images: Array, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    """Return the images of `rows` on `device`."""
+    if isinstance(images, torch.Tensor):
+        return images.detach()[torch.from_numpy(rows).to(images.device)].to(device)
+    return torch.from_numpy(images[rows]).to(device)
+
+
+def _choices(
+    model: Model, hybrids: torch.Tensor, labels: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the class the model gives each hybrid."""
+    logits = _model.check_logits(model(hybrids), len(hybrids))
+    if logits.shape[1] <= labels.max():
+        raise _neurofreq.ModelError(
+            f"model: got {logits.shape[1]} classes, expected at least "
+            f"{labels.max() + 1} to match the labels"
+        )
+    return logits.argmax(dim=1).cpu().numpy()
+
+
+def _mixing_frequencies(value: float | Sequence[float], name: str) -> list[float]:
+    """Return mixing frequencies as a list: finite, from 0 up."""
+    frequencies = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    if frequencies.ndim != 1 or frequencies.size == 0:
+        raise ValueError(
+            f"{name}: got shape {frequencies.shape}, expected a number or a sequence"
+        )
+    bad = frequencies[~(np.isfinite(frequencies) & (frequencies >= 0.0))]
+    if bad.size:
+        raise ValueError(f"{name}: got {bad[0]}, expected finite numbers from 0 up")
+    return [float(frequency) for frequency in frequencies]
+
+
+def _curve_frequencies(value: Sequence[float] | None) -> list[float]:
+    """Return the frequencies of a curve: at least two, ascending."""
+    grid = _mixing_frequencies(FREQUENCIES if value is None else value, "frequencies")
+    if len(grid) < 2 or np.any(np.diff(grid) <= 0.0):
+        raise ValueError(f"frequencies: got {grid}, expected two or more, ascending")
+    return grid

@@ -26,12 +26,12 @@ __all__ = [
     "color",
     "plot_corruption_groups",
     "plot_corruption_severity",
-    "plot_hybrid_curve",
+    "plot_hybrid_curves",
     "plot_hybrid_examples",
     "plot_perturbation_examples",
-    "plot_radial_profile",
+    "plot_radial_profiles",
     "plot_spectrum",
-    "plot_success_curve",
+    "plot_success_curves",
 ]
 
 # Okabe and Ito's palette in an order that keeps neighbours apart; black and
@@ -130,7 +130,7 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
     return ax
 
 
-def plot_radial_profile(
+def plot_radial_profiles(
     profiles: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
 ) -> Axes:
     """Draw cumulative radial power with its half-power frequency.
@@ -161,7 +161,7 @@ def plot_radial_profile(
     )
 
 
-def plot_hybrid_curve(
+def plot_hybrid_curves(
     curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
 ) -> Axes:
     """Draw which image of a hybrid the model names, with the reversal marked.
@@ -191,7 +191,7 @@ def plot_hybrid_curve(
     )
 
 
-def plot_success_curve(
+def plot_success_curves(
     curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
 ) -> Axes:
     """Draw the fraction of images that an attack changes within a budget.

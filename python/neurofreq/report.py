@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from neurofreq import _analysis, _measure, _page, _pictures, _runtime, _store, _tables
+from neurofreq import (
+    _analysis,
+    _measure,
+    _page,
+    _pictures,
+    _runtime,
+    _store,
+    _tables,
+    hybrid,
+)
 from neurofreq._subjects import make_settings, make_subjects
 from neurofreq._work import MEASUREMENTS, Work
 
@@ -117,7 +126,7 @@ def run(
     targeted: bool = True,
     n_hybrid: int | None = None,
     n_corruption: int | None = None,
-    frequencies: Sequence[float] = _measure.FREQUENCIES,
+    frequencies: Sequence[float] = hybrid.FREQUENCIES,
     n_thresholds: int = 25,
     seeds: Iterable[int] = range(6),
     seed: int = 0,

@@ -2,11 +2,16 @@
 Hybrid images.
 */
 
-use numpy::{PyArray1, PyReadonlyArray1};
+use numpy::{Element, PyArray1, PyArray5, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use super::convert::PyTensor;
 use super::enter;
-use crate::core::pairing;
+use super::images::Images;
+use crate::core::fourier::Real;
+use crate::core::{hybrid, pairing};
+use crate::tensor::frequency;
 
 type Indices<'py> = Bound<'py, PyArray1<i64>>;
 
@@ -20,4 +25,63 @@ pub fn hybrid_pairs<'py>(
     let labels = labels.as_array().to_vec();
     let (low, high) = enter(py, || pairing::hybrid_pairs(&labels, seed))?;
     Ok((PyArray1::from_vec(py, low), PyArray1::from_vec(py, high)))
+}
+
+/// Hybrids (F, N, C, H, W) of every pair at every mixing frequency.
+#[pyfunction]
+pub fn hybrid_images<'py>(
+    py: Python<'py>,
+    low: Images<'py>,
+    high: Images<'py>,
+    frequencies: Vec<f64>,
+) -> PyResult<Bound<'py, PyAny>> {
+    match (low, high) {
+        (Images::Single(low), Images::Single(high)) => mix(py, &low, &high, &frequencies),
+        (Images::Double(low), Images::Double(high)) => mix(py, &low, &high, &frequencies),
+        _ => Err(PyTypeError::new_err(
+            "high: got another dtype than low, expected the same",
+        )),
+    }
+}
+
+fn mix<'py, T: Real + Element>(
+    py: Python<'py>,
+    low: &PyReadonlyArray4<'py, T>,
+    high: &PyReadonlyArray4<'py, T>,
+    frequencies: &[f64],
+) -> PyResult<Bound<'py, PyAny>> {
+    let (low, high) = (low.as_array(), high.as_array());
+    let (n, c, h, w) = low.dim();
+    let out = PyArray5::<T>::zeros(py, [frequencies.len(), n, c, h, w], false);
+    let mut writable = out.readwrite();
+    let hybrids = writable.as_array_mut();
+    enter(py, || hybrid::mix(low, high, frequencies, hybrids))?;
+    Ok(out.into_any())
+}
+
+/// What the hybrids of a batch of pairs share at all mixing frequencies.
+#[pyfunction]
+pub fn hybrid_difference_tensor(
+    py: Python<'_>,
+    low: PyTensor,
+    high: PyTensor,
+) -> PyResult<PyTensor> {
+    let (low, high) = (low.0, high.0);
+    enter(py, move || frequency::difference(&low, &high)).map(PyTensor)
+}
+
+/// Hybrids (N, C, H, W) of a batch of pairs at one mixing frequency.
+#[pyfunction]
+pub fn hybrid_tensor(
+    py: Python<'_>,
+    low: PyTensor,
+    high: PyTensor,
+    difference: PyTensor,
+    frequency: f64,
+) -> PyResult<PyTensor> {
+    let (low, high, difference) = (low.0, high.0, difference.0);
+    enter(py, move || {
+        frequency::hybrid(&low, &high, &difference, frequency)
+    })
+    .map(PyTensor)
 }

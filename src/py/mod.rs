@@ -13,8 +13,10 @@ mod convert;
 mod corruptions;
 mod exceptions;
 mod hybrid;
+mod images;
 mod runtime;
 mod similarity;
+mod spectra;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -55,12 +57,16 @@ mod _neurofreq {
     #[pymodule_export]
     use super::exceptions::{InternalError, ModelError};
     #[pymodule_export]
-    use super::hybrid::hybrid_pairs;
+    use super::hybrid::{hybrid_difference_tensor, hybrid_images, hybrid_pairs, hybrid_tensor};
     #[pymodule_export]
     use super::runtime::{num_threads, set_num_threads, version};
     #[pymodule_export]
     use super::similarity::{
         reliability, response_similarity_f32, response_similarity_f64, running_mean,
         similarity_loss,
+    };
+    #[pymodule_export]
+    use super::spectra::{
+        crossing, mean_power, mean_power_tensor, radial_profile, total_power, total_power_tensor,
     };
 }

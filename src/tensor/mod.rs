@@ -8,3 +8,4 @@ scalar's destructor: validate first, prefer the tensor variants.
 */
 
 pub mod similarity;
+pub mod frequency;

@@ -1,0 +1,168 @@
+"""Running a user's model: evaluation mode, batch by batch, left as found."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+
+from neurofreq._neurofreq import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from neurofreq._validate import Array
+
+Model: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
+
+
+@contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Hold a model in evaluation mode and give every module its own flag back.
+
+    Parameters
+    ----------
+    model : callable
+        Anything but an ``nn.Module`` has no mode and is left alone.
+    """
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    flags = [module.training for module in modules]
+    try:
+        if any(flags):
+            _evaluate(model)
+        yield
+    finally:
+        for module, flag in zip(modules, flags, strict=True):
+            if module.training != flag:
+                module.training = flag
+
+
+def device_of(model: Any) -> torch.device:
+    """Return where the model's first parameter or buffer is, else the CPU.
+
+    Parameters
+    ----------
+    model : callable
+    """
+    if isinstance(model, torch.nn.Module):
+        for tensors in (model.parameters(), model.buffers()):
+            for tensor in tensors:
+                return tensor.device
+    return torch.device("cpu")
+
+
+def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
+    """Return a batch as a tensor on `device`, outside any autograd graph.
+
+    Parameters
+    ----------
+    batch : ndarray or Tensor
+        Strides of an array may have any sign.
+    device : torch.device or str
+    """
+    if isinstance(batch, np.ndarray):
+        batch = torch.from_numpy(np.array(batch))  # torch refuses negative strides
+    return batch.detach().to(device)
+
+
+def check_logits(logits: Any, n_images: int) -> torch.Tensor:
+    """Require what a classifier must return, and return it unchanged.
+
+    Parameters
+    ----------
+    logits : object
+        What the model returned.
+    n_images : int
+        The number of images it was given.
+
+    Raises
+    ------
+    ModelError
+        Not a floating-point tensor of shape (n_images, n_classes), or NaN or
+        infinite values in it.
+    """
+    if not isinstance(logits, torch.Tensor):
+        raise ModelError(f"model: got {type(logits).__name__}, expected a tensor")
+    if logits.ndim != 2 or logits.shape[0] != n_images or logits.shape[1] == 0:
+        raise ModelError(
+            f"model: got logits of shape {tuple(logits.shape)} for {n_images} images, "
+            f"expected ({n_images}, n_classes)"
+        )
+    if not logits.is_floating_point():
+        dtype = str(logits.dtype).removeprefix("torch.")
+        raise ModelError(f"model: got logits of dtype {dtype}, expected floats")
+    n_bad = n_images - int(logits.detach().isfinite().all(dim=1).sum())
+    if n_bad:
+        raise ModelError(
+            f"model: got NaN or infinite logits for {n_bad} of {n_images} images, "
+            "expected finite ones"
+        )
+    return logits
+
+
+def predict(
+    model: Model,
+    images: Array,
+    *,
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+) -> torch.Tensor:
+    """Return the logits of all images; the model is left as found.
+
+    Parameters
+    ----------
+    model : callable
+        Maps a batch (n, C, H, W) to logits (n, n_classes). An ``nn.Module`` is
+        run in evaluation mode. What it raises passes through.
+    images : ndarray or Tensor, shape (N, C, H, W)
+        Checked by the caller; given to the model in their own dtype.
+    batch_size : int
+        Images per call of the model, at least 1.
+    device : torch.device or str, optional
+        Where batches are sent; by default where the model's parameters are.
+
+    Returns
+    -------
+    Tensor, shape (N, n_classes)
+        Where the model left it, outside any autograd graph.
+
+    Raises
+    ------
+    ModelError
+        Logits of a wrong shape or dtype, of another number of classes than in
+        the batch before, or not finite.
+    ValueError
+        If `batch_size` is less than 1.
+    """
+    check_batch_size(batch_size)
+    device = device_of(model) if device is None else device
+    parts: list[torch.Tensor] = []
+    with evaluating(model), torch.no_grad():
+        for start in range(0, len(images), batch_size):
+            batch = to_tensor(images[start : start + batch_size], device)
+            parts.append(check_logits(model(batch), len(batch)))
+            if parts[-1].shape[1] != parts[0].shape[1]:
+                raise ModelError(
+                    f"model: got {parts[-1].shape[1]} classes, "
+                    f"expected {parts[0].shape[1]} as in the batch before"
+                )
+    return torch.cat(parts)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Require at least one image per batch."""
+    if batch_size < 1:
+        raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
+
+
+def _evaluate(model: torch.nn.Module) -> None:
+    """Call ``eval()``, which a user's class may extend.
+
+    Exported programs refuse it: they were frozen in one mode.
+    """
+    try:
+        model.eval()
+    except NotImplementedError:
+        return

@@ -1,0 +1,183 @@
+/*!
+The two-dimensional transform of a pair of real planes.
+
+Two real planes `p`, `q` make one complex plane `p + iq`, so one complex
+transform serves both and nothing is done twice. Power spectra need not even
+separate the two: `|Z(k)|^2 + |Z(-k)|^2` is twice the sum of their powers. A
+real, even mask (every disc is) keeps them apart as well: the inverse returns
+the masked `p` as the real and the masked `q` as the imaginary part.
+
+Columns are transformed in blocks that stay in the first-level cache, and
+spectra are handed over by columns (`[x][y]`), so no plane is ever transposed
+as a whole.
+*/
+
+use std::sync::Arc;
+
+use ndarray::{ArrayView2, ArrayView4, ArrayViewMut2, Zip, s};
+use rustfft::num_complex::Complex;
+use rustfft::num_traits::{Float, Zero};
+use rustfft::{Fft, FftDirection, FftNum, FftPlanner};
+
+/// The two floating-point types of images.
+pub trait Real: FftNum + Float {}
+impl Real for f32 {}
+impl Real for f64 {}
+
+/// Columns transformed together: their coefficients fill whole cache lines.
+const COLUMNS: usize = 16;
+
+/// Two planes at a time.
+pub type Pair<'a, T> = (ArrayView2<'a, T>, Option<ArrayView2<'a, T>>);
+
+/// Planes `2 pair` and `2 pair + 1` of a batch (images x channels); the last
+/// pair of an odd number has no second plane.
+pub fn pair_of<'a, T>(images: &'a ArrayView4<T>, pair: usize) -> Pair<'a, T> {
+    let (n_images, n_channels, ..) = images.dim();
+    let plane = |p: usize| images.slice(s![p / n_channels, p % n_channels, .., ..]);
+    let second = 2 * pair + 1;
+    (
+        plane(2 * pair),
+        (second < n_images * n_channels).then(|| plane(second)),
+    )
+}
+
+/// Number of pairs of planes in a batch.
+pub fn n_pairs<T>(images: &ArrayView4<T>) -> usize {
+    (images.dim().0 * images.dim().1).div_ceil(2)
+}
+
+/// The transforms along both axes, in one direction.
+struct Axes<T: Real> {
+    row: Arc<dyn Fft<T>>,
+    column: Arc<dyn Fft<T>>,
+}
+
+/// The transforms of one plane size, shared by all threads.
+pub struct Fourier<T: Real> {
+    height: usize,
+    width: usize,
+    forward: Axes<T>,
+    inverse: Axes<T>,
+}
+
+/// The working memory of one thread.
+pub struct Scratch<T> {
+    /// The complex plane by rows.
+    pub tile: Vec<Complex<T>>,
+    block: Vec<Complex<T>>,
+    fft: Vec<Complex<T>>,
+}
+
+impl<T: Real> Fourier<T> {
+    /// Plans transforms of `height` x `width` planes.
+    pub fn new(height: usize, width: usize) -> Self {
+        let mut planner = FftPlanner::new();
+        let mut axes = |direction| Axes {
+            row: planner.plan_fft(width, direction),
+            column: planner.plan_fft(height, direction),
+        };
+        Self {
+            height,
+            width,
+            forward: axes(FftDirection::Forward),
+            inverse: axes(FftDirection::Inverse),
+        }
+    }
+
+    /// Working memory for this plan.
+    pub fn scratch(&self) -> Scratch<T> {
+        let Axes { row, column } = &self.forward;
+        let Axes {
+            row: back_row,
+            column: back_column,
+        } = &self.inverse;
+        let longest = [row, column, back_row, back_column]
+            .map(|fft| fft.get_inplace_scratch_len())
+            .into_iter()
+            .fold(0, usize::max);
+        Scratch {
+            tile: vec![Complex::zero(); self.height * self.width],
+            block: vec![Complex::zero(); COLUMNS * self.height],
+            fft: vec![Complex::zero(); longest],
+        }
+    }
+
+    /// Transforms `scratch.tile` and hands its spectrum to `visit`, a block of
+    /// whole columns at a time: `visit(offset, block)`, where `offset` counts
+    /// coefficients in column order.
+    pub fn forward(&self, scratch: &mut Scratch<T>, mut visit: impl FnMut(usize, &[Complex<T>])) {
+        let Scratch { tile, block, fft } = scratch;
+        self.forward.row.process_with_scratch(tile, fft);
+        for first in (0..self.width).step_by(COLUMNS) {
+            let count = COLUMNS.min(self.width - first);
+            let block = &mut block[..count * self.height];
+            for (y, row) in tile.chunks_exact(self.width).enumerate() {
+                for (x, &value) in row[first..first + count].iter().enumerate() {
+                    block[x * self.height + y] = value;
+                }
+            }
+            self.forward.column.process_with_scratch(block, fft);
+            visit(first * self.height, block);
+        }
+    }
+
+    /// Transforms a spectrum back into `scratch.tile`. Only the `n_columns`
+    /// nearest to column 0 may differ from zero; `fill(x, column)` writes
+    /// column `x` of those.
+    pub fn inverse(
+        &self,
+        scratch: &mut Scratch<T>,
+        n_columns: usize,
+        mut fill: impl FnMut(usize, &mut [Complex<T>]),
+    ) {
+        let Scratch { tile, block, fft } = scratch;
+        let (left, right) = around_zero(n_columns, self.width);
+        for row in tile.chunks_exact_mut(self.width) {
+            row[left..right].fill(Complex::zero());
+        }
+        for (start, end) in [(0, left), (right, self.width)] {
+            for first in (start..end).step_by(COLUMNS) {
+                let count = COLUMNS.min(end - first);
+                let block = &mut block[..count * self.height];
+                for (x, column) in block.chunks_exact_mut(self.height).enumerate() {
+                    fill(first + x, column);
+                }
+                self.inverse.column.process_with_scratch(block, fft);
+                for (y, row) in tile.chunks_exact_mut(self.width).enumerate() {
+                    for (x, value) in row[first..first + count].iter_mut().enumerate() {
+                        *value = block[x * self.height + y];
+                    }
+                }
+            }
+        }
+        self.inverse.row.process_with_scratch(tile, fft);
+    }
+}
+
+/// The `count` frequencies nearest to 0 on an axis of `length`, a set closed
+/// under negation, are the positions `..left` and `right..`.
+pub fn around_zero(count: usize, length: usize) -> (usize, usize) {
+    (count.div_ceil(2), length - count / 2)
+}
+
+/// Calls `write(z, p, q)` for every element of the tile and the two planes; a
+/// missing second plane is zero.
+pub fn pack<T: Real>(
+    tile: &mut [Complex<T>],
+    (first, second): Pair<T>,
+    write: impl Fn(&mut Complex<T>, T, T),
+) {
+    let Ok(tile) = ArrayViewMut2::from_shape(first.dim(), tile) else {
+        return;
+    };
+    match second {
+        Some(second) => Zip::from(tile)
+            .and(first)
+            .and(second)
+            .for_each(|z, &p, &q| write(z, p, q)),
+        None => Zip::from(tile)
+            .and(first)
+            .for_each(|z, &p| write(z, p, T::zero())),
+    }
+}

@@ -1,0 +1,86 @@
+/*!
+Power spectra.
+*/
+
+use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, ToPyArray};
+use pyo3::prelude::*;
+
+use super::convert::PyTensor;
+use super::enter;
+use super::images::Images;
+use crate::core::{radial, spectrum};
+use crate::tensor::frequency;
+
+type Map<'py> = Bound<'py, PyArray2<f64>>;
+type Curve<'py> = Bound<'py, PyArray1<f64>>;
+
+/// Sum of the power of all planes, unshifted.
+#[pyfunction]
+pub fn total_power<'py>(py: Python<'py>, images: Images<'py>, demean: bool) -> PyResult<Map<'py>> {
+    let total = match images {
+        Images::Single(images) => {
+            let images = images.as_array();
+            enter(py, || spectrum::total_power(images, demean))
+        }
+        Images::Double(images) => {
+            let images = images.as_array();
+            enter(py, || spectrum::total_power(images, demean))
+        }
+    }?;
+    Ok(total.to_pyarray(py))
+}
+
+/// [`total_power`] of a tensor.
+#[pyfunction]
+pub fn total_power_tensor(py: Python<'_>, images: PyTensor, demean: bool) -> PyResult<PyTensor> {
+    let images = images.0;
+    enter(py, move || frequency::total_power(&images, demean)).map(PyTensor)
+}
+
+/// Mean of `count` summed planes, fftshifted, NaN at DC.
+#[pyfunction]
+pub fn mean_power<'py>(
+    py: Python<'py>,
+    total: PyReadonlyArray2<'py, f64>,
+    count: u64,
+) -> PyResult<Map<'py>> {
+    let total = total.as_array();
+    let power = enter(py, || Ok(spectrum::mean_power(total, count)))?;
+    Ok(power.to_pyarray(py))
+}
+
+/// [`mean_power`] of a tensor.
+#[pyfunction]
+pub fn mean_power_tensor(py: Python<'_>, total: PyTensor, count: i64) -> PyResult<PyTensor> {
+    let total = total.0;
+    enter(py, move || frequency::mean_power(&total, count)).map(PyTensor)
+}
+
+/// Thresholds, cumulative share of power, half-power frequency.
+#[pyfunction]
+pub fn radial_profile<'py>(
+    py: Python<'py>,
+    power: PyReadonlyArray2<'py, f64>,
+    n_thresholds: usize,
+) -> PyResult<(Curve<'py>, Curve<'py>, f64)> {
+    let power = power.as_array();
+    let profile = enter(py, || radial::profile(power, n_thresholds))?;
+    Ok((
+        profile.frequency.to_pyarray(py),
+        profile.cumulative.to_pyarray(py),
+        profile.half_power,
+    ))
+}
+
+/// Where each row of `curves` first rises through `level`.
+#[pyfunction]
+pub fn crossing<'py>(
+    py: Python<'py>,
+    x: PyReadonlyArray1<'py, f64>,
+    curves: PyReadonlyArray2<'py, f64>,
+    level: f64,
+) -> PyResult<Curve<'py>> {
+    let (x, curves) = (x.as_array(), curves.as_array());
+    let found = enter(py, || radial::crossings(x, curves, level))?;
+    Ok(found.to_pyarray(py))
+}
