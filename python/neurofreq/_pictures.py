@@ -76,7 +76,7 @@ def _hybrid_curves(results: Results) -> Iterator[Picture]:
     if not curves:
         return
     settings = results.settings
-    figure = _figure(5.4, 3.9)
+    figure = new_figure(5.4, 3.9)
     plot.plot_hybrid_curves(curves, figure.subplots())
     yield _picture(
         figure,
@@ -100,7 +100,7 @@ def _radial_profiles(results: Results) -> Iterator[Picture]:
     }
     if not curves:
         return
-    figure = _figure(5.4, 3.9)
+    figure = new_figure(5.4, 3.9)
     plot.plot_radial_profiles(curves, figure.subplots())
     yield _picture(
         figure,
@@ -123,7 +123,7 @@ def _success_curves(results: Results) -> Iterator[Picture]:
         name: _analysis.success_curve(item["distance"], epsilons)
         for name, item in items.items()
     }
-    figure = _figure(5.4, 3.9)
+    figure = new_figure(5.4, 3.9)
     plot.plot_success_curves(curves, figure.subplots())
     lost = {n: int((~item["success"]).sum()) for n, item in items.items()}
     failures = ", ".join(f"{count} for {name}" for name, count in lost.items() if count)
@@ -152,7 +152,7 @@ def _severity(results: Results) -> Iterator[Picture]:
             columns.insert(0, results.items[name]["clean"]["correct"][:n].astype(float))
             x.insert(0, 0)
         curves[name] = _analysis.pointwise(x, np.stack(columns, axis=1))
-    figure = _figure(5.4, 3.9)
+    figure = new_figure(5.4, 3.9)
     plot.plot_corruption_severity(curves, figure.subplots())
     yield _picture(
         figure,
@@ -178,7 +178,7 @@ def _groups(results: Results) -> Iterator[Picture]:
     for name, correct in corrupted.items():
         columns = [correct[members[group]].mean(axis=(0, 1)) for group in groups]
         curves[name] = _analysis.pointwise(groups, np.stack(columns, axis=1))
-    figure = _figure(5.4, 3.9)
+    figure = new_figure(5.4, 3.9)
     plot.plot_corruption_groups(curves, figure.subplots())
     listing = "; ".join(
         f"{group}: {', '.join(_words(results.corruptions[i]) for i in members[group])}"
@@ -201,7 +201,7 @@ def _spectra(results: Results) -> Iterator[Picture]:
         return
     n_columns = min(len(items), 3)
     n_rows = -(-len(items) // n_columns)
-    figure = _figure(3.6 * n_columns, 3.0 * n_rows)
+    figure = new_figure(3.6 * n_columns, 3.0 * n_rows)
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, (name, item) in zip(panels, items.items(), strict=False):
         plot.plot_spectrum(item["power"], ax).set_title(name, fontsize=10)
@@ -230,7 +230,7 @@ def _hybrid_examples(results: Results) -> Iterator[Picture]:
     )
     if other is None:
         return
-    figure = _figure(7.2, 3.6)
+    figure = new_figure(7.2, 3.6)
     plot.plot_hybrid_examples(images[0], images[other], ax=figure.subplots())
     first, second = _class(results, 0), _class(results, other)
     yield _picture(
@@ -252,7 +252,7 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
         return
     clean = {name: results.images[name][: len(shown[name])] for name in shown}
     height = 1.05 * (1 + 2 * len(shown))
-    figure = _figure(7.2, height)
+    figure = new_figure(7.2, height)
     plot.plot_perturbation_examples(clean, shown, figure.subplots())
     yield _picture(
         figure,
@@ -267,8 +267,14 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
     )
 
 
-def _figure(width: float, height: float) -> Figure:
-    """Return a figure outside pyplot, so that none is left open."""
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure outside pyplot, so that none is left open.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+    """
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
@@ -283,9 +289,19 @@ def _picture(
     *,
     is_wide: bool = False,
 ) -> Picture:
+    return Picture(key, title, caption, alt, to_png(figure), is_wide)
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG on white.
+
+    Parameters
+    ----------
+    figure : Figure
+    """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", facecolor="white")
-    return Picture(key, title, caption, alt, buffer.getvalue(), is_wide)
+    return buffer.getvalue()
 
 
 def _most_colourful(results: Results) -> np.ndarray:

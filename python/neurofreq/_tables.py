@@ -210,7 +210,8 @@ def _hybrid(results: Results) -> list[dict[str, Any]]:
     for name, item in results.having("hybrid"):
         curve = _analysis.hybrid_curve(item)
         rows += _rows(
-            name, frequency=curve.x, p_low=item["p_low"], p_high=item["p_high"], difference=curve.y,
+            name, frequency=curve.x, p_low=item["p_low"], p_high=item["p_high"],
+            difference=curve.y,
             lower=curve.lower, upper=curve.upper,
         )  # fmt: skip
     return rows
@@ -259,17 +260,21 @@ def found_only(item: Arrays) -> Arrays:
 
 
 def _spectrum(results: Results) -> list[dict[str, Any]]:
-    rows = []
-    for name, item in results.having("attack"):
-        power = item["power"]
-        fy, fx = np.meshgrid(
-            *(np.fft.fftshift(np.fft.fftfreq(size)) for size in power.shape),
-            indexing="ij",
-        )
-        rows += _rows(
-            name, frequency_y=fy.ravel(), frequency_x=fx.ravel(), power=power.ravel()
-        )
-    return rows
+    return [
+        row
+        for name, item in results.having("attack")
+        for row in map_rows(name, item["power"])
+    ]
+
+
+def map_rows(model: str, power: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return a spectrum as rows of model, frequency_y, frequency_x, power."""
+    fy, fx = np.meshgrid(
+        *(np.fft.fftshift(np.fft.fftfreq(size)) for size in power.shape), indexing="ij"
+    )
+    return _rows(
+        model, frequency_y=fy.ravel(), frequency_x=fx.ravel(), power=power.ravel()
+    )
 
 
 def _corruption(results: Results) -> list[dict[str, Any]]:

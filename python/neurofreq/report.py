@@ -221,7 +221,7 @@ def run(
         got = unknown[0] if unknown else "nothing"
         raise ValueError(f"measurements: got {got}, expected some of {expected}")
     running = _measure.Running(batch_size, device, progress)
-    folder = _folder(out_dir)
+    folder = folder_for(out_dir)
     subjects = make_subjects(models, data, settings, running)
     work = Work(subjects, data, settings, running, _store.Store(folder / "items"))
     try:
@@ -237,14 +237,19 @@ def run(
     return Report(folder, tables, tuple(missing), work.n_measured, results)
 
 
-def _folder(out_dir: str | os.PathLike[str]) -> Path:
-    """Return the folder, made where it is missing."""
+def folder_for(out_dir: str | os.PathLike[str]) -> Path:
+    """Return the folder as a path, made where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If it or a folder above it is a file.
+    """
     folder = Path(out_dir)
     for part in (folder, *folder.parents):
         if part.exists() and not part.is_dir():
             raise ValueError(f"out_dir: got {part}, a file, expected a folder")
-    for part in (folder, folder / "tables", folder / "figures"):
-        part.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
@@ -252,6 +257,8 @@ def _write(
     folder: Path, results: Results, record: dict[str, Any]
 ) -> dict[str, pd.DataFrame]:
     """Write tables, settings, pictures and the page; return the tables."""
+    for part in ("tables", "figures"):
+        (folder / part).mkdir(exist_ok=True)
     tables = _tables.build(results)
     pictures = _pictures.draw(results)
     texts = {

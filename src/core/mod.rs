@@ -13,7 +13,5 @@ pub mod parallel;
 pub mod similarity;
 pub mod fourier;
 pub mod hybrid;
-pub mod pairing;
-pub mod parallel;
 pub mod radial;
 pub mod spectrum;
