@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SEVERITIES = (1, 2, 3, 4, 5)
 N_EXAMPLES = 6
+N_CANDIDATES = 1000  # images that an attack may start from
+ATTACK_PART = 100  # images attacked between two writes to disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,37 +120,62 @@ def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
     }
 
 
-def attack(subject: Subject, settings: Settings, running: Running) -> Arrays:
-    """Minimal Linf perturbations of the first images, and their power.
+def attack(
+    subject: Subject, settings: Settings, running: Running, rows: range
+) -> Arrays:
+    """Minimal Linf perturbations of some of the images, and their power.
 
     Distances are infinite where the attack found nothing. ``radial`` (n, T) is
-    each image's cumulative power, ``power`` their mean spectrum.
+    each image's cumulative power, ``power`` their mean spectrum. How the images
+    are split into calls changes nothing.
     """
-    n = settings.n_attack
-    images, labels = subject.images[:n], subject.labels[:n]
-    targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[:n]
+    part = slice(rows.start, rows.stop)
+    images, labels = subject.images[part], subject.labels[part]
+    targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[part]
     result = attacks.BrendelBethge(norm="linf", steps=settings.attack_steps)(
         subject.model,
         images,
         labels,
         targets=targets if settings.targeted else None,
-        candidates=subject.images,
+        candidates=subject.images[:N_CANDIDATES],
         seed=settings.seed,
+        first_index=rows.start,
+        batch_size=running.batch_size,
         progress=running.progress,
     )
     success = np.asarray(result.success, dtype=bool)
     adversarial = np.asarray(result.adversarial, dtype=images.dtype)
     change = np.where(success[:, None, None, None], adversarial - images, 0.0)
-    running.step(n)
+    running.step(len(images))
     arrays = {
         "distance": np.where(success, np.asarray(result.distance), np.inf),
         "success": success,
         "status": np.asarray(result.status).astype(str),
         "n_queries": np.asarray(result.n_queries),
-        "targets": targets if settings.targeted else np.full(n, -1),
+        "targets": targets if settings.targeted else np.full(len(images), -1),
         "adversarial": adversarial[:N_EXAMPLES],
     }
     return arrays | perturbation_power(change.astype(images.dtype), settings)
+
+
+def attack_parts(n_attack: int) -> list[range]:
+    """Split the attacked images into the parts that are kept one by one."""
+    return [
+        range(start, min(start + ATTACK_PART, n_attack))
+        for start in range(0, n_attack, ATTACK_PART)
+    ]
+
+
+def joined(parts: list[Arrays]) -> Arrays:
+    """Join the parts of an attack in their order."""
+    arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    counts = [len(part["success"]) for part in parts]
+    power = np.average([part["power"] for part in parts], axis=0, weights=counts)
+    return arrays | {
+        "power": power,
+        "frequency": max((part["frequency"] for part in parts), key=np.max),
+        "adversarial": parts[0]["adversarial"],
+    }
 
 
 def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:

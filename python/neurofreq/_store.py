@@ -70,7 +70,8 @@ class Store:
         arrays : dict of str to ndarray
         """
         path = self._path(record)
-        write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+        values: dict[str, Any] = dict(arrays)
+        write_atomically(path, lambda file: np.savez_compressed(file, **values))
         text = json.dumps(record, indent=2, sort_keys=True) + "\n"
         write_text(path.with_suffix(".json"), text)
 

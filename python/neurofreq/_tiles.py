@@ -60,7 +60,9 @@ def plot_hybrid_examples(
 
 
 def plot_perturbation_examples(
-    clean: Mapping[str, ArrayLike], adversarial: Mapping[str, ArrayLike], ax: Any = None
+    clean: Mapping[str, ArrayLike],
+    adversarial: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw images, what the attack made of them, and the amplified change.
 

@@ -20,7 +20,7 @@ MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
 _DECIDING = {
     "clean": (),
     "hybrid": ("n_hybrid", "frequencies", "seeds"),
-    "attack": ("n_attack", "attack_steps", "targeted", "seed", "n_thresholds"),
+    "attack": ("attack_steps", "targeted", "seed", "n_thresholds"),
     "corruption": ("n_corruption", "seed"),
 }
 
@@ -115,14 +115,28 @@ class Work:
                     self._keep(key, subject, found[subject.name])
             return
         for key, subject in pending:
-            measure = {
-                "clean": _measure.clean,
-                "hybrid": _measure.hybrids,
-                "attack": _measure.attack,
-            }[key]
+            if key == "attack":
+                self._attack(subject, running)
+                continue
+            measure = {"clean": _measure.clean, "hybrid": _measure.hybrids}[key]
             self._keep(key, subject, measure(subject, self.settings, running))
 
+    def _attack(self, subject: Subject, running: Running) -> None:
+        """Attack part by part: a long attack resumes within itself."""
+        parts = []
+        for rows in _measure.attack_parts(self.settings.n_attack):
+            record = self._record("attack", subject, rows)
+            part = self.store.load(record)
+            if part is None:
+                part = _measure.attack(subject, self.settings, running, rows)
+                self.store.save(record, part)
+                self.n_measured += 1
+            parts.append(part)
+        self.items[subject.name]["attack"] = _measure.joined(parts)
+
     def _read(self, key: str, subject: Subject) -> bool:
+        if key == "attack":
+            return False  # kept in parts, read as it is measured
         arrays = self.store.load(self._record(key, subject))
         if arrays is None:
             return False
@@ -134,12 +148,15 @@ class Work:
         self.items[subject.name][key] = arrays
         self.n_measured += 1
 
-    def _record(self, key: str, subject: Subject) -> dict[str, Any]:
+    def _record(
+        self, key: str, subject: Subject, rows: range = range(0)
+    ) -> dict[str, Any]:
         measurement, _, name = key.partition("/")
         settings = dataclasses.asdict(self.settings)
         return {
             "measurement": measurement,
             "corruption": name,
+            "rows": [rows.start, rows.stop],
             "settings": {field: settings[field] for field in _DECIDING[measurement]},
             "model": subject.digest,
             "is_gray": subject.is_gray,

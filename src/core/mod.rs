@@ -15,3 +15,6 @@ pub mod fourier;
 pub mod hybrid;
 pub mod radial;
 pub mod spectrum;
+pub mod controller;
+pub mod real;
+pub mod trust_region;

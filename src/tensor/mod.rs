@@ -9,3 +9,6 @@ scalar's destructor: validate first, prefer the tensor variants.
 
 pub mod similarity;
 pub mod frequency;
+pub mod attack;
+pub mod query;
+pub mod start;

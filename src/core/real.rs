@@ -1,0 +1,23 @@
+/*!
+The two pixel types, float32 and float64, behind one name.
+
+Kernels read pixels of either type and compute in f64.
+*/
+
+/// A pixel.
+pub trait Real: Copy + PartialOrd + Into<f64> + Send + Sync {
+    /// Rounds to the nearest value of the type.
+    fn from_f64(value: f64) -> Self;
+}
+
+impl Real for f32 {
+    fn from_f64(value: f64) -> Self {
+        value as Self
+    }
+}
+
+impl Real for f64 {
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+}
