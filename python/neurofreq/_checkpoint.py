@@ -1,0 +1,145 @@
+"""Reading weights and exported programs: no pickle but torch's weights-only."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREFIXES = ("module.", "model.", "network.")
+
+
+class Program(nn.Module):
+    """An exported program, which was frozen in one mode, as a plain module."""
+
+    def __init__(self, program: nn.Module) -> None:
+        super().__init__()
+        self.program = program
+
+    def train(self, mode: bool = True) -> Program:
+        """Set this module's flag only: the graph inside has no other mode."""
+        self.training = mode
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what the program returns."""
+        return self.program(images)
+
+
+def load_program(path: Path) -> nn.Module:
+    """Return the module of a file that ``torch.export.save`` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not an exported program.
+    """
+    _require_file(path, "model")
+    try:
+        program = torch.export.load(path).module()
+    except (RuntimeError, KeyError, ValueError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"model: {path} is no exported program ({reason})") from error
+    return Program(program).eval()
+
+
+def load_weights(model: nn.Module, path: Path, *, sha256: str | None = None) -> None:
+    """Read a state dict from a file and load it, all keys or none.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the digest differs, the file holds no state dict, or the keys or
+        shapes do not fit the model.
+    """
+    _require_file(path, "weights")
+    if sha256 is not None:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != sha256.lower():
+            raise ValueError(f"weights: {path} has SHA-256 {found}, expected {sha256}")
+    state = _unwrap(_read(path), path)
+    while prefix := _common_prefix(state):
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    _check_fit(model.state_dict(), state, path)
+    model.load_state_dict(state, strict=False)
+
+
+def _require_file(path: Path, name: str) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{name}: there is no file {path}")
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"weights: {path} is no safetensors file") from error
+    try:
+        return torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises half a dozen kinds here
+        raise ValueError(
+            f"weights: {path} cannot be read as tensors alone ({type(error).__name__})"
+        ) from error
+
+
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+    """Take off a ``state_dict`` entry and a list around one state dict."""
+    if isinstance(content, dict) and "state_dict" in content:
+        content = content["state_dict"]
+    if isinstance(content, (list, tuple)) and len(content) == 1:
+        content = content[0]
+    if not (
+        isinstance(content, dict)
+        and content
+        and all(isinstance(value, Tensor) for value in content.values())
+    ):
+        raise ValueError(f"weights: {path} holds no state dict")
+    return content
+
+
+def _common_prefix(state: dict[str, Tensor]) -> str | None:
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            return prefix
+    return None
+
+
+def _check_fit(
+    expected: dict[str, Tensor], found: dict[str, Tensor], path: Path
+) -> None:
+    # Old checkpoints lack batch norm's step counter, which inference ignores.
+    missing = [
+        key
+        for key in expected
+        if key not in found and not key.endswith("num_batches_tracked")
+    ]
+    unexpected = [key for key in found if key not in expected]
+    shapes = [
+        f"{key} {tuple(found[key].shape)} for {tuple(expected[key].shape)}"
+        for key in expected
+        if key in found and found[key].shape != expected[key].shape
+    ]
+    for problem, keys in (
+        ("lacks", missing),
+        ("has unexpected", unexpected),
+        ("has another shape in", shapes),
+    ):
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            raise ValueError(
+                f"weights: {path} does not fit the model: "
+                f"it {problem} {', '.join(keys[:3])}{more}"
+            )

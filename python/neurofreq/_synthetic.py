@@ -1,0 +1,130 @@
+"""The embedded image set: every class shows in shape and in texture.
+
+A class has one smooth silhouette (spatial frequencies below about 0.12
+cycles/pixel) and one faint grating (0.36 cycles/pixel, orientation by class)
+over natural 1/f noise. Either cue alone tells the classes apart, so which of
+the two a network uses is its own choice, and hybrid images can ask it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CLASSES = ("disk", "ring", "bar-", "bar/", "bar|", "bar\\", "plus", "cross")
+SIZE = 32
+SHAPE_CONTRAST = 0.22
+TEXTURE_CONTRAST = 0.05
+NOISE_CONTRAST = 0.05
+TEXTURE_FREQUENCY = 0.36  # cycles/pixel
+SHAPE_CUTOFF = 0.06  # cycles/pixel, standard deviation of the low-pass
+STREAMS = {"train": 0, "test": 1}
+
+
+def draw(
+    n: int,
+    *,
+    split: str = "test",
+    shape_contrast: float = SHAPE_CONTRAST,
+    texture_contrast: float = TEXTURE_CONTRAST,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the first n images and labels of a split.
+
+    Parameters
+    ----------
+    n : int
+        Image i is the same whatever n.
+    split : {"train", "test"}
+    shape_contrast, texture_contrast : float
+        Half the peak-to-peak amplitude of each cue; 0 takes the cue away.
+
+    Returns
+    -------
+    images : ndarray of float32, shape (n, 1, 32, 32)
+        In [0, 1].
+    labels : ndarray of int64, shape (n,)
+        Image i shows class i modulo 8.
+    """
+    labels = np.arange(n, dtype=np.int64) % len(CLASSES)
+    jitter, noise = _randomness(n, STREAMS[split])
+    pixels = 0.5 + NOISE_CONTRAST * _natural_noise(noise)
+    pixels += shape_contrast * _silhouettes(labels, jitter)
+    pixels += texture_contrast * _gratings(labels, jitter)
+    return np.clip(pixels, 0.0, 1.0).astype(np.float32)[:, None], labels
+
+
+def _randomness(n: int, stream: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Six uniform numbers in [-1, 1] and one field of white noise per image."""
+    jitter = np.empty((n, 6, 1, 1))
+    noise = np.empty((n, SIZE, SIZE))
+    for index in range(n):
+        rng = np.random.default_rng((stream, index))
+        jitter[index, :, 0, 0] = rng.uniform(-1.0, 1.0, 6)
+        noise[index] = rng.standard_normal((SIZE, SIZE))
+    return jitter, noise
+
+
+def _radius() -> NDArray[np.float64]:
+    """|f| on the half plane of a real FFT, cycles/pixel."""
+    return np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
+
+
+def _natural_noise(white: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noise with an amplitude spectrum of 1/|f|, mean 0, unit deviation."""
+    radius = _radius()
+    radius[0, 0] = np.inf
+    pink = np.fft.irfft2(np.fft.rfft2(white) / radius, s=(SIZE, SIZE))
+    return pink / pink.std(axis=(1, 2), keepdims=True)
+
+
+def _silhouettes(
+    labels: NDArray[np.int64], jitter: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """One smooth shape per image, from -1 (ground) to 1, jittered in place."""
+    grid = np.arange(SIZE) - (SIZE - 1) / 2
+    x = grid[None, None, :] - 3.0 * jitter[:, 0]
+    y = grid[None, :, None] - 3.0 * jitter[:, 1]
+    scale = 1.0 + 0.15 * jitter[:, 2]
+    x, y = x / scale, y / scale
+    angle = np.deg2rad(8.0) * jitter[:, 3]
+    x, y = x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)
+    radius = np.hypot(x, y)
+
+    def bar(degrees: float) -> NDArray[np.float64]:
+        along = x * np.cos(np.deg2rad(degrees)) + y * np.sin(np.deg2rad(degrees))
+        across = y * np.cos(np.deg2rad(degrees)) - x * np.sin(np.deg2rad(degrees))
+        return np.maximum(abs(along) - 11.0, abs(across) - 3.5)
+
+    bars = [bar(degrees) for degrees in (0.0, -45.0, 90.0, 45.0)]
+    # Distances to the outline, negative inside, in the order of CLASSES.
+    distances = np.stack(
+        [
+            radius - 7.5,
+            abs(radius - 9.0) - 2.5,
+            *bars,
+            np.minimum(bars[0], bars[2]),
+            np.minimum(bars[1], bars[3]),
+        ]
+    )
+    chosen = distances[labels, np.arange(len(labels))]
+    spectrum = np.fft.rfft2(np.where(chosen < 0.0, 1.0, -1.0))
+    spectrum *= np.exp(-0.5 * (_radius() / SHAPE_CUTOFF) ** 2)
+    return np.fft.irfft2(spectrum, s=(SIZE, SIZE))
+
+
+def _gratings(
+    labels: NDArray[np.int64], jitter: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """One sine grating per image, orientation by class, phase at random."""
+    # A stride of 3 keeps neighbours in shape apart in texture.
+    angle = (3 * labels % len(CLASSES)) * (np.pi / len(CLASSES))
+    grid = 2.0 * np.pi * TEXTURE_FREQUENCY * np.arange(SIZE)
+    phase = np.pi * jitter[:, 4]
+    across = np.cos(angle)[:, None, None] * grid[None, None, :]
+    down = np.sin(angle)[:, None, None] * grid[None, :, None]
+    strength = 1.0 + 0.2 * jitter[:, 5]
+    return strength * np.sin(across + down + phase)
