@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq._store import Arrays
+    from neurofreq.data import ImageSet
 
 SEVERITIES = (1, 2, 3, 4, 5)
 N_EXAMPLES = 6
@@ -202,29 +203,29 @@ def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:
 
 
 def corruption(
-    name: str, data: Any, subjects: list[Subject], settings: Settings, running: Running
+    name: str,
+    data: ImageSet,
+    subjects: list[Subject],
+    settings: Settings,
+    running: Running,
 ) -> dict[str, Arrays]:
     """Whether each corrupted image is named right, per model: correct (5, N).
 
     The corruption is made once, in colour, and shown to every model.
     """
     n = settings.n_corruption
-    images = np.asarray(data.images)[:n]
+    part = data.take(n)
     correct = {s.name: np.zeros((len(SEVERITIES), n), dtype=bool) for s in subjects}
     for row, severity in enumerate(SEVERITIES):
-        worse = corruptions.corrupt(
-            images, name, severity, seed=settings.seed, layout="nchw"
+        worse = dataclasses.replace(
+            part,
+            images=corruptions.corrupt(
+                part.images, name, severity, seed=settings.seed, layout="nchw"
+            ),
         )
-        worse = np.asarray(worse, dtype=images.dtype)
         for subject in subjects:
-            shown = to_gray(worse) if subject.is_gray else worse
-            named = running.classes(subject.model, shown)
+            shown = worse.gray() if subject.is_gray else worse
+            named = running.classes(subject.model, shown.images)
             correct[subject.name][row] = named == subject.labels[:n]
             running.step(1)
     return {name: {"correct": value} for name, value in correct.items()}
-
-
-def to_gray(images: NDArray[Any]) -> NDArray[Any]:
-    """Return luminance with ITU-R BT.601 weights, shape (N, 1, H, W)."""
-    weights = np.array([0.299, 0.587, 0.114], dtype=images.dtype)
-    return np.tensordot(images, weights, axes=(1, 0))[:, None].astype(images.dtype)

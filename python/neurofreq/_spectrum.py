@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neurofreq._analysis import Estimate
+    from neurofreq.data import ImageSet
 
 
 def write(
-    data: Any, out: Path, *, corruption: str | None, severity: int, seed: int
+    data: ImageSet, out: Path, *, corruption: str | None, severity: int, seed: int
 ) -> Estimate:
     """Write spectrum.csv, radial.csv and spectrum.png; return f_0.5.
 

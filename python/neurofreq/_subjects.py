@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from neurofreq import _store, _validate
-from neurofreq._measure import Settings, Subject, to_gray
+from neurofreq._measure import Settings, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq._measure import Running
+    from neurofreq.data import ImageSet
 
 
 def make_settings(
-    data: Any,
+    data: ImageSet,
     *,
     n_hybrid: int | None,
     n_corruption: int | None,
@@ -65,7 +66,10 @@ def make_settings(
 
 
 def make_subjects(
-    models: Mapping[str, nn.Module], data: Any, settings: Settings, running: Running
+    models: Mapping[str, nn.Module],
+    data: ImageSet,
+    settings: Settings,
+    running: Running,
 ) -> list[Subject]:
     """Pair each model with the images it is shown, and try it on two of them.
 
@@ -80,7 +84,7 @@ def make_subjects(
         raise ValueError("models: got none, expected at least one")
     images = np.ascontiguousarray(data.images)
     labels = _validate.labels(data.labels)
-    gray = to_gray(images) if images.shape[1] == 3 else images
+    gray = data.gray().images if images.shape[1] == 3 else images
     subjects = []
     for name, model in models.items():
         if not isinstance(model, nn.Module):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from neurofreq._measure import Running, Settings, Subject
     from neurofreq._tables import Results
+    from neurofreq.data import ImageSet
 
 MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
 # The settings that decide each measurement: others may change and it is kept.
@@ -31,7 +32,7 @@ class Work:
     def __init__(
         self,
         subjects: list[Subject],
-        data: Any,
+        data: ImageSet,
         settings: Settings,
         running: Running,
         store: _store.Store,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from neurofreq.report import Report
 
+# What our own checks raise; AttributeError: a factory that a module lacks.
+_USER_ERRORS = (ValueError, TypeError, OSError, ImportError, AttributeError)
+
 app = typer.Typer(
     help="Which spatial frequencies does a vision model rely on?",
     add_completion=False,
@@ -231,7 +234,9 @@ def _run(
         label, spec, weights = parse_spec(text)
         if label in loaded:
             raise ValueError(f"--model: got {label} twice, expected different labels")
-        loaded[label] = load_model(spec, weights=weights).to(place)
+        loaded[label] = load_model(spec, weights=weights)
+        if place.type != "cpu":
+            loaded[label] = loaded[label].to(place)
     return reporting.run(
         loaded,
         _data(data, n_images),
@@ -268,7 +273,7 @@ def _plainly(traceback: bool) -> Iterator[None]:
 
     try:
         yield
-    except (ValueError, TypeError, OSError, ImportError, ModelError) as error:
+    except (*_USER_ERRORS, ModelError) as error:
         if traceback:
             raise
         text = " ".join(str(error).split()) or type(error).__name__

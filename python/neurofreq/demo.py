@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from neurofreq.data import ImageSet
     from neurofreq.report import Report
 
 BASELINE, NEURAL = "baseline", "V1-regularized"
@@ -34,6 +35,7 @@ class Size:
     n_test: int = 600
     n_stimuli: int = 400
     n_neurons: int = 512
+    width: int = 8
     epochs: int = 8
     alpha: float = 5.0
     n_attack: int = 100
@@ -82,12 +84,12 @@ def run(
     size = TINY if tiny else Size()
     train = data.load_data("synthetic", split="train", n=size.n_train)
     test = data.load_data("synthetic", split="test", n=size.n_test)
-    models = {
+    networks = {
         name: trained(train, size, towards_v1=name == NEURAL, progress=progress)
         for name in (BASELINE, NEURAL)
     }
     return report.run(
-        models,
+        networks,
         test,
         out_dir,
         n_attack=size.n_attack,
@@ -99,7 +101,7 @@ def run(
 
 
 def trained(
-    train: Any, size: Size, *, towards_v1: bool, progress: bool = False
+    train: ImageSet, size: Size, *, towards_v1: bool, progress: bool = False
 ) -> nn.Module:
     """Return a network trained on labels, and on V1's similarities if asked.
 
@@ -110,9 +112,11 @@ def trained(
     towards_v1 : bool
     progress : bool
     """
-    from neurofreq import neural, regularizer, similarity, training
+    from neurofreq import models, neural, regularizer, similarity, training
 
-    model = network(train.images.shape[1], len(train.class_names))
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)  # both networks start alike
+        model = models.small_cnn(width=size.width)
     pull = None
     if towards_v1:
         stimuli: NDArray[Any] = train.images[: size.n_stimuli]
@@ -121,7 +125,11 @@ def trained(
             trials.mean(axis=0), weights=similarity.reliability(trials)
         )
         pull = regularizer.SimilarityRegularizer(
-            model, ["first", "second", "third"], target, stimuli
+            model,
+            ["network.stage1", "network.stage2", "network.stage3"],
+            target,
+            stimuli,
+            all_pairs=True,
         )
     training.fit(
         model,
@@ -134,33 +142,6 @@ def trained(
         progress=progress,
     )
     return model.eval()
-
-
-def network(n_channels: int, n_classes: int, *, seed: int = 0) -> nn.Sequential:
-    """Return a small convolutional network; a seed fixes its start.
-
-    Parameters
-    ----------
-    n_channels, n_classes : int
-    seed : int
-    """
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        model = nn.Sequential()
-        widths = (n_channels, 16, 32, 32)
-        names = ("first", "second", "third")
-        for name, n_in, n_out in zip(names, widths, widths[1:], strict=False):
-            block = nn.Sequential(
-                nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
-                nn.BatchNorm2d(n_out),
-                nn.ReLU(),
-                nn.MaxPool2d(2),
-            )
-            model.add_module(name, block)
-        model.add_module("flat", nn.Flatten())
-        model.add_module("classes", nn.LazyLinear(n_classes))
-        model.eval()(torch.zeros(1, n_channels, 32, 32))
-    return model
 
 
 def sentences(report: Report) -> list[str]:

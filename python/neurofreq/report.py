@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from neurofreq._tables import Results
+    from neurofreq.data import ImageSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Report:
 
 def run(
     models: Mapping[str, nn.Module],
-    data: Any,
+    data: ImageSet,
     out_dir: str | os.PathLike[str],
     *,
     n_attack: int = 200,
@@ -146,8 +147,8 @@ def run(
         Each maps images (n, C, H, W) in [0, 1] to logits; normalisation is
         inside. The first is the reference of differences. Left as found.
     data : ImageSet
-        ``images`` float32 (N, C, H, W) in [0, 1], ``labels`` (N,),
-        ``class_names`` and ``name``, as ``neurofreq.data`` makes them.
+        Of ``neurofreq.data``: its ``load_data`` makes one, and so does
+        ``ImageSet(images, labels, class_names, name)`` from your own arrays.
     out_dir : path
         Made where it is missing; finished measurements in it are reused when
         settings, weights and data agree.
