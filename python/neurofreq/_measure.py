@@ -1,0 +1,231 @@
+"""The measurements of the report, each as raw values per image.
+
+Everything here is kept per image, so that intervals and paired differences can
+be taken afterwards without running a model again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _model, attacks, corruptions, hybrid, spectra
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from numpy.typing import NDArray
+
+    from neurofreq._store import Arrays
+    from neurofreq.data import ImageSet
+
+SEVERITIES = (1, 2, 3, 4, 5)
+N_EXAMPLES = 6
+N_CANDIDATES = 1000  # images that an attack may start from
+ATTACK_PART = 100  # images attacked between two writes to disk
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What decides the numbers; ``neurofreq.report.run`` explains each."""
+
+    n_attack: int = 200
+    attack_steps: int = 300
+    targeted: bool = True
+    n_hybrid: int = 0
+    n_corruption: int = 0
+    frequencies: tuple[float, ...] = hybrid.FREQUENCIES
+    n_thresholds: int = 25
+    seeds: tuple[int, ...] = tuple(range(6))
+    seed: int = 0
+    gray: str = "auto"
+
+
+@dataclasses.dataclass
+class Subject:
+    """One model with the images it is shown.
+
+    Attributes
+    ----------
+    name : str
+    model : nn.Module
+    images : ndarray of float32, shape (N, C, H, W)
+        Grey where the model wants one channel.
+    labels : ndarray of int64, shape (N,)
+    is_gray : bool
+        Whether `images` were made from colour images.
+    digest : str
+    """
+
+    name: str
+    model: torch.nn.Module
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    is_gray: bool
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Running:
+    """How the models are run; decides time, not numbers."""
+
+    batch_size: int = 256
+    device: torch.device | str | None = None
+    progress: bool = True
+    step: Callable[[int], object] = lambda n: None
+
+    def classes(self, model: Any, images: NDArray[Any]) -> NDArray[np.int64]:
+        """Return the class the model names for every image."""
+        logits = _model.predict(
+            model, images, batch_size=self.batch_size, device=self.device
+        )
+        return logits.argmax(dim=1).cpu().numpy()
+
+
+def clean(subject: Subject, settings: Settings, running: Running) -> Arrays:
+    """Whether each image is named right: correct (N,)."""
+    named = running.classes(subject.model, subject.images)
+    running.step(1)
+    return {"correct": named == subject.labels}
+
+
+def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
+    """Which image of each hybrid the model names, averaged over pairings.
+
+    ``difference`` (N, F) is per low image; ``p_low`` and ``p_high`` (F,) are
+    means over images.
+    """
+    n = settings.n_hybrid
+    curves = []
+    for seed in settings.seeds:
+        curves.append(
+            hybrid.hybrid_curve(
+                subject.model,
+                subject.images[:n],
+                subject.labels[:n],
+                frequencies=settings.frequencies,
+                seeds=[seed],
+                batch_size=running.batch_size,
+                device=running.device,
+            )
+        )
+        running.step(1)
+    return {
+        "frequency": curves[0].frequency,
+        "difference": np.mean([curve.difference for curve in curves], axis=0),
+        "p_low": np.mean([curve.p_low for curve in curves], axis=0),
+        "p_high": np.mean([curve.p_high for curve in curves], axis=0),
+    }
+
+
+def attack(
+    subject: Subject, settings: Settings, running: Running, rows: range
+) -> Arrays:
+    """Minimal Linf perturbations of some of the images, and their power.
+
+    Distances are infinite where the attack found nothing. ``radial`` (n, T) is
+    each image's cumulative power, ``power`` their mean spectrum. How the images
+    are split into calls changes nothing.
+    """
+    part = slice(rows.start, rows.stop)
+    images, labels = subject.images[part], subject.labels[part]
+    targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[part]
+    result = attacks.BrendelBethge(norm="linf", steps=settings.attack_steps)(
+        subject.model,
+        images,
+        labels,
+        targets=targets if settings.targeted else None,
+        candidates=subject.images[:N_CANDIDATES],
+        seed=settings.seed,
+        first_index=rows.start,
+        batch_size=running.batch_size,
+        progress=running.progress,
+    )
+    success = np.asarray(result.success, dtype=bool)
+    adversarial = np.asarray(result.adversarial, dtype=images.dtype)
+    change = np.where(success[:, None, None, None], adversarial - images, 0.0)
+    running.step(len(images))
+    arrays = {
+        "distance": np.where(success, np.asarray(result.distance), np.inf),
+        "success": success,
+        "status": np.asarray(result.status).astype(str),
+        "n_queries": np.asarray(result.n_queries),
+        "targets": targets if settings.targeted else np.full(len(images), -1),
+        "adversarial": adversarial[:N_EXAMPLES],
+    }
+    return arrays | perturbation_power(change.astype(images.dtype), settings)
+
+
+def attack_parts(n_attack: int) -> list[range]:
+    """Split the attacked images into the parts that are kept one by one."""
+    return [
+        range(start, min(start + ATTACK_PART, n_attack))
+        for start in range(0, n_attack, ATTACK_PART)
+    ]
+
+
+def joined(parts: list[Arrays]) -> Arrays:
+    """Join the parts of an attack in their order."""
+    arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    counts = [len(part["success"]) for part in parts]
+    power = np.average([part["power"] for part in parts], axis=0, weights=counts)
+    return arrays | {
+        "power": power,
+        "frequency": max((part["frequency"] for part in parts), key=np.max),
+        "adversarial": parts[0]["adversarial"],
+    }
+
+
+def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:
+    """Power of perturbations: mean map (H, W), cumulative per image (n, T).
+
+    Parameters
+    ----------
+    change : ndarray, shape (n, C, H, W)
+        A zero perturbation has zero power and counts as an image.
+    settings : Settings
+    """
+    total = np.zeros(change.shape[2:])
+    radial = np.zeros((len(change), settings.n_thresholds))
+    frequency = np.zeros(settings.n_thresholds)
+    for row, one in enumerate(change):
+        power = np.asarray(spectra.power_spectrum(one[None]))
+        total += power
+        whole = float(np.nansum(power))
+        if whole > 0.0:
+            profile = spectra.radial_profile(power, n_thresholds=settings.n_thresholds)
+            radial[row] = np.asarray(profile.cumulative) * whole
+            frequency = np.asarray(profile.frequency)
+    return {"power": total / len(change), "radial": radial, "frequency": frequency}
+
+
+def corruption(
+    name: str,
+    data: ImageSet,
+    subjects: list[Subject],
+    settings: Settings,
+    running: Running,
+) -> dict[str, Arrays]:
+    """Whether each corrupted image is named right, per model: correct (5, N).
+
+    The corruption is made once, in colour, and shown to every model.
+    """
+    n = settings.n_corruption
+    part = data.take(n)
+    correct = {s.name: np.zeros((len(SEVERITIES), n), dtype=bool) for s in subjects}
+    for row, severity in enumerate(SEVERITIES):
+        worse = dataclasses.replace(
+            part,
+            images=corruptions.corrupt(
+                part.images, name, severity, seed=settings.seed, layout="nchw"
+            ),
+        )
+        for subject in subjects:
+            shown = worse.gray() if subject.is_gray else worse
+            named = running.classes(subject.model, shown.images)
+            correct[subject.name][row] = named == subject.labels[:n]
+            running.step(1)
+    return {name: {"correct": value} for name, value in correct.items()}

@@ -1,0 +1,152 @@
+"""The report's page: tables and pictures in one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import TYPE_CHECKING, Any
+
+from neurofreq import _tables, plot
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from neurofreq._pictures import Picture
+    from neurofreq._tables import Column, Results
+
+Cell = dict[str, str]
+_MINUS = "\N{MINUS SIGN}"
+
+
+def render(
+    results: Results,
+    tables: dict[str, pd.DataFrame],
+    pictures: list[Picture],
+    settings: dict[str, Any],
+) -> str:
+    """Return the page as HTML.
+
+    Parameters
+    ----------
+    results : Results
+    tables : dict of str to DataFrame
+        From ``_tables.build``.
+    pictures : list of Picture
+    settings : dict
+        What settings.json holds.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("neurofreq"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    columns = shown_columns(results, tables["summary"])
+    return environment.get_template("report.html").render(
+        columns=columns,
+        rows=summary_rows(columns, tables["summary"]),
+        differences=_difference_rows(columns, tables.get("differences")),
+        pictures=[(picture, _data_uri(picture.png)) for picture in pictures],
+        settings=settings,
+        missing=settings["missing"],
+        attack=next((i for _, i in results.having("attack")), None) is not None,
+        has_corruption=bool(results.corruptions),
+    )
+
+
+def shown_columns(results: Results, summary: pd.DataFrame) -> list[Column]:
+    """Return the columns that hold a number for at least one model."""
+    return [
+        column
+        for column in _tables.columns(results)
+        if summary[f"{column.key}_n_images"].max() > 0
+    ]
+
+
+def summary_rows(columns: list[Column], summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return one row per model: its name, its colour and formatted cells."""
+    rows = []
+    for position, row in enumerate(summary.to_dict("records")):
+        cells = [
+            cell(
+                column,
+                row[column.key],
+                row[f"{column.key}_lower"],
+                row[f"{column.key}_upper"],
+                is_measured=row[f"{column.key}_n_images"] > 0,
+            )
+            for column in columns
+        ]
+        rows.append(
+            {"model": row["model"], "color": plot.color(position), "cells": cells}
+        )
+    return rows
+
+
+def cell(
+    column: Column,
+    value: float,
+    lower: float,
+    upper: float,
+    *,
+    is_measured: bool = True,
+    signed: bool = False,
+) -> Cell:
+    """Format a number and its interval in the column's unit.
+
+    Parameters
+    ----------
+    column : Column
+    value, lower, upper : float
+        In the CSV's unit; NaN where undefined.
+    is_measured : bool
+    signed : bool
+        Write a plus sign too.
+    """
+    if not is_measured:
+        return {"value": "not measured", "interval": ""}
+    value, lower, upper = (column.factor * x for x in (value, lower, upper))
+    if math.isnan(value):
+        return {"value": "undefined", "interval": ""}
+    sign = "+" if signed else ""
+    form = f"{{:{sign}.{column.decimals}f}}"
+    interval = "no interval"
+    if not math.isnan(lower):
+        interval = f"[{form.format(lower)}, {form.format(upper)}]"
+    return {
+        "value": form.format(value).replace("-", _MINUS),
+        "interval": interval.replace("-", _MINUS),
+    }
+
+
+def _difference_rows(
+    columns: list[Column], differences: pd.DataFrame | None
+) -> list[dict[str, Any]]:
+    """Return one row per model after the first: its differences to the first."""
+    if differences is None:
+        return []
+    rows = []
+    for model, part in differences.groupby("model", sort=False):
+        by_key = {row["quantity"]: row for row in part.to_dict("records")}
+        cells = [
+            cell(
+                column,
+                by_key[column.key]["difference"],
+                by_key[column.key]["lower"],
+                by_key[column.key]["upper"],
+                signed=True,
+            )
+            if column.key in by_key
+            else cell(column, 0.0, 0.0, 0.0, is_measured=False)
+            for column in columns
+        ]
+        reference = next(iter(by_key.values()))["reference"]
+        rows.append({"model": f"{model} {_MINUS} {reference}", "cells": cells})
+    return rows
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

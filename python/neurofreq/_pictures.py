@@ -1,0 +1,327 @@
+"""The report's pictures: each a figure, its caption and how it was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurofreq import _analysis, corruptions, plot
+from neurofreq._measure import N_EXAMPLES
+from neurofreq._tables import found_only
+from neurofreq.plot import Curve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.figure import Figure
+
+    from neurofreq._tables import Results
+
+DPI = 150
+_BAND = "Bands are 95 % bootstrap intervals over images."
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One picture of the page.
+
+    Attributes
+    ----------
+    key : str
+        Name of its file.
+    title, caption, alt : str
+    png : bytes
+    is_wide : bool
+        Whether it takes the whole width of the page.
+    """
+
+    key: str
+    title: str
+    caption: str
+    alt: str
+    png: bytes
+    is_wide: bool
+
+
+def draw(results: Results) -> list[Picture]:
+    """Draw every picture whose measurement is finished for some model.
+
+    Parameters
+    ----------
+    results : Results
+    """
+    makers = (
+        _hybrid_curves,
+        _radial_profiles,
+        _success_curves,
+        _severity,
+        _groups,
+        _spectra,
+        _hybrid_examples,
+        _perturbation_examples,
+    )
+    pictures = [picture for make in makers for picture in make(results)]
+    narrow = [i for i, picture in enumerate(pictures) if not picture.is_wide]
+    if len(narrow) % 2:  # two to a row: the last one has no neighbour
+        last = narrow[-1]
+        pictures[last] = dataclasses.replace(pictures[last], is_wide=True)
+    return pictures
+
+
+def _hybrid_curves(results: Results) -> Iterator[Picture]:
+    curves = {n: _analysis.hybrid_curve(item) for n, item in results.having("hybrid")}
+    if not curves:
+        return
+    settings = results.settings
+    figure = new_figure(5.4, 3.9)
+    plot.plot_hybrid_curves(curves, figure.subplots())
+    yield _picture(
+        figure,
+        "hybrid_curves",
+        "Which image of a hybrid does the model see?",
+        f"{settings.n_hybrid} images, each the low-frequency image once in each of "
+        f"{len(settings.seeds)} pairings with images of other classes. p_low and "
+        "p_high are the fractions named as the low and the high image's class. The "
+        "mixing frequency is in units of Nyquist (0.5 cycles/pixel); dots mark the "
+        f"reversal frequency f_rev, where the two are equal, bars its interval. "
+        f"{_BAND}",
+        "Curves of p_low minus p_high against mixing frequency: " + _marks(curves),
+    )
+
+
+def _radial_profiles(results: Results) -> Iterator[Picture]:
+    curves = {
+        name: _analysis.radial_curve(found_only(item))
+        for name, item in results.having("attack")
+        if item["success"].any()
+    }
+    if not curves:
+        return
+    figure = new_figure(5.4, 3.9)
+    plot.plot_radial_profiles(curves, figure.subplots())
+    yield _picture(
+        figure,
+        "radial_profile",
+        "Where is the power of the smallest perturbations?",
+        f"Share of the mean power of {_attacked(results)} that lies below each spatial "
+        f"frequency, at {results.settings.n_thresholds} thresholds, in cycles/pixel "
+        "(as a fraction of the sampling frequency; Nyquist is 0.5, the corner 0.707). "
+        f"Dots mark the half-power frequency f_0.5, bars its interval. {_BAND}",
+        "Cumulative radial power against spatial frequency: " + _marks(curves),
+    )
+
+
+def _success_curves(results: Results) -> Iterator[Picture]:
+    items = dict(results.having("attack"))
+    if not items:
+        return
+    epsilons = _analysis.budgets([item["distance"] for item in items.values()])
+    curves = {
+        name: _analysis.success_curve(item["distance"], epsilons)
+        for name, item in items.items()
+    }
+    figure = new_figure(5.4, 3.9)
+    plot.plot_success_curves(curves, figure.subplots())
+    lost = {n: int((~item["success"]).sum()) for n, item in items.items()}
+    failures = ", ".join(f"{count} for {name}" for name, count in lost.items() if count)
+    note = f" The attack found nothing for some images: {failures}." if failures else ""
+    yield _picture(
+        figure,
+        "success",
+        "How large must a perturbation be?",
+        f"Share of the images changed by {_attacked(results)} no larger than each "
+        "budget, the largest absolute pixel change in 1/255. Sizes are upper bounds: a "
+        f"smaller perturbation may exist. {_BAND}{note}",
+        "Success of the attack against its budget for " + ", ".join(items),
+    )
+
+
+def _severity(results: Results) -> Iterator[Picture]:
+    corrupted = results.corrupted()
+    if not corrupted:
+        return
+    curves = {}
+    for name, correct in corrupted.items():
+        columns = [correct[:, s].mean(axis=0) for s in range(correct.shape[1])]
+        x = list(range(1, len(columns) + 1))
+        if "clean" in results.items[name]:
+            n = correct.shape[-1]
+            columns.insert(0, results.items[name]["clean"]["correct"][:n].astype(float))
+            x.insert(0, 0)
+        curves[name] = _analysis.pointwise(x, np.stack(columns, axis=1))
+    figure = new_figure(5.4, 3.9)
+    plot.plot_corruption_severity(curves, figure.subplots())
+    yield _picture(
+        figure,
+        "corruption_severity",
+        "Accuracy as corruptions grow",
+        f"Mean over {', '.join(map(_words, results.corruptions))}, on "
+        f"{results.settings.n_corruption} images; severity 0 is the clean image. "
+        f"Colour images are corrupted before any conversion to grey. {_BAND}",
+        "Accuracy against severity of corruption for " + ", ".join(curves),
+    )
+
+
+def _groups(results: Results) -> Iterator[Picture]:
+    corrupted = results.corrupted()
+    if not corrupted:
+        return
+    members = {
+        group: [results.corruptions.index(n) for n in names if n in results.corruptions]
+        for group, names in corruptions.CORRUPTION_GROUPS.items()
+    }
+    groups = [group for group, indices in members.items() if indices]
+    curves = {}
+    for name, correct in corrupted.items():
+        columns = [correct[members[group]].mean(axis=(0, 1)) for group in groups]
+        curves[name] = _analysis.pointwise(groups, np.stack(columns, axis=1))
+    figure = new_figure(5.4, 3.9)
+    plot.plot_corruption_groups(curves, figure.subplots())
+    listing = "; ".join(
+        f"{group}: {', '.join(_words(results.corruptions[i]) for i in members[group])}"
+        for group in groups
+    )
+    yield _picture(
+        figure,
+        "corruption_groups",
+        "Accuracy by the corruption's frequencies",
+        f"Mean over severities 1 to 5 and the corruptions of each group ({listing}), "
+        f"on {results.settings.n_corruption} images. Bars are 95 % bootstrap intervals "
+        "over images.",
+        "Accuracy by group of corruptions for " + ", ".join(curves),
+    )
+
+
+def _spectra(results: Results) -> Iterator[Picture]:
+    items = {n: i for n, i in results.having("attack") if np.nansum(i["power"]) > 0.0}
+    if not items:
+        return
+    n_columns = min(len(items), 3)
+    n_rows = -(-len(items) // n_columns)
+    figure = new_figure(3.6 * n_columns, 3.0 * n_rows)
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for ax, (name, item) in zip(panels, items.items(), strict=False):
+        plot.plot_spectrum(item["power"], ax).set_title(name, fontsize=10)
+    for ax in panels[len(items) :]:
+        ax.set_visible(False)
+    yield _picture(
+        figure,
+        "spectra",
+        "Spectra of the smallest perturbations",
+        f"Mean power over {_attacked(results)} and channels, each less its spatial "
+        "mean; zero frequency in the middle is left blank. Frequencies in "
+        "cycles/pixel, logarithmic colours, each panel scaled to its own minimum "
+        "and maximum.",
+        "Maps of perturbation power over two-dimensional frequency, one per model",
+        is_wide=len(items) > 1,
+    )
+
+
+def _hybrid_examples(results: Results) -> Iterator[Picture]:
+    images = _most_colourful(results)
+    if images.shape[1] not in (1, 3) or not dict(results.having("hybrid")):
+        return
+    other = next(
+        (i for i, label in enumerate(results.labels) if label != results.labels[0]),
+        None,
+    )
+    if other is None:
+        return
+    figure = new_figure(7.2, 3.6)
+    plot.plot_hybrid_examples(images[0], images[other], ax=figure.subplots())
+    first, second = _class(results, 0), _class(results, other)
+    yield _picture(
+        figure,
+        "example_hybrids",
+        "Hybrid images",
+        f"Low frequencies of one image ({first}) and high frequencies of another "
+        f"({second}), split by a sharp circular mask at the mixing frequency (per cent "
+        "of Nyquist). The mean of the high part is added back for display.",
+        "Rows of the low part, the high part and the hybrid at six mixing frequencies",
+        is_wide=True,
+    )
+
+
+def _perturbation_examples(results: Results) -> Iterator[Picture]:
+    items = dict(list(results.having("attack"))[:4])
+    shown = {n: i["adversarial"] for n, i in items.items()}
+    if not shown or next(iter(shown.values())).shape[1] not in (1, 3):
+        return
+    clean = {name: results.images[name][: len(shown[name])] for name in shown}
+    height = 1.05 * (1 + 2 * len(shown))
+    figure = new_figure(7.2, height)
+    plot.plot_perturbation_examples(clean, shown, figure.subplots())
+    yield _picture(
+        figure,
+        "example_perturbations",
+        "The smallest perturbations found",
+        f"The first {min(N_EXAMPLES, results.settings.n_attack)} images, what the "
+        "attack made of them, and the change, amplified to fill the range around "
+        "middle grey. The number on each is its true size, the largest absolute "
+        "pixel change in 1/255.",
+        "Images, adversarial images and amplified perturbations",
+        is_wide=True,
+    )
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure outside pyplot, so that none is left open.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+
+
+def _picture(
+    figure: Figure,
+    key: str,
+    title: str,
+    caption: str,
+    alt: str,
+    *,
+    is_wide: bool = False,
+) -> Picture:
+    return Picture(key, title, caption, alt, to_png(figure), is_wide)
+
+
+def to_png(figure: Figure) -> bytes:
+    """Return a figure as a PNG on white.
+
+    Parameters
+    ----------
+    figure : Figure
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", facecolor="white")
+    return buffer.getvalue()
+
+
+def _most_colourful(results: Results) -> np.ndarray:
+    """Return the colour images where some model saw them, else the grey ones."""
+    return max(results.images.values(), key=lambda images: images.shape[1])
+
+
+def _attacked(results: Results) -> str:
+    settings = results.settings
+    kind = "targeted" if settings.targeted else "untargeted"
+    return f"the minimal {kind} Linf perturbations of {settings.n_attack} images"
+
+
+def _marks(curves: dict[str, Curve]) -> str:
+    return ", ".join(f"{name} at {curve.mark:.3f}" for name, curve in curves.items())
+
+
+def _class(results: Results, index: int) -> str:
+    return str(results.class_names[int(results.labels[index])])
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

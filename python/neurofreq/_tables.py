@@ -1,0 +1,311 @@
+"""The report's tables: long ones per measurement, and one row per model."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _analysis, corruptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from neurofreq._analysis import Quantity
+    from neurofreq._measure import Settings
+    from neurofreq._store import Arrays
+
+Items = dict[str, "Arrays"]  # measurement -> arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """What was measured, ready to be tabulated and drawn.
+
+    Attributes
+    ----------
+    items : dict of str to dict
+        Per model, its finished measurements: "clean", "hybrid", "attack",
+        "corruption/NAME".
+    images : dict of str to ndarray
+        Per model, the images it was shown.
+    labels : ndarray of int64
+    class_names : sequence of str
+    data_name : str
+    settings : Settings
+    corruptions : tuple of str
+        The corruptions asked for.
+    """
+
+    items: dict[str, Items]
+    images: dict[str, NDArray[Any]]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    data_name: str
+    settings: Settings
+    corruptions: tuple[str, ...]
+
+    def having(self, measurement: str) -> Iterator[tuple[str, Arrays]]:
+        """Yield (model, arrays) where this measurement is finished."""
+        for name, items in self.items.items():
+            if measurement in items:
+                yield name, items[measurement]
+
+    def corrupted(self) -> dict[str, NDArray[np.bool_]]:
+        """Return correct (K, 5, N) of models with all K corruptions finished."""
+        wanted = [f"corruption/{name}" for name in self.corruptions]
+        return {
+            name: np.stack([items[key]["correct"] for key in wanted])
+            for name, items in self.items.items()
+            if wanted and all(key in items for key in wanted)
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A number of the summary: how it is made and shown.
+
+    Attributes
+    ----------
+    key : str
+        Its column in summary.csv; `_lower` and `_upper` are appended.
+    title, unit : str
+    factor : float
+        From the CSV's unit to the page's.
+    decimals : int
+    build : callable
+        From the items of a model and a mask of attacked images (or None) to
+        the quantity, or None where it was not measured.
+    """
+
+    key: str
+    title: str
+    unit: str
+    factor: float
+    decimals: int
+    build: Callable[[Items, NDArray[np.bool_] | None], Quantity | None]
+
+
+def columns(results: Results) -> list[Column]:
+    """Return the numbers of the summary in their order."""
+    wanted = [f"corruption/{name}" for name in results.corruptions]
+
+    def corrupted(items: Items, _: Any) -> Quantity | None:
+        if not wanted or not all(key in items for key in wanted):
+            return None
+        stack = np.stack([items[key]["correct"] for key in wanted])
+        return _analysis.accuracy(stack)
+
+    return [
+        Column("clean_accuracy", "clean accuracy", "%", 100.0, 1, _clean),
+        Column("f_rev", "reversal frequency f_rev", "of Nyquist", 1.0, 3, _reversal),
+        Column("f_half", "half-power frequency f_0.5", "cycles/pixel", 1.0, 3, _half),
+        Column("median_linf", "median perturbation", "1/255", 255.0, 2, _median),
+        Column("corruption_accuracy", "corrupted accuracy", "%", 100.0, 1, corrupted),
+    ]
+
+
+def found_by_both(first: Items, second: Items) -> NDArray[np.bool_] | None:
+    """Return which attacked images have a perturbation in both models."""
+    if "attack" not in first or "attack" not in second:
+        return None
+    a, b = first["attack"]["success"], second["attack"]["success"]
+    both: NDArray[np.bool_] = a & b
+    return both
+
+
+def build(results: Results) -> dict[str, pd.DataFrame]:
+    """Return every table that has rows, by the name of its file.
+
+    Parameters
+    ----------
+    results : Results
+    """
+    import pandas as pd
+
+    tables = {
+        "summary": _summary(results),
+        "differences": _differences(results),
+        "hybrid": _hybrid(results),
+        "attack": _attack(results),
+        "success": _success(results),
+        "radial": _radial(results),
+        "spectrum": _spectrum(results),
+        "corruption": _corruption(results),
+    }
+    return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
+
+
+def _clean(items: Items, _: Any) -> Quantity | None:
+    return _analysis.accuracy(items["clean"]["correct"]) if "clean" in items else None
+
+
+def _reversal(items: Items, _: Any) -> Quantity | None:
+    return _analysis.reversal(items["hybrid"]) if "hybrid" in items else None
+
+
+def _half(items: Items, found: NDArray[np.bool_] | None) -> Quantity | None:
+    if "attack" not in items:
+        return None
+    item = items["attack"]
+    kept = item["success"] if found is None else found
+    if not kept.any():
+        return None
+    return _analysis.half_power(item | {"radial": item["radial"][kept]})
+
+
+def _median(items: Items, _: Any) -> Quantity | None:
+    if "attack" not in items:
+        return None
+    return _analysis.median_size(items["attack"]["distance"])
+
+
+def _summary(results: Results) -> list[dict[str, Any]]:
+    rows = []
+    for name, items in results.items.items():
+        row: dict[str, Any] = {"model": name}
+        for column in columns(results):
+            quantity = column.build(items, None)
+            estimate = quantity.estimate() if quantity else None
+            row[column.key] = estimate.value if estimate else np.nan
+            row[f"{column.key}_lower"] = estimate.lower if estimate else np.nan
+            row[f"{column.key}_upper"] = estimate.upper if estimate else np.nan
+            row[f"{column.key}_n_images"] = estimate.n_images if estimate else 0
+        rows.append(row)
+    return rows
+
+
+def _differences(results: Results) -> list[dict[str, Any]]:
+    """Tabulate each model less the first, paired over the same images."""
+    names = list(results.items)
+    rows = []
+    for name in names[1:]:
+        first, other = results.items[names[0]], results.items[name]
+        found = found_by_both(first, other)
+        for column in columns(results):
+            ours, theirs = column.build(other, found), column.build(first, found)
+            if ours is None or theirs is None:
+                continue
+            estimate = ours.minus(theirs)
+            rows.append(
+                {
+                    "model": name,
+                    "reference": names[0],
+                    "quantity": column.key,
+                    "difference": estimate.value,
+                    "lower": estimate.lower,
+                    "upper": estimate.upper,
+                    "n_images": estimate.n_images,
+                }
+            )
+    return rows
+
+
+def _hybrid(results: Results) -> list[dict[str, Any]]:
+    rows = []
+    for name, item in results.having("hybrid"):
+        curve = _analysis.hybrid_curve(item)
+        rows += _rows(
+            name, frequency=curve.x, p_low=item["p_low"], p_high=item["p_high"],
+            difference=curve.y,
+            lower=curve.lower, upper=curve.upper,
+        )  # fmt: skip
+    return rows
+
+
+def _attack(results: Results) -> list[dict[str, Any]]:
+    rows = []
+    for name, item in results.having("attack"):
+        n = len(item["distance"])
+        rows += _rows(
+            name, image=np.arange(n), label=results.labels[:n], target=item["targets"],
+            distance=item["distance"], success=item["success"], status=item["status"],
+            n_queries=item["n_queries"],
+        )  # fmt: skip
+    return rows
+
+
+def _success(results: Results) -> list[dict[str, Any]]:
+    items = dict(results.having("attack"))
+    epsilons = _analysis.budgets([item["distance"] for item in items.values()])
+    rows = []
+    for name, item in items.items():
+        curve = _analysis.success_curve(item["distance"], epsilons)
+        rows += _rows(
+            name, epsilon=curve.x, fraction=curve.y, lower=curve.lower,
+            upper=curve.upper,
+        )  # fmt: skip
+    return rows
+
+
+def _radial(results: Results) -> list[dict[str, Any]]:
+    rows = []
+    for name, item in results.having("attack"):
+        if item["success"].any():
+            curve = _analysis.radial_curve(found_only(item))
+            rows += _rows(
+                name, frequency=curve.x, cumulative=curve.y, lower=curve.lower,
+                upper=curve.upper,
+            )  # fmt: skip
+    return rows
+
+
+def found_only(item: Arrays) -> Arrays:
+    """Return an attack's item with the radial rows of its successes alone."""
+    return item | {"radial": item["radial"][item["success"]]}
+
+
+def _spectrum(results: Results) -> list[dict[str, Any]]:
+    return [
+        row
+        for name, item in results.having("attack")
+        for row in map_rows(name, item["power"])
+    ]
+
+
+def map_rows(model: str, power: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Return a spectrum as rows of model, frequency_y, frequency_x, power."""
+    fy, fx = np.meshgrid(
+        *(np.fft.fftshift(np.fft.fftfreq(size)) for size in power.shape), indexing="ij"
+    )
+    return _rows(
+        model, frequency_y=fy.ravel(), frequency_x=fx.ravel(), power=power.ravel()
+    )
+
+
+def _corruption(results: Results) -> list[dict[str, Any]]:
+    group_of = {
+        name: group
+        for group, names in corruptions.CORRUPTION_GROUPS.items()
+        for name in names
+    }
+    rows = []
+    for name in results.corruptions:
+        for model, item in results.having(f"corruption/{name}"):
+            for severity, correct in enumerate(item["correct"], start=1):
+                estimate = _analysis.accuracy(correct).estimate()
+                rows.append(
+                    {
+                        "model": model,
+                        "corruption": name,
+                        "group": group_of[name],
+                        "severity": severity,
+                        "accuracy": estimate.value,
+                        "lower": estimate.lower,
+                        "upper": estimate.upper,
+                    }
+                )
+    return rows
+
+
+def _rows(model: str, **arrays: Any) -> list[dict[str, Any]]:
+    """Turn arrays of one length into rows that begin with the model."""
+    lists = [np.asarray(value).tolist() for value in arrays.values()]
+    return [
+        {"model": model} | dict(zip(arrays, row, strict=True))
+        for row in zip(*lists, strict=True)
+    ]

@@ -1,0 +1,194 @@
+"""``neurofreq demo``: two small networks, no data needed, and their report.
+
+Both networks have the same start, images and order of batches. One is trained
+on labels alone, the other also towards the similarities of a simulated V1:
+Gabor energy cells with spiking noise, mostly tuned to low frequencies. Nothing
+here is a recording, and two small networks are an illustration, not evidence
+about training methods.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from neurofreq.data import ImageSet
+    from neurofreq.report import Report
+
+BASELINE, NEURAL = "baseline", "V1-regularized"
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """How much of everything the demo does."""
+
+    n_train: int = 3000
+    n_test: int = 600
+    n_stimuli: int = 400
+    n_neurons: int = 512
+    width: int = 8
+    epochs: int = 8
+    alpha: float = 5.0
+    n_attack: int = 100
+    attack_steps: int = 200
+    n_pairings: int = 3
+
+
+TINY = Size(
+    n_train=200,
+    n_test=60,
+    n_stimuli=40,
+    n_neurons=64,
+    epochs=1,
+    n_attack=10,
+    attack_steps=5,
+    n_pairings=1,
+)
+
+
+def run(
+    out_dir: str | os.PathLike[str],
+    *,
+    tiny: bool = False,
+    progress: bool = True,
+    command: str = "",
+) -> Report:
+    """Train both networks and write the report that compares them.
+
+    Parameters
+    ----------
+    out_dir : path
+        Made where it is missing.
+    tiny : bool
+        Seconds instead of minutes; its numbers mean nothing.
+    progress : bool
+        Show progress bars.
+    command : str
+        Kept in settings.json.
+
+    Returns
+    -------
+    Report
+    """
+    from neurofreq import data, report
+
+    size = TINY if tiny else Size()
+    train = data.load_data("synthetic", split="train", n=size.n_train)
+    test = data.load_data("synthetic", split="test", n=size.n_test)
+    networks = {
+        name: trained(train, size, towards_v1=name == NEURAL, progress=progress)
+        for name in (BASELINE, NEURAL)
+    }
+    return report.run(
+        networks,
+        test,
+        out_dir,
+        n_attack=size.n_attack,
+        attack_steps=size.attack_steps,
+        seeds=range(size.n_pairings),
+        progress=progress,
+        command=command,
+    )
+
+
+def trained(
+    train: ImageSet, size: Size, *, towards_v1: bool, progress: bool = False
+) -> nn.Module:
+    """Return a network trained on labels, and on V1's similarities if asked.
+
+    Parameters
+    ----------
+    train : ImageSet
+    size : Size
+    towards_v1 : bool
+    progress : bool
+    """
+    from neurofreq import models, neural, regularizer, similarity, training
+
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)  # both networks start alike
+        model = models.small_cnn(width=size.width)
+    pull = None
+    if towards_v1:
+        stimuli: NDArray[Any] = train.images[: size.n_stimuli]
+        trials = neural.simulate_v1(stimuli, n_neurons=size.n_neurons)
+        target = similarity.response_similarity(
+            trials.mean(axis=0), weights=similarity.reliability(trials)
+        )
+        pull = regularizer.SimilarityRegularizer(
+            model,
+            ["network.stage1", "network.stage2", "network.stage3"],
+            target,
+            stimuli,
+            all_pairs=True,
+        )
+    training.fit(
+        model,
+        train.images,
+        train.labels,
+        epochs=size.epochs,
+        lr=0.05,
+        regularizer=pull,
+        alpha=size.alpha,
+        progress=progress,
+    )
+    return model.eval()
+
+
+def sentences(report: Report) -> list[str]:
+    """Say what a report of the demo shows, from its numbers alone.
+
+    Parameters
+    ----------
+    report : Report
+        Of `run`, complete.
+
+    Returns
+    -------
+    list of str
+        Three sentences.
+    """
+    rows = report.tables["differences"].set_index("quantity")
+    both = report.summary.set_index("model")
+    reversal = _direction(rows.loc["f_rev"], both["f_rev"], "lower")
+    half = _direction(rows.loc["f_half"], both["f_half"], "lower")
+    size = rows.loc["median_linf"]
+    clean, worse = rows.loc["clean_accuracy"], rows.loc["corruption_accuracy"]
+    return [
+        f"Hybrid images: the {NEURAL} network's reversal frequency {reversal} "
+        "(units of Nyquist).",
+        f"Adversarial perturbations: its half-power frequency {half} (cycles/pixel).",
+        f"Its median perturbation differs by {_signed(size, 255.0, 2)} /255, its clean "
+        f"accuracy by {_signed(clean, 100.0, 1)} points and its accuracy on corrupted "
+        f"images by {_signed(worse, 100.0, 1)} points.",
+    ]
+
+
+def _direction(row: Any, values: Any, expected: str) -> str:
+    """Say whether a difference has the expected sign, and how sure that is."""
+    base, ours = float(values[BASELINE]), float(values[NEURAL])
+    if math.isnan(base) or math.isnan(ours):
+        return "could not be compared: a curve never crosses its level"
+    interval = f"by {_signed(row, 1.0, 3)}"
+    numbers = f"{ours:.3f} against the baseline's {base:.3f}"
+    if row["upper"] < 0.0:
+        return f"is {expected}, as in the paper, {numbers}, {interval}"
+    if row["lower"] > 0.0:
+        return f"is higher, against the paper, {numbers}, {interval}"
+    return f"is not shown to differ, {numbers}, {interval}"
+
+
+def _signed(row: Any, factor: float, decimals: int) -> str:
+    difference, lower, upper = (
+        factor * float(row[key]) for key in ("difference", "lower", "upper")
+    )
+    return f"{difference:+.{decimals}f} [{lower:+.{decimals}f}, {upper:+.{decimals}f}]"

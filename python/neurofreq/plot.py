@@ -1,0 +1,388 @@
+"""Pictures of the measurements: each function draws on one Axes and returns it.
+
+``plot_x(data, ax=None)``: without `ax` a new figure is made through pyplot.
+Nothing is shown, saved or styled globally. Several models come as a mapping
+from name to data and take fixed, colour-blind-safe colours in that order.
+Bands and bars are intervals.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from neurofreq._tiles import plot_hybrid_examples, plot_perturbation_examples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+__all__ = [
+    "COLORS",
+    "Curve",
+    "color",
+    "plot_corruption_groups",
+    "plot_corruption_severity",
+    "plot_hybrid_curves",
+    "plot_hybrid_examples",
+    "plot_perturbation_examples",
+    "plot_radial_profiles",
+    "plot_spectrum",
+    "plot_success_curves",
+]
+
+# Okabe and Ito's palette in an order that keeps neighbours apart; black and
+# orange first, as the paper draws its baseline and its regularized model.
+COLORS = (
+    "#1b1b1b",
+    "#d55e00",
+    "#0072b2",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#8c6d31",
+)
+_INK = "#333333"
+_GRID = "#e4e4e4"
+
+
+class Curve(NamedTuple):
+    """A line with its pointwise interval and one marked abscissa.
+
+    Attributes
+    ----------
+    x, y : array_like, shape (K,)
+    lower, upper : array_like, shape (K,), optional
+        The interval of y.
+    mark : float
+        An abscissa to mark, such as a reversal frequency; NaN for none.
+    mark_interval : tuple of float
+        Its interval.
+    """
+
+    x: ArrayLike
+    y: ArrayLike
+    lower: ArrayLike | None = None
+    upper: ArrayLike | None = None
+    mark: float = float("nan")
+    mark_interval: tuple[float, float] = (float("nan"), float("nan"))
+
+
+def color(position: int) -> str:
+    """Return the colour of the model at this position."""
+    return COLORS[position % len(COLORS)]
+
+
+def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
+    """Draw a power spectrum as the paper's maps: logarithmic, own range, jet.
+
+    Parameters
+    ----------
+    power : array_like, shape (H, W)
+        Mean power, fftshifted; the DC cell is NaN and stays blank.
+    ax : Axes, optional
+    **kw
+        For ``Axes.imshow``; ``colorbar=False`` leaves the bar out.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If `power` is not a matrix or holds no positive value.
+    """
+    from matplotlib.colors import LogNorm
+
+    values = np.asarray(power, dtype=np.float64)
+    if values.ndim != 2:
+        raise ValueError(f"power: got shape {values.shape}, expected (H, W)")
+    if not (values > 0.0).any():
+        raise ValueError("power: got no positive value, expected a power spectrum")
+    ax = _axes(ax)
+    colorbar = kw.pop("colorbar", True)
+    # The map is linear in ln P; an empty cell (DC, or no power) stays blank.
+    masked = np.ma.masked_where(~(values > 0.0), values)
+    keywords: dict[str, Any] = {
+        "cmap": "jet",
+        "norm": LogNorm(masked.min(), masked.max()),
+    } | kw
+    image = ax.imshow(
+        masked,
+        extent=_extent(values.shape),
+        origin="lower",
+        interpolation="nearest",
+        **keywords,
+    )
+    ticks = [-0.5, 0.0, 0.5]
+    ax.set(xticks=ticks, yticks=ticks, xlabel="cycles/pixel", ylabel="cycles/pixel")
+    ax.tick_params(length=2, labelsize=8, colors=_INK)
+    if colorbar:
+        bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+        bar.ax.tick_params(labelsize=7, length=2)
+        bar.set_label("mean power (log scale)", fontsize=8)
+        bar.outline.set_linewidth(0.5)
+    return ax
+
+
+def plot_radial_profiles(
+    profiles: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw cumulative radial power with its half-power frequency.
+
+    Parameters
+    ----------
+    profiles : mapping of str to RadialProfile or Curve, or one of them
+        Frequency in cycles/pixel (sampling frequency 1) and power below it as
+        a fraction of the whole.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    curves = _curves(profiles)
+    ax.axhline(50.0, color="#999999", linewidth=0.8, linestyle="--")
+    for position, (name, curve) in enumerate(curves.items()):
+        _draw(ax, curve, name, position, 100.0, **kw)
+        _mark(ax, curve, position, 50.0, drop_to=0.0)
+    ax.set(ylim=(0.0, 101.0))
+    ax.set_xlim(0.0, max(float(np.max(curve.x)) for curve in curves.values()))
+    return _finish(
+        ax, "spatial frequency |f| / $f_s$ (cycles/pixel)", "power below |f| (%)"
+    )
+
+
+def plot_hybrid_curves(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw which image of a hybrid the model names, with the reversal marked.
+
+    Parameters
+    ----------
+    curves : mapping of str to HybridCurve or Curve, or one of them
+        Mixing frequency in units of Nyquist; for a Curve, y is p_low - p_high.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    ax.axhline(0.0, color="#999999", linewidth=0.8, linestyle="--")
+    for position, (name, curve) in enumerate(_curves(curves).items()):
+        _draw(ax, curve, name, position, 100.0, **kw)
+        _mark(ax, curve, position, 0.0, drop_to=-104.0)
+    ax.set(xlim=(0.0, 1.0), ylim=(-104.0, 104.0))
+    return _finish(
+        ax,
+        "mixing frequency (units of Nyquist)",
+        "$p_{low} - p_{high}$ (percentage points)",
+    )
+
+
+def plot_success_curves(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw the fraction of images that an attack changes within a budget.
+
+    Parameters
+    ----------
+    curves : mapping of str to Curve, or one
+        x is the budget in pixel units of [0, 1], y the fraction.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    right = 0.0
+    for position, (name, curve) in enumerate(_curves(curves).items()):
+        scaled = curve._replace(x=255.0 * np.asarray(curve.x))
+        _draw(ax, scaled, name, position, 100.0, **kw)
+        right = max(right, float(np.max(scaled.x)))
+    ax.set(xlim=(0.0, right or 1.0), ylim=(0.0, 101.0))
+    return _finish(ax, "budget ε, largest pixel change (1/255)", "success (%)")
+
+
+def plot_corruption_severity(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw accuracy against severity; severity 0 is the clean image.
+
+    Parameters
+    ----------
+    curves : mapping of str to Curve, or one
+        x is the severity, y the accuracy as a fraction.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    for position, (name, curve) in enumerate(_curves(curves).items()):
+        _draw(ax, curve, name, position, 100.0, **({"marker": "o"} | kw))
+    ax.set(xticks=range(6), ylim=(0.0, 101.0))
+    return _finish(ax, "severity", "accuracy (%)")
+
+
+def plot_corruption_groups(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw accuracy by group of corruptions as bars with their intervals.
+
+    Parameters
+    ----------
+    curves : mapping of str to Curve, or one
+        x holds the names of the groups, y the accuracy as a fraction.
+    ax : Axes, optional
+    **kw
+        For ``Axes.bar``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    drawn = _curves(curves)
+    width = 0.8 / max(len(drawn), 1)
+    for position, (name, curve) in enumerate(drawn.items()):
+        groups = [str(group) for group in np.asarray(curve.x)]
+        height = 100.0 * np.asarray(curve.y, dtype=np.float64)
+        where = np.arange(len(groups)) + (position - (len(drawn) - 1) / 2) * width
+        keywords: dict[str, Any] = {
+            "color": color(position),
+            "alpha": 0.85,
+            "label": name,
+        } | kw
+        ax.bar(where, height, 0.92 * width, **keywords)
+        if curve.lower is not None and curve.upper is not None:
+            error = [
+                height - 100.0 * np.asarray(curve.lower),
+                100.0 * np.asarray(curve.upper) - height,
+            ]
+            ax.errorbar(
+                where,
+                height,
+                np.clip(error, 0.0, None),
+                fmt="none",
+                ecolor="#777777",
+                elinewidth=1.2,
+                capsize=2,
+            )
+        ax.set_xticks(range(len(groups)), groups)
+    ax.set(ylim=(0.0, 101.0))
+    return _finish(ax, "frequency content of the corruption", "accuracy (%)")
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """Return the given Axes, or one on a new pyplot figure."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def _curves(data: Mapping[str, Any] | Any) -> dict[str, Curve]:
+    """Accept one result or several; translate results of neurofreq."""
+    if not hasattr(data, "items"):
+        data = {"": data}
+    return {name: _curve(value) for name, value in data.items()}
+
+
+def _curve(value: Any) -> Curve:
+    if isinstance(value, Curve):
+        return value
+    if hasattr(value, "p_low"):
+        difference = np.asarray(value.p_low) - np.asarray(value.p_high)
+        interval = getattr(value, "interval", None) or (float("nan"), float("nan"))
+        return Curve(
+            value.frequency,
+            difference,
+            mark=float(value.reversal_frequency),
+            mark_interval=tuple(interval),
+        )
+    if hasattr(value, "half_power"):
+        return Curve(value.frequency, value.cumulative, mark=float(value.half_power))
+    raise TypeError(f"data: got {type(value).__name__}, expected a Curve or a result")
+
+
+def _draw(
+    ax: Axes, curve: Curve, name: str, position: int, scale: float, **kw: Any
+) -> None:
+    """Draw one line and its band."""
+    x = np.asarray(curve.x, dtype=np.float64)
+    y = scale * np.asarray(curve.y, dtype=np.float64)
+    keywords: dict[str, Any] = {
+        "color": color(position),
+        "linewidth": 1.8,
+        "markersize": 3.5,
+    } | kw
+    ax.plot(x, y, label=name, **keywords)
+    if curve.lower is not None and curve.upper is not None:
+        ax.fill_between(
+            x,
+            scale * np.asarray(curve.lower, dtype=np.float64),
+            scale * np.asarray(curve.upper, dtype=np.float64),
+            color=keywords["color"],
+            alpha=0.18,
+            linewidth=0,
+        )
+
+
+def _mark(ax: Axes, curve: Curve, position: int, level: float, drop_to: float) -> None:
+    """Draw a dot where the curve meets the level, its interval, a line to the axis."""
+    if not np.isfinite(curve.mark):
+        return
+    tint = color(position)
+    ax.plot(
+        [curve.mark] * 2, [drop_to, level], color=tint, linewidth=0.8, dashes=(2, 2)
+    )
+    if np.isfinite(curve.mark_interval).all():
+        ax.plot(
+            curve.mark_interval, [level, level], color=tint, linewidth=3.5, alpha=0.55
+        )
+    ax.plot(
+        [curve.mark], [level], "o", color=tint, markersize=5.5, markeredgecolor="white"
+    )
+
+
+def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
+    """Set labels, a faint grid, no box, and a legend where there is a name."""
+    ax.set_xlabel(xlabel, fontsize=9, color=_INK)
+    ax.set_ylabel(ylabel, fontsize=9, color=_INK)
+    ax.tick_params(labelsize=8, length=3, colors=_INK)
+    ax.grid(visible=True, color=_GRID, linewidth=0.6)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        ax.spines[side].set_color("#888888")
+    if any(label for label in ax.get_legend_handles_labels()[1]):
+        ax.legend(frameon=False, fontsize=8, loc="best")
+    return ax
+
+
+def _extent(shape: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Edges of the cells in cycles/pixel, vertical frequency growing upwards."""
+    height, width = shape
+    x0 = -(width // 2) / width - 0.5 / width
+    y0 = -(height // 2) / height - 0.5 / height
+    return x0, x0 + 1.0, y0, y0 + 1.0
