@@ -6,17 +6,24 @@ Kernels read pixels of either type and compute in f64.
 
 /// A pixel.
 pub trait Real: Copy + PartialOrd + Into<f64> + Send + Sync {
+    /// Black.
+    const ZERO: Self;
+
     /// Rounds to the nearest value of the type.
     fn from_f64(value: f64) -> Self;
 }
 
 impl Real for f32 {
+    const ZERO: Self = 0.0;
+
     fn from_f64(value: f64) -> Self {
         value as Self
     }
 }
 
 impl Real for f64 {
+    const ZERO: Self = 0.0;
+
     fn from_f64(value: f64) -> Self {
         value
     }

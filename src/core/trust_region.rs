@@ -38,6 +38,8 @@ const LANES: usize = 8;
 type Lanes = [f64; LANES];
 /// A bound no problem met; the loops converge in 3 to 10 passes.
 const MAX_PASSES: usize = 100;
+/// Every so many passes a bracket is halved, whatever Newton says.
+const BISECT_EVERY: usize = 8;
 /// The step may be this much shorter than the radius where the ball binds.
 const RADIUS_SLACK: f64 = 1e-6;
 /// Below this `|| b ||^2` is too small to divide by.
@@ -94,8 +96,6 @@ struct Group {
     below: Lanes,
     /// `1 - x0`, the room above it.
     above: Lanes,
-    /// The room on the side of the origin on which the plane lies.
-    room: Lanes,
 }
 
 /// Sums over one candidate step `clip(lambda b)`.
@@ -125,9 +125,11 @@ pub fn linf_step<T: Real>(
     if scratch.square < FLAT {
         return Outcome::NoDirection;
     }
+    if change.abs() > radius * scratch.square.sqrt() {
+        return scratch.towards(change, radius, out);
+    }
     // The plane as seen from the origin is b . (x + delta - x0) = height.
-    scratch.face(height);
-    let Some(least) = scratch.least_size(height.abs()) else {
+    let Some(least) = scratch.least_size(height) else {
         return scratch.towards(change, radius, out);
     };
     if scratch.corner_length(height, least) <= radius * radius {
@@ -146,16 +148,18 @@ pub fn linf_step<T: Real>(
 impl Scratch {
     /// Takes the problem in, and returns `b . (x - x0)`.
     fn load<T: Real>(&mut self, problem: &Problem<'_, T>) -> f64 {
+        let (origins, origin) = problem.origin.as_chunks();
+        let (points, point) = problem.point.as_chunks();
+        let (normals, normal) = problem.normal.as_chunks();
+        let whole = origins.iter().zip(points).zip(normals);
         self.groups.clear();
-        let n_groups = problem.normal.len().div_ceil(LANES);
-        self.groups.resize(n_groups, Group::default());
-        let pixels = problem.origin.iter().zip(problem.point);
-        for (at, ((&origin, &point), &b)) in pixels.zip(problem.normal).enumerate() {
-            let (group, k) = (&mut self.groups[at / LANES], at % LANES);
-            group.normal[k] = b.into();
-            group.offset[k] = point.into() - origin.into();
-            group.below[k] = larger(origin.into(), 0.0);
-            group.above[k] = larger(1.0 - origin.into(), 0.0);
+        self.groups
+            .extend(whole.map(|((origin, point), normal)| Group::new(origin, point, normal)));
+        if !normal.is_empty() {
+            // Idle coordinates fill the last group.
+            let fill = |rest: &[T]| std::array::from_fn(|k| *rest.get(k).unwrap_or(&T::ZERO));
+            let (origin, point, normal) = (fill(origin), fill(point), fill(normal));
+            self.groups.push(Group::new(&origin, &point, &normal));
         }
         let [sum, square, along] = self.sums(|g, k| {
             let b = g.normal[k];
@@ -165,23 +169,20 @@ impl Scratch {
         along
     }
 
-    /// Turns to the side on which the plane lies, for [`Self::least_size`].
-    fn face(&mut self, height: f64) {
-        for group in &mut self.groups {
-            for k in 0..LANES {
-                let up = group.normal[k] * height.signum() > 0.0;
-                group.room[k] = if up { group.above[k] } else { group.below[k] };
-            }
-        }
-    }
-
-    /// The smallest size whose box touches the plane at `height >= 0`, or
-    /// `None` if no box within [0, 1] does.
+    /// The smallest size whose box touches the plane at `height`, or `None` if
+    /// no box within [0, 1] does.
     fn least_size(&self, height: f64) -> Option<f64> {
+        let (sign, height) = (height.signum(), height.abs());
         let mut size = 0.0;
         for _ in 0..MAX_PASSES {
             let [reach, slope] = self.sums(|g, k| {
-                let (weight, room) = (g.normal[k].abs(), g.room[k]);
+                let towards = sign * g.normal[k];
+                let room = if towards > 0.0 {
+                    g.above[k]
+                } else {
+                    g.below[k]
+                };
+                let weight = towards.abs();
                 let moving = if room > size { weight } else { 0.0 };
                 [weight * smaller(room, size), moving]
             });
@@ -218,18 +219,14 @@ impl Scratch {
         }
         let mut best = (f64::INFINITY, free);
         let (mut low, mut high) = (least, 1.0);
+        let (mut is_low_tried, mut lambda) = (true, free.lambda);
         // At the present size the box holds the present point.
         let mut size = self.present_size();
         for pass in 1..MAX_PASSES {
-            if !(low <= size && size < high) || pass % 6 == 0 {
+            if !(low <= size && size < high) || pass % BISECT_EVERY == 0 {
                 size = f64::midpoint(low, high);
             }
-            // The length is convex in the size: a tangent is never above it.
-            let mut tangent = f64::NAN;
-            let found = self.onto_plane(size, change, best.1.lambda);
-            if let Some(at) = found {
-                tangent = size + (at.length - aim) / (2.0 * self.pressure(at.lambda, size));
-            }
+            let found = self.onto_plane(size, change, lambda);
             match found {
                 Some(at) if at.length <= wanted => {
                     (high, best) = (size, (size, at));
@@ -237,17 +234,21 @@ impl Scratch {
                         break;
                     }
                 }
-                _ => low = size,
+                _ => (low, is_low_tried) = (size, true),
+            }
+            if let Some(at) = found {
+                lambda = at.lambda;
+                // The length is convex in the size: no tangent is above it.
+                let pressure = self.pressure(lambda, size);
+                let tangent = size + (at.length - aim) / (2.0 * pressure);
+                if low < tangent && tangent < high {
+                    (low, is_low_tried) = (tangent, false);
+                }
             }
             if high - low <= SIZE_TOLERANCE * high {
                 break;
             }
-            if tangent > low && tangent < high {
-                low = tangent;
-                size = tangent;
-            } else {
-                size = f64::NAN;
-            }
+            size = if is_low_tried { f64::NAN } else { low };
         }
         Some(best)
     }
@@ -255,10 +256,10 @@ impl Scratch {
     /// The shortest step onto the plane inside the box of `size`, or `None`
     /// if the box does not reach it. Starts from the guess `lambda`.
     fn onto_plane(&self, size: f64, change: f64, mut lambda: f64) -> Option<Clipped> {
-        let close = 1e-10 * change.abs() + 1e-14 * self.sum;
+        let close = self.closeness(change);
         let unit = (change.abs() + self.square.sqrt() * 1e-3) / self.square;
         let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
-        for pass in 0..MAX_PASSES {
+        for pass in 1..MAX_PASSES {
             let at = self.clip(lambda, size);
             let missing = change - at.along;
             if missing.abs() <= close {
@@ -269,16 +270,25 @@ impl Scratch {
             } else {
                 high = lambda;
             }
-            let newton = lambda + missing / at.slope;
-            lambda = if low < newton && newton < high && pass % 4 != 3 {
+            // With few coordinates off the walls Newton's step may be wild.
+            let reach = 15.0 * (lambda.abs() + unit);
+            let newton = lambda + (missing / at.slope).clamp(-reach, reach);
+            lambda = if low < newton && newton < high && pass % BISECT_EVERY != 0 {
                 newton
+            } else if low * high > 0.0 && (low * high).is_finite() {
+                low.signum() * (low * high).sqrt()
             } else if low.is_finite() && high.is_finite() {
                 f64::midpoint(low, high)
             } else {
-                lambda + missing.signum() * (3.0 * lambda.abs() + unit)
+                lambda + missing.signum() * reach
             };
         }
         None
+    }
+
+    /// How near the plane counts as on it.
+    fn closeness(&self, change: f64) -> f64 {
+        1e-10 * change.abs() + 1e-14 * self.sum
     }
 
     /// The step `clip(lambda b)` inside the box of `size`, as its sums.
@@ -303,8 +313,8 @@ impl Scratch {
         }
     }
 
-    /// By how much half the squared length of `clip(lambda b)` falls per unit
-    /// of `size`: the multipliers of the walls that are not those of [0, 1].
+    /// By how much half the squared length of `clip(lambda b)`, kept on the
+    /// plane, falls per unit of `size`: the multipliers of the moving walls.
     fn pressure(&self, lambda: f64, size: f64) -> f64 {
         let [pressure] = self.sums(|g, k| {
             let free = lambda * g.normal[k];
@@ -359,14 +369,28 @@ impl Scratch {
 
     /// Adds `delta` to `out`, kept in [0, 1] against rounding.
     fn write<T: Real>(&self, out: &mut [T], delta: impl Fn(&Group, usize) -> f64) {
-        for (at, pixel) in out.iter_mut().enumerate() {
-            let moved = (*pixel).into() + delta(&self.groups[at / LANES], at % LANES);
-            *pixel = T::from_f64(clamp(moved, 0.0, 1.0));
+        for (pixels, group) in out.chunks_mut(LANES).zip(&self.groups) {
+            for (k, pixel) in pixels.iter_mut().enumerate() {
+                let moved = (*pixel).into() + delta(group, k);
+                *pixel = T::from_f64(clamp(moved, 0.0, 1.0));
+            }
         }
     }
 }
 
 impl Group {
+    #[inline]
+    fn new<T: Real>(origin: &[T; LANES], point: &[T; LANES], normal: &[T; LANES]) -> Self {
+        let origin: Lanes = origin.map(Into::into);
+        let point: Lanes = point.map(Into::into);
+        Self {
+            normal: normal.map(Into::into),
+            offset: std::array::from_fn(|k| point[k] - origin[k]),
+            below: origin.map(|x| larger(x, 0.0)),
+            above: origin.map(|x| larger(1.0 - x, 0.0)),
+        }
+    }
+
     /// How far a coordinate may move inside the box of `size`.
     #[inline]
     fn walls(&self, size: f64, k: usize) -> (f64, f64) {

@@ -91,7 +91,7 @@ impl<'a, M: Classify> Queries<'a, M> {
         let mut rows = Vec::new();
         for image in 0..host.size()[0] {
             let image = host.f_select(0, image)?;
-            let mut row = vec![T::ZERO; image.numel()];
+            let mut row = vec![<T as Real>::ZERO; image.numel()];
             image.f_copy_data(&mut row, image.numel())?;
             rows.push(row);
         }

@@ -158,7 +158,12 @@ proptest! {
             (Outcome::OnPlane, Some(size)) => {
                 prop_assert!((along - case.change).abs() <= 1e-7 * case.change.abs());
                 let got = distance(&out, &case.origin);
-                prop_assert!((got - size).abs() <= 2e-5 * size + 1e-9, "{got} for {size}");
+                prop_assert!(got >= size * (1.0 - 1e-6) - 1e-9, "{got} for {size}");
+                // Where the ball binds the step is a little shorter than it may be.
+                let strained = Case { radius: case.radius * (1.0 - 2e-6), ..case.clone() };
+                if let Some(size) = strained.smallest_size() {
+                    prop_assert!(got <= size * (1.0 + 1e-6) + 1e-9, "{got} for {size}");
+                }
             }
             (Outcome::Towards, None) => {
                 let most = case.most_progress();

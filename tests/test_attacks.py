@@ -1,0 +1,438 @@
+"""Brendel & Bethge: known answers, independence, bad input, the model left alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import neurofreq as nf
+
+SHAPE = (3, 6, 5)
+ATTACK = nf.attacks.BrendelBethge(steps=200)
+
+
+def linear(n_classes=3, dtype=torch.float64):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(90, n_classes)).to(dtype)
+
+
+def relu(dtype=torch.float64):
+    torch.manual_seed(1)
+    layers = nn.Flatten(), nn.Linear(90, 40), nn.ReLU(), nn.Linear(40, 4)
+    return nn.Sequential(*layers).to(dtype)
+
+
+def batch(n=12, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(3)
+    return torch.rand(n, *SHAPE, generator=generator, dtype=dtype) * 0.6 + 0.2
+
+
+def predicted(model, images):
+    with torch.no_grad():
+        return model(images).argmax(1)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_a_linear_classifier_is_left_at_the_dual_norm(targeted):
+    model, images = linear(2), batch()
+    labels = predicted(model, images)
+    targets = 1 - labels if targeted else None
+    found = ATTACK(model, images, labels, targets=targets)
+    weight, bias = model[1].weight.detach(), model[1].bias.detach()
+    normal = weight[0] - weight[1]
+    height = images.flatten(1) @ normal + bias[0] - bias[1]
+    exact = height.abs() / normal.abs().sum()
+    assert found.success.all()
+    torch.testing.assert_close(found.distance, exact, rtol=0.02, atol=0)
+    assert (found.distance >= exact).all()
+    assert set(found.status) == {"completed"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_results_are_what_they_say(dtype, targeted):
+    model, images = relu(dtype), batch(dtype=dtype)
+    labels = predicted(model, images)
+    targets = (labels + 1) % 4 if targeted else None
+    found = ATTACK(model, images, labels, targets=targets)
+    assert found.adversarial.dtype == dtype
+    assert found.adversarial.min() >= 0
+    assert found.adversarial.max() <= 1
+    size = (found.adversarial - images).abs().amax((1, 2, 3))
+    torch.testing.assert_close(found.distance, size, rtol=0, atol=0)
+    after = predicted(model, found.adversarial)
+    assert found.success.all()
+    assert (after == targets).all() if targeted else (after != labels).all()
+    assert (found.n_queries >= 200).all()
+
+
+def test_arrays_in_arrays_out():
+    model, images = relu(torch.float32), batch(4, torch.float32)
+    labels = predicted(model, images)
+    tensors = ATTACK(model, images, labels)
+    arrays = ATTACK(model, images.numpy(), labels.numpy())
+    for of_tensor, of_array in zip(tensors, arrays, strict=True):
+        assert isinstance(of_array, np.ndarray)
+        np.testing.assert_array_equal(of_array, np.asarray(of_tensor))
+    adversarial, _distance, _success, _n_queries, status = arrays
+    assert adversarial.shape == images.shape
+    assert status.dtype.kind == "U"
+
+
+def test_more_steps_do_not_hurt_and_beat_the_start():
+    model, images = relu(), batch()
+    labels = predicted(model, images)
+    one, some, many = (
+        nf.attacks.BrendelBethge(steps=steps)(model, images, labels).distance.median()
+        for steps in (1, 50, 500)
+    )
+    assert many <= some * 1.01
+    assert some < one
+
+
+def test_the_authors_overshoot():
+    model, images = relu(), batch()
+    labels = predicted(model, images)
+    theirs = nf.attacks.BrendelBethge(steps=200, overshoot_rule="authors")
+    mine, other = (attack(model, images, labels) for attack in (ATTACK, theirs))
+    assert other.success.all()
+    torch.testing.assert_close(other.distance, mine.distance, rtol=0.1, atol=0)
+
+
+def starts_of(model, images):
+    pool = batch(60)
+    return {"search": {}, "pool": {"candidates": pool}}
+
+
+@pytest.mark.parametrize("source", ["search", "pool"])
+def test_neither_split_nor_threads_change_a_result(source):
+    model, images = relu(), batch(9)
+    labels = predicted(model, images)
+    extra = starts_of(model, images)[source]
+    whole = ATTACK(model, images, labels, seed=5, **extra)
+    split = ATTACK(model, images, labels, seed=5, batch_size=2, **extra)
+    parts = [
+        ATTACK(model, images[i:j], labels[i:j], seed=5, first_index=i, **extra)
+        for i, j in ((0, 4), (4, 9))
+    ]
+    n_threads = nf.num_threads()
+    nf.set_num_threads(1)
+    alone = ATTACK(model, images, labels, seed=5, **extra)
+    nf.set_num_threads(n_threads)
+    assert torch.equal(whole.adversarial, alone.adversarial)
+    joined = torch.cat([part.adversarial for part in parts])
+    torch.testing.assert_close(whole.adversarial, split.adversarial, rtol=0, atol=1e-6)
+    torch.testing.assert_close(whole.adversarial, joined, rtol=0, atol=1e-6)
+
+
+def batch_invariant(images):
+    """Logits summed in one order whatever the batch: equal bit for bit."""
+    weight = torch.linspace(-1, 1, 90, dtype=images.dtype)
+    flat = images.flatten(1)
+    first = (flat * weight).cumsum(1)[:, -1]
+    second = (flat.square() * weight.flip(0)).cumsum(1)[:, -1]
+    return torch.stack([first, second, torch.zeros_like(first)], 1)
+
+
+def test_a_batch_invariant_model_gives_equal_bits():
+    images = batch(7, torch.float32)
+    labels = predicted(batch_invariant, images)
+    whole = ATTACK(batch_invariant, images, labels)
+    split = ATTACK(batch_invariant, images, labels, batch_size=3)
+    assert torch.equal(whole.adversarial, split.adversarial)
+    assert torch.equal(whole.n_queries, split.n_queries)
+
+
+def test_an_adversarial_image_stays_as_it_is():
+    model, images = relu(), batch(4)
+    labels = predicted(model, images)
+    labels[1] = (labels[1] + 1) % 4
+    found = ATTACK(model, images, labels)
+    assert found.status[1] == "already_adversarial"
+    assert found.distance[1] == 0
+    assert found.success[1]
+    assert torch.equal(found.adversarial[1], images[1])
+    assert found.n_queries[1] == 1
+
+
+def test_given_starts_are_used_and_checked():
+    model, images = relu(), batch(8)
+    labels = predicted(model, images)
+    points = ATTACK(model, images, labels).adversarial
+    points[3] = images[3]
+    found = ATTACK(model, images, labels, starting_points=points)
+    assert found.status[3] == "bad_start"
+    assert not found.success[3]
+    assert found.distance[3] == float("inf")
+    assert torch.equal(found.adversarial[3], images[3])
+    others = np.delete(np.arange(8), 3)
+    assert set(found.status[others]) == {"completed"}
+
+
+def test_no_image_of_the_class_in_the_pool_is_a_status():
+    model, images = relu(), batch(8)
+    labels = predicted(model, images)
+    pool = images[labels == labels[0]]
+    found = ATTACK(model, images, labels, candidates=pool)
+    expected = np.where((labels == labels[0]).numpy(), "no_start", "completed")
+    np.testing.assert_array_equal(found.status, expected)
+
+
+def test_a_constant_model_has_no_start():
+    found = ATTACK(
+        lambda x: torch.tensor([[1.0, 0.0]]) + 0 * x.sum((1, 2, 3))[:, None],
+        batch(2, torch.float32),
+        [0, 0],
+    )
+    assert set(found.status) == {"no_start"}
+
+
+class Poisoned(nn.Module):
+    """NaN for images whose first pixel is above 0.9."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = relu()
+
+    def forward(self, x):
+        bad = (x[:, 0, 0, 0] > 0.9)[:, None]
+        return torch.where(bad, torch.nan, self.inner(x))
+
+
+def test_one_bad_image_does_not_end_the_others():
+    model, images = Poisoned(), batch(6)
+    labels = predicted(model.inner, images)
+    clean = ATTACK(model, images, labels)
+    images[2, 0, 0, 0] = 0.95
+    found = ATTACK(model, images, labels)
+    assert found.status[2] == "not_finite"
+    assert found.distance[2] == float("inf")
+    others = [0, 1, 3, 4, 5]
+    torch.testing.assert_close(found.distance[others], clean.distance[others])
+
+
+def test_the_model_is_left_as_found():
+    model = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(90, 30),
+        nn.BatchNorm1d(30),
+        nn.Dropout(),
+        nn.Linear(30, 4),
+    ).double()
+    model.train()
+    model[2].eval()
+    model[1].bias.requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 7.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = batch()
+    ATTACK(model, images, predicted(model.eval(), images))
+    model.train()
+    model[2].eval()
+    flags = [module.training for module in model.modules()]
+    with torch.no_grad():
+        ATTACK(model, images, [0] * len(images))
+    assert [module.training for module in model.modules()] == flags
+    assert not model[1].bias.requires_grad
+    assert model[1].weight.requires_grad
+    for parameter in model.parameters():
+        assert (parameter.grad == 7.0).all()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert not images.requires_grad
+
+
+def test_under_inference_mode():
+    model, images = relu(), batch(3)
+    labels = predicted(model, images)
+    with torch.inference_mode():
+        found = ATTACK(model, images, labels)
+    assert found.success.all()
+
+
+def call(**changes):
+    arguments = {"images": batch(3), "labels": [3, 3, 3]} | changes
+    return ATTACK(
+        changes.pop("model", relu()),
+        **{k: v for k, v in arguments.items() if k != "model"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"images": batch(3)[:0]}, ValueError, "images: got shape"),
+        ({"images": batch(3)[0]}, ValueError, r"expected \(N, C, H, W\)"),
+        ({"images": batch(3).half()}, TypeError, "images: got dtype float16"),
+        ({"images": (batch(3) * 255).byte()}, TypeError, "divide by 255"),
+        ({"images": batch(3) + 0j}, TypeError, "images: got dtype complex128"),
+        ({"images": batch(3) * torch.nan}, ValueError, "images: got NaN"),
+        ({"images": batch(3) * torch.inf}, ValueError, "images: got NaN or infinite"),
+        ({"images": batch(3) + 0.5}, ValueError, r"out of \[0, 1\] by"),
+        ({"images": [[0.0]]}, TypeError, "images: got list"),
+        ({"labels": [0, 1]}, ValueError, "labels: got 2, expected 3"),
+        ({"labels": [0.0, 1.0, 2.0]}, TypeError, "labels: got dtype"),
+        ({"labels": [0, 1, -1]}, ValueError, "labels: got -1"),
+        ({"labels": [0, 1, 4]}, ValueError, "labels: got 4, expected 0 to 3"),
+        ({"targets": [1, 2, 9]}, ValueError, "targets: got 9, expected 0 to 3"),
+        ({"targets": [1, 3, 1]}, ValueError, "targets: got 3 for image 1"),
+        ({"starting_points": batch(2)}, ValueError, "starting_points: got shape"),
+        (
+            {"starting_points": batch(3).float()},
+            ValueError,
+            "starting_points: got dtype",
+        ),
+        ({"candidates": batch(3)[..., :2]}, ValueError, "candidates: got shape"),
+        (
+            {"candidates": batch(3), "starting_points": batch(3)},
+            ValueError,
+            "candidates: got them with starting_points",
+        ),
+        ({"seed": -1}, ValueError, "seed: got -1"),
+        ({"first_index": 1.5}, TypeError, "first_index: got float"),
+        ({"batch_size": 0}, ValueError, "batch_size: got 0"),
+        ({"model": lambda x: x}, nf.ModelError, "got logits of shape"),
+        ({"model": lambda x: relu()(x)[:1]}, nf.ModelError, "for 3 images"),
+        ({"model": lambda x: relu()(x)[:, :1]}, nf.ModelError, "at least 2 classes"),
+        ({"model": lambda x: {"logits": x}}, nf.ModelError, "got dict"),
+        ({"model": lambda x: relu()(x).long()}, nf.ModelError, "floating point"),
+        ({"model": lambda x: relu()(x).detach()}, nf.ModelError, "without a graph"),
+    ],
+)
+def test_bad_input_is_said(changes, error, message):
+    with pytest.raises(error, match=message):
+        call(**changes)
+
+
+def test_rounding_out_of_bounds_is_clipped():
+    images = batch(3)
+    images[0, 0, 0, 0] = 1 + 1e-7
+    found = call(images=images)
+    assert found.adversarial.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"norm": "l2"}, "norm: got 'l2', expected one of 'linf'"),
+        ({"steps": 0}, "steps: got 0"),
+        ({"lr": 0.0}, "lr: got 0.0"),
+        ({"lr": float("nan")}, "lr: got nan"),
+        ({"lr_decay": 1.5}, "lr_decay"),
+        ({"momentum": 1.0}, "momentum"),
+        ({"overshoot": 2.0}, "overshoot"),
+        ({"overshoot_rule": "mine"}, "overshoot_rule"),
+    ],
+)
+def test_bad_settings_are_said(changes, message):
+    with pytest.raises(ValueError, match=message):
+        nf.attacks.BrendelBethge(**changes)
+
+
+def test_what_the_model_raises_passes_through():
+    class Odd(Exception):
+        pass
+
+    error = Odd("mine")
+
+    def model(x):
+        raise error
+
+    with pytest.raises(Odd) as caught:
+        call(model=model)
+    assert caught.value is error
+
+
+def test_progress_is_silent_unless_asked(capfd):
+    model, images = relu(), batch(5)
+    labels = predicted(model, images)
+    ATTACK(model, images, labels)
+    captured = capfd.readouterr()
+    assert captured.out + captured.err == ""
+    ATTACK(model, images, labels, batch_size=2, progress=True)
+    assert "600/600" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+def test_ctrl_c_stops_within_one_call():
+    script = """
+        import sys, time, torch, neurofreq as nf
+        model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(90, 3))
+        model.train()
+        started = []
+        def slow(x):
+            if not started:
+                started.append(1)
+                print("started", flush=True)
+            time.sleep(0.01)
+            return model(x)
+        class Slow(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model = model
+            def forward(self, x):
+                return slow(x)
+        outer = Slow()
+        try:
+            attack = nf.attacks.BrendelBethge(steps=10**6)
+            attack(outer, torch.rand(4, 3, 6, 5), [0, 0, 0, 0])
+        except KeyboardInterrupt:
+            print("stopped", outer.training, model.training, flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(signal.SIGINT)
+        # The test's own timeout ends it if nothing stops.
+        assert process.stdout.readline() == "stopped True True\n"
+    assert process.returncode == 0
+
+
+@pytest.mark.cuda
+def test_on_a_cuda_device():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    model, images = relu(torch.float32), batch(6, torch.float32)
+    labels = predicted(model, images)
+    on_host = ATTACK(model, images, labels)
+    model.cuda()
+    found = ATTACK(model, images.cuda(), labels.cuda())
+    assert found.adversarial.is_cuda
+    torch.testing.assert_close(
+        found.distance.cpu(), on_host.distance, rtol=1e-2, atol=1e-5
+    )
+    assert isinstance(ATTACK(model, images.numpy(), labels.numpy())[0], np.ndarray)
+
+
+def test_success_curve():
+    distance = np.array([0.1, 0.3, np.inf, 0.2])
+    curve = nf.attacks.success_curve(distance, [0.0, 0.1, 0.25, np.inf])
+    np.testing.assert_array_equal(curve, [0.0, 0.25, 0.5, 1.0])
+    tensor = torch.tensor([8 / 255, 0.5])
+    curve = nf.attacks.success_curve(tensor, [8 / 255])
+    assert isinstance(curve, torch.Tensor)
+    assert curve.tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("distance", "epsilons", "message"),
+    [
+        ([], [0.1], "distance: got no values"),
+        ([0.1, np.nan], [0.1], "distance: got NaN"),
+        ([0.1], [np.nan], "epsilons: got NaN"),
+        ([[0.1]], [0.1], "distance: got shape"),
+    ],
+)
+def test_success_curve_bad_input(distance, epsilons, message):
+    with pytest.raises(ValueError, match=message):
+        nf.attacks.success_curve(distance, epsilons)
