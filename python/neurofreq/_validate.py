@@ -124,6 +124,27 @@ def seed(value: int, name: str = "seed") -> int:
     return int(value)
 
 
+def one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    """Require one of the known words."""
+    if value not in known:
+        words = ", ".join(repr(word) for word in known)
+        raise ValueError(f"{name}: got {value!r}, expected one of {words}")
+
+
+def count(name: str, value: int) -> None:
+    """Require an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
+    if value < 1:
+        raise ValueError(f"{name}: got {value}, expected at least 1")
+
+
+def within(name: str, value: float, holds: bool, interval: str) -> None:
+    """Require that a number is where it must be, as the caller found."""
+    if not holds:
+        raise ValueError(f"{name}: got {value}, expected {interval}")
+
+
 def _extremes(value: Array) -> tuple[float, float]:
     """Minimum and maximum; NaN where any value is NaN."""
     if isinstance(value, torch.Tensor):

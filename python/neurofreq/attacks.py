@@ -129,14 +129,20 @@ class BrendelBethge:
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        _one_of("norm", self.norm, NORMS)
-        _one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
+        _validate.one_of("norm", self.norm, NORMS)
+        _validate.one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
         for name in ("steps", "lr_num_decay", "binary_search_steps"):
-            _count(name, getattr(self, name))
-        _within("lr", self.lr, self.lr > 0.0, "a positive number")
-        _within("lr_decay", self.lr_decay, 0.0 < self.lr_decay <= 1.0, "(0, 1]")
-        _within("momentum", self.momentum, 0.0 <= self.momentum < 1.0, "[0, 1)")
-        _within("overshoot", self.overshoot, 1.0 <= self.overshoot < 2.0, "[1, 2)")
+            _validate.count(name, getattr(self, name))
+        _validate.within("lr", self.lr, self.lr > 0.0, "a positive number")
+        _validate.within(
+            "lr_decay", self.lr_decay, 0.0 < self.lr_decay <= 1.0, "(0, 1]"
+        )
+        _validate.within(
+            "momentum", self.momentum, 0.0 <= self.momentum < 1.0, "[0, 1)"
+        )
+        _validate.within(
+            "overshoot", self.overshoot, 1.0 <= self.overshoot < 2.0, "[1, 2)"
+        )
 
     def __call__(
         self,
@@ -371,16 +377,19 @@ def _result(
     status: list[str],
 ) -> AttackResult:
     """Return findings in the kind of the images."""
-    parts: list[Any] = [
-        part.to(images.device) if isinstance(images, torch.Tensor) else _host(part)
-        for part in (
-            adversarial,
-            distance,
-            torch.tensor(success),
-            torch.tensor(n_queries),
-        )
-    ]
-    return AttackResult(*parts, np.array(status, dtype=np.str_))  # type: ignore[call-arg]
+
+    def own(part: torch.Tensor) -> Any:
+        if isinstance(images, torch.Tensor):
+            return part.to(images.device)
+        return _host(part)
+
+    return AttackResult(
+        adversarial=own(adversarial),
+        distance=own(distance),
+        success=own(torch.tensor(success)),
+        n_queries=own(torch.tensor(n_queries)),
+        status=np.array(status, dtype=np.str_),
+    )
 
 
 def _progress_bar(show: bool, total: int) -> AbstractContextManager[Any]:
@@ -396,21 +405,3 @@ def _progress_bar(show: bool, total: int) -> AbstractContextManager[Any]:
 def _host(values: Any) -> Any:
     """Move a tensor to a NumPy array and leave the rest."""
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
-
-
-def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        words = ", ".join(repr(word) for word in known)
-        raise ValueError(f"{name}: got {value!r}, expected one of {words}")
-
-
-def _count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
-    if value < 1:
-        raise ValueError(f"{name}: got {value}, expected at least 1")
-
-
-def _within(name: str, value: float, holds: bool, interval: str) -> None:
-    if not holds:
-        raise ValueError(f"{name}: got {value}, expected {interval}")
