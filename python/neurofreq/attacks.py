@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,8 +11,6 @@ import torch
 from neurofreq import _model, _neurofreq, _validate
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from numpy.typing import ArrayLike, NDArray
 
     from neurofreq._validate import Array
@@ -210,6 +207,8 @@ class BrendelBethge:
             If the model returns something other than logits. What the model
             raises passes through unchanged.
         """
+        from tqdm.auto import tqdm
+
         pixels = _unit_images(images, "images")
         count = len(pixels)
         labels, targets = _classes(labels, targets, count)
@@ -232,10 +231,9 @@ class BrendelBethge:
             _model.evaluating(model),
             torch.inference_mode(False),
             torch.enable_grad(),
-            _progress_bar(progress, total) as bar,
+            tqdm(total=total, unit="step", disable=not progress) as bar,
         ):
-            advance = None if bar is None else bar.update
-            found = _neurofreq.brendel_bethge(model, self, task, advance)
+            found = _neurofreq.brendel_bethge(model, self, task, bar.update)
         return _result(images, *found)
 
 
@@ -390,16 +388,6 @@ def _result(
         n_queries=own(torch.tensor(n_queries)),
         status=np.array(status, dtype=np.str_),
     )
-
-
-def _progress_bar(show: bool, total: int) -> AbstractContextManager[Any]:
-    """Return a bar, or a context without one."""
-    if not show:
-        return nullcontext()
-    from tqdm.auto import tqdm
-
-    bar: AbstractContextManager[Any] = tqdm(total=total, unit="step")
-    return bar
 
 
 def _host(values: Any) -> Any:
