@@ -1,0 +1,52 @@
+"""Running a user's model."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neurofreq import ModelError, _model
+
+
+def network():
+    return nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.Dropout())
+
+
+def test_predictions_do_not_depend_on_batches():
+    images = np.random.default_rng(0).random((9, 3, 2, 2), dtype=np.float32)
+    model = network().train()
+    found = _model.predict(model, images[::-1], batch_size=4)
+    with torch.no_grad():
+        expected = model.eval()(torch.from_numpy(images[::-1].copy()))
+    torch.testing.assert_close(found, expected)
+    assert not found.requires_grad
+
+
+def test_flags_come_back_one_by_one():
+    model = network().train()
+    model[2].eval()
+    with _model.evaluating(model):
+        assert not any(module.training for module in model.modules())
+    assert [module.training for module in model] == [True, True, False]
+    with _model.evaluating(lambda x: x):
+        pass
+
+
+def test_exported_programs_have_no_mode():
+    exported = torch.export.export(network().eval(), (torch.zeros(2, 3, 2, 2),))
+    logits = _model.predict(exported.module(), np.zeros((2, 3, 2, 2), np.float32))
+    assert logits.shape == (2, 4)
+
+
+def test_classes_may_not_change():
+    images = np.zeros((3, 3, 2, 2), np.float32)
+    with pytest.raises(ModelError, match="got 1 classes, expected 2"):
+        _model.predict(lambda x: torch.zeros(len(x), len(x)), images, batch_size=2)
+    with pytest.raises(ValueError, match="batch_size: got 0"):
+        _model.predict(network(), images, batch_size=0)
+
+
+def test_device_is_that_of_the_parameters():
+    assert _model.device_of(network()).type == "cpu"
+    assert _model.device_of(network().to("meta")).type == "meta"
+    assert _model.device_of(print).type == "cpu"
