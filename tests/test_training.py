@@ -117,12 +117,12 @@ def test_the_regularizer_pulls_similarities_towards_the_target():
             labels,
             epochs=15,
             batch_size=20,
-            lr=0.05,
+            lr=0.01,
             regularizer=r,
             alpha=alpha,
         )
         gaps[alpha] = np.mean([row["similarity"] for row in history[-3:]])
-    assert gaps[20.0] < 0.6 * gaps[0.0]
+    assert gaps[20.0] < 0.3 * gaps[0.0]
 
 
 def test_the_learning_rate_rises_and_falls():

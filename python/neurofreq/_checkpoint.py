@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,8 +44,13 @@ def load_program(path: Path) -> nn.Module:
         If it is not an exported program.
     """
     _require_file(path, "model")
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"model: {path} is no exported program (not an archive)")
     try:
-        program = torch.export.load(path).module()
+        with warnings.catch_warnings():
+            # torch maps the file read-only and warns of its own mapping.
+            warnings.filterwarnings("ignore", "The given buffer is not writable")
+            program = torch.export.load(path).module()
     except (RuntimeError, KeyError, ValueError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(f"model: {path} is no exported program ({reason})") from error

@@ -1,8 +1,8 @@
 """The embedded image set: every class shows in shape and in texture.
 
 A class has one smooth silhouette (spatial frequencies below about 0.12
-cycles/pixel) and one faint grating (0.36 cycles/pixel, orientation by class)
-over natural 1/f noise. Either cue alone tells the classes apart, so which of
+cycles/pixel) and one grating (0.20 to 0.44 cycles/pixel at random, orientation
+by class) over natural 1/f noise. Either cue alone tells the classes apart, so which of
 the two a network uses is its own choice, and hybrid images can ask it.
 """
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 CLASSES = ("disk", "ring", "bar-", "bar/", "bar|", "bar\\", "plus", "cross")
 SIZE = 32
-SHAPE_CONTRAST = 0.22
-TEXTURE_CONTRAST = 0.05
+SHAPE_CONTRAST = 0.15
+TEXTURE_CONTRAST = 0.10
 NOISE_CONTRAST = 0.05
-TEXTURE_FREQUENCY = 0.36  # cycles/pixel
+TEXTURE_FREQUENCY = (0.20, 0.44)  # cycles/pixel, uniform in between
 SHAPE_CUTOFF = 0.06  # cycles/pixel, standard deviation of the low-pass
 STREAMS = {"train": 0, "test": 1}
 
@@ -122,9 +122,10 @@ def _gratings(
     """One sine grating per image, orientation by class, phase at random."""
     # A stride of 3 keeps neighbours in shape apart in texture.
     angle = (3 * labels % len(CLASSES)) * (np.pi / len(CLASSES))
-    grid = 2.0 * np.pi * TEXTURE_FREQUENCY * np.arange(SIZE)
+    low, high = TEXTURE_FREQUENCY
+    frequency = low + (high - low) * (0.5 + 0.5 * jitter[:, 5])
+    grid = 2.0 * np.pi * frequency * np.arange(SIZE)
     phase = np.pi * jitter[:, 4]
-    across = np.cos(angle)[:, None, None] * grid[None, None, :]
-    down = np.sin(angle)[:, None, None] * grid[None, :, None]
-    strength = 1.0 + 0.2 * jitter[:, 5]
-    return strength * np.sin(across + down + phase)
+    across = np.cos(angle)[:, None, None] * grid
+    down = np.sin(angle)[:, None, None] * grid.transpose(0, 2, 1)
+    return np.sin(across + down + phase)

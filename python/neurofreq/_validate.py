@@ -36,6 +36,19 @@ def images(value: Array, name: str = "images", *, unit_range: bool = False) -> A
     ValueError
         Wrong rank, an empty axis, NaN or infinity, or values out of range.
     """
+    batch(value, name)
+    low, high = _extremes(value)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name}: got NaN or infinite values, expected finite ones")
+    if unit_range and (low < 0.0 or high > 1.0):
+        raise ValueError(
+            f"{name}: got values in [{low:.6g}, {high:.6g}], expected [0, 1]"
+        )
+    return value
+
+
+def batch(value: Array, name: str = "images") -> None:
+    """Check what `images` checks, except the values themselves."""
     if not isinstance(value, (np.ndarray, torch.Tensor)):
         raise TypeError(
             f"{name}: got {type(value).__name__}, expected a NumPy array or tensor"
@@ -52,14 +65,6 @@ def images(value: Array, name: str = "images", *, unit_range: bool = False) -> A
         raise ValueError(
             f"{name}: got shape {tuple(value.shape)}, expected no empty axis"
         )
-    low, high = _extremes(value)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name}: got NaN or infinite values, expected finite ones")
-    if unit_range and (low < 0.0 or high > 1.0):
-        raise ValueError(
-            f"{name}: got values in [{low:.6g}, {high:.6g}], expected [0, 1]"
-        )
-    return value
 
 
 def same(first: Array, second: Array, names: tuple[str, str]) -> None:

@@ -380,7 +380,7 @@ def _result(
             torch.tensor(n_queries),
         )
     ]
-    return AttackResult(*parts, status=np.array(status, dtype=np.str_))
+    return AttackResult(*parts, np.array(status, dtype=np.str_))  # type: ignore[call-arg]
 
 
 def _progress_bar(show: bool, total: int) -> AbstractContextManager[Any]:

@@ -180,7 +180,7 @@ def small_cnn(
     n_in = in_channels
     for index, n_out in enumerate((width, 2 * width, 4 * width)):
         stage = nn.Sequential(
-            nn.Conv2d(n_in, n_out, 5, stride=1 + (index > 0), padding=2, bias=False),
+            nn.Conv2d(n_in, n_out, 3, stride=1 + (index > 0), padding=1, bias=False),
             nn.BatchNorm2d(n_out),
             nn.ReLU(),
         )

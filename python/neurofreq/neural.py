@@ -12,13 +12,11 @@ import numpy as np
 import torch
 
 from neurofreq import _validate
+from neurofreq.data import LUMA
 from neurofreq.similarity import reliability, response_similarity
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-_LUMINANCE = np.array([0.2989, 0.587, 0.114])
-"""Of red, green and blue, as in torchvision's grayscale conversion."""
 
 _CYCLES = np.array([1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
 """Preferred spatial frequencies, cycles per image side."""
@@ -206,7 +204,7 @@ def _gray(images: Any) -> NDArray[np.float64]:
         return array[:, 0]
     if array.shape[1] != 3:
         raise ValueError(f"images: got {array.shape[1]} channels, expected 1 or 3")
-    luminance: NDArray[np.float64] = np.einsum("nchw,c->nhw", array, _LUMINANCE)
+    luminance: NDArray[np.float64] = np.einsum("nchw,c->nhw", array, LUMA)
     return luminance
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
 
 _ROUNDING = 1e-6
 
@@ -34,7 +35,8 @@ class SimilarityRegularizer(nn.Module):
     model : nn.Module
         Your model. It is not registered here (its parameters are not among
         `parameters`), not moved and not switched between training and
-        evaluation. It carries hooks only while `loss` runs.
+        evaluation. It carries hooks only while `loss` runs; `close`, or the end
+        of a ``with`` block, lets go of it.
     layers : sequence of str
         Names of submodules, as in ``dict(model.named_modules())``, whose outputs
         are compared; of a module called more than once, the last output.
@@ -127,7 +129,7 @@ class SimilarityRegularizer(nn.Module):
         self.n_pairs = n_pairs
         self.all_pairs = all_pairs
         self.seed = _validate.seed(seed)
-        self._model = (model,)  # in a tuple, lest it become a submodule
+        self._model = [model]  # in a list, lest it become a submodule
         self.criterion = SimilarityLoss(len(self.layers), half=half, beta=beta)
         target = _check_similarity(similarity, len(images))
         self.register_buffer("similarity", target, persistent=False)
@@ -139,7 +141,21 @@ class SimilarityRegularizer(nn.Module):
     @property
     def model(self) -> nn.Module:
         """The user's model."""
+        if not self._model:
+            raise RuntimeError("the regularizer is closed and has let go of its model")
         return self._model[0]
+
+    def close(self) -> None:
+        """Let go of the model; it carries no hooks outside `loss`."""
+        self._model.clear()
+
+    def __enter__(self) -> Self:
+        """Return the regularizer, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
 
     def loss(self) -> Tensor:
         """Pass one draw of stimuli through the model and compare similarities.

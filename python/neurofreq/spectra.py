@@ -77,12 +77,11 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
     ----------
     Li et al. 2023, Fig 2 (insets) and Fig 4a.
     """
-    _validate.images(images)
+    total = _total_power(images, demean)
     n_planes = images.shape[0] * images.shape[1]
-    if isinstance(images, torch.Tensor):
-        total = _neurofreq.total_power_tensor(images, demean)
+    if isinstance(total, torch.Tensor):
         return _neurofreq.mean_power_tensor(total, n_planes)
-    return _neurofreq.mean_power(_neurofreq.total_power(images, demean), n_planes)
+    return _neurofreq.mean_power(total, n_planes)
 
 
 def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
@@ -184,17 +183,16 @@ class SpectrumAccumulator:
         TypeError, ValueError
             As `power_spectrum`, or images of another size. Nothing is added.
         """
-        _validate.images(images)
+        _validate.batch(images)
         if tuple(images.shape[2:]) != self._total.shape:
             raise ValueError(
                 f"images: got shape {tuple(images.shape)}, expected height and width "
                 f"{self._total.shape}"
             )
-        if isinstance(images, torch.Tensor):
-            total = _neurofreq.total_power_tensor(images.detach(), self.demean)
-            self._total += total.cpu().numpy()
-        else:
-            self._total += _neurofreq.total_power(images, self.demean)
+        total = _total_power(images, self.demean)
+        if isinstance(total, torch.Tensor):
+            total = total.detach().cpu().numpy()
+        self._total += total
         self._count += images.shape[0] * images.shape[1]
         return self
 
@@ -271,3 +269,25 @@ class SpectrumAccumulator:
     def _settings(self) -> tuple[int, int, bool]:
         height, width = self._total.shape
         return height, width, self.demean
+
+
+def _total_power(images: Array, demean: bool) -> Array:
+    """Sum the power of all planes, shape (H, W), unshifted.
+
+    NaN and infinity reach every frequency, so the sum tells whether the images
+    are finite, and the images need not be read twice.
+    """
+    _validate.batch(images)
+    if isinstance(images, torch.Tensor):
+        total: Array = _neurofreq.total_power_tensor(images, demean)
+        is_finite = bool(total.isfinite().all())
+    else:
+        total = _neurofreq.total_power(images, demean)
+        is_finite = bool(np.isfinite(total).all())
+    if not is_finite:
+        _validate.images(images)
+        raise ValueError(
+            f"images: got values whose squares overflow {images.dtype}, "
+            "expected smaller ones"
+        )
+    return total

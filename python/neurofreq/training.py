@@ -129,7 +129,8 @@ def fit(
     regularizer : SimilarityRegularizer, optional
         Built on the same `model`.
     alpha : float
-        Weight of the similarity loss.
+        Weight of the similarity loss. It multiplies the learning rate of that
+        loss: small networks diverge where ``alpha * lr`` is above about 0.5.
     augment : callable, optional
         ``augment(images, generator) -> images``, for example `shift_and_flip`.
     seed : int

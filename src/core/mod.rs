@@ -7,14 +7,14 @@ libtorch. Every public function validates what it needs and returns
 */
 
 pub mod bootstrap;
+pub mod controller;
 pub mod corruption;
-pub mod pairing;
-pub mod parallel;
-pub mod similarity;
 pub mod fourier;
 pub mod hybrid;
+pub mod pairing;
+pub mod parallel;
 pub mod radial;
-pub mod spectrum;
-pub mod controller;
 pub mod real;
+pub mod similarity;
+pub mod spectrum;
 pub mod trust_region;

@@ -148,11 +148,7 @@ pub fn brendel_bethge(
         PyTensor(found.distance),
         found.success,
         found.n_queries,
-        found
-            .status
-            .into_iter()
-            .map(Status::name)
-            .collect(),
+        found.status.into_iter().map(Status::name).collect(),
     ))
 }
 

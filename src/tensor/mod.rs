@@ -7,8 +7,8 @@ from a rayon worker. A failing `f_` call that takes a `Scalar` panics in the
 scalar's destructor: validate first, prefer the tensor variants.
 */
 
-pub mod similarity;
-pub mod frequency;
 pub mod attack;
+pub mod frequency;
 pub mod query;
+pub mod similarity;
 pub mod start;

@@ -1,0 +1,308 @@
+"""Spectra and hybrid images beside NumPy, SciPy and torch, in one run.
+
+Usage: python benches/frequency.py [--repeats 7] [--quick]
+
+Contestants take turns, so that drift of the machine meets all of them. Raw times
+go to benches/results/<date>-<n>cores/frequency.json, and the table into
+docs/results/bench-frequency.md. Extra memory is the peak of resident memory during
+one more run, less what was resident before and the result itself (Linux only).
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy
+import scipy.fft
+import torch
+
+import neurofreq as nf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[1]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+CHUNK = 256
+# The tester's list (paper: ImageNet), in units of Nyquist.
+FREQUENCIES = (
+    0, 0.03, 0.04, 0.05, 0.06, 0.08, 0.09, 0.11, 0.13, 0.15, 0.17, 0.19, 0.22, 0.27,
+    0.33, 0.42, 0.57, 1,
+)  # fmt: skip
+# Images of which the per-image way is timed; its loop is linear in them.
+N_AUTHORS = {32: 200, 224: 10}
+
+
+def disc(size: int, a: float, half: bool) -> np.ndarray:
+    across = np.fft.rfftfreq(size) if half else np.fft.fftfreq(size)
+    return np.hypot(np.fft.fftfreq(size)[:, None], across) <= 0.5 * a
+
+
+# --- spectra: each returns the mean power, DC included, unshifted or shifted ---
+
+
+def spectrum_fft2(images: np.ndarray, fft2: Callable[..., Any]) -> np.ndarray:
+    total = np.zeros(images.shape[2:])
+    for start in range(0, len(images), CHUNK):
+        chunk = images[start : start + CHUNK]
+        chunk = chunk - chunk.mean((2, 3), keepdims=True)
+        total += (np.abs(fft2(chunk)) ** 2).sum((0, 1))
+    return np.fft.fftshift(total / images[:, :, 0, 0].size)
+
+
+def spectrum_torch(images: np.ndarray) -> np.ndarray:
+    """rfft2 in chunks, mirrored once at the end."""
+    tensor = torch.from_numpy(images)
+    size = images.shape[-1]
+    half = torch.zeros(size, size // 2 + 1, dtype=torch.float64)
+    for chunk in tensor.split(CHUNK):
+        chunk = chunk - chunk.mean((2, 3), keepdim=True)
+        parts = torch.view_as_real(torch.fft.rfft2(chunk))
+        half += parts.square_().sum((0, 1)).sum(-1)  # in one go 15 times slower
+    rows = (-torch.arange(size)) % size
+    rest = half[rows][:, 1 : size - size // 2].flip(1)
+    return np.fft.fftshift(torch.cat([half, rest], 1) / images[:, :, 0, 0].size)
+
+
+SPECTRA = {
+    "neurofreq": nf.power_spectrum,
+    "neurofreq, tensors": lambda x: nf.power_spectrum(torch.from_numpy(x)).numpy(),
+    "torch, the clever way": spectrum_torch,
+    "scipy.fft, all cores": lambda x: spectrum_fft2(
+        x, lambda c: scipy.fft.fft2(c, workers=CORES)
+    ),
+    "numpy.fft": lambda x: spectrum_fft2(x, np.fft.fft2),
+}
+
+# --- hybrids: each returns (frequencies, images, channels, height, width) ---
+
+
+def hybrids_rfft2(low: np.ndarray, high: np.ndarray, fft: Any) -> np.ndarray:
+    out = np.empty((len(FREQUENCIES), *low.shape), low.dtype)
+    masks = [disc(low.shape[-1], a, half=True) for a in FREQUENCIES]
+    for start in range(0, len(low), CHUNK):
+        at = slice(start, start + CHUNK)
+        difference = fft.rfft2(low[at] - high[at])
+        for f, mask in enumerate(masks):
+            np.clip(
+                fft.irfft2(difference * mask, s=low.shape[2:]) + high[at],
+                0, 1, out=out[f, at],
+            )  # fmt: skip
+    return out
+
+
+def hybrids_torch(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """One rfft2 per chunk, one irfft2 per frequency, the rest in place."""
+    out = np.empty((len(FREQUENCIES), *low.shape), low.dtype)
+    a, b, result = map(torch.from_numpy, (low, high, out))
+    size = low.shape[2:]
+    masks = [
+        torch.from_numpy(disc(size[0], f, half=True)).to(a.dtype) for f in FREQUENCIES
+    ]
+    for start in range(0, len(low), CHUNK):
+        at = slice(start, start + CHUNK)
+        difference = torch.fft.rfft2(a[at] - b[at])
+        for f, mask in enumerate(masks):
+            mixed = torch.fft.irfft2(difference * mask, s=size).add_(b[at])
+            torch.clamp(mixed, 0, 1, out=result[f, at])
+    return out
+
+
+def hybrids_authors(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Image by image, frequency by frequency, full complex transforms."""
+    out = np.empty((len(FREQUENCIES), *low.shape), low.dtype)
+    for f, a in enumerate(FREQUENCIES):
+        for i in range(len(low)):
+            mask = disc(low.shape[-1], a, half=False)
+            for c in range(low.shape[1]):
+                mixed = np.where(
+                    mask, scipy.fft.fft2(low[i, c]), scipy.fft.fft2(high[i, c])
+                )
+                out[f, i, c] = np.clip(scipy.fft.ifft2(mixed).real, 0, 1)
+    return out
+
+
+class _SciPy:
+    rfft2 = staticmethod(lambda x: scipy.fft.rfft2(x, workers=CORES))
+    irfft2 = staticmethod(lambda x, s: scipy.fft.irfft2(x, s=s, workers=CORES))
+
+
+def hybrids_tensors(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    low_tensor, high_tensor = torch.from_numpy(low), torch.from_numpy(high)
+    return nf.hybrid_images(low_tensor, high_tensor, FREQUENCIES).numpy()
+
+
+HYBRIDS = {
+    "neurofreq": lambda low, high: nf.hybrid_images(low, high, FREQUENCIES),
+    "torch, the clever way": hybrids_torch,
+    "scipy.fft, all cores": lambda low, high: hybrids_rfft2(low, high, _SciPy),
+    "numpy.fft": lambda low, high: hybrids_rfft2(low, high, np.fft),
+    "per image (authors)": hybrids_authors,
+}
+
+
+# --- measuring -------------------------------------------------------------------
+
+
+def extra_memory(call: Callable[[], np.ndarray]) -> float | None:
+    """Peak resident memory of one call in MB, beside its result."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = _resident("VmRSS")
+        result = call()
+        return (_resident("VmHWM") - before - result.nbytes) / 2**20
+    except (OSError, StopIteration):
+        return None
+
+
+def _resident(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
+def race(
+    contestants: dict[str, Callable[..., np.ndarray]],
+    arguments: dict[str, tuple[np.ndarray, ...]],
+    repeats: int,
+) -> dict[str, dict[str, Any]]:
+    """Run all in turns; the first run of each warms up and checks the result."""
+    expected: np.ndarray | None = None
+    for name, call in contestants.items():
+        result = call(*arguments[name])
+        if expected is None:
+            expected = result
+        part = expected[:, : result.shape[1]] if result.ndim == 5 else expected
+        scale = np.nanmax(part)
+        error = max(np.nanmax(np.abs(a - b)) for a, b in zip(result, part, strict=True))
+        # DC, NaN in ours, is left out; the mean of a plane is not the subject.
+        assert error <= 2e-5 * scale, (name, error, scale)
+        del result
+    del expected
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(repeats):
+        for name, call in contestants.items():
+            start = time.perf_counter()
+            result = call(*arguments[name])
+            times[name].append(time.perf_counter() - start)
+            del result
+    memory = {
+        name: extra_memory(lambda call=call, name=name: call(*arguments[name]))
+        for name, call in contestants.items()
+    }
+    return {
+        name: {"seconds": times[name], "extra_mb": memory[name]} for name in contestants
+    }
+
+
+def cases(quick: bool) -> dict[str, Callable[[int], dict[str, dict[str, Any]]]]:
+    shrink = 10 if quick else 1
+
+    def noise(n: int, size: int, seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        return rng.random((n // shrink, 3, size, size), dtype=np.float32)
+
+    def spectra(n: int, size: int, repeats: int) -> dict[str, dict[str, Any]]:
+        images = noise(n, size, 0)
+        return race(SPECTRA, dict.fromkeys(SPECTRA, (images,)), repeats)
+
+    def hybrids(n: int, size: int, repeats: int) -> dict[str, dict[str, Any]]:
+        pair = noise(n, size, 1), noise(n, size, 2)
+        arguments = dict.fromkeys(HYBRIDS, pair)
+        few = min(N_AUTHORS[size], len(pair[0]))
+        arguments["per image (authors)"] = pair[0][:few], pair[1][:few]
+        results = race(HYBRIDS, arguments, repeats)
+        authors = results["per image (authors)"]
+        factor = len(pair[0]) / few
+        authors["seconds"] = [factor * t for t in authors["seconds"]]
+        authors["timed_images"] = few
+        return results
+
+    return {
+        "spectra, 10000 x 3 x 32 x 32": lambda r: spectra(10000, 32, r),
+        "spectra, 1000 x 3 x 224 x 224": lambda r: spectra(1000, 224, r),
+        "hybrids, 10000 x 3 x 32 x 32, 18 frequencies": lambda r: hybrids(10000, 32, r),
+        "hybrids, 500 x 3 x 224 x 224, 18 frequencies": lambda r: hybrids(500, 224, r),
+    }
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if "model name" in line).split(": ")[1]
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def table(record: dict[str, Any]) -> str:
+    lines = [
+        f"{record['date']}, {record['processor']}, {record['cores']} cores, "
+        f"{record['repeats']} interleaved runs; neurofreq {record['neurofreq']}, "
+        f"torch {record['torch']}, NumPy {record['numpy']}, SciPy {record['scipy']}; "
+        f"threads: neurofreq {record['threads']['neurofreq']}, "
+        f"torch {record['threads']['torch']}.",
+        "",
+    ]
+    for case, results in record["cases"].items():
+        lines += [
+            f"**{case}**",
+            "",
+            "| | median s | min | max | x neurofreq (median) | (min) | extra MB |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        ours = results["neurofreq"]["seconds"]
+        for name, result in results.items():
+            t = result["seconds"]
+            median, memory = statistics.median(t), result["extra_mb"]
+            lines.append(
+                f"| {name} | {median:.4g} | {min(t):.4g} | {max(t):.4g} "
+                f"| {median / statistics.median(ours):.1f} | {min(t) / min(ours):.1f} "
+                f"| {'-' if memory is None else format(memory, '.0f')} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="a tenth, nothing written")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    options = parser.parse_args()
+    record: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(),
+        "processor": processor(),
+        "cores": CORES,
+        "threads": {"neurofreq": nf.num_threads(), "torch": torch.get_num_threads()},
+        "neurofreq": nf.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "repeats": options.repeats,
+        "cases": {
+            name: run(options.repeats)
+            for name, run in cases(options.quick).items()
+            if options.only in name
+        },
+    }
+    print(table(record))
+    if options.quick or options.only:
+        return
+    folder = ROOT / "benches/results" / f"{record['date']}-{CORES}cores"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "frequency.json").write_text(json.dumps(record, indent=1) + "\n")
+    page = ROOT / "docs/results/bench-frequency.md"
+    before, marker, _ = page.read_text().partition("<!-- table -->\n")
+    page.write_text(before + marker + "\n" + table(record))
+
+
+if __name__ == "__main__":
+    main()
