@@ -5,7 +5,7 @@ frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
 """
 
 from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
-from neurofreq import attacks, intervals, neural, training
+from neurofreq import attacks, data, intervals, models, neural, plot, report, training
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
 from neurofreq.corruptions import CORRUPTION_GROUPS, CORRUPTIONS, corrupt
@@ -40,15 +40,19 @@ __all__ = [
     "__version__",
     "attacks",
     "corrupt",
+    "data",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",
     "intervals",
+    "models",
     "neural",
     "num_threads",
+    "plot",
     "power_spectrum",
     "radial_profile",
     "reliability",
+    "report",
     "response_similarity",
     "set_num_threads",
     "similarity_loss",

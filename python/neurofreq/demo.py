@@ -42,7 +42,7 @@ class Size:
     n_neurons: int = 512
     width: int = 8
     epochs: int = 6
-    alpha: float = 60.0
+    alpha: float = 20.0  # as in the paper
     n_pairs: int = 32
     n_attack: int = 80
     attack_steps: int = 120
