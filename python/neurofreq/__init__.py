@@ -4,8 +4,10 @@ After Li et al., "Robust deep learning object recognition models rely on low
 frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
-from neurofreq import attacks, intervals, neural, training
+from neurofreq import attacks, data, intervals, models, neural, training
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
 from neurofreq.corruptions import CORRUPTION_GROUPS, CORRUPTIONS, corrupt
@@ -25,6 +27,9 @@ from neurofreq.spectra import (
 )
 from neurofreq.training import training_step
 
+if TYPE_CHECKING:
+    from neurofreq import plot, report
+
 __version__ = _runtime.VERSION
 
 __all__ = [
@@ -40,18 +45,31 @@ __all__ = [
     "__version__",
     "attacks",
     "corrupt",
+    "data",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",
     "intervals",
+    "models",
     "neural",
     "num_threads",
+    "plot",
     "power_spectrum",
     "radial_profile",
     "reliability",
+    "report",
     "response_similarity",
     "set_num_threads",
     "similarity_loss",
     "training",
     "training_step",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the report and the plots when they are first asked for."""
+    if name in ("plot", "report"):
+        import importlib
+
+        return importlib.import_module(f"neurofreq.{name}")
+    raise AttributeError(f"module 'neurofreq' has no attribute {name!r}")

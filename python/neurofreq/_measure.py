@@ -174,7 +174,7 @@ def joined(parts: list[Arrays]) -> Arrays:
     power = np.average([part["power"] for part in parts], axis=0, weights=counts)
     return arrays | {
         "power": power,
-        "frequency": max((part["frequency"] for part in parts), key=np.max),
+        "frequency": parts[0]["frequency"],
         "adversarial": parts[0]["adversarial"],
     }
 
@@ -190,7 +190,9 @@ def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:
     """
     total = np.zeros(change.shape[2:])
     radial = np.zeros((len(change), settings.n_thresholds))
-    frequency = np.zeros(settings.n_thresholds)
+    flat = spectra.radial_profile(
+        np.ones(change.shape[2:]), n_thresholds=settings.n_thresholds
+    )
     for row, one in enumerate(change):
         power = np.asarray(spectra.power_spectrum(one[None]))
         total += power
@@ -198,8 +200,11 @@ def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:
         if whole > 0.0:
             profile = spectra.radial_profile(power, n_thresholds=settings.n_thresholds)
             radial[row] = np.asarray(profile.cumulative) * whole
-            frequency = np.asarray(profile.frequency)
-    return {"power": total / len(change), "radial": radial, "frequency": frequency}
+    return {
+        "power": total / len(change),
+        "radial": radial,
+        "frequency": flat.frequency,
+    }
 
 
 def corruption(

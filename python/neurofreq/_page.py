@@ -49,7 +49,10 @@ def render(
         columns=columns,
         rows=summary_rows(columns, tables["summary"]),
         differences=_difference_rows(columns, tables.get("differences")),
-        pictures=[(picture, _data_uri(picture.png)) for picture in pictures],
+        pictures=[
+            (picture, _data_uri(picture.png), _shown_width(picture.png))
+            for picture in pictures
+        ],
         settings=settings,
         missing=settings["missing"],
         attack=next((i for _, i in results.having("attack")), None) is not None,
@@ -150,3 +153,8 @@ def _difference_rows(
 
 def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def _shown_width(png: bytes) -> int:
+    """Return how wide a picture may get: the page's text stays its measure."""
+    return int.from_bytes(png[16:20], "big") * 3 // 4

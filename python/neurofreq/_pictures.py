@@ -96,7 +96,7 @@ def _radial_profiles(results: Results) -> Iterator[Picture]:
     curves = {
         name: _analysis.radial_curve(found_only(item))
         for name, item in results.having("attack")
-        if item["success"].any()
+        if item["radial"].any()
     }
     if not curves:
         return

@@ -55,7 +55,8 @@ class Store:
         if not path.with_suffix(".json").exists():
             return None
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # np.load leaves a damaged file open unless it is ours to close.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return dict(archive)
         except (OSError, ValueError, zipfile.BadZipFile):
             return None  # damaged from outside: measure again

@@ -245,7 +245,7 @@ def _success(results: Results) -> list[dict[str, Any]]:
 def _radial(results: Results) -> list[dict[str, Any]]:
     rows = []
     for name, item in results.having("attack"):
-        if item["success"].any():
+        if item["radial"].any():
             curve = _analysis.radial_curve(found_only(item))
             rows += _rows(
                 name, frequency=curve.x, cumulative=curve.y, lower=curve.lower,

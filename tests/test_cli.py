@@ -1,0 +1,145 @@
+"""The command: outputs, exit codes, and one plain sentence for what is wrong."""
+
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import neurofreq as nf
+from neurofreq import _measure, cli
+
+FACTORY = """
+import torch
+from torch import nn
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 5, stride=3), nn.ReLU(), nn.Flatten(),
+                         nn.Linear(400, 8))
+
+def nothing():
+    return None
+
+def silent():
+    class Silent(nn.Module):
+        def forward(self, images):
+            return images
+    return Silent()
+"""
+SMALL = [
+    "--data", "synthetic", "--n-images", "32", "--n-attack", "4",
+    "--attack-steps", "3", "--quiet",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "cli_networks.py").write_text(FACTORY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*words):
+    return CliRunner().invoke(cli.app, list(words))
+
+
+def test_the_version_is_that_of_the_package():
+    assert call("--version").stdout == f"neurofreq {nf.__version__}\n"
+
+
+def test_the_version_does_not_wait_for_torch():
+    code = (
+        "import sys; from neurofreq import cli\n"
+        "assert 'matplotlib' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_report_of_two_models(folder):
+    words = ["--model", "a=cli_networks:network", "--model", "b=small_cnn"]
+    found = call("report", *words, "--out", "out", "--pairings", "1", *SMALL)
+    assert found.exit_code == 0, found.output
+    assert "half-power frequency" in found.stdout
+    summary = pd.read_csv(folder / "out" / "tables" / "summary.csv")
+    assert summary["model"].tolist() == ["a", "b"]
+    assert (folder / "out" / "report.html").exists()
+
+
+def test_one_measurement_at_a_time(folder):
+    model = ["--model", "a=cli_networks:network"]
+    found = call("attack", *model, "--out", "attack", *SMALL)
+    assert found.exit_code == 0, found.output
+    assert len(pd.read_csv(folder / "attack" / "tables" / "attack.csv")) == 4
+    words = ["--data", "synthetic", "--n-images", "32", "--quiet"]
+    found = call("hybrid", *model, "--out", "hybrid", "--pairings", "1", *words)
+    assert found.exit_code == 0, found.output
+    assert (folder / "hybrid" / "figures" / "hybrid_curves.png").exists()
+    assert not (folder / "hybrid" / "tables" / "attack.csv").exists()
+
+
+@pytest.mark.parametrize("extra", [[], ["--corruption", "gaussian_noise"]])
+def test_the_spectrum_of_images_and_of_corruptions(folder, extra):
+    words = ["--data", "synthetic", "--n-images", "16", "--out", "out", *extra]
+    found = call("spectrum", *words)
+    assert found.exit_code == 0, found.output
+    radial = pd.read_csv(folder / "out" / "radial.csv")
+    assert radial["cumulative"].iloc[-1] == pytest.approx(1.0)
+    assert (folder / "out" / "spectrum.png").stat().st_size > 1000
+
+
+def test_an_interrupted_report_ends_as_one(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_measure, "attack", interrupted)
+    found = call("attack", "--model", "a=cli_networks:network", "--out", "out", *SMALL)
+    assert found.exit_code == 130
+    assert "1 measurements are missing" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "resnet21"], "resnet20"),
+        (["--model", "no_such_module:f"], "no_such_module"),
+        (["--model", "cli_networks:absent"], "absent"),
+        (["--model", "cli_networks:nothing"], "nothing"),
+        (["--model", "cli_networks:silent"], "logits of shape"),
+        (["--model", "small_cnn@missing.safetensors"], "missing.safetensors"),
+        (["--model", "resnet20"], "images of 3 channels"),
+        (["--model", "small_cnn", "--model", "small_cnn"], "small_cnn twice"),
+        (["--model", "small_cnn", "--data", "cifar10:nowhere"], "nowhere"),
+        (["--model", "small_cnn", "--data", "mnist"], "mnist"),
+        (["--model", "small_cnn", "--n-attack", "33"], "n_attack: got 33"),
+        (["--model", "small_cnn", "--device", "abacus"], "device: got abacus"),
+        (["--model", "small_cnn", "--out", "cli_networks.py"], "a file"),
+        (["--model", "small_cnn", "--pairings", "0"], "seeds: got none"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(words, message):
+    found = call("report", "--out", "out", *SMALL, *words)
+    assert found.exit_code == 2, found.output
+    assert message in found.stderr
+    assert found.stderr.startswith("neurofreq: ")
+    assert found.stderr.count("\n") == 1
+    assert "Traceback" not in found.output
+
+
+def test_a_traceback_is_shown_on_demand():
+    found = call("report", "--model", "nope", "--out", "out", "--traceback", *SMALL)
+    assert isinstance(found.exception, ValueError)
+
+
+def test_the_tiny_demo_says_three_sentences(folder):
+    start = time.monotonic()
+    found = call("demo", "--out", "demo", "--tiny", "--quiet")
+    assert found.exit_code == 0, found.output
+    assert time.monotonic() - start < 110
+    lines = found.stdout.strip().splitlines()
+    assert lines[-3].startswith("Hybrid images: ")
+    assert lines[-2].startswith("Adversarial perturbations: ")
+    assert lines[-1].startswith("Its median perturbation differs by ")
+    assert str(folder / "demo" / "report.html").endswith(lines[-4].split()[-1])
