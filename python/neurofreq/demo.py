@@ -174,10 +174,10 @@ def sentences(report: Report) -> list[str]:
         f"Hybrid images: the {NEURAL} network's reversal frequency {reversal} "
         "(units of Nyquist).",
         f"Adversarial perturbations: its half-power frequency {half} (cycles/pixel).",
-        f"Robustness: its median perturbation is {_word(size, 'larger', 'smaller')}, by "
-        f"{_signed(size, 255.0, 2)} /255, and its accuracy on corrupted images is "
-        f"{_word(worse, 'higher', 'lower')}, by {_signed(worse, 100.0, 1)} points, with "
-        f"{_signed(clean, 100.0, 1)} points of clean accuracy.",
+        f"Robustness: its median perturbation is {_word(size, 'larger', 'smaller')}, "
+        f"by {_signed(size, 255.0, 2)} /255, and its accuracy on corrupted images is "
+        f"{_word(worse, 'higher', 'lower')}, by {_signed(worse, 100.0, 1)} points, "
+        f"with {_signed(clean, 100.0, 1)} points of clean accuracy.",
     ]
 
 
