@@ -141,5 +141,5 @@ def test_the_tiny_demo_says_three_sentences(folder):
     lines = found.stdout.strip().splitlines()
     assert lines[-3].startswith("Hybrid images: ")
     assert lines[-2].startswith("Adversarial perturbations: ")
-    assert lines[-1].startswith("Its median perturbation differs by ")
+    assert lines[-1].startswith("Robustness: its median perturbation is ")
     assert str(folder / "demo" / "report.html").endswith(lines[-4].split()[-1])

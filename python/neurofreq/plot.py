@@ -124,7 +124,7 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
     ax.tick_params(length=2, labelsize=8, colors=_INK)
     if colorbar:
         bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-        bar.ax.tick_params(labelsize=7, length=2)
+        bar.ax.tick_params(which="both", labelsize=6, length=2)
         bar.set_label("mean power (log scale)", fontsize=8)
         bar.outline.set_linewidth(0.5)
     return ax
