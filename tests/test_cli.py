@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 import neurofreq as nf
-from neurofreq import _measure, cli
+from neurofreq import cli
+from neurofreq.report import _measure
 
 FACTORY = """
 import torch

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _analysis, _measure, _store, report
+from neurofreq import report
 from neurofreq.data import ImageSet
+from neurofreq.report import _analysis, _measure, _store
 
 SMALL = {
     "n_attack": 4,

@@ -168,7 +168,7 @@ def spectrum(
 ) -> None:
     """Draw the spectrum of images, or of what a corruption changes in them."""
     with _plainly(traceback):
-        from neurofreq import _spectrum
+        from neurofreq.report import _spectrum
 
         found = _spectrum.write(
             _data(data, n_images), out, corruption=corruption, severity=severity,

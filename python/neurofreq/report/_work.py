@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _measure, _runtime, _store, _tables
+from neurofreq import _runtime
+from neurofreq.report import _measure, _store, _tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neurofreq._measure import Running, Settings, Subject
-    from neurofreq._tables import Results
     from neurofreq.data import ImageSet
+    from neurofreq.report._measure import Running, Settings, Subject
+    from neurofreq.report._tables import Results
 
 MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
 # The settings that decide each measurement: others may change and it is kept.

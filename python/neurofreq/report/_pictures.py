@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _analysis, corruptions, plot
-from neurofreq._measure import N_EXAMPLES
-from neurofreq._tables import found_only
+from neurofreq import corruptions, plot
 from neurofreq.plot import Curve
+from neurofreq.report import _analysis
+from neurofreq.report._measure import N_EXAMPLES
+from neurofreq.report._tables import found_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.figure import Figure
 
-    from neurofreq._tables import Results
+    from neurofreq.report._tables import Results
 
 DPI = 150
 _BAND = "Bands are 95 % bootstrap intervals over images."

@@ -19,18 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from neurofreq import (
-    _analysis,
-    _measure,
-    _page,
-    _pictures,
-    _runtime,
-    _store,
-    _tables,
-    hybrid,
-)
-from neurofreq._subjects import make_settings, make_subjects
-from neurofreq._work import MEASUREMENTS, Work
+from neurofreq import _runtime, hybrid
+from neurofreq.report import _analysis, _measure, _page, _pictures, _store, _tables
+from neurofreq.report._subjects import make_settings, make_subjects
+from neurofreq.report._work import MEASUREMENTS, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,8 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-    from neurofreq._tables import Results
     from neurofreq.data import ImageSet
+    from neurofreq.report._tables import Results
 
 
 @dataclasses.dataclass(frozen=True)

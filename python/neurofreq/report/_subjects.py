@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from neurofreq import _store, _validate
-from neurofreq._measure import Settings, Subject
+from neurofreq import _validate
+from neurofreq.report import _store
+from neurofreq.report._measure import Settings, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from neurofreq._measure import Running
     from neurofreq.data import ImageSet
+    from neurofreq.report._measure import Running
 
 
 def make_settings(

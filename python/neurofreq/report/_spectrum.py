@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _analysis, _pictures, corruptions, plot
-from neurofreq._measure import Settings, perturbation_power
-from neurofreq._store import write_atomically, write_text
-from neurofreq._tables import map_rows
-from neurofreq.report import folder_for
+from neurofreq import corruptions, plot
+from neurofreq.report import _analysis, _pictures, folder_for
+from neurofreq.report._measure import Settings, perturbation_power
+from neurofreq.report._store import write_atomically, write_text
+from neurofreq.report._tables import map_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from neurofreq._analysis import Estimate
     from neurofreq.data import ImageSet
+    from neurofreq.report._analysis import Estimate
 
 
 def write(

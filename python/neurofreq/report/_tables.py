@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _analysis, corruptions
+from neurofreq import corruptions
+from neurofreq.report import _analysis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from neurofreq._analysis import Quantity
-    from neurofreq._measure import Settings
-    from neurofreq._store import Arrays
+    from neurofreq.report._analysis import Quantity
+    from neurofreq.report._measure import Settings
+    from neurofreq.report._store import Arrays
 
 Items = dict[str, "Arrays"]  # measurement -> arrays
 

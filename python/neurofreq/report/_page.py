@@ -6,13 +6,14 @@ import base64
 import math
 from typing import TYPE_CHECKING, Any
 
-from neurofreq import _tables, plot
+from neurofreq import plot
+from neurofreq.report import _tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from neurofreq._pictures import Picture
-    from neurofreq._tables import Column, Results
+    from neurofreq.report._pictures import Picture
+    from neurofreq.report._tables import Column, Results
 
 Cell = dict[str, str]
 _MINUS = "\N{MINUS SIGN}"
@@ -38,14 +39,14 @@ def render(
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("neurofreq"),
+        loader=jinja2.PackageLoader("neurofreq.report", "."),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     columns = shown_columns(results, tables["summary"])
-    return environment.get_template("report.html").render(
+    return environment.get_template("page.html").render(
         columns=columns,
         rows=summary_rows(columns, tables["summary"]),
         differences=_difference_rows(columns, tables.get("differences")),
