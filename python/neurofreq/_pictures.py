@@ -300,7 +300,10 @@ def to_png(figure: Figure) -> bytes:
     figure : Figure
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white")
+    # Tight, lest a long model name is cut off at the edge.
+    figure.savefig(
+        buffer, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.08
+    )
     return buffer.getvalue()
 
 
