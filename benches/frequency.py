@@ -5,7 +5,8 @@ Usage: python benches/frequency.py [--repeats 7] [--quick]
 Contestants take turns, so that drift of the machine meets all of them. Raw times
 go to benches/results/<date>-<n>cores/frequency.json, and the table into
 docs/results/bench-frequency.md. Extra memory is the peak of resident memory during
-one more run, less what was resident before and the result itself (Linux only).
+one run in a process of its own, less what was resident before (the data) and the
+result itself (Linux only).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import json
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,6 +146,7 @@ def hybrids_tensors(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 HYBRIDS = {
     "neurofreq": lambda low, high: nf.hybrid_images(low, high, FREQUENCIES),
+    "neurofreq, tensors": hybrids_tensors,
     "torch, the clever way": hybrids_torch,
     "scipy.fft, all cores": lambda low, high: hybrids_rfft2(low, high, _SciPy),
     "numpy.fft": lambda low, high: hybrids_rfft2(low, high, np.fft),
@@ -152,86 +156,94 @@ HYBRIDS = {
 
 # --- measuring -------------------------------------------------------------------
 
-
-def extra_memory(call: Callable[[], np.ndarray]) -> float | None:
-    """Peak resident memory of one call in MB, beside its result."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-        before = _resident("VmRSS")
-        result = call()
-        return (_resident("VmHWM") - before - result.nbytes) / 2**20
-    except (OSError, StopIteration):
-        return None
+# Contestants, images, size, batches (a spectrum takes one, hybrids two).
+CASES: dict[str, tuple[dict[str, Callable[..., np.ndarray]], int, int, int]] = {
+    "spectra, 10000 x 3 x 32 x 32": (SPECTRA, 10000, 32, 1),
+    "spectra, 1000 x 3 x 224 x 224": (SPECTRA, 1000, 224, 1),
+    "hybrids, 10000 x 3 x 32 x 32, 18 frequencies": (HYBRIDS, 10000, 32, 2),
+    "hybrids, 500 x 3 x 224 x 224, 18 frequencies": (HYBRIDS, 500, 224, 2),
+}
 
 
-def _resident(key: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+def batches(case: str, name: str, shrink: int) -> tuple[list[np.ndarray], float]:
+    """Return a contestant's input, and by what its times are to be multiplied."""
+    _, n, size, count = CASES[case]
+    n //= shrink
+    few = min(n, N_AUTHORS[size]) if "per image" in name else n
+    rng = np.random.default_rng(0)
+    shape = (n, 3, size, size)
+    whole = [rng.random(shape, dtype=np.float32) for _ in range(count)]
+    return [batch[:few] for batch in whole], n / few
 
 
-def race(
-    contestants: dict[str, Callable[..., np.ndarray]],
-    arguments: dict[str, tuple[np.ndarray, ...]],
-    repeats: int,
-) -> dict[str, dict[str, Any]]:
-    """Run all in turns; the first run of each warms up and checks the result."""
+def check(case: str, inputs: dict[str, list[np.ndarray]]) -> None:
+    """Warm up, and require that all contestants agree."""
     expected: np.ndarray | None = None
-    for name, call in contestants.items():
-        result = call(*arguments[name])
-        if expected is None:
-            expected = result
+    for name, call in CASES[case][0].items():
+        result = call(*inputs[name])
+        expected = result if expected is None else expected
         part = expected[:, : result.shape[1]] if result.ndim == 5 else expected
         scale = np.nanmax(part)
+        # DC, NaN in ours, is left out.
         error = max(np.nanmax(np.abs(a - b)) for a, b in zip(result, part, strict=True))
-        # DC, NaN in ours, is left out; the mean of a plane is not the subject.
-        assert error <= 2e-5 * scale, (name, error, scale)
-        del result
-    del expected
+        assert error <= 2e-5 * scale, (case, name, error, scale)
+
+
+def race(case: str, repeats: int, shrink: int) -> dict[str, dict[str, Any]]:
+    """Time all contestants of a case in turns."""
+    contestants = CASES[case][0]
+    prepared = {name: batches(case, name, shrink) for name in contestants}
+    first, _ = prepared["neurofreq"]
+    # One copy of the data serves all.
+    inputs = {
+        name: [whole[: len(own)] for whole, own in zip(first, owns, strict=True)]
+        for name, (owns, _) in prepared.items()
+    }
+    factors = {name: factor for name, (_, factor) in prepared.items()}
+    del prepared
+    check(case, inputs)
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
         for name, call in contestants.items():
             start = time.perf_counter()
-            result = call(*arguments[name])
-            times[name].append(time.perf_counter() - start)
+            result = call(*inputs[name])
+            times[name].append(factors[name] * (time.perf_counter() - start))
             del result
-    memory = {
-        name: extra_memory(lambda call=call, name=name: call(*arguments[name]))
-        for name, call in contestants.items()
-    }
     return {
-        name: {"seconds": times[name], "extra_mb": memory[name]} for name in contestants
+        name: {
+            "seconds": times[name],
+            "timed_images": len(inputs[name][0]),
+            "extra_mb": extra_memory(case, name, shrink),
+        }
+        for name in contestants
     }
 
 
-def cases(quick: bool) -> dict[str, Callable[[int], dict[str, dict[str, Any]]]]:
-    shrink = 10 if quick else 1
+def extra_memory(case: str, name: str, shrink: int) -> float | None:
+    """Peak memory of a call in a process of its own, beside data and result."""
+    command = [sys.executable, __file__, "--memory", case, name, str(shrink)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout)
 
-    def noise(n: int, size: int, seed: int) -> np.ndarray:
-        rng = np.random.default_rng(seed)
-        return rng.random((n // shrink, 3, size, size), dtype=np.float32)
 
-    def spectra(n: int, size: int, repeats: int) -> dict[str, dict[str, Any]]:
-        images = noise(n, size, 0)
-        return race(SPECTRA, dict.fromkeys(SPECTRA, (images,)), repeats)
+def measure_memory(case: str, name: str, shrink: int) -> float | None:
+    """Do the work of that process; return MB."""
+    inputs, _ = batches(case, name, shrink)
+    call = CASES[case][0][name]
+    # Libraries start threads and plan at the first call: a small one first.
+    call(*[batch[:2] for batch in inputs])
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        before = resident("VmRSS")
+        result = call(*inputs)
+        return (resident("VmHWM") - before - result.nbytes) / 2**20
+    except (OSError, StopIteration):
+        return None
 
-    def hybrids(n: int, size: int, repeats: int) -> dict[str, dict[str, Any]]:
-        pair = noise(n, size, 1), noise(n, size, 2)
-        arguments = dict.fromkeys(HYBRIDS, pair)
-        few = min(N_AUTHORS[size], len(pair[0]))
-        arguments["per image (authors)"] = pair[0][:few], pair[1][:few]
-        results = race(HYBRIDS, arguments, repeats)
-        authors = results["per image (authors)"]
-        factor = len(pair[0]) / few
-        authors["seconds"] = [factor * t for t in authors["seconds"]]
-        authors["timed_images"] = few
-        return results
 
-    return {
-        "spectra, 10000 x 3 x 32 x 32": lambda r: spectra(10000, 32, r),
-        "spectra, 1000 x 3 x 224 x 224": lambda r: spectra(1000, 224, r),
-        "hybrids, 10000 x 3 x 32 x 32, 18 frequencies": lambda r: hybrids(10000, 32, r),
-        "hybrids, 500 x 3 x 224 x 224, 18 frequencies": lambda r: hybrids(500, 224, r),
-    }
+def resident(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
 def processor() -> str:
@@ -276,7 +288,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="a tenth, nothing written")
     parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.memory:
+        case, name, shrink = options.memory
+        print(json.dumps(measure_memory(case, name, int(shrink))))
+        return
     record: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
         "processor": processor(),
@@ -288,9 +305,9 @@ def main() -> None:
         "scipy": scipy.__version__,
         "repeats": options.repeats,
         "cases": {
-            name: run(options.repeats)
-            for name, run in cases(options.quick).items()
-            if options.only in name
+            case: race(case, options.repeats, 10 if options.quick else 1)
+            for case in CASES
+            if options.only in case
         },
     }
     print(table(record))

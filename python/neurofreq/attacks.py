@@ -97,7 +97,9 @@ class BrendelBethge:
     Differences from the paper, and from foolbox, whose attack it used:
 
     - The trust radius depends on the size of an image and not on the number of
-      images in a batch. Foolbox multiplies by that number too.
+      images in a batch. Foolbox multiplies by that number too; `lr` is its
+      0.001 times the 20 images of the paper's batches. With given starts a
+      radius of 0.001 per pixel is too short to leave their surroundings.
     - The step is solved exactly; where the boundary is out of reach, it goes
       towards it in the sense wanted. Foolbox goes along the gradient there,
       whichever side the boundary is on.
@@ -116,7 +118,7 @@ class BrendelBethge:
 
     norm: str = "linf"
     steps: int = 1000
-    lr: float = 1e-3
+    lr: float = 0.02
     lr_decay: float = 0.5
     lr_num_decay: int = 20
     momentum: float = 0.8

@@ -278,9 +278,10 @@ def _total_power(images: Array, demean: bool) -> Array:
     are finite, and the images need not be read twice.
     """
     _validate.batch(images)
+    total: Array
     if isinstance(images, torch.Tensor):
-        total: Array = _neurofreq.total_power_tensor(images, demean)
-        is_finite = bool(total.isfinite().all())
+        on_device = _neurofreq.total_power_tensor(images, demean)
+        total, is_finite = on_device, bool(on_device.isfinite().all())
     else:
         total = _neurofreq.total_power(images, demean)
         is_finite = bool(np.isfinite(total).all())

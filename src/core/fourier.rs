@@ -32,6 +32,7 @@ pub type Pair<'a, T> = (ArrayView2<'a, T>, Option<ArrayView2<'a, T>>);
 
 /// Planes `2 pair` and `2 pair + 1` of a batch (images x channels); the last
 /// pair of an odd number has no second plane.
+#[must_use]
 pub fn pair_of<'a, T>(images: &'a ArrayView4<T>, pair: usize) -> Pair<'a, T> {
     let (n_images, n_channels, ..) = images.dim();
     let plane = |p: usize| images.slice(s![p / n_channels, p % n_channels, .., ..]);
@@ -43,6 +44,7 @@ pub fn pair_of<'a, T>(images: &'a ArrayView4<T>, pair: usize) -> Pair<'a, T> {
 }
 
 /// Number of pairs of planes in a batch.
+#[must_use]
 pub fn n_pairs<T>(images: &ArrayView4<T>) -> usize {
     (images.dim().0 * images.dim().1).div_ceil(2)
 }
@@ -71,6 +73,7 @@ pub struct Scratch<T> {
 
 impl<T: Real> Fourier<T> {
     /// Plans transforms of `height` x `width` planes.
+    #[must_use]
     pub fn new(height: usize, width: usize) -> Self {
         let mut planner = FftPlanner::new();
         let mut axes = |direction| Axes {
@@ -86,6 +89,7 @@ impl<T: Real> Fourier<T> {
     }
 
     /// Working memory for this plan.
+    #[must_use]
     pub fn scratch(&self) -> Scratch<T> {
         let Axes { row, column } = &self.forward;
         let Axes {
@@ -157,6 +161,7 @@ impl<T: Real> Fourier<T> {
 
 /// The `count` frequencies nearest to 0 on an axis of `length`, a set closed
 /// under negation, are the positions `..left` and `right..`.
+#[must_use]
 pub fn around_zero(count: usize, length: usize) -> (usize, usize) {
     (count.div_ceil(2), length - count / 2)
 }

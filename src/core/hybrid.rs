@@ -180,7 +180,7 @@ impl<T: Real> Mixer<T> {
         } = working;
         pack(&mut transform.tile, low, |z, p, q| *z = Complex::new(p, q));
         pack(&mut transform.tile, high, |z, p, q| {
-            *z = *z - Complex::new(p, q)
+            *z = *z - Complex::new(p, q);
         });
         let scale = T::from(spectrum.len()).unwrap_or(T::one()).recip();
         self.fourier.forward(transform, |offset, block| {
