@@ -110,11 +110,12 @@ def test_hybrids_have_a_row_for_each_part(ax):
 
 
 def test_perturbations_say_their_size(ax):
-    clean = np.full((2, 1, 8, 8), 0.5, dtype=np.float32)
+    clean = np.full((3, 1, 8, 8), 0.5, dtype=np.float32)
     moved = clean.copy()
     moved[0, 0, 0, 0] += 4 / 255
+    moved[2] = np.nan  # nothing was found, which is not a size of zero
     plot.plot_perturbation_examples({"mine": clean}, {"mine": moved}, ax)
-    assert [text.get_text() for text in ax.texts] == ["4", "0"]
+    assert [text.get_text() for text in ax.texts] == ["4", "0", "none found"]
 
 
 def test_two_channels_cannot_be_drawn(ax):

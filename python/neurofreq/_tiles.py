@@ -69,7 +69,8 @@ def plot_perturbation_examples(
     Parameters
     ----------
     clean, adversarial : mapping of str to array_like, shape (n, C, H, W)
-        Per model, in [0, 1], the same images for every model; C = 1 or 3.
+        Per model, in [0, 1], the same images for every model; C = 1 or 3. An
+        adversarial image of NaN says that none was found.
     ax : Axes, optional
 
     Returns
@@ -98,7 +99,7 @@ def plot_perturbation_examples(
         ax.text(
             column * (width + _GAP) + 0.04 * width,
             row * (height + _GAP) + 0.94 * height,
-            f"{255 * size:.2g}",
+            "none found" if np.isnan(size) else f"{255 * size:.2g}",
             fontsize=7,
             color="#1b1b1b",
             verticalalignment="bottom",
@@ -125,7 +126,7 @@ def _draw_rows(
     page = np.ones((len(rows) * step_y - _GAP, n * step_x - _GAP, 3))
     for r, row in enumerate(rows):
         for c, image in enumerate(row):
-            tile = np.clip(np.moveaxis(image, 0, -1), 0.0, 1.0)
+            tile = np.clip(np.nan_to_num(np.moveaxis(image, 0, -1), nan=1.0), 0.0, 1.0)
             page[r * step_y :, c * step_x :][:height, :width] = tile
     ax.imshow(
         page, interpolation="nearest", extent=(0, page.shape[1], page.shape[0], 0)

@@ -3,8 +3,9 @@
 Both networks have the same start, images and order of batches. One is trained
 on labels alone, the other also towards the similarities of a simulated V1:
 Gabor energy cells with spiking noise, mostly tuned to low frequencies. Nothing
-here is a recording, and two small networks are an illustration, not evidence
-about training methods.
+here is a recording. The stimuli and the weight of the regularizer were chosen, by
+trying some twenty settings on one seed, so that the shift to low frequencies shows:
+two small networks are an illustration, not evidence about training methods.
 """
 
 from __future__ import annotations

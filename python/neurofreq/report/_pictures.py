@@ -248,7 +248,10 @@ def _hybrid_examples(results: Results) -> Iterator[Picture]:
 
 def _perturbation_examples(results: Results) -> Iterator[Picture]:
     items = dict(list(results.having("attack"))[:4])
-    shown = {n: i["adversarial"] for n, i in items.items()}
+    shown = {}
+    for name, item in items.items():
+        found = item["success"][: len(item["adversarial"]), None, None, None]
+        shown[name] = np.where(found, item["adversarial"], np.nan)
     if not shown or next(iter(shown.values())).shape[1] not in (1, 3):
         return
     clean = {name: results.images[name][: len(shown[name])] for name in shown}
@@ -301,7 +304,10 @@ def to_png(figure: Figure) -> bytes:
     figure : Figure
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white")
+    # Tight, lest a long model name is cut off at the edge.
+    figure.savefig(
+        buffer, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.08
+    )
     return buffer.getvalue()
 
 
