@@ -169,6 +169,18 @@ mod tests {
     }
 
     #[test]
+    fn sums_of_many_chunks_and_waves_add_up() {
+        let one = noise((1, 1, 256, 256), 3).mapv(|v| v as f32);
+        let many = one.broadcast((1500, 1, 256, 256)).unwrap();
+        let expected = total_power(one.view(), true).unwrap() * 1500.0;
+        let found = total_power(many, true).unwrap();
+        let scale = expected.fold(0.0_f64, |a, &b| a.max(b));
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() <= 1e-6 * scale, "{a} {b}");
+        }
+    }
+
+    #[test]
     fn demeaning_changes_dc_alone() {
         let images = noise((5, 3, 8, 7), 1) + 3.0;
         let mut with = total_power(images.view(), true).unwrap();

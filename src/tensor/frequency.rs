@@ -41,7 +41,7 @@ pub fn total_power(images: &Tensor, demean: bool) -> Result<Tensor> {
             None => sum,
         });
     }
-    let half = total.unwrap_or_else(Tensor::new).f_reshape([-1])?;
+    let half = total.unwrap_or_default().f_reshape([-1])?;
     let order = Tensor::f_from_slice(&mirrored(h, w))?.f_to_device(images.device())?;
     Ok(half.f_index_select(0, &order)?.f_reshape([h, w])?)
 }
