@@ -20,9 +20,9 @@ use rustfft::num_traits::{Float, Zero};
 use rustfft::{Fft, FftDirection, FftNum, FftPlanner};
 
 /// The two floating-point types of images.
-pub trait Real: FftNum + Float {}
-impl Real for f32 {}
-impl Real for f64 {}
+pub trait Precision: FftNum + Float {}
+impl Precision for f32 {}
+impl Precision for f64 {}
 
 /// Columns transformed together: their coefficients fill whole cache lines.
 const COLUMNS: usize = 16;
@@ -50,13 +50,13 @@ pub fn n_pairs<T>(images: &ArrayView4<T>) -> usize {
 }
 
 /// The transforms along both axes, in one direction.
-struct Axes<T: Real> {
+struct Axes<T: Precision> {
     row: Arc<dyn Fft<T>>,
     column: Arc<dyn Fft<T>>,
 }
 
 /// The transforms of one plane size, shared by all threads.
-pub struct Fourier<T: Real> {
+pub struct Fourier<T: Precision> {
     height: usize,
     width: usize,
     forward: Axes<T>,
@@ -71,7 +71,7 @@ pub struct Scratch<T> {
     fft: Vec<Complex<T>>,
 }
 
-impl<T: Real> Fourier<T> {
+impl<T: Precision> Fourier<T> {
     /// Plans transforms of `height` x `width` planes.
     #[must_use]
     pub fn new(height: usize, width: usize) -> Self {
@@ -168,7 +168,7 @@ pub fn around_zero(count: usize, length: usize) -> (usize, usize) {
 
 /// Calls `write(z, p, q)` for every element of the tile and the two planes; a
 /// missing second plane is zero.
-pub fn pack<T: Real>(
+pub fn pack<T: Precision>(
     tile: &mut [Complex<T>],
     (first, second): Pair<T>,
     write: impl Fn(&mut Complex<T>, T, T),

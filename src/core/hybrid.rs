@@ -18,7 +18,7 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use rustfft::num_traits::Zero;
 
-use super::fourier::{Fourier, Pair, Real, Scratch, around_zero, pack, pair_of};
+use super::fourier::{Fourier, Pair, Precision, Scratch, around_zero, pack, pair_of};
 use super::{parallel, radial};
 use crate::{Error, Result};
 
@@ -48,7 +48,7 @@ impl Disc {
     }
 
     /// Copies column `x` of a spectrum (by columns), zero outside the disc.
-    fn cut<T: Real>(&self, spectrum: &[Complex<T>], x: usize, column: &mut [Complex<T>]) {
+    fn cut<T: Precision>(&self, spectrum: &[Complex<T>], x: usize, column: &mut [Complex<T>]) {
         let height = column.len();
         let source = &spectrum[x * height..][..height];
         let (top, bottom) = around_zero(self.heights[x], height);
@@ -64,7 +64,7 @@ impl Disc {
 /// # Errors
 /// [`Error::Value`] if shapes disagree, an axis is empty, or a frequency is
 /// negative or not finite.
-pub fn mix<T: Real>(
+pub fn mix<T: Precision>(
     low: ArrayView4<T>,
     high: ArrayView4<T>,
     frequencies: &[f64],
@@ -118,7 +118,7 @@ fn check_frequencies(frequencies: &[f64]) -> Result<()> {
 }
 
 /// What all pairs share.
-struct Mixer<T: Real> {
+struct Mixer<T: Precision> {
     fourier: Fourier<T>,
     discs: Vec<Disc>,
 }
@@ -129,7 +129,7 @@ struct Working<T> {
     spectrum: Vec<Complex<T>>,
 }
 
-impl<T: Real> Mixer<T> {
+impl<T: Precision> Mixer<T> {
     fn scratch(&self) -> Working<T> {
         let transform = self.fourier.scratch();
         Working {
@@ -192,7 +192,7 @@ impl<T: Real> Mixer<T> {
 }
 
 /// Calls `work(out, plane, is_second)` for the one or two planes of a pair.
-fn each_plane<T: Real>(
+fn each_plane<T: Precision>(
     mut out: ArrayViewMut3<T>,
     (first, second): Pair<T>,
     work: impl Fn(ArrayViewMut2<T>, ArrayView2<T>, bool),
@@ -205,7 +205,12 @@ fn each_plane<T: Real>(
 
 /// `clip(high + low-passed difference)`, the difference being the real or the
 /// imaginary part of the tile.
-fn add<T: Real>(out: ArrayViewMut2<T>, high: ArrayView2<T>, tile: &[Complex<T>], second: bool) {
+fn add<T: Precision>(
+    out: ArrayViewMut2<T>,
+    high: ArrayView2<T>,
+    tile: &[Complex<T>],
+    second: bool,
+) {
     let Ok(tile) = ArrayView2::from_shape(high.dim(), tile) else {
         return;
     };
@@ -218,7 +223,7 @@ fn add<T: Real>(out: ArrayViewMut2<T>, high: ArrayView2<T>, tile: &[Complex<T>],
 }
 
 /// Into [0, 1]; written so that it compiles to minimum and maximum.
-fn clip<T: Real>(value: T) -> T {
+fn clip<T: Precision>(value: T) -> T {
     let value = if value > T::zero() { value } else { T::zero() };
     if value < T::one() { value } else { T::one() }
 }
@@ -235,7 +240,7 @@ mod tests {
         Array4::from_shape_simple_fn(shape, || rng.random())
     }
 
-    fn hybrids<T: Real>(low: &Array4<T>, high: &Array4<T>, frequencies: &[f64]) -> Array5<T> {
+    fn hybrids<T: Precision>(low: &Array4<T>, high: &Array4<T>, frequencies: &[f64]) -> Array5<T> {
         let (n, c, h, w) = low.dim();
         let mut out = Array5::zeros((frequencies.len(), n, c, h, w));
         mix(low.view(), high.view(), frequencies, out.view_mut()).unwrap();

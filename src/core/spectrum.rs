@@ -13,7 +13,7 @@ use ndarray::{Array2, ArrayView2, ArrayView4};
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 
-use super::fourier::{Fourier, Real, Scratch, n_pairs, pack, pair_of};
+use super::fourier::{Fourier, Precision, Scratch, n_pairs, pack, pair_of};
 use super::{parallel, radial};
 use crate::{Error, Result};
 
@@ -31,7 +31,7 @@ const WAITING: usize = 8 << 20;
 ///
 /// # Errors
 /// [`Error::Value`] if `images` has an empty axis.
-pub fn total_power<T: Real>(images: ArrayView4<T>, demean: bool) -> Result<Array2<f64>> {
+pub fn total_power<T: Precision>(images: ArrayView4<T>, demean: bool) -> Result<Array2<f64>> {
     let (.., height, width) = images.dim();
     if images.is_empty() {
         return Err(Error::value(format!(
@@ -73,7 +73,7 @@ pub fn total_power<T: Real>(images: ArrayView4<T>, demean: bool) -> Result<Array
 }
 
 /// Adds the power of one packed pair to `sum`, by columns.
-fn add_power<T: Real>(
+fn add_power<T: Precision>(
     plan: &Fourier<T>,
     scratch: &mut Scratch<T>,
     images: &ArrayView4<T>,
@@ -165,6 +165,18 @@ mod tests {
             let copy = view.to_owned();
             let (a, b) = (total_power(view, true).unwrap(), total_power(copy.view(), true).unwrap());
             prop_assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn sums_of_many_chunks_and_waves_add_up() {
+        let one = noise((1, 1, 256, 256), 3).mapv(|v| v as f32);
+        let many = one.broadcast((1500, 1, 256, 256)).unwrap();
+        let expected = total_power(one.view(), true).unwrap() * 1500.0;
+        let found = total_power(many, true).unwrap();
+        let scale = expected.fold(0.0_f64, |a, &b| a.max(b));
+        for (a, b) in found.iter().zip(&expected) {
+            assert!((a - b).abs() <= 1e-6 * scale, "{a} {b}");
         }
     }
 

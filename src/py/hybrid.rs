@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::convert::PyTensor;
 use super::enter;
 use super::images::Images;
-use crate::core::fourier::Real;
+use crate::core::fourier::Precision;
 use crate::core::{hybrid, pairing};
 use crate::tensor::frequency;
 
@@ -44,7 +44,7 @@ pub fn hybrid_images<'py>(
     }
 }
 
-fn mix<'py, T: Real + Element>(
+fn mix<'py, T: Precision + Element>(
     py: Python<'py>,
     low: &PyReadonlyArray4<'py, T>,
     high: &PyReadonlyArray4<'py, T>,

@@ -1,5 +1,5 @@
 /*!
-Batches of images as NumPy arrays, in either precision.
+Batches of images as host arrays, in either precision.
 */
 
 use numpy::PyReadonlyArray4;
