@@ -4,8 +4,9 @@ Both networks have the same start, images and order of batches. One is trained
 on labels alone, the other also towards the similarities of a simulated V1:
 Gabor energy cells with spiking noise, mostly tuned to low frequencies. Nothing
 here is a recording. The stimuli and the weight of the regularizer were chosen, by
-trying some twenty settings on one seed, so that the shift to low frequencies shows:
-two small networks are an illustration, not evidence about training methods.
+trying some twenty settings on one seed and on the first test images, so that the
+shift to low frequencies shows; the report measures it on test images not looked at
+before. Two small networks are an illustration, not evidence about training methods.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ BASELINE, NEURAL = "baseline", "V1-regularized"
 # Nyquist): in the training images both belong to the class, and a network that
 # sees texture alone could copy the similarities of a cortex that sees shape.
 STIMULUS_FREQUENCY = 0.35
+# Test images on which the settings below were chosen; the report leaves them out.
+N_SEEN = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +91,8 @@ def run(
 
     size = TINY if tiny else Size()
     train = data.load_data("synthetic", split="train", n=size.n_train)
-    test = data.load_data("synthetic", split="test", n=size.n_test)
+    fresh = range(N_SEEN, N_SEEN + size.n_test)
+    test = data.load_data("synthetic", split="test", n=fresh.stop).take(fresh)
     networks = {
         name: trained(train, size, towards_v1=name == NEURAL, progress=progress)
         for name in (BASELINE, NEURAL)
