@@ -165,15 +165,17 @@ CASES: dict[str, tuple[dict[str, Callable[..., np.ndarray]], int, int, int]] = {
 }
 
 
-def batches(case: str, name: str, shrink: int) -> tuple[list[np.ndarray], float]:
-    """Return a contestant's input, and by what its times are to be multiplied."""
+def batches(case: str, shrink: int) -> list[np.ndarray]:
     _, n, size, count = CASES[case]
-    n //= shrink
-    few = min(n, N_AUTHORS[size]) if "per image" in name else n
     rng = np.random.default_rng(0)
-    shape = (n, 3, size, size)
-    whole = [rng.random(shape, dtype=np.float32) for _ in range(count)]
-    return [batch[:few] for batch in whole], n / few
+    shape = (n // shrink, 3, size, size)
+    return [rng.random(shape, dtype=np.float32) for _ in range(count)]
+
+
+def share(case: str, name: str, whole: list[np.ndarray]) -> list[np.ndarray]:
+    """Return what a contestant is timed on."""
+    few = N_AUTHORS[CASES[case][2]] if "per image" in name else len(whole[0])
+    return [batch[:few] for batch in whole]
 
 
 def check(case: str, inputs: dict[str, list[np.ndarray]]) -> None:
@@ -192,15 +194,9 @@ def check(case: str, inputs: dict[str, list[np.ndarray]]) -> None:
 def race(case: str, repeats: int, shrink: int) -> dict[str, dict[str, Any]]:
     """Time all contestants of a case in turns."""
     contestants = CASES[case][0]
-    prepared = {name: batches(case, name, shrink) for name in contestants}
-    first, _ = prepared["neurofreq"]
-    # One copy of the data serves all.
-    inputs = {
-        name: [whole[: len(own)] for whole, own in zip(first, owns, strict=True)]
-        for name, (owns, _) in prepared.items()
-    }
-    factors = {name: factor for name, (_, factor) in prepared.items()}
-    del prepared
+    whole = batches(case, shrink)
+    inputs = {name: share(case, name, whole) for name in contestants}
+    factors = {name: len(whole[0]) / len(own[0]) for name, own in inputs.items()}
     check(case, inputs)
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(repeats):
@@ -228,7 +224,7 @@ def extra_memory(case: str, name: str, shrink: int) -> float | None:
 
 def measure_memory(case: str, name: str, shrink: int) -> float | None:
     """Do the work of that process; return MB."""
-    inputs, _ = batches(case, name, shrink)
+    inputs = share(case, name, batches(case, shrink))
     call = CASES[case][0][name]
     # Libraries start threads and plan at the first call: a small one first.
     call(*[batch[:2] for batch in inputs])
