@@ -27,6 +27,9 @@ FREQUENCIES = (
     0.0, 0.07, 0.12, 0.16, 0.19, 0.22, 0.25, 0.32, 0.42, 0.57, 0.70, 0.85, 1.0
 )  # fmt: skip
 
+# Values of a batch transformed at once: they stay in a processor's outer cache.
+_VALUES = 2**20
+
 
 class HybridCurve(NamedTuple):
     """Which of two images a model sees, over the mixing frequency.
@@ -133,9 +136,9 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     is_scalar = np.ndim(frequency) == 0
     frequencies = _mixing_frequencies(frequency, "frequency")
     if isinstance(low, torch.Tensor) and isinstance(high, torch.Tensor):
-        hybrids = list(_each_hybrid(low, high, frequencies))
-        return hybrids[0] if is_scalar else torch.stack(hybrids)
-    mixed = _neurofreq.hybrid_images(low, high, frequencies)  # type: ignore[arg-type]
+        mixed: Any = _mix_tensors(low, high, frequencies)
+    else:
+        mixed = _neurofreq.hybrid_images(low, high, frequencies)  # type: ignore[arg-type]
     return mixed[0] if is_scalar else mixed
 
 
@@ -233,6 +236,21 @@ def _curve(
         interval=percentile_interval(_neurofreq.crossing(frequency, resamples, 0.0)),
         difference=difference,
     )
+
+
+def _mix_tensors(
+    low: torch.Tensor, high: torch.Tensor, frequencies: list[float]
+) -> torch.Tensor:
+    """Return the hybrids of a batch at all frequencies, (F, N, C, H, W)."""
+    if torch.is_grad_enabled() and (low.requires_grad or high.requires_grad):
+        return torch.stack(list(_each_hybrid(low, high, frequencies)))
+    mixed = low.new_empty((len(frequencies), *low.shape))
+    step = max(1, _VALUES // low[0].numel())
+    for start in range(0, len(low), step):
+        part = slice(start, start + step)
+        for f, hybrids in enumerate(_each_hybrid(low[part], high[part], frequencies)):
+            mixed[f, part] = hybrids
+    return mixed
 
 
 def _each_hybrid(

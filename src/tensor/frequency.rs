@@ -12,8 +12,9 @@ use tch::{Kind, Tensor};
 use crate::Result;
 use crate::core::radial;
 
-/// Values transformed at once: bounds the memory beside the batch.
-const VALUES: i64 = 1 << 22;
+/// Values transformed at once: bounds the memory beside the batch, and keeps
+/// the passes over them in a processor's outer cache.
+const VALUES: i64 = 1 << 20;
 
 /// The last two axes of a batch, height and width.
 const PLANE: [i64; 2] = [-2, -1];
