@@ -3,7 +3,7 @@
 Usage: python benches/frequency.py [--repeats 7] [--quick]
 
 Contestants take turns, so that drift of the machine meets all of them. Raw times
-go to benches/results/<date>-<n>cores/frequency.json, and the table into
+go to benches/results/<date>-<n>cores/, one file per case, and the tables into
 docs/results/bench-frequency.md. Extra memory is the peak of resident memory during
 one run in a process of its own, less what was resident before (the data) and the
 result itself (Linux only).
@@ -62,15 +62,33 @@ def spectrum_fft2(images: np.ndarray, fft2: Callable[..., Any]) -> np.ndarray:
     return np.fft.fftshift(total / images[:, :, 0, 0].size)
 
 
-def spectrum_torch(images: np.ndarray) -> np.ndarray:
+def in_cache(images: np.ndarray) -> int:
+    """Return images per chunk of a million values: smaller chunks suit large images."""
+    return max(1, 2**20 // images[0].size)
+
+
+def power_clever(spectrum: torch.Tensor) -> torch.Tensor:
+    """Sum over images first: over all axes in one go is 15 times slower."""
+    return torch.view_as_real(spectrum).square_().sum((0, 1)).sum(-1)
+
+
+def power_plain(spectrum: torch.Tensor) -> torch.Tensor:
+    """Sum as one writes it."""
+    return spectrum.abs().square().sum((0, 1))
+
+
+def spectrum_torch(
+    images: np.ndarray,
+    chunk: int = CHUNK,
+    power: Callable[[torch.Tensor], torch.Tensor] = power_clever,
+) -> np.ndarray:
     """rfft2 in chunks, mirrored once at the end."""
     tensor = torch.from_numpy(images)
     size = images.shape[-1]
     half = torch.zeros(size, size // 2 + 1, dtype=torch.float64)
-    for chunk in tensor.split(CHUNK):
-        chunk = chunk - chunk.mean((2, 3), keepdim=True)
-        parts = torch.view_as_real(torch.fft.rfft2(chunk))
-        half += parts.square_().sum((0, 1)).sum(-1)  # in one go 15 times slower
+    for part in tensor.split(chunk):
+        part = part - part.mean((2, 3), keepdim=True)
+        half += power(torch.fft.rfft2(part))
     rows = (-torch.arange(size)) % size
     rest = half[rows][:, 1 : size - size // 2].flip(1)
     return np.fft.fftshift(torch.cat([half, rest], 1) / images[:, :, 0, 0].size)
@@ -80,11 +98,16 @@ SPECTRA = {
     "neurofreq": nf.power_spectrum,
     "neurofreq, tensors": lambda x: nf.power_spectrum(torch.from_numpy(x)).numpy(),
     "torch, the clever way": spectrum_torch,
+    "torch, chunks in cache": lambda x: spectrum_torch(x, in_cache(x)),
+    "torch, abs and square": lambda x: spectrum_torch(x, power=power_plain),
     "scipy.fft, all cores": lambda x: spectrum_fft2(
         x, lambda c: scipy.fft.fft2(c, workers=CORES)
     ),
     "numpy.fft": lambda x: spectrum_fft2(x, np.fft.fft2),
 }
+
+# Whose memory is measured.
+WEIGHED = ("neurofreq", "neurofreq, tensors", "torch, the clever way")
 
 # --- hybrids: each returns (frequencies, images, channels, height, width) ---
 
@@ -103,7 +126,7 @@ def hybrids_rfft2(low: np.ndarray, high: np.ndarray, fft: Any) -> np.ndarray:
     return out
 
 
-def hybrids_torch(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+def hybrids_torch(low: np.ndarray, high: np.ndarray, chunk: int = CHUNK) -> np.ndarray:
     """One rfft2 per chunk, one irfft2 per frequency, the rest in place."""
     out = np.empty((len(FREQUENCIES), *low.shape), low.dtype)
     a, b, result = map(torch.from_numpy, (low, high, out))
@@ -111,8 +134,8 @@ def hybrids_torch(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     masks = [
         torch.from_numpy(disc(size[0], f, half=True)).to(a.dtype) for f in FREQUENCIES
     ]
-    for start in range(0, len(low), CHUNK):
-        at = slice(start, start + CHUNK)
+    for start in range(0, len(low), chunk):
+        at = slice(start, start + chunk)
         difference = torch.fft.rfft2(a[at] - b[at])
         for f, mask in enumerate(masks):
             mixed = torch.fft.irfft2(difference * mask, s=size).add_(b[at])
@@ -148,6 +171,7 @@ HYBRIDS = {
     "neurofreq": lambda low, high: nf.hybrid_images(low, high, FREQUENCIES),
     "neurofreq, tensors": hybrids_tensors,
     "torch, the clever way": hybrids_torch,
+    "torch, chunks in cache": lambda low, high: hybrids_torch(low, high, in_cache(low)),
     "scipy.fft, all cores": lambda low, high: hybrids_rfft2(low, high, _SciPy),
     "numpy.fft": lambda low, high: hybrids_rfft2(low, high, np.fft),
     "per image (authors)": hybrids_authors,
@@ -209,7 +233,7 @@ def race(case: str, repeats: int, shrink: int) -> dict[str, dict[str, Any]]:
         name: {
             "seconds": times[name],
             "timed_images": len(inputs[name][0]),
-            "extra_mb": extra_memory(case, name, shrink),
+            "extra_mb": extra_memory(case, name, shrink) if name in WEIGHED else None,
         }
         for name in contestants
     }
@@ -252,31 +276,44 @@ def processor() -> str:
 
 def table(record: dict[str, Any]) -> str:
     lines = [
+        f"**{record['case']}**",
+        "",
         f"{record['date']}, {record['processor']}, {record['cores']} cores, "
         f"{record['repeats']} interleaved runs; neurofreq {record['neurofreq']}, "
         f"torch {record['torch']}, NumPy {record['numpy']}, SciPy {record['scipy']}; "
         f"threads: neurofreq {record['threads']['neurofreq']}, "
         f"torch {record['threads']['torch']}.",
         "",
+        "| | median s | min | max | x neurofreq (median) | (min) | extra MB |",
+        "|---|---|---|---|---|---|---|",
     ]
-    for case, results in record["cases"].items():
-        lines += [
-            f"**{case}**",
-            "",
-            "| | median s | min | max | x neurofreq (median) | (min) | extra MB |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        ours = results["neurofreq"]["seconds"]
-        for name, result in results.items():
-            t = result["seconds"]
-            median, memory = statistics.median(t), result["extra_mb"]
-            lines.append(
-                f"| {name} | {median:.4g} | {min(t):.4g} | {max(t):.4g} "
-                f"| {median / statistics.median(ours):.1f} | {min(t) / min(ours):.1f} "
-                f"| {'-' if memory is None else format(memory, '.0f')} |"
-            )
-        lines.append("")
-    return "\n".join(lines)
+    ours = record["results"]["neurofreq"]["seconds"]
+    for name, result in record["results"].items():
+        t = result["seconds"]
+        median, memory = statistics.median(t), result["extra_mb"]
+        lines.append(
+            f"| {name} | {median:.4g} | {min(t):.4g} | {max(t):.4g} "
+            f"| {median / statistics.median(ours):.1f} | {min(t) / min(ours):.1f} "
+            f"| {'-' if memory is None else format(memory, '.0f')} |"
+        )
+    return "\n".join([*lines, "", ""])
+
+
+def measure(case: str, repeats: int, shrink: int) -> dict[str, Any]:
+    """Race a case and say on what."""
+    return {
+        "case": case,
+        "date": datetime.date.today().isoformat(),
+        "processor": processor(),
+        "cores": CORES,
+        "threads": {"neurofreq": nf.num_threads(), "torch": torch.get_num_threads()},
+        "neurofreq": nf.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scipy": scipy.__version__,
+        "repeats": repeats,
+        "results": race(case, repeats, shrink),
+    }
 
 
 def main() -> None:
@@ -290,31 +327,21 @@ def main() -> None:
         case, name, shrink = options.memory
         print(json.dumps(measure_memory(case, name, int(shrink))))
         return
-    record: dict[str, Any] = {
-        "date": datetime.date.today().isoformat(),
-        "processor": processor(),
-        "cores": CORES,
-        "threads": {"neurofreq": nf.num_threads(), "torch": torch.get_num_threads()},
-        "neurofreq": nf.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "repeats": options.repeats,
-        "cases": {
-            case: race(case, options.repeats, 10 if options.quick else 1)
-            for case in CASES
-            if options.only in case
-        },
-    }
-    print(table(record))
-    if options.quick or options.only:
-        return
-    folder = ROOT / "benches/results" / f"{record['date']}-{CORES}cores"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "frequency.json").write_text(json.dumps(record, indent=1) + "\n")
+    folder = ROOT / f"benches/results/{datetime.date.today()}-{CORES}cores"
     page = ROOT / "docs/results/bench-frequency.md"
-    before, marker, _ = page.read_text().partition("<!-- table -->\n")
-    page.write_text(before + marker + "\n" + table(record))
+    for case in CASES:
+        if options.only not in case:
+            continue
+        record = measure(case, options.repeats, 10 if options.quick else 1)
+        print(table(record), flush=True)
+        if options.quick:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        slug = "".join(letter if letter.isalnum() else "-" for letter in case)
+        (folder / f"{slug}.json").write_text(json.dumps(record, indent=1) + "\n")
+        records = [json.loads(path.read_text()) for path in sorted(folder.iterdir())]
+        before, marker, _ = page.read_text().partition("<!-- table -->\n")
+        page.write_text(before + marker + "\n" + "".join(map(table, records)))
 
 
 if __name__ == "__main__":
