@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -135,10 +134,8 @@ def test_a_traceback_is_shown_on_demand():
 
 
 def test_the_tiny_demo_says_three_sentences(folder):
-    start = time.monotonic()
     found = call("demo", "--out", "demo", "--tiny", "--quiet")
     assert found.exit_code == 0, found.output
-    assert time.monotonic() - start < 110
     lines = found.stdout.strip().splitlines()
     assert lines[-3].startswith("Hybrid images: ")
     assert lines[-2].startswith("Adversarial perturbations: ")

@@ -46,7 +46,10 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 Images = Annotated[
     int | None, typer.Option("--n-images", help="Use the first N images only.")
 ]
-NAttack = Annotated[int, typer.Option("--n-attack", help="Images to attack.")]
+NAttack = Annotated[
+    int | None,
+    typer.Option("--n-attack", help="Images to attack: by default 200, or all."),
+]
 Steps = Annotated[int, typer.Option("--attack-steps", help="Steps of the attack.")]
 Untargeted = Annotated[
     bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
@@ -80,7 +83,7 @@ def report(
     data: Data,
     out: Out,
     n_images: Images = None,
-    n_attack: NAttack = 200,
+    n_attack: NAttack = None,
     attack_steps: Steps = 300,
     untargeted: Untargeted = False,
     pairings: Pairings = 6,
@@ -110,7 +113,7 @@ def attack(
     data: Data,
     out: Out,
     n_images: Images = None,
-    n_attack: NAttack = 200,
+    n_attack: NAttack = None,
     attack_steps: Steps = 300,
     untargeted: Untargeted = False,
     seed: Seed = 0,

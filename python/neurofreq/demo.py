@@ -169,7 +169,15 @@ def sentences(report: Report) -> list[str]:
     list of str
         Three sentences.
     """
-    rows = report.tables["differences"].set_index("quantity")
+    # A quantity that neither network defines has no row: NaN, said as such.
+    known = [
+        "f_rev",
+        "f_half",
+        "median_linf",
+        "clean_accuracy",
+        "corruption_accuracy",
+    ]
+    rows = report.tables["differences"].set_index("quantity").reindex(known)
     both = report.summary.set_index("model")
     reversal = _direction(rows.loc["f_rev"], both["f_rev"], "lower")
     half = _direction(rows.loc["f_half"], both["f_half"], "lower")
@@ -206,7 +214,7 @@ def _word(row: Any, expected: str, opposite: str) -> str:
         return f"{expected}, as in the paper"
     if row["upper"] < 0.0:
         return f"{opposite}, against the paper"
-    return "not shown to differ"
+    return "undefined" if math.isnan(row["difference"]) else "not shown to differ"
 
 
 def _signed(row: Any, factor: float, decimals: int) -> str:

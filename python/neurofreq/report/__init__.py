@@ -115,7 +115,7 @@ def run(
     data: ImageSet,
     out_dir: str | os.PathLike[str],
     *,
-    n_attack: int = 200,
+    n_attack: int | None = None,
     attack_steps: int = 300,
     targeted: bool = True,
     n_hybrid: int | None = None,
@@ -144,8 +144,8 @@ def run(
     out_dir : path
         Made where it is missing; finished measurements in it are reused when
         settings, weights and data agree.
-    n_attack : int
-        The first images are attacked, at most N.
+    n_attack : int, optional
+        The first images are attacked: by default 200, or all where there are fewer.
     attack_steps : int
         Steps of the attack.
     targeted : bool

@@ -32,7 +32,7 @@ ATTACK_PART = 100  # images attacked between two writes to disk
 class Settings:
     """What decides the numbers; ``neurofreq.report.run`` explains each."""
 
-    n_attack: int = 200
+    n_attack: int = 0
     attack_steps: int = 300
     targeted: bool = True
     n_hybrid: int = 0

@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from neurofreq.data import ImageSet
     from neurofreq.report._measure import Running
 
+# Images attacked unless another number is asked for.
+N_ATTACK = 200
+
 
 def make_settings(
     data: ImageSet,
     *,
+    n_attack: int | None,
     n_hybrid: int | None,
     n_corruption: int | None,
     frequencies: Sequence[float],
@@ -33,6 +37,7 @@ def make_settings(
     n_images = len(_validate.images(np.asarray(data.images), unit_range=True))
     _validate.labels(data.labels, count=n_images)
     settings = Settings(
+        n_attack=min(N_ATTACK, n_images) if n_attack is None else n_attack,
         n_hybrid=n_images if n_hybrid is None else n_hybrid,
         n_corruption=n_images if n_corruption is None else n_corruption,
         frequencies=tuple(float(value) for value in frequencies),
