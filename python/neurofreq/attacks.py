@@ -122,6 +122,11 @@ class BrendelBethge:
     lr_decay: float = 0.5
     lr_num_decay: int = 20
     momentum: float = 0.8
+    radius: str = "published"
+    shrink: float = 0.5
+    tol: float = 1e-3
+    normalise: bool = False
+    n_starts: int = 1
     overshoot: float = 1.1
     overshoot_rule: str = "foolbox"
     binary_search_steps: int = 10
@@ -222,8 +227,9 @@ class BrendelBethge:
             images=_model.to_tensor(pixels, device),
             labels=labels.tolist(),
             targets=None if targets is None else targets.tolist(),
-            starting_points=_like(pixels, starting_points, "starting_points", device),
-            candidates=_like(pixels, candidates, "candidates", device),
+            source="given" if starting_points is not None else "pool" if candidates is not None else "climb",
+            points=_like(pixels, starting_points, "starting_points", device) if starting_points is not None else _like(pixels, candidates, "candidates", device),
+            is_custom=False, margin=0.0, probability=0.0, norm=self.norm, n_starts=self.n_starts, n_bisections=self.binary_search_steps, is_deterministic=False,
             seed=_validate.seed(seed),
             first_index=_validate.seed(first_index, "first_index"),
             batch_size=batch_size,
@@ -235,7 +241,7 @@ class BrendelBethge:
             torch.enable_grad(),
             tqdm(total=total, unit="step", disable=not progress) as bar,
         ):
-            found = _neurofreq.brendel_bethge(model, self, task, bar.update)
+            found = _neurofreq.brendel_bethge(_Callables(model, None, bar.update), self, task)
         return _result(images, *found)
 
 
@@ -316,11 +322,27 @@ class _Task:
     images: torch.Tensor
     labels: list[int]
     targets: list[int] | None
-    starting_points: torch.Tensor | None
-    candidates: torch.Tensor | None
+    source: str
+    points: torch.Tensor | None
+    is_custom: bool
+    margin: float
+    probability: float
+    norm: str
+    n_starts: int
+    n_bisections: int
     seed: int
     first_index: int
     batch_size: int
+    is_deterministic: bool
+
+
+@dataclass(frozen=True)
+class _Callables:
+    """What Rust calls."""
+
+    model: Any
+    criterion: Any
+    advance: Any
 
 
 def _unit_images(value: Array, name: str) -> Array:
@@ -371,10 +393,12 @@ def _classes(
 def _result(
     images: Array,
     adversarial: torch.Tensor,
-    distance: torch.Tensor,
+    distance: list[float],
     success: list[bool],
     n_queries: list[int],
+    n_gradients: list[int],
     status: list[str],
+    trajectory: Any,
 ) -> AttackResult:
     """Return findings in the kind of the images."""
 
@@ -385,7 +409,7 @@ def _result(
 
     return AttackResult(
         adversarial=own(adversarial),
-        distance=own(distance),
+        distance=own(torch.tensor(distance, dtype=adversarial.dtype)),
         success=own(torch.tensor(success)),
         n_queries=own(torch.tensor(n_queries)),
         status=np.array(status, dtype=np.str_),

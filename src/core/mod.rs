@@ -6,11 +6,12 @@ libtorch. Every public function validates what it needs and returns
 [`crate::Error`]; parallel loops run inside [`parallel::install`].
 */
 
+pub mod attack;
 pub mod bootstrap;
-pub mod controller;
 pub mod corruption;
 pub mod fourier;
 pub mod hybrid;
+pub mod norm;
 pub mod pairing;
 pub mod parallel;
 pub mod radial;

@@ -5,7 +5,7 @@ Kernels read pixels of either type and compute in f64.
 */
 
 /// A pixel.
-pub trait Real: Copy + PartialOrd + Into<f64> + Send + Sync {
+pub trait Real: Copy + Default + PartialOrd + Into<f64> + Send + Sync {
     /// Black.
     const ZERO: Self;
 

@@ -1,22 +1,25 @@
 /*!
 Attacks.
 
-[`Callable`] lets the loops of `tensor::attack` ask a Python model. The
+[`Callable`] lets the loops of [`attack::run`] ask a Python model. The
 interpreter is held only while the model runs; Ctrl-C is looked for before
 every call, so an attack stops within one.
 */
 
 use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use tch::{Kind, Tensor};
 
 use super::convert::PyTensor;
 use super::enter;
-use crate::core::controller::{Overshoot, Rules, Status};
+use crate::core::attack::Method;
+use crate::core::attack::Status;
+use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
+use crate::core::norm::Norm;
 use crate::core::pairing;
 use crate::core::trust_region::{self, Outcome, Problem, Scratch};
-use crate::tensor::attack::{self, Classify, Task};
-use crate::tensor::start::Starts;
+use crate::tensor::attack::{self, Classify, Criterion, Starts, Task};
 use crate::{Error, Result};
 
 /// Target labels, none equal to the truth.
@@ -31,30 +34,50 @@ pub fn shuffled_targets<'py>(
     Ok(PyArray1::from_vec(py, targets))
 }
 
-/// A Python model, and what hears of progress.
-struct Callable {
+/// A Python model, the user's criterion, and what hears of progress.
+#[derive(FromPyObject)]
+pub struct Callables {
     model: Py<PyAny>,
-    advance: Option<Py<PyAny>>,
+    criterion: Option<Py<PyAny>>,
+    advance: Py<PyAny>,
 }
 
-impl Classify for Callable {
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+impl Callables {
+    /// Calls one of them with tensors, for a tensor.
+    fn call<const N: usize>(
+        callable: &Py<PyAny>,
+        name: &str,
+        arguments: [&Tensor; N],
+    ) -> Result<Tensor> {
         Python::attach(|py| {
             py.check_signals().map_err(raised)?;
-            let images = PyTensor(images.shallow_clone());
-            let logits = self.model.bind(py).call1((images,)).map_err(raised)?;
-            logits
+            let arguments = arguments.map(|tensor| PyTensor(tensor.shallow_clone()));
+            let arguments = PyTuple::new(py, arguments).map_err(raised)?;
+            let result = callable.bind(py).call1(arguments).map_err(raised)?;
+            result
                 .extract()
-                .map(|PyTensor(logits)| logits)
-                .map_err(|error| Error::Model(format!("model: {}", error.value(py))))
+                .map(|PyTensor(tensor)| tensor)
+                .map_err(|error| Error::Model(format!("{name}: {}", error.value(py))))
         })
+    }
+}
+
+impl Classify for Callables {
+    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
+        Self::call(&self.model, "model", [images])
+    }
+
+    fn judge(&mut self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor> {
+        match &self.criterion {
+            Some(criterion) => Self::call(criterion, "criterion", [images, logits, positions]),
+            None => Err(Error::Internal(
+                "a criterion is asked that is not there".to_owned(),
+            )),
+        }
     }
 
     fn progress(&mut self, n: usize) -> Result<()> {
-        let Some(advance) = &self.advance else {
-            return Ok(());
-        };
-        Python::attach(|py| advance.call1(py, (n,)).map(drop)).map_err(raised)
+        Python::attach(|py| self.advance.call1(py, (n,)).map(drop)).map_err(raised)
     }
 }
 
@@ -63,92 +86,166 @@ fn raised(error: PyErr) -> Error {
     Error::Callback(Box::new(error))
 }
 
-/// The attributes of `attacks.BrendelBethge`.
-#[derive(FromPyObject)]
-pub struct Settings {
-    steps: usize,
-    lr: f64,
-    lr_decay: f64,
-    lr_num_decay: usize,
-    momentum: f64,
-    overshoot: f64,
-    overshoot_rule: String,
-    binary_search_steps: usize,
-}
-
-impl From<Settings> for Rules {
-    fn from(settings: Settings) -> Self {
-        Self {
-            steps: settings.steps,
-            lr: settings.lr,
-            lr_decay: settings.lr_decay,
-            lr_num_decay: settings.lr_num_decay,
-            momentum: settings.momentum,
-            overshoot: settings.overshoot,
-            overshoot_rule: match settings.overshoot_rule.as_str() {
-                "authors" => Overshoot::Authors,
-                _ => Overshoot::Foolbox,
-            },
-            binary_search_steps: settings.binary_search_steps,
-        }
-    }
-}
-
 /// The attributes of `attacks._Task`.
 #[derive(FromPyObject)]
 pub struct Call {
     images: PyTensor,
     labels: Vec<i64>,
     targets: Option<Vec<i64>>,
-    starting_points: Option<PyTensor>,
-    candidates: Option<PyTensor>,
+    is_custom: bool,
+    margin: f64,
+    probability: f64,
+    norm: String,
+    source: String,
+    points: Option<PyTensor>,
+    n_starts: usize,
+    n_bisections: usize,
     seed: u64,
     first_index: u64,
     batch_size: usize,
+    is_deterministic: bool,
 }
 
-impl From<Call> for Task {
-    fn from(call: Call) -> Self {
-        Self {
+impl TryFrom<Call> for Task {
+    type Error = Error;
+
+    fn try_from(call: Call) -> Result<Self> {
+        let norm = match call.norm.as_str() {
+            "l2" => Norm::L2,
+            _ => Norm::Linf,
+        };
+        let starts = match (call.source.as_str(), call.points) {
+            ("given", Some(points)) => Starts::Given(points.0),
+            ("pool", Some(points)) => Starts::Pool(points.0),
+            ("climb", None) => Starts::Climb,
+            ("noise", None) => Starts::Noise,
+            ("unneeded", None) => Starts::Unneeded,
+            (other, _) => return Err(Error::Internal(format!("starts from {other}"))),
+        };
+        Ok(Self {
             images: call.images.0,
             labels: call.labels,
             targets: call.targets,
-            starts: match (call.starting_points, call.candidates) {
-                (Some(points), _) => Starts::Given(points.0),
-                (None, Some(pool)) => Starts::Pool(pool.0),
-                (None, None) => Starts::Search,
+            criterion: if call.is_custom {
+                Criterion::Custom
+            } else {
+                Criterion::Logits {
+                    margin: call.margin,
+                    probability: call.probability,
+                }
             },
+            norm,
+            starts,
+            n_starts: call.n_starts,
+            n_bisections: call.n_bisections,
             seed: call.seed,
             first_index: call.first_index,
             batch_size: call.batch_size,
+            is_deterministic: call.is_deterministic,
+        })
+    }
+}
+
+/// The attributes of `attacks.BrendelBethge`.
+#[derive(FromPyObject)]
+pub struct BrendelBethgeSettings {
+    steps: usize,
+    radius: String,
+    first_radius: f64,
+    last_radius: f64,
+    decay: f64,
+    n_decays: usize,
+    patience: usize,
+    tolerance: f64,
+    momentum: f64,
+    normalise: bool,
+    overshoot: f64,
+    overshoot_rule: String,
+}
+
+impl From<BrendelBethgeSettings> for Rules {
+    fn from(settings: BrendelBethgeSettings) -> Self {
+        let radius = if settings.radius == "published" {
+            Radius::Published {
+                first: settings.first_radius,
+                decay: settings.decay,
+                n_decays: settings.n_decays,
+            }
+        } else {
+            Radius::Adaptive {
+                first: settings.first_radius,
+                last: settings.last_radius,
+                decay: settings.decay,
+                patience: settings.patience,
+                tolerance: settings.tolerance,
+            }
+        };
+        Self {
+            steps: settings.steps,
+            radius,
+            momentum: settings.momentum,
+            is_normalised: settings.normalise,
+            overshoot: settings.overshoot,
+            overshoot_rule: match settings.overshoot_rule.as_str() {
+                "authors" => Overshoot::Authors,
+                _ => Overshoot::Foolbox,
+            },
         }
     }
 }
 
-type Findings = (PyTensor, PyTensor, Vec<bool>, Vec<i64>, Vec<&'static str>);
+type Findings = (
+    PyTensor,
+    Vec<f64>,
+    Vec<bool>,
+    Vec<i64>,
+    Vec<i64>,
+    Vec<&'static str>,
+    Vec<Vec<(i64, f64)>>,
+);
 
-/// Adversarial images, distances, success, queries and status.
+/// The Brendel & Bethge attack: adversarial images, distances, success,
+/// queries, gradients, status and trajectories.
 #[pyfunction]
-#[pyo3(signature = (model, settings, task, advance=None))]
 pub fn brendel_bethge(
     py: Python<'_>,
-    model: Py<PyAny>,
-    settings: Settings,
+    callables: Callables,
+    settings: BrendelBethgeSettings,
     task: Call,
-    advance: Option<Py<PyAny>>,
 ) -> PyResult<Findings> {
-    let (rules, task) = (Rules::from(settings), Task::from(task));
-    let mut model = Callable { model, advance };
-    let found = enter(py, move || match task.images.kind() {
-        Kind::Double => attack::brendel_bethge::<f64>(&mut model, &task, &rules),
-        _ => attack::brendel_bethge::<f32>(&mut model, &task, &rules),
+    let rules = Rules::from(settings);
+    run(
+        py,
+        callables,
+        task,
+        |_| BrendelBethge::<f32>::new(rules),
+        |_| BrendelBethge::<f64>::new(rules),
+    )
+}
+
+/// Runs one method, in the precision of the images.
+fn run<S: Method<f32>, D: Method<f64>>(
+    py: Python<'_>,
+    mut callables: Callables,
+    task: Call,
+    single: impl Fn(u64) -> S + Send,
+    double: impl Fn(u64) -> D + Send,
+) -> PyResult<Findings> {
+    let found = enter(py, move || {
+        let task = Task::try_from(task)?;
+        match task.images.kind() {
+            Kind::Double => attack::run::<f64, D>(&mut callables, &task, double),
+            _ => attack::run::<f32, S>(&mut callables, &task, single),
+        }
     })?;
     Ok((
         PyTensor(found.adversarial),
-        PyTensor(found.distance),
+        found.distance,
         found.success,
         found.n_queries,
+        found.n_gradients,
         found.status.into_iter().map(Status::name).collect(),
+        found.trajectory,
     ))
 }
 

@@ -9,6 +9,4 @@ scalar's destructor: validate first, prefer the tensor variants.
 
 pub mod attack;
 pub mod frequency;
-pub mod query;
 pub mod similarity;
-pub mod start;

@@ -1,0 +1,199 @@
+/*!
+An attack on one image, as a conversation with a classifier.
+
+Pure state, no tensors. A [`Search`] names the point it wants to know about
+and whether it needs the gradient there ([`Search::ask`]); whoever can ask a
+model answers with the logit difference `d`, negative exactly for adversarial
+points ([`Search::answer`]). The life of a search is the same for every
+attack:
+
+1. *Inspect*: the clean image; it may be adversarial already.
+2. *Seek*: adversarial starts, pulled to the decision boundary ([`Start`]).
+3. *Follow*: the attack itself, a [`Method`].
+4. *Confirm*: the best point is asked about once more ([`Walk`]).
+
+A search knows nothing of other images, so a result depends neither on how
+images are batched nor on the order in which they are answered.
+*/
+
+pub mod brendel_bethge;
+mod start;
+mod walk;
+
+use super::real::Real;
+use super::trust_region::Scratch;
+pub use start::{Source, Start};
+pub use walk::{Status, Walk};
+
+/// What a search wants to know about its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// The logit difference.
+    Value,
+    /// The logit difference and its gradient.
+    Gradient,
+    /// Nothing: the search has ended.
+    Nothing,
+}
+
+/// Whether a stage of a search goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The walk's point is the next question.
+    GoesOn,
+    /// The stage is over.
+    Over,
+}
+
+/// An answer about the walk's point.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a, T> {
+    /// The logit difference.
+    pub difference: f64,
+    /// Its gradient; empty where only the value was asked for.
+    pub gradient: &'a [T],
+}
+
+/// The part of a search in which attacks differ.
+pub trait Method<T: Real>: Send {
+    /// Takes over a walk and sets its first point.
+    ///
+    /// `boundary` holds the boundary points of the starts, nearest first.
+    fn begin(&mut self, walk: &mut Walk<T>, boundary: Vec<Vec<T>>) -> Stage;
+
+    /// What is asked about the walk's point.
+    fn ask(&self) -> Ask;
+
+    /// Takes the answer and sets the walk's next point.
+    fn answer(&mut self, walk: &mut Walk<T>, answer: Answer<'_, T>, scratch: &mut Scratch)
+    -> Stage;
+
+    /// How many answers the method may take at most, for progress bars.
+    fn planned(&self) -> usize;
+}
+
+/// Where in its life a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Inspect,
+    Seek,
+    Follow,
+    Confirm { attempt: usize },
+    Ended,
+}
+
+/// One image, its start and its method.
+#[derive(Debug)]
+pub struct Search<T, M> {
+    /// The image and what is known about it.
+    pub walk: Walk<T>,
+    start: Start<T>,
+    method: M,
+    phase: Phase,
+}
+
+impl<T: Real, M: Method<T>> Search<T, M> {
+    /// A search that stands at its clean image.
+    #[must_use]
+    pub fn new(walk: Walk<T>, start: Start<T>, method: M) -> Self {
+        Self {
+            walk,
+            start,
+            method,
+            phase: Phase::Inspect,
+        }
+    }
+
+    /// What the search wants to know about `walk.point`.
+    #[must_use]
+    pub fn ask(&self) -> Ask {
+        match self.phase {
+            Phase::Inspect | Phase::Confirm { .. } => Ask::Value,
+            Phase::Seek => self.start.ask(),
+            Phase::Follow => self.method.ask(),
+            Phase::Ended => Ask::Nothing,
+        }
+    }
+
+    /// Takes the answer about `walk.point` and moves on; returns how many of
+    /// the method's planned answers that used up.
+    pub fn answer(&mut self, answer: Answer<'_, T>, scratch: &mut Scratch) -> usize {
+        let planned = self.planned();
+        self.walk.n_queries += 1;
+        self.walk.n_gradients += i64::from(!answer.gradient.is_empty());
+        match self.phase {
+            Phase::Inspect => self.inspect(answer.difference),
+            Phase::Seek => {
+                let stage = self.start.answer(&mut self.walk, answer);
+                self.after_start(stage);
+            }
+            Phase::Follow => {
+                let stage = self.method.answer(&mut self.walk, answer, scratch);
+                self.after_method(stage);
+            }
+            Phase::Confirm { attempt } => {
+                self.phase = if self.walk.confirm(answer.difference, attempt) {
+                    Phase::Ended
+                } else {
+                    Phase::Confirm {
+                        attempt: attempt + 1,
+                    }
+                };
+            }
+            Phase::Ended => {}
+        }
+        planned - self.planned()
+    }
+
+    /// How many of the method's planned answers may still come.
+    fn planned(&self) -> usize {
+        match self.phase {
+            Phase::Inspect | Phase::Seek | Phase::Follow => self.method.planned(),
+            Phase::Confirm { .. } | Phase::Ended => 0,
+        }
+    }
+
+    /// Reports the difference at the clean image.
+    fn inspect(&mut self, difference: f64) {
+        self.walk.inspect(difference);
+        if self.walk.is_active() {
+            let stage = self.start.begin(&mut self.walk);
+            self.phase = Phase::Seek;
+            self.after_start(stage);
+        } else {
+            self.phase = Phase::Ended;
+        }
+    }
+
+    fn after_start(&mut self, stage: Stage) {
+        if stage == Stage::GoesOn {
+            return;
+        }
+        if !self.walk.is_active() {
+            self.begin_confirmation();
+            return;
+        }
+        self.phase = Phase::Follow;
+        let boundary = self.start.take_boundary();
+        let stage = self.method.begin(&mut self.walk, boundary);
+        self.after_method(stage);
+    }
+
+    fn after_method(&mut self, stage: Stage) {
+        if stage == Stage::Over {
+            self.walk.finish(Status::Completed);
+            self.begin_confirmation();
+        }
+    }
+
+    fn begin_confirmation(&mut self) {
+        self.phase = if self.walk.settle() {
+            Phase::Confirm { attempt: 0 }
+        } else {
+            Phase::Ended
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

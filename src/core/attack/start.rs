@@ -1,0 +1,246 @@
+/*!
+Adversarial starting points, pulled to the decision boundary.
+
+Three sources. *Points*: given, or drawn from a pool of images; they are tried
+in order. *Climb*, the default: from the clean image along the signed gradient
+of the logit difference, within a maximum norm that grows from 0.003 to 0.5;
+further starts climb from noise around the image, and an image that resists
+tries the next source. *Noise*: images of uniform noise, whole and blended
+with the clean image; the only source that needs no gradient.
+
+Each start is then bisected towards the clean image along the map of the norm.
+*/
+
+use std::collections::VecDeque;
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::{Answer, Ask, Stage, Status, Walk};
+use crate::core::real::Real;
+
+/// Signed-gradient steps whose budget grows by the square root of 2.
+const N_GROWING: usize = 16;
+/// Further steps at the full budget.
+const N_FULL: usize = 8;
+/// The full budget: half the range of pixels.
+const BUDGET: f64 = 0.5;
+/// Half width of the noise from which a second climb sets out.
+const SPREAD: f64 = 0.03;
+/// Noise images that are tried.
+const N_NOISE: usize = 10;
+/// Their shares in blends with the clean image.
+const BLENDS: [f64; 4] = [1.0, 0.75, 0.5, 0.25];
+
+/// Where starts come from.
+#[derive(Debug)]
+pub enum Source<T> {
+    /// Points to try in order, and the status if none of them is adversarial.
+    Points(VecDeque<Vec<T>>, Status),
+    /// Signed gradients, then noise; this many starts.
+    Climb(usize),
+    /// Noise; this many starts.
+    Noise(usize),
+    /// The attack needs no start.
+    Unneeded,
+}
+
+/// What the present question is about.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// A point of the list.
+    Point,
+    /// Step `round` of a climb.
+    Climb { round: usize },
+    /// Blend `round % 4` of noise image `round / 4`.
+    Noise { round: usize },
+    /// The middle of the bracket around the boundary.
+    Bisect { round: usize, low: f64, high: f64 },
+}
+
+/// The search for starts.
+#[derive(Debug)]
+pub struct Start<T> {
+    source: Source<T>,
+    /// Bisections between origin and start.
+    n_bisections: usize,
+    rng: ChaCha8Rng,
+    state: State,
+    /// The start that is being bisected, or the noise image.
+    start: Vec<T>,
+    boundary: Vec<(f64, Vec<T>)>,
+}
+
+impl<T: Real> Start<T> {
+    /// A search that has not begun; `rng` is the image's own stream.
+    #[must_use]
+    pub fn new(source: Source<T>, n_bisections: usize, rng: ChaCha8Rng) -> Self {
+        Self {
+            source,
+            n_bisections,
+            rng,
+            state: State::Point,
+            start: Vec::new(),
+            boundary: Vec::new(),
+        }
+    }
+
+    /// Sets the first point to ask about.
+    pub fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
+        match &self.source {
+            Source::Points(..) => self.point(walk),
+            Source::Climb(_) => self.climb_from(walk),
+            Source::Noise(_) => self.noise(walk, 0),
+            Source::Unneeded => Stage::Over,
+        }
+    }
+
+    /// What is asked about the walk's point.
+    #[must_use]
+    pub fn ask(&self) -> Ask {
+        match self.state {
+            State::Climb { .. } => Ask::Gradient,
+            _ => Ask::Value,
+        }
+    }
+
+    /// Takes an answer; at the end the walk is active and has boundary points,
+    /// or has ended without a start.
+    pub fn answer(&mut self, walk: &mut Walk<T>, answer: Answer<'_, T>) -> Stage {
+        let is_adversarial = answer.difference < 0.0;
+        walk.consider(answer.difference);
+        match self.state {
+            State::Bisect { round, low, high } => {
+                let middle = f64::midpoint(low, high);
+                let (low, high) = if is_adversarial {
+                    (low, middle)
+                } else {
+                    (middle, high)
+                };
+                self.bisect(walk, round + 1, low, high)
+            }
+            _ if is_adversarial => {
+                self.start.clone_from(&walk.point);
+                self.bisect(walk, 0, 0.0, 1.0)
+            }
+            State::Point => self.point(walk),
+            State::Climb { round } => self.climb(walk, answer.gradient, round),
+            State::Noise { round } => self.noise(walk, round + 1),
+        }
+    }
+
+    /// The boundary points, nearest first.
+    pub fn take_boundary(&mut self) -> Vec<Vec<T>> {
+        let mut boundary = std::mem::take(&mut self.boundary);
+        boundary.sort_by(|a, b| a.0.total_cmp(&b.0));
+        boundary.into_iter().map(|(_, point)| point).collect()
+    }
+
+    /// Halves the bracket, or notes the boundary point and seeks the next.
+    fn bisect(&mut self, walk: &mut Walk<T>, round: usize, low: f64, high: f64) -> Stage {
+        if round < self.n_bisections {
+            let middle = f64::midpoint(low, high);
+            walk.norm
+                .midpoint(&walk.origin, &self.start, middle, &mut walk.point);
+            self.state = State::Bisect { round, low, high };
+            return Stage::GoesOn;
+        }
+        walk.norm
+            .midpoint(&walk.origin, &self.start, high, &mut walk.point);
+        let size = walk.norm.size(&walk.point, &walk.origin);
+        self.boundary.push((size, walk.point.clone()));
+        self.next(walk)
+    }
+
+    /// Seeks one more start, if one more is wanted.
+    fn next(&mut self, walk: &mut Walk<T>) -> Stage {
+        let n_found = self.boundary.len();
+        match &self.source {
+            Source::Points(..) => self.point(walk),
+            Source::Climb(wanted) if n_found < *wanted => self.climb_from(walk),
+            Source::Noise(wanted) if n_found < *wanted => self.noise(walk, 0),
+            _ => Stage::Over,
+        }
+    }
+
+    /// Moves to the next point of the list, or ends.
+    fn point(&mut self, walk: &mut Walk<T>) -> Stage {
+        let Source::Points(points, failure) = &mut self.source else {
+            return Stage::Over;
+        };
+        match points.pop_front() {
+            Some(point) => {
+                walk.point = point;
+                self.state = State::Point;
+                Stage::GoesOn
+            }
+            None => {
+                let failure = *failure;
+                self.end(walk, failure)
+            }
+        }
+    }
+
+    /// Sets out on a climb: at the clean image, or from noise around it.
+    fn climb_from(&mut self, walk: &mut Walk<T>) -> Stage {
+        walk.point.clone_from(&walk.origin);
+        if !self.boundary.is_empty() {
+            for pixel in &mut walk.point {
+                let moved = (*pixel).into() + self.rng.random_range(-SPREAD..SPREAD);
+                *pixel = T::from_f64(moved.clamp(0.0, 1.0));
+            }
+        }
+        self.state = State::Climb { round: 0 };
+        Stage::GoesOn
+    }
+
+    /// One signed-gradient step of half the budget, within budget and [0, 1].
+    fn climb(&mut self, walk: &mut Walk<T>, gradient: &[T], round: usize) -> Stage {
+        if round == N_GROWING + N_FULL {
+            return self.noise(walk, 0);
+        }
+        let halvings = (N_GROWING - 1).saturating_sub(round) as f64 / 2.0;
+        let budget = BUDGET * 0.5_f64.powf(halvings);
+        for ((point, &origin), &slope) in walk.point.iter_mut().zip(&walk.origin).zip(gradient) {
+            let (slope, origin): (f64, f64) = (slope.into(), origin.into());
+            let sign = if slope == 0.0 || slope.is_nan() {
+                0.0
+            } else {
+                slope.signum()
+            };
+            let moved = (*point).into() - 0.5 * budget * sign - origin;
+            let kept = origin + moved.clamp(-budget, budget);
+            *point = T::from_f64(kept.clamp(0.0, 1.0));
+        }
+        self.state = State::Climb { round: round + 1 };
+        Stage::GoesOn
+    }
+
+    /// Moves to a blend of a noise image and the clean image, or ends.
+    fn noise(&mut self, walk: &mut Walk<T>, round: usize) -> Stage {
+        if round == N_NOISE * BLENDS.len() {
+            return self.end(walk, Status::NoStart);
+        }
+        if round % BLENDS.len() == 0 {
+            self.start.resize(walk.origin.len(), T::ZERO);
+            let rng = &mut self.rng;
+            self.start.fill_with(|| T::from_f64(rng.random()));
+        }
+        let share = BLENDS[round % BLENDS.len()];
+        let pixels = walk.origin.iter().zip(&self.start);
+        for (point, (&origin, &noise)) in walk.point.iter_mut().zip(pixels) {
+            let (origin, noise): (f64, f64) = (origin.into(), noise.into());
+            *point = T::from_f64(origin + share * (noise - origin));
+        }
+        self.state = State::Noise { round };
+        Stage::GoesOn
+    }
+
+    /// No more starts: fine if there is one.
+    fn end(&mut self, walk: &mut Walk<T>, failure: Status) -> Stage {
+        if self.boundary.is_empty() {
+            walk.finish(failure);
+        }
+        Stage::Over
+    }
+}

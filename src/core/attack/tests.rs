@@ -1,0 +1,255 @@
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
+use super::*;
+use crate::core::norm::Norm;
+
+const WEIGHTS: [f64; 4] = [1.0, -0.5, 0.25, 0.0];
+/// The dual norm of `WEIGHTS`, for the maximum norm.
+const DUAL: f64 = 1.75;
+
+/// The classifier `w . x < 0.2`: difference and gradient are known everywhere.
+fn plane(x: &[f64]) -> f64 {
+    x.iter().zip(WEIGHTS).map(|(x, w)| x * w).sum::<f64>() - 0.2
+}
+
+fn adaptive() -> Rules {
+    Rules {
+        steps: 200,
+        radius: Radius::Adaptive {
+            first: 4.0,
+            last: 0.01,
+            decay: 0.7,
+            patience: 3,
+            tolerance: 1e-3,
+        },
+        momentum: 0.7,
+        is_normalised: true,
+        overshoot: 1.1,
+        overshoot_rule: Overshoot::Foolbox,
+    }
+}
+
+fn published() -> Rules {
+    Rules {
+        steps: 1000,
+        radius: Radius::Published {
+            first: 1e-3,
+            decay: 0.5,
+            n_decays: 20,
+        },
+        momentum: 0.8,
+        is_normalised: false,
+        ..adaptive()
+    }
+}
+
+fn start(source: Source<f64>) -> Start<f64> {
+    Start::new(source, 10, ChaCha8Rng::seed_from_u64(0))
+}
+
+fn search(source: Source<f64>, rules: Rules) -> Search<f64, BrendelBethge<f64>> {
+    let walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::Linf);
+    Search::new(walk, start(source), BrendelBethge::new(rules))
+}
+
+/// Answers every question by `difference`; returns the planned answers used.
+fn converse(
+    search: &mut Search<f64, BrendelBethge<f64>>,
+    mut difference: impl FnMut(&[f64]) -> f64,
+) -> usize {
+    let mut scratch = Scratch::default();
+    let mut used = 0;
+    for _ in 0..2000 {
+        let gradient: &[f64] = match search.ask() {
+            Ask::Gradient => &WEIGHTS,
+            Ask::Value => &[],
+            Ask::Nothing => return used,
+        };
+        let difference = difference(&search.walk.point);
+        used += search.answer(
+            Answer {
+                difference,
+                gradient,
+            },
+            &mut scratch,
+        );
+    }
+    panic!("the search does not end");
+}
+
+#[test]
+fn a_walk_on_a_plane_ends_at_the_dual_norm() {
+    let exact = plane(&[0.6, 0.3, 0.5, 0.5]) / DUAL;
+    for rules in [adaptive(), published()] {
+        let given = vec![0.0, 1.0, 0.0, 0.9];
+        let sources = [
+            Source::Points([given].into(), Status::BadStart),
+            Source::Climb(1),
+            Source::Climb(3),
+            Source::Noise(2),
+        ];
+        for source in sources {
+            let mut search = search(source, rules);
+            assert_eq!(converse(&mut search, plane), rules.steps);
+            let walk = &search.walk;
+            assert_eq!(walk.status, Status::Completed);
+            assert!((walk.size() / exact - 1.0).abs() < 1e-3, "{}", walk.size());
+            assert!(plane(walk.best().unwrap()) < 0.0);
+            assert!(walk.n_gradients <= walk.n_queries);
+            let sizes: Vec<f64> = walk.trajectory.iter().map(|&(_, size)| size).collect();
+            assert!(sizes.windows(2).all(|pair| pair[1] < pair[0]));
+        }
+    }
+}
+
+#[test]
+fn an_adaptive_walk_ends_when_it_has_converged() {
+    let mut search = search(
+        Source::Climb(1),
+        Rules {
+            steps: 1900,
+            ..adaptive()
+        },
+    );
+    assert_eq!(converse(&mut search, plane), 1900);
+    assert!(search.walk.n_gradients < 100, "{}", search.walk.n_gradients);
+}
+
+#[test]
+fn both_overshoots_aim_inside() {
+    let foolbox = adaptive();
+    assert!((foolbox.change(2.0) + 2.2).abs() < 1e-12);
+    assert!((foolbox.change(-2.0) - 1.8).abs() < 1e-12);
+    let authors = Rules {
+        overshoot_rule: Overshoot::Authors,
+        ..foolbox
+    };
+    assert!((authors.change(2.0) + 2.2).abs() < 1e-12);
+    assert!((authors.change(-2.0) - 1.8).abs() < 1e-12);
+    assert!((authors.change(0.0) + 0.001).abs() < 1e-12);
+}
+
+#[test]
+fn bad_numbers_end_a_search() {
+    let mut blind = search(Source::Climb(1), adaptive());
+    converse(&mut blind, |_| f64::NAN);
+    assert_eq!(blind.walk.status, Status::NotFinite);
+    let mut later = search(Source::Climb(1), adaptive());
+    let mut n = 0;
+    converse(&mut later, |x| {
+        n += 1;
+        if (40..45).contains(&n) {
+            f64::NAN
+        } else {
+            plane(x)
+        }
+    });
+    assert_eq!(later.walk.status, Status::NotFinite);
+    assert!(later.walk.best().is_some(), "what was found is kept");
+    let mut scratch = Scratch::default();
+    let mut flat = search(
+        Source::Points([vec![0.0; 4]].into(), Status::BadStart),
+        adaptive(),
+    );
+    while flat.ask() != Ask::Nothing {
+        let gradient: &[f64] = if flat.ask() == Ask::Gradient {
+            &[0.0; 4]
+        } else {
+            &[]
+        };
+        let difference = plane(&flat.walk.point);
+        flat.answer(
+            Answer {
+                difference,
+                gradient,
+            },
+            &mut scratch,
+        );
+    }
+    assert_eq!(flat.walk.status, Status::ZeroGradient);
+    assert!(flat.walk.best().is_some());
+}
+
+#[test]
+fn starts_that_cannot_be_found_are_a_status() {
+    let given = vec![0.9, 0.0, 0.9, 0.9];
+    let sources = [
+        (
+            Source::Points([given].into(), Status::BadStart),
+            Status::BadStart,
+        ),
+        (Source::Points([].into(), Status::NoStart), Status::NoStart),
+        (Source::Climb(2), Status::NoStart),
+        (Source::Noise(1), Status::NoStart),
+    ];
+    for (source, expected) in sources {
+        let mut search = search(source, adaptive());
+        assert_eq!(converse(&mut search, |_| 1.0), 200);
+        assert_eq!((search.walk.status, search.walk.best()), (expected, None));
+    }
+}
+
+#[test]
+fn of_several_points_the_nearest_boundary_counts() {
+    let points = vec![
+        vec![0.0, 1.0, 0.0, 1.0],
+        vec![0.9; 4],
+        vec![0.2, 0.4, 0.3, 0.5],
+    ];
+    let mut several = start(Source::Points(points.into(), Status::NoStart));
+    let mut walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::Linf);
+    let mut stage = several.begin(&mut walk);
+    while stage == Stage::GoesOn {
+        let difference = plane(&walk.point);
+        stage = several.answer(
+            &mut walk,
+            Answer {
+                difference,
+                gradient: &[],
+            },
+        );
+    }
+    let boundary = several.take_boundary();
+    assert_eq!(boundary.len(), 2, "the second point is not adversarial");
+    let size = |point: &[f64]| Norm::Linf.size(point, &walk.origin);
+    assert!(size(&boundary[0]) <= size(&boundary[1]));
+    assert!((size(&boundary[0]) - walk.size()).abs() < 1e-12);
+    assert!(
+        boundary
+            .iter()
+            .all(|point| (-1e-3..0.0).contains(&plane(point)))
+    );
+}
+
+#[test]
+fn an_unconfirmed_best_is_pushed_then_replaced_by_the_first_find() {
+    let mut walk = Walk::new(vec![0.5, 0.5], Norm::Linf);
+    walk.point = vec![1.0, 0.5];
+    walk.consider(-1.0);
+    walk.point = vec![0.75, 0.5];
+    walk.consider(-1.0);
+    assert!(walk.settle());
+    let mut attempt = 0;
+    while !walk.confirm(if walk.point[0] < 0.7515 { 0.1 } else { -0.1 }, attempt) {
+        attempt += 1;
+    }
+    assert!(
+        attempt == 7 && (walk.size() - 0.2516).abs() < 1e-9,
+        "{attempt} {}",
+        walk.size()
+    );
+    walk.settle();
+    attempt = 0;
+    while !walk.confirm(if walk.point[0] < 1.0 { 0.1 } else { -0.1 }, attempt) {
+        attempt += 1;
+    }
+    assert_eq!(walk.best(), Some(&[1.0, 0.5][..]));
+    walk.settle();
+    attempt = 0;
+    while !walk.confirm(0.1, attempt) {
+        attempt += 1;
+    }
+    assert_eq!((walk.status, walk.best()), (Status::Unconfirmed, None));
+}

@@ -1,0 +1,195 @@
+/*!
+One image under attack: where it stands and the best it has seen.
+*/
+
+use crate::core::norm::Norm;
+use crate::core::real::Real;
+
+/// Pushing a point off the boundary at confirmation: first relative push, and
+/// how often it is doubled.
+const FIRST_PUSH: f64 = 1e-4;
+/// See [`FIRST_PUSH`]; the last push lengthens the perturbation by 1.3 %.
+pub const N_PUSHES: usize = 8;
+
+/// How a search ended, or that it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Still under way.
+    Active,
+    /// The attack ran to its end.
+    Completed,
+    /// The clean image is adversarial.
+    AlreadyAdversarial,
+    /// No adversarial start was found.
+    NoStart,
+    /// The given start is not adversarial.
+    BadStart,
+    /// The model returned NaN or infinity.
+    NotFinite,
+    /// The gradient vanished.
+    ZeroGradient,
+    /// The final query did not confirm any point.
+    Unconfirmed,
+}
+
+impl Status {
+    /// The word Python sees.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Completed => "completed",
+            Self::AlreadyAdversarial => "already_adversarial",
+            Self::NoStart => "no_start",
+            Self::BadStart => "bad_start",
+            Self::NotFinite => "not_finite",
+            Self::ZeroGradient => "zero_gradient",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// One image on its way.
+#[derive(Debug, Clone)]
+pub struct Walk<T> {
+    /// The clean image.
+    pub origin: Vec<T>,
+    /// The point to query next.
+    pub point: Vec<T>,
+    /// What is made small.
+    pub norm: Norm,
+    /// How the search stands.
+    pub status: Status,
+    /// How often the model was asked about a point of this walk.
+    pub n_queries: i64,
+    /// How many of those asked for the gradient too.
+    pub n_gradients: i64,
+    /// Each improvement, as the queries so far and the new size.
+    pub trajectory: Vec<(i64, f64)>,
+    /// The nearest adversarial point, and the size of its perturbation.
+    best: Option<Vec<T>>,
+    size: f64,
+    /// The first adversarial point, to return to if no nearer one is
+    /// confirmed.
+    refuge: Vec<T>,
+}
+
+impl<T: Real> Walk<T> {
+    /// A walk that stands at its origin.
+    #[must_use]
+    pub fn new(origin: Vec<T>, norm: Norm) -> Self {
+        Self {
+            point: origin.clone(),
+            norm,
+            status: Status::Active,
+            n_queries: 0,
+            n_gradients: 0,
+            trajectory: Vec::new(),
+            best: None,
+            size: f64::INFINITY,
+            refuge: Vec::new(),
+            origin,
+        }
+    }
+
+    /// Whether the search goes on.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active
+    }
+
+    /// Ends the search, unless it has ended for another reason.
+    pub fn finish(&mut self, status: Status) {
+        if self.is_active() {
+            self.status = status;
+        }
+    }
+
+    /// The nearest adversarial point, if one is known.
+    #[must_use]
+    pub fn best(&self) -> Option<&[T]> {
+        self.best.as_deref()
+    }
+
+    /// The size of its perturbation; infinite without one.
+    #[must_use]
+    pub fn size(&self) -> f64 {
+        self.size
+    }
+
+    /// Reports the difference at the clean image.
+    pub fn inspect(&mut self, difference: f64) {
+        if !difference.is_finite() {
+            self.status = Status::NotFinite;
+        } else if difference < 0.0 {
+            self.status = Status::AlreadyAdversarial;
+            self.keep();
+        }
+    }
+
+    /// Remembers the present point if it is adversarial and the nearest yet;
+    /// returns whether it was.
+    pub fn consider(&mut self, difference: f64) -> bool {
+        let is_better = difference < 0.0 && self.norm.size(&self.point, &self.origin) < self.size;
+        if is_better {
+            self.keep();
+        }
+        is_better
+    }
+
+    /// Returns to the best point, if there is one.
+    pub fn settle(&mut self) -> bool {
+        let Some(best) = &self.best else {
+            return false;
+        };
+        self.point.clone_from(best);
+        true
+    }
+
+    /// Reports the difference at the best point, asked for once more. Where
+    /// the model's rounding moved the point back, it is pushed outwards a
+    /// little more at each `attempt`, and returns to the first adversarial
+    /// point at the last.
+    ///
+    /// Returns whether the question is settled.
+    pub fn confirm(&mut self, difference: f64, attempt: usize) -> bool {
+        if difference < 0.0 {
+            if attempt > 0 {
+                self.keep();
+            }
+            return true;
+        }
+        match attempt {
+            0..N_PUSHES => self.push(FIRST_PUSH * f64::from(1_u32 << attempt)),
+            N_PUSHES => self.point.clone_from(&self.refuge),
+            _ => {
+                self.best = None;
+                self.status = Status::Unconfirmed;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Takes the present point as the best.
+    fn keep(&mut self) {
+        self.size = self.norm.size(&self.point, &self.origin);
+        self.trajectory.push((self.n_queries, self.size));
+        match &mut self.best {
+            Some(best) => best.clone_from(&self.point),
+            None => {
+                self.refuge.clone_from(&self.point);
+                self.best = Some(self.point.clone());
+            }
+        }
+    }
+
+    /// Lengthens the best perturbation by a relative `amount`.
+    fn push(&mut self, amount: f64) {
+        let best = self.best.as_ref().unwrap_or(&self.origin);
+        for (point, (&origin, &best)) in self.point.iter_mut().zip(self.origin.iter().zip(best)) {
+            let delta = (1.0 + amount) * (best.into() - origin.into());
+            *point = T::from_f64((origin.into() + delta).clamp(0.0, 1.0));
+        }
+    }
+}

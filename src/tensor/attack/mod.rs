@@ -1,0 +1,251 @@
+/*!
+The loop of every attack over any classifier.
+
+[`Classify`] is all that is asked of a model. Torch work stays on the calling
+thread; what happens between two queries is pure host arithmetic
+([`Search::answer`]) and runs in parallel over images. Gradients are taken for
+the images alone, so no weight's `.grad` or flag is touched and no weight
+gradient is computed.
+
+A window of searches is under way at a time. Each round sends the model one
+full batch of those that ask for the same thing; a search that has ended
+leaves the window and the next image enters, so batches stay full to the last.
+On a device that works asynchronously the host answers one batch while the
+model works on the other.
+*/
+
+mod criterion;
+mod query;
+mod sources;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+use tch::Tensor;
+
+use crate::Result;
+use crate::core::attack::{Answer, Ask, Method, Search, Start, Status, Walk};
+use crate::core::norm::Norm;
+use crate::core::parallel;
+use crate::core::trust_region::Scratch;
+pub use criterion::Criterion;
+pub use query::Pixel;
+use query::{Pending, Queries};
+pub use sources::Starts;
+
+/// A classifier that is asked about batches of images.
+pub trait Classify {
+    /// Logits (n, `n_classes`) of images (n, C, H, W).
+    fn logits(&mut self, images: &Tensor) -> Result<Tensor>;
+
+    /// The user's own criterion for `images` with these `logits`, the images
+    /// at `positions` of the task: (n,), negative or true where adversarial.
+    /// Only called where [`Criterion::Custom`] is asked for.
+    fn judge(&mut self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor>;
+
+    /// Hears that `n` more of the planned answers were given or are not
+    /// needed.
+    fn progress(&mut self, n: usize) -> Result<()>;
+}
+
+/// What is attacked, and towards what.
+#[derive(Debug)]
+pub struct Task {
+    /// Clean images (N, C, H, W) in [0, 1], where the model expects them.
+    pub images: Tensor,
+    /// The true class of every image.
+    pub labels: Vec<i64>,
+    /// The class to reach; without it, any class but the label.
+    pub targets: Option<Vec<i64>>,
+    /// What counts as adversarial.
+    pub criterion: Criterion,
+    /// What is made small.
+    pub norm: Norm,
+    /// Where adversarial starts come from.
+    pub starts: Starts,
+    /// How many starts each image gets.
+    pub n_starts: usize,
+    /// Bisections between a start and its image.
+    pub n_bisections: usize,
+    /// Selects the random streams.
+    pub seed: u64,
+    /// The first image's position in the data set, for its random stream.
+    pub first_index: u64,
+    /// Images per query.
+    pub batch_size: usize,
+    /// Whether every image is sent alone, so that no kernel of the model can
+    /// round differently for another batch.
+    pub is_deterministic: bool,
+}
+
+/// One entry per image.
+#[derive(Debug)]
+pub struct Findings {
+    /// The nearest adversarial images found; the clean image without one.
+    pub adversarial: Tensor,
+    /// Their distance; infinite without one.
+    pub distance: Vec<f64>,
+    /// Whether `adversarial` is adversarial.
+    pub success: Vec<bool>,
+    /// Images sent to the model.
+    pub n_queries: Vec<i64>,
+    /// How many of those with a gradient.
+    pub n_gradients: Vec<i64>,
+    /// How the search ended.
+    pub status: Vec<Status>,
+    /// Each improvement, as the queries so far and the new distance.
+    pub trajectory: Vec<Vec<(i64, f64)>>,
+}
+
+/// A search and the position of its image in the task.
+struct Entry<T, M> {
+    position: usize,
+    search: Search<T, M>,
+}
+
+/// Attacks every image of the task by the method that `make` gives for the
+/// random stream of its position.
+///
+/// # Errors
+/// What the model raises; [`crate::Error::Model`] if it returns something
+/// other than logits; [`crate::Error::Value`] for a class it does not have.
+pub fn run<T: Pixel, M: Method<T>>(
+    model: &mut impl Classify,
+    task: &Task,
+    make: impl Fn(u64) -> M,
+) -> Result<Findings> {
+    let mut queries = Queries::new(model, task);
+    let pool = sources::classify_pool(&mut queries, task)?;
+    let scratch = ScratchPool::default();
+    let depth = usize::from(task.images.device().is_cuda());
+    let mut pipeline: VecDeque<(Vec<Entry<T, M>>, Pending)> = VecDeque::new();
+    let mut window: Vec<Entry<T, M>> = Vec::new();
+    let mut ended: Vec<(usize, Walk<T>)> = Vec::new();
+    let mut upcoming = 0..task.labels.len();
+    loop {
+        while window.len() < 2 * task.batch_size
+            && let Some(position) = upcoming.next()
+        {
+            let walk = Walk::new(query::row(&task.images, position)?, task.norm);
+            let index = task.first_index.wrapping_add(position as u64);
+            let source = sources::source(task, pool.as_deref(), position, index)?;
+            let start = Start::new(source, task.n_bisections, sources::stream(task.seed, index));
+            let search = Search::new(walk, start, make(index));
+            window.push(Entry { position, search });
+        }
+        if !window.is_empty() {
+            let (batch, ask) = take_batch(&mut window, task.batch_size);
+            let points = batch.iter().map(|entry| &entry.search.walk.point[..]);
+            let positions: Vec<usize> = batch.iter().map(|entry| entry.position).collect();
+            let pending = queries.ask(points, &positions, ask == Ask::Gradient)?;
+            pipeline.push_back((batch, pending));
+        }
+        if pipeline.len() <= depth && !window.is_empty() {
+            continue;
+        }
+        let Some((mut batch, pending)) = pipeline.pop_front() else {
+            break;
+        };
+        let used = answer(&mut batch, &pending, &scratch)?;
+        for entry in batch {
+            if entry.search.ask() == Ask::Nothing {
+                ended.push((entry.position, entry.search.walk));
+            } else {
+                window.push(entry);
+            }
+        }
+        queries.model.progress(used)?;
+    }
+    ended.sort_by_key(|&(position, _)| position);
+    findings(&task.images, ended.into_iter().map(|(_, walk)| walk))
+}
+
+/// Takes up to `size` searches out of the window, all asking for what most of
+/// it asks for; the rest keep their order.
+fn take_batch<T: Pixel, M: Method<T>>(
+    window: &mut Vec<Entry<T, M>>,
+    size: usize,
+) -> (Vec<Entry<T, M>>, Ask) {
+    let asks_gradient = |entry: &Entry<T, M>| entry.search.ask() == Ask::Gradient;
+    let n_gradients = window.iter().filter(|entry| asks_gradient(entry)).count();
+    let wants_gradient = 2 * n_gradients >= window.len();
+    let mut room = size;
+    let batch = window.extract_if(.., |entry| {
+        let is_taken = room > 0 && asks_gradient(entry) == wants_gradient;
+        room -= usize::from(is_taken);
+        is_taken
+    });
+    let ask = if wants_gradient {
+        Ask::Gradient
+    } else {
+        Ask::Value
+    };
+    (batch.collect(), ask)
+}
+
+/// Gives every search of a batch its answer, in parallel; returns how many
+/// planned answers that used up.
+fn answer<T: Pixel, M: Method<T>>(
+    batch: &mut [Entry<T, M>],
+    pending: &Pending,
+    scratch: &ScratchPool,
+) -> Result<usize> {
+    let (differences, gradients) = pending.to_host::<T>()?;
+    let dimension = gradients.len() / batch.len();
+    parallel::install(|| {
+        let entries = batch.par_iter_mut().zip(&differences).enumerate();
+        entries
+            .map(|(row, (entry, &difference))| {
+                let gradient = &gradients[row * dimension..(row + 1) * dimension];
+                let answer = Answer {
+                    difference,
+                    gradient,
+                };
+                scratch.with(|scratch| entry.search.answer(answer, scratch))
+            })
+            .sum()
+    })
+}
+
+fn findings<T: Pixel>(images: &Tensor, walks: impl Iterator<Item = Walk<T>>) -> Result<Findings> {
+    let mut pixels: Vec<T> = Vec::with_capacity(images.numel());
+    let mut found = Findings {
+        adversarial: Tensor::new(),
+        distance: Vec::new(),
+        success: Vec::new(),
+        n_queries: Vec::new(),
+        n_gradients: Vec::new(),
+        status: Vec::new(),
+        trajectory: Vec::new(),
+    };
+    for walk in walks {
+        let best = walk.best();
+        pixels.extend_from_slice(best.unwrap_or(&walk.origin));
+        found.success.push(best.is_some());
+        let size = best.map(|best| walk.norm.size(best, &walk.origin));
+        found.distance.push(size.unwrap_or(f64::INFINITY));
+        found.n_queries.push(walk.n_queries);
+        found.n_gradients.push(walk.n_gradients);
+        found.status.push(walk.status);
+        found.trajectory.push(walk.trajectory);
+    }
+    found.adversarial = Tensor::f_from_slice(&pixels)?
+        .f_view(images.size().as_slice())?
+        .f_to_device(images.device())?;
+    Ok(found)
+}
+
+/// As many scratches as there are threads at work.
+#[derive(Default)]
+struct ScratchPool(Mutex<Vec<Scratch>>);
+
+impl ScratchPool {
+    fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = lock().pop().unwrap_or_default();
+        let result = work(&mut scratch);
+        lock().push(scratch);
+        result
+    }
+}
