@@ -69,7 +69,8 @@ def test_results_are_what_they_say(dtype, targeted):
     after = predicted(model, found.adversarial)
     assert found.success.all()
     assert (after == targets).all() if targeted else (after != labels).all()
-    assert (found.n_queries >= 200).all()
+    assert (found.n_queries > found.n_gradients).all()
+    assert (found.n_gradients > 10).all()
 
 
 def test_arrays_in_arrays_out():
@@ -77,10 +78,10 @@ def test_arrays_in_arrays_out():
     labels = predicted(model, images)
     tensors = ATTACK(model, images, labels)
     arrays = ATTACK(model, images.numpy(), labels.numpy())
-    for of_tensor, of_array in zip(tensors, arrays, strict=True):
+    for of_tensor, of_array in zip(tensors[:6], arrays[:6], strict=True):
         assert isinstance(of_array, np.ndarray)
         np.testing.assert_array_equal(of_array, np.asarray(of_tensor))
-    adversarial, _distance, _success, _n_queries, status = arrays
+    adversarial, _distance, _success, _n_queries, status, _n_gradients, _ = arrays
     assert adversarial.shape == images.shape
     assert status.dtype.kind == "U"
 
@@ -320,11 +321,14 @@ def test_rounding_out_of_bounds_is_clipped():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"norm": "l2"}, "norm: got 'l2', expected one of 'linf'"),
+        ({"norm": "l3"}, "norm: got 'l3', expected one of 'linf'"),
         ({"steps": 0}, "steps: got 0"),
-        ({"lr": 0.0}, "lr: got 0.0"),
-        ({"lr": float("nan")}, "lr: got nan"),
-        ({"lr_decay": 1.5}, "lr_decay"),
+        ({"restarts": -1}, "restarts: got -1"),
+        ({"radius": "mine"}, "radius: got 'mine'"),
+        ({"first_radius": 0.0}, "first_radius: got 0.0"),
+        ({"first_radius": float("nan")}, "first_radius: got nan"),
+        ({"decay": 1.0}, r"decay: got 1.0, expected \(0, 1\)"),
+        ({"tolerance": -0.1}, "tolerance: got -0.1"),
         ({"momentum": 1.0}, "momentum"),
         ({"overshoot": 2.0}, "overshoot"),
         ({"overshoot_rule": "mine"}, "overshoot_rule"),
@@ -356,7 +360,7 @@ def test_progress_is_silent_unless_asked(capfd):
     captured = capfd.readouterr()
     assert captured.out + captured.err == ""
     ATTACK(model, images, labels, batch_size=2, progress=True)
-    assert "600/600" in capfd.readouterr().err
+    assert "1005/1005" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

@@ -15,7 +15,8 @@ from torch import nn
 import neurofreq as nf
 from neurofreq import report
 from neurofreq.data import ImageSet
-from neurofreq.report import _analysis, _measure, _store
+from neurofreq import _store
+from neurofreq.report import _analysis, _measure
 
 SMALL = {
     "n_attack": 4,

@@ -1,11 +1,21 @@
 """The compiled module; private. Its functions validate only types and shapes."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
+
+# Adversarial images, distances, success, queries, gradients, status, trajectories.
+Findings: TypeAlias = tuple[
+    Tensor,
+    list[float],
+    list[bool],
+    list[int],
+    list[int],
+    list[str],
+    list[list[tuple[int, float]]],
+]
 
 class ModelError(RuntimeError): ...
 class InternalError(RuntimeError): ...
@@ -14,12 +24,7 @@ def version() -> str: ...
 def set_num_threads(n_threads: int) -> None: ...
 def num_threads() -> int: ...
 def shuffled_targets(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]: ...
-def brendel_bethge(
-    model: Callable[[Tensor], Tensor],
-    settings: Any,
-    task: Any,
-    advance: Callable[[int], object] | None = None,
-) -> tuple[Tensor, Tensor, list[bool], list[int], list[str]]: ...
+def brendel_bethge(callables: Any, settings: Any, task: Any) -> Findings: ...
 def linf_step(
     pixels: NDArray[np.float64], change: float, radius: float
 ) -> tuple[NDArray[np.float64], bool]: ...

@@ -150,6 +150,7 @@ impl TryFrom<Call> for Task {
 #[derive(FromPyObject)]
 pub struct BrendelBethgeSettings {
     steps: usize,
+    restarts: usize,
     radius: String,
     first_radius: f64,
     last_radius: f64,
@@ -182,6 +183,7 @@ impl From<BrendelBethgeSettings> for Rules {
         };
         Self {
             steps: settings.steps,
+            restarts: settings.restarts,
             radius,
             momentum: settings.momentum,
             is_normalised: settings.normalise,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq.data import ImageSet
-    from neurofreq.report._store import Arrays
+    from neurofreq._store import Arrays
 
 SEVERITIES = (1, 2, 3, 4, 5)
 N_EXAMPLES = 6

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from neurofreq import _validate
-from neurofreq.report import _store
+from neurofreq import _store
 from neurofreq.report._measure import Settings, Subject
 
 if TYPE_CHECKING:

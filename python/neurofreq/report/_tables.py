@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from neurofreq.report._analysis import Quantity
     from neurofreq.report._measure import Settings
-    from neurofreq.report._store import Arrays
+    from neurofreq._store import Arrays
 
 Items = dict[str, "Arrays"]  # measurement -> arrays
 

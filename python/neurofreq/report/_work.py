@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _runtime
-from neurofreq.report import _measure, _store, _tables
+from neurofreq import _runtime, _store
+from neurofreq.report import _measure, _tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

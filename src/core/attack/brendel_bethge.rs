@@ -54,8 +54,10 @@ pub enum Radius {
 /// Python.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// The largest number of steps.
+    /// The largest number of steps of a walk.
     pub steps: usize,
+    /// Further walks after the first.
+    pub restarts: usize,
     /// How long a step may be.
     pub radius: Radius,
     /// Weight of the past in the boundary's normal.
@@ -85,14 +87,18 @@ impl Rules {
 #[derive(Debug)]
 pub struct BrendelBethge<T> {
     rules: Rules,
+    /// Boundary points to set out from, the nearest last.
+    boundary: Vec<Vec<T>>,
+    /// Walks that may follow the present one.
+    walks_left: usize,
     step: usize,
     /// The boundary's normal, averaged over steps; empty before the first.
     normal: Vec<T>,
     /// Where the next point is written.
     next: Vec<T>,
-    /// The Euclidean length of the nearest perturbation found.
-    length: f64,
-    /// The adaptive radius over `length`.
+    /// The size and the Euclidean length of the walk's nearest perturbation.
+    nearest: (f64, f64),
+    /// The adaptive radius over that length.
     share: f64,
     /// The size at the last gain, and the steps since.
     gained: (f64, usize),
@@ -102,23 +108,43 @@ impl<T: Real> BrendelBethge<T> {
     /// A walk that has not begun.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        let share = match rules.radius {
-            Radius::Adaptive { first, .. } => first,
-            Radius::Published { .. } => 0.0,
-        };
         Self {
             rules,
+            boundary: Vec::new(),
+            walks_left: rules.restarts,
             step: 0,
             normal: Vec::new(),
             next: Vec::new(),
-            length: 0.0,
-            share,
+            nearest: (f64::INFINITY, 0.0),
+            share: 0.0,
             gained: (f64::INFINITY, 0),
         }
     }
 
+    /// Sets out from the next boundary point, or else from the best.
+    fn set_out(&mut self, walk: &mut Walk<T>) {
+        match self.boundary.pop() {
+            Some(point) => walk.point = point,
+            None => _ = walk.settle(),
+        }
+        self.step = 0;
+        self.normal.clear();
+        self.next.clone_from(&walk.point);
+        self.nearest = self.measured(walk);
+        self.gained = (f64::INFINITY, 0);
+        if let Radius::Adaptive { first, .. } = self.rules.radius {
+            self.share = first;
+        }
+    }
+
+    /// Size and length of the present perturbation.
+    fn measured(&self, walk: &Walk<T>) -> (f64, f64) {
+        let size = |norm: Norm| norm.size(&walk.point, &walk.origin);
+        (size(walk.norm), size(Norm::L2))
+    }
+
     /// The trust radius of the present step; none once the walk has converged.
-    fn radius(&mut self, walk: &Walk<T>) -> Option<f64> {
+    fn radius(&mut self, dimension: usize) -> Option<f64> {
         match self.rules.radius {
             Radius::Published {
                 first,
@@ -126,7 +152,7 @@ impl<T: Real> BrendelBethge<T> {
                 n_decays,
             } => {
                 let n_decays = ((self.step + 1) * n_decays / self.rules.steps) as i32;
-                Some(first * decay.powi(n_decays) * walk.origin.len() as f64)
+                Some(first * decay.powi(n_decays) * dimension as f64)
             }
             Radius::Adaptive {
                 last,
@@ -136,14 +162,15 @@ impl<T: Real> BrendelBethge<T> {
                 ..
             } => {
                 self.gained.1 += 1;
-                if walk.size() < self.gained.0 * (1.0 - tolerance) {
-                    self.gained = (walk.size(), 0);
+                let (size, length) = self.nearest;
+                if size < self.gained.0 * (1.0 - tolerance) {
+                    self.gained = (size, 0);
                 }
                 if self.gained.1 >= patience {
                     self.gained.1 = 0;
                     self.share *= decay;
                 }
-                (self.share >= last).then_some(self.share * self.length)
+                (self.share >= last).then_some(self.share * length)
             }
         }
     }
@@ -172,10 +199,10 @@ impl<T: Real> BrendelBethge<T> {
 }
 
 impl<T: Real> Method<T> for BrendelBethge<T> {
-    fn begin(&mut self, walk: &mut Walk<T>, _boundary: Vec<Vec<T>>) -> Stage {
-        walk.settle();
-        self.length = Norm::L2.size(&walk.point, &walk.origin);
-        self.next.clone_from(&walk.point);
+    fn begin(&mut self, walk: &mut Walk<T>, boundary: Vec<Vec<T>>) -> Stage {
+        self.boundary = boundary;
+        self.boundary.reverse();
+        self.set_out(walk);
         Stage::GoesOn
     }
 
@@ -189,36 +216,39 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
         answer: Answer<'_, T>,
         scratch: &mut Scratch,
     ) -> Stage {
-        if walk.consider(answer.difference) {
-            self.length = Norm::L2.size(&walk.point, &walk.origin);
+        if let Some(size) = walk.consider(answer.difference)
+            && size < self.nearest.0
+        {
+            self.nearest = self.measured(walk);
         }
         let scale = self.blend(answer.gradient);
-        let Some(radius) = self.radius(walk) else {
-            return Stage::Over;
-        };
-        let problem = Problem {
-            origin: &walk.origin,
-            point: &walk.point,
-            normal: &self.normal,
-            change: scale * self.rules.change(answer.difference),
-            radius,
-        };
-        match linf_step(&problem, scratch, &mut self.next) {
-            Outcome::OnPlane | Outcome::Towards => {
-                std::mem::swap(&mut walk.point, &mut self.next);
+        let radius = self.radius(walk.origin.len());
+        if let Some(radius) = radius.filter(|_| self.step < self.rules.steps) {
+            let problem = Problem {
+                origin: &walk.origin,
+                point: &walk.point,
+                normal: &self.normal,
+                change: scale * self.rules.change(answer.difference),
+                radius,
+            };
+            match linf_step(&problem, scratch, &mut self.next) {
+                Outcome::OnPlane | Outcome::Towards => {
+                    std::mem::swap(&mut walk.point, &mut self.next);
+                    self.step += 1;
+                    return Stage::GoesOn;
+                }
+                Outcome::NoDirection => walk.finish(Status::ZeroGradient),
+                Outcome::NotFinite => walk.finish(Status::NotFinite),
             }
-            Outcome::NoDirection => walk.finish(Status::ZeroGradient),
-            Outcome::NotFinite => walk.finish(Status::NotFinite),
+        } else if self.walks_left > 0 {
+            self.walks_left -= 1;
+            self.set_out(walk);
+            return Stage::GoesOn;
         }
-        self.step += 1;
-        if walk.is_active() && self.step < self.rules.steps {
-            Stage::GoesOn
-        } else {
-            Stage::Over
-        }
+        Stage::Over
     }
 
     fn planned(&self) -> usize {
-        self.rules.steps - self.step
+        (1 + self.rules.steps) * (1 + self.walks_left) - self.step
     }
 }

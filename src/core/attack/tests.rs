@@ -17,6 +17,7 @@ fn plane(x: &[f64]) -> f64 {
 fn adaptive() -> Rules {
     Rules {
         steps: 200,
+        restarts: 0,
         radius: Radius::Adaptive {
             first: 4.0,
             last: 0.01,
@@ -92,7 +93,7 @@ fn a_walk_on_a_plane_ends_at_the_dual_norm() {
         ];
         for source in sources {
             let mut search = search(source, rules);
-            assert_eq!(converse(&mut search, plane), rules.steps);
+            assert_eq!(converse(&mut search, plane), rules.steps + 1);
             let walk = &search.walk;
             assert_eq!(walk.status, Status::Completed);
             assert!((walk.size() / exact - 1.0).abs() < 1e-3, "{}", walk.size());
@@ -113,7 +114,7 @@ fn an_adaptive_walk_ends_when_it_has_converged() {
             ..adaptive()
         },
     );
-    assert_eq!(converse(&mut search, plane), 1900);
+    assert_eq!(converse(&mut search, plane), 1901);
     assert!(search.walk.n_gradients < 100, "{}", search.walk.n_gradients);
 }
 
@@ -186,7 +187,7 @@ fn starts_that_cannot_be_found_are_a_status() {
     ];
     for (source, expected) in sources {
         let mut search = search(source, adaptive());
-        assert_eq!(converse(&mut search, |_| 1.0), 200);
+        assert_eq!(converse(&mut search, |_| 1.0), 201);
         assert_eq!((search.walk.status, search.walk.best()), (expected, None));
     }
 }

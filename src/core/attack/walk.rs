@@ -127,14 +127,17 @@ impl<T: Real> Walk<T> {
         }
     }
 
-    /// Remembers the present point if it is adversarial and the nearest yet;
-    /// returns whether it was.
-    pub fn consider(&mut self, difference: f64) -> bool {
-        let is_better = difference < 0.0 && self.norm.size(&self.point, &self.origin) < self.size;
-        if is_better {
+    /// Reports the difference at the present point, which is remembered if it
+    /// is adversarial and the nearest yet; returns its size if adversarial.
+    pub fn consider(&mut self, difference: f64) -> Option<f64> {
+        if difference >= 0.0 || difference.is_nan() {
+            return None;
+        }
+        let size = self.norm.size(&self.point, &self.origin);
+        if size < self.size {
             self.keep();
         }
-        is_better
+        Some(size)
     }
 
     /// Returns to the best point, if there is one.

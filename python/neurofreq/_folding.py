@@ -1,0 +1,71 @@
+"""Batch normalisation folded into the convolutions before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from neurofreq import _model, _validate
+
+if TYPE_CHECKING:
+    from neurofreq._validate import Array
+
+TOLERANCE = 1e-5
+
+
+def fold_batch_norm(
+    model: nn.Module, images: Array, *, tolerance: float = TOLERANCE
+) -> nn.Module:
+    """Return a copy of a model in which convolutions hold their batch norms.
+
+    In evaluation mode a batch norm is a fixed scale and shift per channel, and
+    the convolution before it can do both: the copy computes the same with fewer
+    passes over memory. It is for measuring, not for training.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it is. ``torch.fx`` must be able to trace it.
+    images : ndarray or Tensor, shape (N, C, H, W)
+        Images on which both are compared, in [0, 1].
+    tolerance : float
+        The largest difference of logits allowed, relative to the largest logit.
+
+    Returns
+    -------
+    nn.Module
+        In evaluation mode, on the same device.
+
+    Raises
+    ------
+    ValueError
+        If the model cannot be traced, or the copy differs by more than
+        `tolerance`.
+    """
+    from torch.fx.experimental.optimization import fuse
+
+    checked = _model.to_tensor(_validate.images(images), _model.device_of(model))
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        folded: nn.Module = fuse(model.eval(), inplace=False).eval()
+    except Exception as error:  # tracing runs the user's code
+        raise ValueError(
+            f"model: got one that cannot be traced, expected one without control flow "
+            f"that depends on values ({type(error).__name__}: {error})"
+        ) from error
+    finally:
+        for module, is_training in modes:
+            module.training = is_training
+    expected = _model.predict(model, checked)
+    difference = float((_model.predict(folded, checked) - expected).abs().max())
+    scale = float(expected.abs().max())
+    if difference > tolerance * scale:
+        raise ValueError(
+            f"model: got logits that differ by {difference:.3g} after folding, expected "
+            f"at most {tolerance:g} of the largest, {scale:.3g}"
+        )
+    return folded
+
+
+__all__ = ["fold_batch_norm"]

@@ -1,0 +1,20 @@
+"""Adversarial perturbations: how small a change leads a model astray.
+
+Every attack is a frozen dataclass of settings, called like a function on a
+model, images and labels (`Attack`), and returns an `AttackResult`.
+"""
+
+from neurofreq.attacks._brendel_bethge import BrendelBethge
+from neurofreq.attacks._call import Attack, AttackResult
+from neurofreq.attacks._curve import success_curve
+from neurofreq.attacks._evaluate import evaluate
+from neurofreq.attacks._targets import shuffled_targets
+
+__all__ = [
+    "Attack",
+    "AttackResult",
+    "BrendelBethge",
+    "evaluate",
+    "shuffled_targets",
+    "success_curve",
+]

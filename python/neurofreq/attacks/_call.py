@@ -1,0 +1,381 @@
+"""The call that all attacks share: arguments checked, model guarded, result built."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+
+from neurofreq import _model, _validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from neurofreq._validate import Array
+
+TOLERANCE = 1e-6  # rounding of a resize or a normalisation undone, not a fault
+JITTER = 1e-3  # of the largest logit; more than rounding between two equal calls
+
+
+class AttackResult(NamedTuple):
+    """What an attack found, one entry per image.
+
+    Attributes
+    ----------
+    adversarial : ndarray or Tensor, shape (N, C, H, W)
+        The nearest adversarial image found, in [0, 1]; every one was confirmed
+        by a last query. The clean image where there is none.
+    distance : ndarray or Tensor of float, shape (N,)
+        The norm of ``adversarial - images`` in pixel units of [0, 1]; infinite
+        where there is none.
+    success : ndarray or Tensor of bool, shape (N,)
+        Whether `adversarial` is adversarial.
+    n_queries : ndarray or Tensor of int64, shape (N,)
+        How often the image, or a point on its way, was sent to the model.
+    status : ndarray of str, shape (N,)
+        How the search ended. A search that ended early may still have
+        succeeded: see `success`.
+
+        - ``"completed"``: the attack ran to its end.
+        - ``"already_adversarial"``: the clean image is; distance 0.
+        - ``"no_start"``: no adversarial starting point was found.
+        - ``"bad_start"``: the given starting point is not adversarial.
+        - ``"not_finite"``: the model returned NaN or infinity.
+        - ``"zero_gradient"``: the gradient vanished.
+        - ``"unconfirmed"``: the last query did not confirm any point.
+    n_gradients : ndarray or Tensor of int64, shape (N,)
+        How many of the queries asked for a gradient too.
+    trajectory : tuple of ndarray of float64, shape (K, 2), or None
+        Where it was asked for: the queries so far and the distance at each
+        improvement, per image.
+    """
+
+    adversarial: Any
+    distance: Any
+    success: Any
+    n_queries: Any
+    status: NDArray[np.str_]
+    n_gradients: Any
+    trajectory: tuple[NDArray[np.float64], ...] | None = None
+
+
+class Attack(ABC):
+    """An attack with its settings: call it on a model, images and labels."""
+
+    norm: str
+    needs_gradient: ClassVar[bool] = True
+
+    def __call__(
+        self,
+        model: _model.Model,
+        images: Array,
+        labels: Any,
+        *,
+        targets: Any = None,
+        criterion: Callable[..., torch.Tensor] | None = None,
+        margin: float = 0.0,
+        min_probability: float = 0.0,
+        starting_points: Array | None = None,
+        candidates: Array | None = None,
+        seed: int = 0,
+        first_index: int = 0,
+        batch_size: int = 128,
+        deterministic: bool = False,
+        channels_last: bool = False,
+        autocast: torch.dtype | None = None,
+        trajectory: bool = False,
+        progress: bool = False,
+    ) -> AttackResult:
+        """Attack every image.
+
+        Parameters
+        ----------
+        model : callable
+            Maps a batch (n, C, H, W) to logits (n, n_classes), differentiably.
+            An ``nn.Module`` is run in evaluation mode, where its parameters
+            are, and left as found: parameters, gradients, flags and modes.
+            Normalisation belongs inside. A model that answers two equal calls
+            differently (dropout outside of modules, say) is warned about.
+        images : ndarray or Tensor, shape (N, C, H, W)
+            float32 or float64 in [0, 1], the dtype the model takes. Values
+            out of range by at most 1e-6 are clipped.
+        labels : array_like of int, shape (N,)
+            The true classes.
+        targets : array_like of int, shape (N,), optional
+            The classes to reach, none equal to its label. By default any
+            class but the label will do.
+        criterion : callable, optional
+            Your own criterion in place of labels and targets:
+            ``criterion(images, logits)`` or ``criterion(images, logits, index)``
+            returns a float tensor (n,), negative exactly where an image is
+            adversarial and differentiable (attacks without gradients take
+            booleans too). A batch holds some of the images: `index` (n,) says
+            which.
+        margin : float
+            By how much the logit of the adversarial class must exceed every
+            other.
+        min_probability : float
+            The least softmax probability of the adversarial class, in [0, 1).
+        starting_points : ndarray or Tensor, shape (N, C, H, W), optional
+            An adversarial image for each image.
+        candidates : ndarray or Tensor, shape (M, C, H, W), optional
+            A pool of images: each image starts from one, drawn at random, that
+            the model takes for the target (or for another class than the
+            label). By default a start is sought along the image's own gradient
+            and then in noise.
+        seed : int
+            Selects the random streams, one per image.
+        first_index : int
+            Position of the first image in the data set. An image's stream
+            belongs to its position, so parts of a data set attacked one by
+            one give the results of the whole.
+        batch_size : int
+            Images per pass through the model. Twice as many are under way.
+        deterministic : bool
+            Send every image alone, so that results are equal bit for bit
+            whatever the split into batches (on the CPU; slower). Otherwise a
+            model may round differently in batches of another size.
+        channels_last : bool
+            Give the model its images in this memory format.
+        autocast : torch.dtype, optional
+            Run the model under autocast in this dtype, for example
+            ``torch.bfloat16``; logits become float32 again.
+        trajectory : bool
+            Return how the distance of each image fell.
+        progress : bool
+            Show a progress bar.
+
+        Returns
+        -------
+        AttackResult
+            NumPy arrays for a NumPy array, tensors on the device of `images`
+            for a tensor.
+
+        Raises
+        ------
+        TypeError
+            Wrong types or dtypes.
+        ValueError
+            Wrong shapes or values, labels that the model does not have, a
+            target equal to its label.
+        ModelError
+            If the model returns something other than logits. What the model
+            raises passes through unchanged.
+        """
+        from tqdm.auto import tqdm
+
+        pixels = _unit_images(images, "images")
+        labels, targets = _classes(labels, targets, len(pixels))
+        _model.check_batch_size(batch_size)
+        _validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
+        _validate.within(
+            "min_probability", min_probability, 0 <= min_probability < 1, "[0, 1)"
+        )
+        device = _model.device_of(model)
+        source, points = self._source(pixels, starting_points, candidates, device)
+        task = Task(
+            images=_model.to_tensor(pixels, device),
+            labels=labels.tolist(),
+            targets=None if targets is None else targets.tolist(),
+            is_custom=criterion is not None,
+            margin=float(margin),
+            probability=float(min_probability),
+            norm=self.norm,
+            source=source,
+            points=points,
+            n_starts=getattr(self, "n_starts", 1),
+            n_bisections=getattr(self, "binary_search_steps", 10),
+            seed=_validate.seed(seed),
+            first_index=_validate.seed(first_index, "first_index"),
+            batch_size=batch_size,
+            is_deterministic=bool(deterministic),
+        )
+        asked = _asked(model, channels_last, autocast)
+        with (
+            _model.evaluating(model),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            tqdm(
+                total=len(pixels) * self.planned, unit="step", disable=not progress
+            ) as bar,
+        ):
+            _warn_if_random(asked, task.images[:1])
+            callables = Callables(asked, _judge(criterion), bar.update)
+            found = self._run(callables, task)
+        return _result(images, found, trajectory)
+
+    @property
+    @abstractmethod
+    def planned(self) -> int:
+        """The most answers the attack itself takes per image, for progress bars."""
+
+    @abstractmethod
+    def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
+        """Run the kernel."""
+
+    def _source(
+        self,
+        images: Array,
+        starting_points: Array | None,
+        candidates: Array | None,
+        device: torch.device,
+    ) -> tuple[str, torch.Tensor | None]:
+        """Name the source of starts, with its images."""
+        if starting_points is not None and candidates is not None:
+            raise ValueError("candidates: got them with starting_points, expected one")
+        if starting_points is not None:
+            return "given", _like(images, starting_points, "starting_points", device)
+        if candidates is not None:
+            return "pool", _like(images, candidates, "candidates", device)
+        return ("climb" if self.needs_gradient else "noise"), None
+
+
+@dataclass(frozen=True)
+class Task:
+    """The checked arguments of one call, as Rust reads them."""
+
+    images: torch.Tensor
+    labels: list[int]
+    targets: list[int] | None
+    is_custom: bool
+    margin: float
+    probability: float
+    norm: str
+    source: str
+    points: torch.Tensor | None
+    n_starts: int
+    n_bisections: int
+    seed: int
+    first_index: int
+    batch_size: int
+    is_deterministic: bool
+
+
+@dataclass(frozen=True)
+class Callables:
+    """What Rust calls."""
+
+    model: Any
+    criterion: Any
+    advance: Callable[[int], object]
+
+
+def _asked(
+    model: _model.Model, channels_last: bool, autocast: torch.dtype | None
+) -> _model.Model:
+    """Return the model as it is to be called."""
+    if not channels_last and autocast is None:
+        return model
+
+    def call(images: torch.Tensor) -> torch.Tensor:
+        if channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        if autocast is None:
+            return model(images)
+        with torch.autocast(images.device.type, dtype=autocast):
+            logits = model(images)
+        return logits.float()
+
+    return call
+
+
+def _judge(criterion: Callable[..., torch.Tensor] | None) -> Any:
+    """Return the criterion as a function of images, logits and index."""
+    if criterion is None:
+        return None
+    if not callable(criterion):
+        raise TypeError(
+            f"criterion: got {type(criterion).__name__}, expected a callable"
+        )
+    try:
+        inspect.signature(criterion).bind(None, None, None)
+    except TypeError:
+        return lambda images, logits, index: criterion(images, logits)
+    return criterion
+
+
+def _warn_if_random(model: _model.Model, image: torch.Tensor) -> None:
+    """Compare two equal calls: an attack on a random model means little."""
+    with torch.no_grad():
+        first, second = model(image), model(image)
+    if not isinstance(first, torch.Tensor) or first.shape != second.shape:
+        return
+    change = (first.double() - second.double()).abs().nan_to_num(0.0).max()
+    scale = first.double().abs().nan_to_num(0.0).max()
+    if change > JITTER * scale:
+        warnings.warn(
+            f"model: got logits that differ by {float(change):.3g} between two equal "
+            "calls, expected the same (is dropout on?)",
+            stacklevel=4,
+        )
+
+
+def _unit_images(value: Array, name: str) -> Array:
+    """Check images and clip what is out of [0, 1] by rounding."""
+    checked = _validate.images(value, name)
+    clipped = checked.clip(0.0, 1.0)
+    excess = float(abs(checked - clipped).max())
+    if excess > TOLERANCE:
+        raise ValueError(
+            f"{name}: got values out of [0, 1] by {excess:.3g}, "
+            f"expected at most {TOLERANCE:g}"
+        )
+    return clipped
+
+
+def _like(images: Array, value: Array, name: str, device: torch.device) -> torch.Tensor:
+    """Check images that must be of the kind of `images`; candidates may be more."""
+    checked = _unit_images(value, name)
+    first = images if name == "starting_points" else images[:1]
+    _validate.same(first, checked[: len(first)], ("images", name))
+    if name == "starting_points" and len(checked) != len(images):
+        raise ValueError(f"{name}: got {len(checked)}, expected {len(images)}")
+    return _model.to_tensor(checked, device)
+
+
+def _classes(
+    labels: Any, targets: Any, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Check labels and targets against each other."""
+    labels = _validate.labels(labels, count=count)
+    if targets is None:
+        return labels, None
+    targets = _validate.labels(targets, "targets", count=count)
+    same = np.flatnonzero(targets == labels)
+    if same.size:
+        at = int(same[0])
+        raise ValueError(
+            f"targets: got {targets[at]} for image {at}, its own label, "
+            "expected another class"
+        )
+    return labels, targets
+
+
+def _result(
+    images: Array, found: tuple[Any, ...], wants_trajectory: bool
+) -> AttackResult:
+    """Return findings in the kind of the images."""
+    adversarial, distance, success, n_queries, n_gradients, status, steps = found
+
+    def own(part: torch.Tensor) -> Any:
+        if isinstance(images, torch.Tensor):
+            return part.to(images.device)
+        return part.cpu().numpy()
+
+    trajectory = tuple(np.array(one, dtype=np.float64).reshape(-1, 2) for one in steps)
+    return AttackResult(
+        adversarial=own(adversarial),
+        distance=own(torch.tensor(distance, dtype=adversarial.dtype)),
+        success=own(torch.tensor(success)),
+        n_queries=own(torch.tensor(n_queries)),
+        status=np.array(status, dtype=np.str_),
+        n_gradients=own(torch.tensor(n_gradients)),
+        trajectory=trajectory if wants_trajectory else None,
+    )

@@ -1,0 +1,217 @@
+"""An attack over a whole loader: a long table, resumable and shared between ranks."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from neurofreq import _runtime, _store, _validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+    import pandas as pd
+
+    from neurofreq import _model
+    from neurofreq._store import Arrays, Store
+    from neurofreq.attacks._call import Attack
+
+COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
+
+
+def evaluate(
+    attack: Attack,
+    model: _model.Model,
+    loader: Iterable[Any],
+    *,
+    targets: Any = None,
+    out: str | PathLike[str] | None = None,
+    keep_images: bool = False,
+    seed: int = 0,
+    progress: bool = False,
+    **options: Any,
+) -> pd.DataFrame:
+    """Attack every image of a loader.
+
+    Parameters
+    ----------
+    attack : Attack
+        For example ``nf.attacks.BrendelBethge("l2")``.
+    model : callable
+        As an attack takes it.
+    loader : iterable of (images, labels)
+        For example a ``DataLoader`` that does not shuffle: images of shape
+        (n, C, H, W) in [0, 1]. How it splits the data changes no result.
+    targets : array_like of int, shape (N,), optional
+        The classes to reach, for the images in the loader's order; see
+        `shuffled_targets`.
+    out : path, optional
+        A folder in which each finished batch is kept. A run that was stopped
+        goes on where it was: batches whose settings, model, images, labels and
+        targets are the same are read and not attacked again.
+    keep_images : bool
+        Keep the adversarial images in `out` too.
+    seed : int
+        Selects the random streams, one per image.
+    progress : bool
+        Show a progress bar over batches.
+    **options
+        Further arguments of the attack's call: `candidates`, `margin`,
+        `batch_size` and so on.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per image in the loader's order: "index", "label", "target" (-1
+        without), "distance", "success", "n_queries", "n_gradients", "status".
+
+    Raises
+    ------
+    ValueError
+        If the loader is empty, `targets` do not fit it, or images are to be
+        kept without a folder. Otherwise as the attack.
+
+    Notes
+    -----
+    Under ``torchrun`` (or in an initialised process group) each rank attacks
+    every n-th batch, and all return the whole table. Ranks may share `out`.
+    """
+    if keep_images and out is None:
+        raise ValueError("keep_images: got True without out, expected a folder")
+    targets = None if targets is None else _validate.labels(targets, "targets")
+    store = None if out is None else _store.Store(Path(out))
+    settings = _settings(attack, model, seed, options) if store else {}
+    parts: dict[int, Arrays] = {}
+    count = 0
+    with _ranks() as (rank, n_ranks):
+        for number, (images, labels) in enumerate(_bar(loader, progress)):
+            first, count = count, count + len(images)
+            if number % n_ranks != rank:
+                continue
+            part = None if targets is None else _part(targets, first, count)
+            call = {"targets": part, "first_index": first, "seed": seed} | options
+            record = settings | _identity(images, labels, part, first)
+            found = store.load(record) if store else None
+            if found is None or (keep_images and "adversarial" not in found):
+                result = attack(model, images, labels, **call)
+                found = {
+                    name: np.asarray(_host(getattr(result, name))) for name in COLUMNS
+                }
+                if keep_images:
+                    found["adversarial"] = np.asarray(_host(result.adversarial))
+                if store:
+                    store.save(record, found)
+            found["label"] = _validate.labels(labels)
+            found["target"] = np.full(len(images), -1) if part is None else part
+            found["index"] = np.arange(first, count)
+            parts[number] = found
+        parts = _gathered(parts, n_ranks)
+    if count == 0:
+        raise ValueError("loader: got no batches, expected at least one")
+    if targets is not None and len(targets) != count:
+        raise ValueError(
+            f"targets: got {len(targets)}, expected {count}, one per image"
+        )
+    return _table(parts)
+
+
+def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
+    import pandas as pd
+
+    names = ("index", "label", "target", *COLUMNS)
+    ordered = [parts[number] for number in sorted(parts)]
+    return pd.DataFrame(
+        {name: np.concatenate([part[name] for part in ordered]) for name in names}
+    )
+
+
+def _part(targets: Any, first: int, stop: int) -> Any:
+    """Return the targets of one batch."""
+    if stop > len(targets):
+        raise ValueError(
+            f"targets: got {len(targets)}, expected one per image of the loader, "
+            f"at least {stop}"
+        )
+    return targets[first:stop]
+
+
+def _settings(
+    attack: Attack, model: Any, seed: int, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what decides the numbers besides images, as JSON values."""
+    if isinstance(model, torch.nn.Module):
+        digest = _store.model_digest(model)
+    else:
+        raise TypeError(
+            f"model: got {type(model).__name__}, expected an nn.Module where results "
+            "are kept: what a function computes cannot be told from another's"
+        )
+    plain: dict[str, Any] = {}
+    for name, value in options.items():
+        if callable(value):
+            raise TypeError(
+                f"{name}: got a callable, expected none where results are kept: it "
+                "cannot be told from another"
+            )
+        is_array = isinstance(value, (np.ndarray, torch.Tensor))
+        plain[name] = _store.data_digest(_host(value), []) if is_array else repr(value)
+    for name in ("batch_size", "progress"):  # decide time, not numbers
+        plain.pop(name, None)
+    return {
+        "measurement": type(attack).__name__.lower(),
+        "attack": {"class": type(attack).__name__, **dataclasses.asdict(attack)},
+        "model": digest,
+        "options": plain,
+        "seed": _validate.seed(seed),
+        "neurofreq": _runtime.VERSION,
+    }
+
+
+def _identity(images: Any, labels: Any, targets: Any, first: int) -> dict[str, Any]:
+    """Return what tells one batch from another."""
+    labels = _validate.labels(labels, count=len(images))
+    marks = labels if targets is None else np.stack([labels, targets])
+    return {"first": first, "data": _store.data_digest(_host(images), marks)}
+
+
+def _host(value: Any) -> Any:
+    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+
+
+def _bar(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
+    from tqdm.auto import tqdm
+
+    return tqdm(loader, unit="batch", disable=not progress)
+
+
+@contextmanager
+def _ranks() -> Iterator[tuple[int, int]]:
+    """Yield this process's rank and the number of ranks."""
+    is_ours = "RANK" in os.environ and dist.is_available() and not dist.is_initialized()
+    if is_ours:
+        dist.init_process_group("gloo")
+    try:
+        if dist.is_available() and dist.is_initialized():
+            yield dist.get_rank(), dist.get_world_size()
+        else:
+            yield 0, 1
+    finally:
+        if is_ours:
+            dist.destroy_process_group()
+
+
+def _gathered(parts: dict[int, Arrays], n_ranks: int) -> dict[int, Arrays]:
+    """Return the parts of all ranks."""
+    if n_ranks == 1:
+        return parts
+    everyone: list[Any] = [None] * n_ranks
+    dist.all_gather_object(everyone, parts)
+    return {number: part for one in everyone for number, part in one.items()}
