@@ -80,6 +80,7 @@ class Recorder(torch.nn.Module):
         self.model, self.calls = model, []
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Note the call and pass it on."""
         self.calls.append((len(images), images.requires_grad))
         return self.model(images)
 

@@ -63,8 +63,8 @@ def fold_batch_norm(
     scale = float(expected.abs().max())
     if difference > tolerance * scale:
         raise ValueError(
-            f"model: got logits that differ by {difference:.3g} after folding, expected "
-            f"at most {tolerance:g} of the largest, {scale:.3g}"
+            f"model: got logits that differ by {difference:.3g} after folding, "
+            f"expected at most {tolerance:g} of the largest, {scale:.3g}"
         )
     return folded
 
