@@ -20,9 +20,14 @@ def brendel_bethge(
     task: Any,
     advance: Callable[[int], object] | None = None,
 ) -> tuple[Tensor, Tensor, list[bool], list[int], list[str]]: ...
-def linf_step(
-    pixels: NDArray[np.float64], change: float, radius: float
-) -> tuple[NDArray[np.float64], bool]: ...
+def trust_region_steps(
+    norm: str,
+    origins: NDArray[Any],
+    points: NDArray[Any],
+    normals: NDArray[Any],
+    changes: NDArray[np.float64],
+    radii: NDArray[np.float64],
+) -> tuple[NDArray[Any], NDArray[np.bool_]]: ...
 def hybrid_pairs(
     labels: NDArray[np.int64], seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...

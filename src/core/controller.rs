@@ -12,8 +12,9 @@ boundary, and the best point is confirmed by one more query
 ([`Walk::confirm`]).
 */
 
+use super::norm::Norm;
 use super::real::Real;
-use super::trust_region::{Outcome, Problem, Scratch, linf_step};
+use super::trust_region::{self, Outcome, Problem, Scratch};
 
 /// Pushing a point off the boundary at confirmation: first relative push, and
 /// how often it is doubled.
@@ -228,7 +229,7 @@ impl<T: Real> Walk<T> {
             change: rules.change(difference),
             radius: rules.radius(step, self.origin.len()),
         };
-        match linf_step(&problem, scratch, &mut self.next) {
+        match trust_region::step(Norm::Linf, &problem, scratch, &mut self.next) {
             Outcome::OnPlane | Outcome::Towards => {
                 std::mem::swap(&mut self.point, &mut self.next);
             }

@@ -11,6 +11,7 @@ pub mod controller;
 pub mod corruption;
 pub mod fourier;
 pub mod hybrid;
+pub mod norm;
 pub mod pairing;
 pub mod parallel;
 pub mod radial;
