@@ -11,6 +11,9 @@ use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::core::trust_region::{Outcome, Problem, Scratch, step};
 
+/// How many times the patience a walk is given that sees nothing adversarial.
+const LENIENCE: usize = 5;
+
 /// Where the step aims, as the change `c` of the logit difference `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overshoot {
@@ -102,6 +105,8 @@ pub struct BrendelBethge<T> {
     share: f64,
     /// The size at the last gain, and the steps since.
     gained: (f64, usize),
+    /// Whether no adversarial point was seen since the last decay.
+    is_lost: bool,
 }
 
 impl<T: Real> BrendelBethge<T> {
@@ -118,6 +123,7 @@ impl<T: Real> BrendelBethge<T> {
             nearest: (f64::INFINITY, 0.0),
             share: 0.0,
             gained: (f64::INFINITY, 0),
+            is_lost: true,
         }
     }
 
@@ -132,6 +138,7 @@ impl<T: Real> BrendelBethge<T> {
         self.next.clone_from(&walk.point);
         self.nearest = self.measured(walk);
         self.gained = (f64::INFINITY, 0);
+        self.is_lost = true;
         if let Radius::Adaptive { first, .. } = self.rules.radius {
             self.share = first;
         }
@@ -166,9 +173,13 @@ impl<T: Real> BrendelBethge<T> {
                 if size < self.gained.0 * (1.0 - tolerance) {
                     self.gained = (size, 0);
                 }
-                if self.gained.1 >= patience {
+                // Outside, the walk may be on its way to a nearer part of the
+                // boundary: it is given more time.
+                let lenience = if self.is_lost { LENIENCE } else { 1 };
+                if self.gained.1 >= lenience * patience {
                     self.gained.1 = 0;
                     self.share *= decay;
+                    self.is_lost = true;
                 }
                 (self.share >= last).then_some(self.share * length)
             }
@@ -216,10 +227,11 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
         answer: Answer<'_, T>,
         scratch: &mut Scratch,
     ) -> Stage {
-        if let Some(size) = walk.consider(answer.difference)
-            && size < self.nearest.0
-        {
-            self.nearest = self.measured(walk);
+        if let Some(size) = walk.consider(answer.difference) {
+            self.is_lost = false;
+            if size < self.nearest.0 {
+                self.nearest = self.measured(walk);
+            }
         }
         let scale = self.blend(answer.gradient);
         let radius = self.radius(walk.origin.len());
