@@ -8,8 +8,7 @@ and starting points for all. Foolbox attacks them as one batch, after its solver
 were compiled (that time is counted apart). Raw numbers go to
 benches/results/<date>-<n>cores/, the tables are in docs/results/bench-attack.md.
 
-"model" is the share of our time that the model itself takes: the same passes (same
-batches, input gradients only) are run once more in a plain torch loop.
+"model_share" is the part of our time that the model's own passes take.
 """
 
 from __future__ import annotations
@@ -72,40 +71,38 @@ def task(name: str, model: torch.nn.Module, data: Path, n: int) -> dict[str, Any
     }
 
 
-class Recorder(torch.nn.Module):
-    """A model that notes the size of each batch, and whether it needs a gradient."""
+class Timed(torch.nn.Module):
+    """A model that adds up the time of its forward and backward passes."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
-        self.model, self.calls = model, []
+        self.model, self.seconds = model, 0.0
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Note the call and pass it on."""
-        self.calls.append((len(images), images.requires_grad))
-        return self.model(images)
+        """Time the pass, and have the backward pass timed."""
+        if images.requires_grad:
+            images.register_hook(lambda _: self.add(time.perf_counter()))
+        self.add(-time.perf_counter())
+        logits = self.model(images)
+        self.add(time.perf_counter())
+        if images.requires_grad:
+            logits.register_hook(lambda _: self.add(-time.perf_counter()))
+        return logits
 
-
-def replay(recorder: Recorder, images: torch.Tensor) -> float:
-    """Return the seconds that the noted passes take in a plain loop."""
-    start = time.perf_counter()
-    for n, needs_gradient in recorder.calls:
-        batch = images[torch.arange(n) % len(images)].requires_grad_(needs_gradient)
-        with torch.set_grad_enabled(needs_gradient):
-            logits = recorder.model(batch)
-            if needs_gradient:
-                torch.autograd.grad(logits.amax(1).sum(), batch)
-    return time.perf_counter() - start
+    def add(self, seconds: float) -> None:
+        """Add a time, negative at the beginning of a pass."""
+        self.seconds += seconds
 
 
 def ours(attack: Any, model: torch.nn.Module, what: dict[str, Any]) -> dict[str, Any]:
-    recorder = Recorder(model).eval()
+    timed = Timed(model).eval()
     start = time.perf_counter()
-    found = attack(recorder, **what)
+    found = attack(timed, **what)
     seconds = time.perf_counter() - start
     return row(found.distance, seconds) | {
         "gradients": float(found.n_gradients.double().mean()),
         "queries": float(found.n_queries.double().mean()),
-        "model_share": replay(recorder, what["images"]) / seconds,
+        "model_share": timed.seconds / seconds,
     }
 
 
@@ -179,7 +176,7 @@ def case(name: str, norm: str, options: argparse.Namespace) -> dict[str, Any]:
     run("neurofreq", ours(default, model, what))
     run("neurofreq, folded", ours(default, folded, what))
     run("foolbox, 100 steps", foolbox_run(norm, 100, model, what))
-    quick = nf.attacks.BrendelBethge(norm, patience=2, decay=0.5, last_radius=0.03)
+    quick = nf.attacks.BrendelBethge(norm, patience=2, decay=0.5)
     run("neurofreq, quick, folded", ours(quick, folded, what))
     run("foolbox, 1000 steps", foolbox_run(norm, 1000, model, what))
     # As many walks as fit into foolbox's time, each from a start of its own.

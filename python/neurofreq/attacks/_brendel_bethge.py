@@ -106,13 +106,13 @@ class BrendelBethge(Attack):
     norm: str = "linf"
     steps: int = 1000
     radius: str = "adaptive"
-    first_radius: float = 10.0
+    first_radius: float = 3.0
     last_radius: float = 0.01
     decay: float = 0.7
     patience: int = 3
     tolerance: float = 1e-3
     n_decays: int = 20
-    momentum: float = 0.7
+    momentum: float = 0.75
     normalise: bool = True
     overshoot: float = 1.1
     overshoot_rule: str = "foolbox"

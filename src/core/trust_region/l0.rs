@@ -26,7 +26,8 @@ best `nu` the `k` largest gains either meet the plane, and then are such a
 step, or two coordinates are tied for the last place; a mixture of the two
 supports is then within the bound, and by convexity the union is, of `k + 1`.
 So the number is at most one above the optimum unless more than two coordinates
-tie, as equal pixels do; the tests then see two at most.
+tie, as equal pixels do: of eight pixels that are copies of three, the tests see
+three above at most.
 */
 
 use super::rank::{Rank, value_at_rank, value_at_weight};
