@@ -16,6 +16,7 @@ use super::enter;
 use crate::core::attack::Method;
 use crate::core::attack::Status;
 use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
+use crate::core::attack::pgd::{Pgd, Rules as PgdRules, StepRule};
 use crate::core::norm::Norm;
 use crate::core::pairing;
 use crate::core::trust_region::{self, Outcome, Problem, Scratch};
@@ -28,9 +29,16 @@ pub fn shuffled_targets<'py>(
     py: Python<'py>,
     labels: PyReadonlyArray1<'py, i64>,
     seed: u64,
+    by_class: bool,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let labels = labels.as_array().to_vec();
-    let targets = enter(py, || pairing::shuffled_targets(&labels, seed))?;
+    let targets = enter(py, || {
+        if by_class {
+            pairing::shuffled_classes(&labels, seed)
+        } else {
+            pairing::shuffled_targets(&labels, seed)
+        }
+    })?;
     Ok(PyArray1::from_vec(py, targets))
 }
 
@@ -118,6 +126,7 @@ impl TryFrom<Call> for Task {
             ("given", Some(points)) => Starts::Given(points.0),
             ("pool", Some(points)) => Starts::Pool(points.0),
             ("climb", None) => Starts::Climb,
+            ("scatter", None) => Starts::Scatter,
             ("noise", None) => Starts::Noise,
             ("unneeded", None) => Starts::Unneeded,
             (other, _) => return Err(Error::Internal(format!("starts from {other}"))),
@@ -222,6 +231,52 @@ pub fn brendel_bethge(
         task,
         |_| BrendelBethge::<f32>::new(rules),
         |_| BrendelBethge::<f64>::new(rules),
+    )
+}
+
+/// The attributes of `attacks.PGD`.
+#[derive(FromPyObject)]
+pub struct PgdSettings {
+    epsilon: f64,
+    steps: usize,
+    step_size: Option<f64>,
+    step_rule: String,
+    restarts: usize,
+    early_stop: bool,
+}
+
+impl From<PgdSettings> for PgdRules {
+    fn from(settings: PgdSettings) -> Self {
+        Self {
+            epsilon: settings.epsilon,
+            steps: settings.steps,
+            step_size: settings.step_size,
+            step_rule: match settings.step_rule.as_str() {
+                "constant" => StepRule::Constant,
+                _ => StepRule::Adaptive,
+            },
+            restarts: settings.restarts,
+            early_stop: settings.early_stop,
+        }
+    }
+}
+
+/// Projected gradient descent: as [`brendel_bethge`], within a budget.
+#[pyfunction]
+pub fn pgd(
+    py: Python<'_>,
+    callables: Callables,
+    settings: PgdSettings,
+    task: Call,
+) -> PyResult<Findings> {
+    let rules = PgdRules::from(settings);
+    let seed = task.seed;
+    run(
+        py,
+        callables,
+        task,
+        move |index| Pgd::<f32>::new(rules, attack::method_stream(seed, index)),
+        move |index| Pgd::<f64>::new(rules, attack::method_stream(seed, index)),
     )
 }
 

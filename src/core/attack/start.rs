@@ -39,6 +39,9 @@ pub enum Source<T> {
     Points(VecDeque<Vec<T>>, Status),
     /// Signed gradients, then noise; this many starts.
     Climb(usize),
+    /// The same, the first climb too from noise around the image, so that
+    /// another random stream gives another start.
+    Scatter(usize),
     /// Noise; this many starts.
     Noise(usize),
     /// The attack needs no start.
@@ -89,7 +92,7 @@ impl<T: Real> Start<T> {
     pub fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
         match &self.source {
             Source::Points(..) => self.point(walk),
-            Source::Climb(_) => self.climb_from(walk),
+            Source::Climb(_) | Source::Scatter(_) => self.climb_from(walk),
             Source::Noise(_) => self.noise(walk, 0),
             Source::Unneeded => Stage::Over,
         }
@@ -157,7 +160,9 @@ impl<T: Real> Start<T> {
         let n_found = self.boundary.len();
         match &self.source {
             Source::Points(..) => self.point(walk),
-            Source::Climb(wanted) if n_found < *wanted => self.climb_from(walk),
+            Source::Climb(wanted) | Source::Scatter(wanted) if n_found < *wanted => {
+                self.climb_from(walk)
+            }
             Source::Noise(wanted) if n_found < *wanted => self.noise(walk, 0),
             _ => Stage::Over,
         }
@@ -184,7 +189,7 @@ impl<T: Real> Start<T> {
     /// Sets out on a climb: at the clean image, or from noise around it.
     fn climb_from(&mut self, walk: &mut Walk<T>) -> Stage {
         walk.point.clone_from(&walk.origin);
-        if !self.boundary.is_empty() {
+        if !self.boundary.is_empty() || matches!(self.source, Source::Scatter(_)) {
             for pixel in &mut walk.point {
                 let moved = (*pixel).into() + self.rng.random_range(-SPREAD..SPREAD);
                 *pixel = T::from_f64(moved.clamp(0.0, 1.0));
