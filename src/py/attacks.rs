@@ -19,6 +19,7 @@ use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rule
 use crate::core::attack::pgd::{Pgd, Rules as PgdRules, StepRule};
 use crate::core::norm::Norm;
 use crate::core::pairing;
+use crate::core::real::Real;
 use crate::core::trust_region::{self, Outcome, Problem, Scratch};
 use crate::tensor::attack::{self, Classify, Criterion, Starts, Task};
 use crate::{Error, Result};
@@ -237,18 +238,19 @@ pub fn brendel_bethge(
 /// The attributes of `attacks.PGD`.
 #[derive(FromPyObject)]
 pub struct PgdSettings {
-    epsilon: f64,
+    budgets: Vec<f64>,
     steps: usize,
     step_size: Option<f64>,
     step_rule: String,
     restarts: usize,
     early_stop: bool,
+    below: Option<Vec<f64>>,
 }
 
 impl From<PgdSettings> for PgdRules {
     fn from(settings: PgdSettings) -> Self {
         Self {
-            epsilon: settings.epsilon,
+            budgets: settings.budgets.into(),
             steps: settings.steps,
             step_size: settings.step_size,
             step_rule: match settings.step_rule.as_str() {
@@ -266,18 +268,25 @@ impl From<PgdSettings> for PgdRules {
 pub fn pgd(
     py: Python<'_>,
     callables: Callables,
-    settings: PgdSettings,
+    mut settings: PgdSettings,
     task: Call,
 ) -> PyResult<Findings> {
-    let rules = PgdRules::from(settings);
-    let seed = task.seed;
-    run(
-        py,
-        callables,
-        task,
-        move |index| Pgd::<f32>::new(rules, attack::method_stream(seed, index)),
-        move |index| Pgd::<f64>::new(rules, attack::method_stream(seed, index)),
-    )
+    fn maker<T: Real>(
+        (rules, below): (PgdRules, Option<Vec<f64>>),
+        (seed, first_index): (u64, u64),
+    ) -> impl Fn(u64) -> Pgd<T> + Send {
+        move |index| {
+            let position = index.wrapping_sub(first_index) as usize;
+            let below = below.as_ref().and_then(|below| below.get(position));
+            let rng = attack::method_stream(seed, index);
+            Pgd::new(rules.clone(), *below.unwrap_or(&f64::INFINITY), rng)
+        }
+    }
+    let streams = (task.seed, task.first_index);
+    let limits = settings.below.take();
+    let rules = (PgdRules::from(settings), limits);
+    let single = maker::<f32>(rules.clone(), streams);
+    run(py, callables, task, single, maker::<f64>(rules, streams))
 }
 
 /// Runs one method, in the precision of the images.

@@ -7,7 +7,15 @@ ones from random points of the ball. The adaptive step is that of APGD (Croce
 and Hein 2020, section 3): momentum, and at growing numbers of steps a test
 whether the run still makes progress; if not, the step is halved and the run
 goes back to the best point it has seen.
+
+Of several budgets the smallest at which the attack succeeds is sought: the
+largest is tried first, since failing there spares the rest, then bisection.
+Budgets that a found point lies within are never tried.
 */
+
+mod pace;
+
+use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -18,14 +26,10 @@ use super::{Answer, Ask, Method, Stage, Status, Walk};
 use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::core::trust_region::Scratch;
+use pace::Pace;
 
 /// Weight of the new step against the last move (APGD's alpha).
 const NEW_SHARE: f64 = 0.75;
-/// The share of steps that must bring a gain (APGD's rho).
-const GAINING: f64 = 0.75;
-/// The first period between two tests, how much shorter each next one is, and
-/// the shortest; in hundredths of all steps.
-const PERIODS: [usize; 3] = [22, 3, 6];
 
 /// How the length of steps changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,30 +41,37 @@ pub enum StepRule {
 }
 
 /// The numbers that steer a run; documented in Python.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Rules {
-    /// The largest perturbation.
-    pub epsilon: f64,
+    /// The largest perturbation; several, ascending, are budgets to choose
+    /// from.
+    pub budgets: Arc<[f64]>,
     /// Steps of a run.
     pub steps: usize,
-    /// The first step over `epsilon`; by default `2.5 / steps` if constant and
+    /// The first step over the budget; by default `2.5 / steps` if constant and
     /// 2 if adaptive.
     pub step_size: Option<f64>,
     /// How it changes.
     pub step_rule: StepRule,
-    /// Further runs after the first.
+    /// Further runs after the first, at each budget.
     pub restarts: usize,
-    /// Whether the first adversarial point ends the search.
+    /// Whether the first adversarial point ends the runs of its budget.
     pub early_stop: bool,
 }
 
 impl Rules {
+    /// The first step over the budget.
     fn first_step(&self) -> f64 {
-        let share = self.step_size.unwrap_or(match self.step_rule {
+        self.step_size.unwrap_or(match self.step_rule {
             StepRule::Constant => 2.5 / self.steps as f64,
             StepRule::Adaptive => 2.0,
-        });
-        share * self.epsilon
+        })
+    }
+
+    /// The most answers that bisection of `n` budgets may take.
+    fn planned(&self, n: usize) -> usize {
+        let n_tried = n.checked_ilog2().map_or(0, |log| log as usize + 1);
+        n_tried * (1 + self.restarts) * (1 + self.steps)
     }
 }
 
@@ -70,8 +81,14 @@ pub struct Pgd<T> {
     rules: Rules,
     /// The image's own stream.
     rng: ChaCha8Rng,
+    /// The budgets that may still be the smallest that suffices, from and to,
+    /// and the one that is being tried.
+    open: (usize, usize),
+    trial: usize,
+    /// At the present budget: further runs, and whether a point was found.
     runs_left: usize,
-    /// Whether a run has come to its end, instead of a vanished gradient.
+    has_found: bool,
+    /// Whether any run has come to its end, instead of a vanished gradient.
     has_completed: bool,
     step: usize,
     pace: Pace,
@@ -84,53 +101,83 @@ pub struct Pgd<T> {
 }
 
 impl<T: Real> Pgd<T> {
-    /// A search that has not begun.
+    /// A search that has not begun, for perturbations smaller than `below`.
     #[must_use]
-    pub fn new(rules: Rules, rng: ChaCha8Rng) -> Self {
+    pub fn new(rules: Rules, below: f64, rng: ChaCha8Rng) -> Self {
+        let n_below = rules.budgets.partition_point(|&budget| budget < below);
         Self {
-            rules,
+            open: (0, n_below),
+            trial: n_below.saturating_sub(1),
             rng,
             runs_left: rules.restarts,
+            has_found: false,
             has_completed: false,
             step: 0,
-            pace: Pace::new(&rules),
+            pace: Pace::new(rules.steps, rules.first_step()),
             best: (Vec::new(), Vec::new()),
             previous: None,
             delta: Vec::new(),
+            rules,
         }
     }
 
-    /// Ends a run; sets out on the next if there is one.
+    /// Sets out on the first run at a budget.
+    fn try_budget(&mut self, walk: &mut Walk<T>) {
+        self.runs_left = self.rules.restarts;
+        self.has_found = false;
+        walk.point.clone_from(&walk.origin);
+        self.set_out();
+    }
+
+    /// Ends a run; sets out on the next, at this budget or another.
     fn next_run(&mut self, walk: &mut Walk<T>) -> Stage {
-        if self.runs_left == 0 {
-            if !self.has_completed {
-                walk.finish(Status::ZeroGradient);
-            }
-            return Stage::Over;
+        let is_enough = self.has_found && self.rules.early_stop;
+        if self.runs_left > 0 && !is_enough {
+            self.runs_left -= 1;
+            self.scatter(walk);
+            self.set_out();
+            return Stage::GoesOn;
         }
-        self.runs_left -= 1;
+        if self.has_found {
+            let budgets = &self.rules.budgets;
+            walk.limit = budgets[self.trial];
+            self.open.1 = budgets[..self.trial].partition_point(|&budget| budget < walk.size());
+        } else {
+            self.open.0 = self.trial + 1;
+        }
+        if self.open.0 < self.open.1 {
+            self.trial = usize::midpoint(self.open.0, self.open.1);
+            self.try_budget(walk);
+            return Stage::GoesOn;
+        }
+        if !self.has_completed {
+            walk.finish(Status::ZeroGradient);
+        }
+        Stage::Over
+    }
+
+    fn set_out(&mut self) {
         self.step = 0;
-        self.pace = Pace::new(&self.rules);
+        self.pace = Pace::new(self.rules.steps, self.rules.first_step());
         self.previous = None;
-        self.scatter(walk);
-        Stage::GoesOn
     }
 
     /// Moves to a random point, uniform in the ball but for the bounds.
     fn scatter(&mut self, walk: &mut Walk<T>) {
-        let (epsilon, rng) = (self.rules.epsilon, &mut self.rng);
+        let budget = self.rules.budgets[self.trial];
+        let rng = &mut self.rng;
         if walk.norm == Norm::Linf {
             self.delta
-                .fill_with(|| epsilon * rng.random_range(-1.0..=1.0));
+                .fill_with(|| budget * rng.random_range(-1.0..=1.0));
         } else {
             self.delta.fill_with(|| rng.sample(StandardNormal));
             let radius = rng.random::<f64>().powf(1.0 / self.delta.len() as f64);
-            let factor = epsilon * radius / length(&self.delta);
+            let factor = budget * radius / length(&self.delta);
             self.delta.iter_mut().for_each(|change| *change *= factor);
         }
         place(
             walk.norm,
-            epsilon,
+            budget,
             &walk.origin,
             &mut self.delta,
             &mut walk.point,
@@ -153,8 +200,8 @@ impl<T: Real> Pgd<T> {
 
     /// One projected step down the gradient, with momentum if adaptive.
     fn descend(&mut self, walk: &mut Walk<T>, gradient: &[T]) {
-        let epsilon = self.rules.epsilon;
-        let step = self.pace.step;
+        let budget = self.rules.budgets[self.trial];
+        let step = self.pace.step * budget;
         let here = walk.point.clone();
         let square: f64 = gradient.iter().map(|&g| g.into() * g.into()).sum();
         let steepness = square.sqrt();
@@ -169,7 +216,7 @@ impl<T: Real> Pgd<T> {
             *delta = x.into() - origin.into() - step * direction;
         }
         let delta = &mut self.delta;
-        place(walk.norm, epsilon, &walk.origin, delta, &mut walk.point);
+        place(walk.norm, budget, &walk.origin, delta, &mut walk.point);
         if let Some(previous) = &self.previous {
             let points = here.iter().zip(previous).zip(&walk.point);
             let pixels = points.zip(&walk.origin);
@@ -178,7 +225,7 @@ impl<T: Real> Pgd<T> {
                 let moved = NEW_SHARE * (next - x) + (1.0 - NEW_SHARE) * (x - before.into());
                 *delta = x + moved - origin.into();
             }
-            place(walk.norm, epsilon, &walk.origin, delta, &mut walk.point);
+            place(walk.norm, budget, &walk.origin, delta, &mut walk.point);
         }
         self.previous = (self.rules.step_rule == StepRule::Adaptive).then_some(here);
     }
@@ -186,9 +233,11 @@ impl<T: Real> Pgd<T> {
 
 impl<T: Real> Method<T> for Pgd<T> {
     fn begin(&mut self, walk: &mut Walk<T>, _boundary: Vec<Vec<T>>) -> Stage {
-        walk.limit = self.rules.epsilon;
-        walk.point.clone_from(&walk.origin);
         self.delta.resize(walk.origin.len(), 0.0);
+        if self.open.1 == 0 {
+            return Stage::Over;
+        }
+        self.try_budget(walk);
         Stage::GoesOn
     }
 
@@ -215,10 +264,9 @@ impl<T: Real> Method<T> for Pgd<T> {
             walk.finish(Status::NotFinite);
             return Stage::Over;
         }
-        if walk.consider(difference).is_some() && self.rules.early_stop {
-            return Stage::Over;
-        }
-        if self.step == self.rules.steps {
+        self.has_found |= walk.consider(difference).is_some();
+        let is_enough = self.has_found && self.rules.early_stop;
+        if is_enough || self.step == self.rules.steps {
             self.has_completed = true;
             return self.next_run(walk);
         }
@@ -235,69 +283,13 @@ impl<T: Real> Method<T> for Pgd<T> {
     }
 
     fn planned(&self) -> usize {
-        (1 + self.rules.steps) * (1 + self.runs_left) - self.step
-    }
-}
-
-/// The length of steps, and the progress it is judged by.
-#[derive(Debug)]
-struct Pace {
-    steps: usize,
-    /// The present step.
-    step: f64,
-    /// When progress was judged last and will be next, in hundredths.
-    judged: (usize, usize),
-    last: f64,
-    n_gains: usize,
-    least: f64,
-    /// At the last judgement: the least difference, and whether it halved.
-    then: (f64, bool),
-}
-
-impl Pace {
-    fn new(rules: &Rules) -> Self {
-        Self {
-            steps: rules.steps,
-            step: rules.first_step(),
-            judged: (0, PERIODS[0]),
-            last: f64::INFINITY,
-            n_gains: 0,
-            least: f64::INFINITY,
-            then: (f64::INFINITY, false),
+        let (first, end) = self.open;
+        if first >= end {
+            return 0;
         }
-    }
-
-    /// Notes a difference; returns whether it is the least of the run.
-    fn is_least(&mut self, difference: f64) -> bool {
-        self.n_gains += usize::from(difference < self.last && self.last.is_finite());
-        self.last = difference;
-        let is_least = difference < self.least;
-        if is_least {
-            self.least = difference;
-        }
-        is_least
-    }
-
-    /// Judges progress where that is due, and halves the step if it stalls.
-    fn stalls(&mut self, step: usize) -> bool {
-        let due = |hundredths: usize| (hundredths * self.steps).div_ceil(100);
-        if step < due(self.judged.1) {
-            return false;
-        }
-        let (before, now) = self.judged;
-        let gained = self.n_gains as f64 >= GAINING * (due(now) - due(before)) as f64;
-        let (least, was_halved) = self.then;
-        let stalls = !gained || (!was_halved && least <= self.least);
-        if stalls {
-            self.step /= 2.0;
-            self.last = self.least;
-        }
-        self.then = (self.least, stalls);
-        self.n_gains = 0;
-        let [_, shorter, shortest] = PERIODS;
-        let period = (now - before).saturating_sub(shorter).max(shortest);
-        self.judged = (now, now + period);
-        stalls
+        let present = (1 + self.rules.steps) * (1 + self.runs_left) - self.step;
+        let (n_below, n_above) = (self.trial - first, end - self.trial - 1);
+        present + self.rules.planned(n_below.max(n_above))
     }
 }
 
