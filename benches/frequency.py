@@ -339,7 +339,8 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         slug = "".join(letter if letter.isalnum() else "-" for letter in case)
         (folder / f"{slug}.json").write_text(json.dumps(record, indent=1) + "\n")
-        records = [json.loads(path.read_text()) for path in sorted(folder.iterdir())]
+        own = sorted([*folder.glob("hybrids-*"), *folder.glob("spectra-*")])
+        records = [json.loads(path.read_text()) for path in own]
         before, marker, _ = page.read_text().partition("<!-- table -->\n")
         page.write_text(before + marker + "\n" + "".join(map(table, records)))
 

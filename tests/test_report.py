@@ -13,9 +13,8 @@ from PIL import Image
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import report
+from neurofreq import _store, report
 from neurofreq.data import ImageSet
-from neurofreq import _store
 from neurofreq.report import _analysis, _measure
 
 SMALL = {

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
+import torch.fx
 from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from neurofreq import _model, _validate
 
@@ -43,12 +46,10 @@ def fold_batch_norm(
         If the model cannot be traced, or the copy differs by more than
         `tolerance`.
     """
-    from torch.fx.experimental.optimization import fuse
-
     checked = _model.to_tensor(_validate.images(images), _model.device_of(model))
     modes = [(module, module.training) for module in model.modules()]
     try:
-        folded: nn.Module = fuse(model.eval(), inplace=False).eval()
+        folded = _folded(model.eval())
     except Exception as error:  # tracing runs the user's code
         raise ValueError(
             f"model: got one that cannot be traced, expected one without control flow "
@@ -62,10 +63,28 @@ def fold_batch_norm(
     scale = float(expected.abs().max())
     if difference > tolerance * scale:
         raise ValueError(
-            f"model: got logits that differ by {difference:.3g} after folding, expected "
-            f"at most {tolerance:g} of the largest, {scale:.3g}"
+            f"model: got logits that differ by {difference:.3g} after folding, "
+            f"expected at most {tolerance:g} of the largest, {scale:.3g}"
         )
     return folded
 
 
-__all__ = ["fold_batch_norm"]
+def _folded(model: nn.Module) -> nn.Module:
+    """Fold each batch norm whose input is a convolution with no other use."""
+    graph = torch.fx.symbolic_trace(copy.deepcopy(model))
+    modules = dict(graph.named_modules())
+    for node in list(graph.graph.nodes):
+        norm = modules.get(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        source = node.args[0]
+        convolution = modules.get(str(source.target))
+        if not isinstance(convolution, nn.Conv2d) or len(source.users) > 1:
+            continue
+        parent, _, name = str(source.target).rpartition(".")
+        setattr(graph.get_submodule(parent), name, fuse_conv_bn_eval(convolution, norm))
+        node.replace_all_uses_with(source)
+        graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph.eval()

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from neurofreq import _checkpoint
+from neurofreq._folding import fold_batch_norm as fold_batch_norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,21 +6,22 @@ interpreter is held only while the model runs; Ctrl-C is looked for before
 every call, so an attack stops within one.
 */
 
-use numpy::{PyArray1, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::ndarray::ArrayView1;
+use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use tch::{Kind, Tensor};
 
 use super::convert::PyTensor;
 use super::enter;
-use crate::core::attack::Method;
-use crate::core::attack::Status;
+use super::exceptions::to_python;
 use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
 use crate::core::attack::pgd::{Pgd, Rules as PgdRules, StepRule};
+use crate::core::attack::{Method, Status};
 use crate::core::norm::Norm;
 use crate::core::pairing;
 use crate::core::real::Real;
-use crate::core::trust_region::{self, Outcome, Problem, Scratch};
+use crate::core::trust_region::Batch;
 use crate::tensor::attack::{self, Classify, Criterion, Starts, Task};
 use crate::{Error, Result};
 
@@ -119,10 +120,6 @@ impl TryFrom<Call> for Task {
     type Error = Error;
 
     fn try_from(call: Call) -> Result<Self> {
-        let norm = match call.norm.as_str() {
-            "l2" => Norm::L2,
-            _ => Norm::Linf,
-        };
         let starts = match (call.source.as_str(), call.points) {
             ("given", Some(points)) => Starts::Given(points.0),
             ("pool", Some(points)) => Starts::Pool(points.0),
@@ -144,7 +141,7 @@ impl TryFrom<Call> for Task {
                     probability: call.probability,
                 }
             },
-            norm,
+            norm: Norm::from_name(&call.norm)?,
             starts,
             n_starts: call.n_starts,
             n_bisections: call.n_bisections,
@@ -315,38 +312,59 @@ fn run<S: Method<f32>, D: Method<f64>>(
     ))
 }
 
-/// One exact step of one image, for the tests: the next point, and whether
-/// the plane was reached.
+/// Rows of pixels of single or double precision, of any strides.
+#[derive(FromPyObject)]
+pub enum Rows<'py> {
+    Single(PyReadonlyArray2<'py, f32>),
+    Double(PyReadonlyArray2<'py, f64>),
+}
+
+type Reached<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
+
+/// One step of many images: the next points, and whether the plane was
+/// reached.
 #[pyfunction]
-pub fn linf_step<'py>(
+pub fn trust_region_steps<'py>(
     py: Python<'py>,
-    pixels: PyReadonlyArray2<'py, f64>,
-    change: f64,
-    radius: f64,
-) -> PyResult<(Bound<'py, PyArray1<f64>>, bool)> {
-    let rows: Vec<Vec<f64>> = pixels
-        .as_array()
-        .rows()
-        .into_iter()
-        .map(|row| row.to_vec())
-        .collect();
-    let (point, reached) = enter(py, || {
-        let [origin, point, normal] = &rows[..] else {
-            return Err(Error::value(format!(
-                "pixels: got {} rows, expected 3",
-                rows.len()
-            )));
+    norm: &str,
+    origins: Rows<'py>,
+    points: Rows<'py>,
+    normals: Rows<'py>,
+    changes: PyReadonlyArray1<'py, f64>,
+    radii: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Reached<'py>> {
+    let norm = enter(py, || Norm::from_name(norm))?;
+    let (changes, radii) = (changes.as_array(), radii.as_array());
+    match (origins, points, normals) {
+        (Rows::Single(origins), Rows::Single(points), Rows::Single(normals)) => {
+            steps(py, norm, [origins, points, normals], (changes, radii))
+        }
+        (Rows::Double(origins), Rows::Double(points), Rows::Double(normals)) => {
+            steps(py, norm, [origins, points, normals], (changes, radii))
+        }
+        _ => Err(to_python(Error::Type(
+            "origins, points, normals: got different dtypes, expected one".into(),
+        ))),
+    }
+}
+
+fn steps<'py, T: Real + Element>(
+    py: Python<'py>,
+    norm: Norm,
+    images: [PyReadonlyArray2<'py, T>; 3],
+    (changes, radii): (ArrayView1<'_, f64>, ArrayView1<'_, f64>),
+) -> PyResult<Reached<'py>> {
+    let [origins, points, normals] = images.each_ref().map(PyReadonlyArray2::as_array);
+    let (next, reached) = enter(py, || {
+        let batch = Batch {
+            origins,
+            points,
+            normals,
+            changes,
+            radii,
         };
-        let problem = Problem {
-            origin,
-            point,
-            normal,
-            change,
-            radius,
-        };
-        let mut next = point.clone();
-        let outcome = trust_region::linf_step(&problem, &mut Scratch::default(), &mut next);
-        Ok((next, outcome == Outcome::OnPlane))
+        batch.steps(norm)
     })?;
-    Ok((PyArray1::from_vec(py, point), reached))
+    let reached = PyArray1::from_vec(py, reached);
+    Ok((PyArray2::from_owned_array(py, next).into_any(), reached))
 }

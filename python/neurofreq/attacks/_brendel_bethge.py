@@ -110,20 +110,20 @@ class BrendelBethge(Attack):
     norm: str = "linf"
     steps: int = 1000
     radius: str = "adaptive"
-    first_radius: float = 4.0
+    first_radius: float = 10.0
     last_radius: float = 0.01
     decay: float = 0.7
     patience: int = 3
     tolerance: float = 1e-3
     n_decays: int = 20
-    momentum: float = 0.75
+    momentum: float = 0.7
     normalise: bool = True
     overshoot: float = 1.1
     overshoot_rule: str = "foolbox"
     n_starts: int = 1
     scatter: bool = False
     restarts: int = 0
-    binary_search_steps: int = 10
+    binary_search_steps: int = 6
 
     def __post_init__(self) -> None:
         """Check every parameter."""

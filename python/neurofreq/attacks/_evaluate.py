@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from neurofreq import _model
-    from neurofreq._store import Arrays, Store
+    from neurofreq._store import Arrays
     from neurofreq.attacks._call import Attack
 
 COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
@@ -97,11 +96,18 @@ def evaluate(
             if number % n_ranks != rank:
                 continue
             part = None if targets is None else _part(targets, first, count)
-            call = {"targets": part, "first_index": first, "seed": seed} | options
             record = settings | _identity(images, labels, part, first)
             found = store.load(record) if store else None
             if found is None or (keep_images and "adversarial" not in found):
-                result = attack(model, images, labels, **call)
+                result = attack(
+                    model,
+                    images,
+                    labels,
+                    targets=part,
+                    first_index=first,
+                    seed=seed,
+                    **options,
+                )
                 found = {
                     name: np.asarray(_host(getattr(result, name))) for name in COLUMNS
                 }
@@ -167,7 +173,7 @@ def _settings(
         plain.pop(name, None)
     return {
         "measurement": type(attack).__name__.lower(),
-        "attack": {"class": type(attack).__name__, **dataclasses.asdict(attack)},
+        "attack": {"class": type(attack).__name__, **vars(attack)},
         "model": digest,
         "options": plain,
         "seed": _validate.seed(seed),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from neurofreq.data import ImageSet
     from neurofreq._store import Arrays
+    from neurofreq.data import ImageSet
 
 SEVERITIES = (1, 2, 3, 4, 5)
 N_EXAMPLES = 6

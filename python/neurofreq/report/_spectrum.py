@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import corruptions, plot
+from neurofreq._store import write_atomically, write_text
 from neurofreq.report import _analysis, _pictures, folder_for
 from neurofreq.report._measure import Settings, perturbation_power
-from neurofreq._store import write_atomically, write_text
 from neurofreq.report._tables import map_rows
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from neurofreq import _validate
-from neurofreq import _store
+from neurofreq import _store, _validate
 from neurofreq.report._measure import Settings, Subject
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from neurofreq._store import Arrays
     from neurofreq.report._analysis import Quantity
     from neurofreq.report._measure import Settings
-    from neurofreq._store import Arrays
 
 Items = dict[str, "Arrays"]  # measurement -> arrays
 

@@ -9,7 +9,7 @@ linearised boundary, within [0, 1] and a trust radius
 use super::{Answer, Ask, Method, Stage, Status, Walk};
 use crate::core::norm::Norm;
 use crate::core::real::Real;
-use crate::core::trust_region::{Outcome, Problem, Scratch, linf_step};
+use crate::core::trust_region::{Outcome, Problem, Scratch, step};
 
 /// Where the step aims, as the change `c` of the logit difference `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,7 +231,7 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
                 change: scale * self.rules.change(answer.difference),
                 radius,
             };
-            match linf_step(&problem, scratch, &mut self.next) {
+            match step(walk.norm, &problem, scratch, &mut self.next) {
                 Outcome::OnPlane | Outcome::Towards => {
                     std::mem::swap(&mut walk.point, &mut self.next);
                     self.step += 1;

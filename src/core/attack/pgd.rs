@@ -139,9 +139,8 @@ impl<T: Real> Pgd<T> {
             return Stage::GoesOn;
         }
         if self.has_found {
-            let budgets = &self.rules.budgets;
-            walk.limit = budgets[self.trial];
-            self.open.1 = budgets[..self.trial].partition_point(|&budget| budget < walk.size());
+            let smaller = &self.rules.budgets[..self.trial];
+            self.open.1 = smaller.partition_point(|&budget| budget < walk.size());
         } else {
             self.open.0 = self.trial + 1;
         }
@@ -175,17 +174,12 @@ impl<T: Real> Pgd<T> {
             let factor = budget * radius / length(&self.delta);
             self.delta.iter_mut().for_each(|change| *change *= factor);
         }
-        place(
-            walk.norm,
-            budget,
-            &walk.origin,
-            &mut self.delta,
-            &mut walk.point,
-        );
+        let delta = &mut self.delta;
+        place(walk.norm, budget, &walk.origin, delta, &mut walk.point);
     }
 
-    /// Notes a gain, or goes back where the run has stalled; returns the
-    /// gradient at the point the walk then stands at.
+    /// Notes a gain, or takes walk and gradient back to the best point where
+    /// the run has stalled.
     fn follow_pace(&mut self, walk: &mut Walk<T>, difference: f64, gradient: &mut Vec<T>) {
         if self.pace.is_least(difference) {
             self.best.0.clone_from(&walk.point);
@@ -264,7 +258,10 @@ impl<T: Real> Method<T> for Pgd<T> {
             walk.finish(Status::NotFinite);
             return Stage::Over;
         }
-        self.has_found |= walk.consider(difference).is_some();
+        if walk.consider(difference).is_some() {
+            self.has_found = true;
+            walk.limit = self.rules.budgets[self.trial];
+        }
         let is_enough = self.has_found && self.rules.early_stop;
         if is_enough || self.step == self.rules.steps {
             self.has_completed = true;

@@ -4,8 +4,8 @@ Adversarial starting points, pulled to the decision boundary.
 Three sources. *Points*: given, or drawn from a pool of images; they are tried
 in order. *Climb*, the default: from the clean image along the signed gradient
 of the logit difference, within a maximum norm that grows from 0.003 to 0.5;
-further starts climb from noise around the image, and an image that resists
-tries the next source. *Noise*: images of uniform noise, whole and blended
+further climbs set out from noise around the image, and an image that resists
+three of them tries the next source. *Noise*: images of uniform noise, whole and blended
 with the clean image; the only source that needs no gradient.
 
 Each start is then bisected towards the clean image along the map of the norm.
@@ -25,7 +25,9 @@ const N_GROWING: usize = 16;
 const N_FULL: usize = 8;
 /// The full budget: half the range of pixels.
 const BUDGET: f64 = 0.5;
-/// Half width of the noise from which a second climb sets out.
+/// Climbs that are tried for a start; each takes steps half as long.
+const N_CLIMBS: usize = 3;
+/// Half width of the noise from which all climbs but the first set out.
 const SPREAD: f64 = 0.03;
 /// Noise images that are tried.
 const N_NOISE: usize = 10;
@@ -54,7 +56,7 @@ enum State {
     /// A point of the list.
     Point,
     /// Step `round` of a climb.
-    Climb { round: usize },
+    Climb { attempt: usize, round: usize },
     /// Blend `round % 4` of noise image `round / 4`.
     Noise { round: usize },
     /// The middle of the bracket around the boundary.
@@ -92,7 +94,7 @@ impl<T: Real> Start<T> {
     pub fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
         match &self.source {
             Source::Points(..) => self.point(walk),
-            Source::Climb(_) | Source::Scatter(_) => self.climb_from(walk),
+            Source::Climb(_) | Source::Scatter(_) => self.climb_from(walk, 0),
             Source::Noise(_) => self.noise(walk, 0),
             Source::Unneeded => Stage::Over,
         }
@@ -127,7 +129,7 @@ impl<T: Real> Start<T> {
                 self.bisect(walk, 0, 0.0, 1.0)
             }
             State::Point => self.point(walk),
-            State::Climb { round } => self.climb(walk, answer.gradient, round),
+            State::Climb { attempt, round } => self.climb(walk, answer.gradient, attempt, round),
             State::Noise { round } => self.noise(walk, round + 1),
         }
     }
@@ -161,7 +163,7 @@ impl<T: Real> Start<T> {
         match &self.source {
             Source::Points(..) => self.point(walk),
             Source::Climb(wanted) | Source::Scatter(wanted) if n_found < *wanted => {
-                self.climb_from(walk)
+                self.climb_from(walk, 0)
             }
             Source::Noise(wanted) if n_found < *wanted => self.noise(walk, 0),
             _ => Stage::Over,
@@ -187,25 +189,32 @@ impl<T: Real> Start<T> {
     }
 
     /// Sets out on a climb: at the clean image, or from noise around it.
-    fn climb_from(&mut self, walk: &mut Walk<T>) -> Stage {
+    fn climb_from(&mut self, walk: &mut Walk<T>, attempt: usize) -> Stage {
         walk.point.clone_from(&walk.origin);
-        if !self.boundary.is_empty() || matches!(self.source, Source::Scatter(_)) {
+        let is_scattered = matches!(self.source, Source::Scatter(_));
+        if is_scattered || attempt > 0 || !self.boundary.is_empty() {
             for pixel in &mut walk.point {
                 let moved = (*pixel).into() + self.rng.random_range(-SPREAD..SPREAD);
                 *pixel = T::from_f64(moved.clamp(0.0, 1.0));
             }
         }
-        self.state = State::Climb { round: 0 };
+        self.state = State::Climb { attempt, round: 0 };
         Stage::GoesOn
     }
 
-    /// One signed-gradient step of half the budget, within budget and [0, 1].
-    fn climb(&mut self, walk: &mut Walk<T>, gradient: &[T], round: usize) -> Stage {
+    /// One signed-gradient step of a part of the budget, within budget and
+    /// [0, 1].
+    fn climb(&mut self, walk: &mut Walk<T>, gradient: &[T], attempt: usize, round: usize) -> Stage {
         if round == N_GROWING + N_FULL {
-            return self.noise(walk, 0);
+            return if attempt + 1 < N_CLIMBS {
+                self.climb_from(walk, attempt + 1)
+            } else {
+                self.noise(walk, 0)
+            };
         }
         let halvings = (N_GROWING - 1).saturating_sub(round) as f64 / 2.0;
         let budget = BUDGET * 0.5_f64.powf(halvings);
+        let step = budget * 0.5_f64.powi(1 + attempt as i32);
         for ((point, &origin), &slope) in walk.point.iter_mut().zip(&walk.origin).zip(gradient) {
             let (slope, origin): (f64, f64) = (slope.into(), origin.into());
             let sign = if slope == 0.0 || slope.is_nan() {
@@ -213,11 +222,12 @@ impl<T: Real> Start<T> {
             } else {
                 slope.signum()
             };
-            let moved = (*point).into() - 0.5 * budget * sign - origin;
+            let moved = (*point).into() - step * sign - origin;
             let kept = origin + moved.clamp(-budget, budget);
             *point = T::from_f64(kept.clamp(0.0, 1.0));
         }
-        self.state = State::Climb { round: round + 1 };
+        let round = round + 1;
+        self.state = State::Climb { attempt, round };
         Stage::GoesOn
     }
 

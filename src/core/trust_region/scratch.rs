@@ -6,15 +6,28 @@ instructions, in f64 whatever the pixels are.
 */
 
 use super::Problem;
+use super::rank::Rank;
 use crate::core::real::Real;
 
 /// Coordinates per lane group; groups are padded with idle coordinates.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 type Lanes = [f64; LANES];
 
 /// The memory of one solve, reused between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    pub(super) pixels: Pixels,
+    /// `l0`: the same pixels, without room for those that stay at the origin.
+    pub(super) kept: Pixels,
+    /// `l1`, `l0`: what to choose the largest from.
+    pub(super) ranks: Vec<Rank>,
+    /// `l0`: the same, of one number each.
+    pub(super) gains: Vec<f64>,
+}
+
+/// The coordinates of a problem.
+#[derive(Debug, Default)]
+pub(super) struct Pixels {
     pub(super) groups: Vec<Group>,
     /// `sum |b|`.
     pub(super) sum: f64,
@@ -36,6 +49,17 @@ pub(super) struct Group {
 }
 
 impl Scratch {
+    /// Fills `ranks`, a coordinate each.
+    pub(super) fn rank(&mut self, rank: impl Fn(&Group, usize) -> Rank) {
+        let rank = &rank;
+        let groups = self.pixels.groups.iter();
+        self.ranks.clear();
+        self.ranks
+            .extend(groups.flat_map(|g| std::array::from_fn::<_, LANES, _>(|k| rank(g, k))));
+    }
+}
+
+impl Pixels {
     /// Takes the problem in, and returns `b . (x - x0)`.
     pub(super) fn load<T: Real>(&mut self, problem: &Problem<'_, T>) -> f64 {
         let (origins, origin) = problem.origin.as_chunks();
@@ -59,12 +83,6 @@ impl Scratch {
         along
     }
 
-    /// `max |x - x0|`.
-    pub(super) fn present_size(&self) -> f64 {
-        let offsets = self.groups.iter().flat_map(|group| group.offset);
-        offsets.fold(0.0, |most, offset| larger(offset.abs(), most))
-    }
-
     /// Sums of `terms(group, lane)` over all coordinates.
     #[inline]
     pub(super) fn sums<const N: usize>(
@@ -82,11 +100,18 @@ impl Scratch {
         totals.map(|lanes| lanes.iter().sum())
     }
 
-    /// Adds `delta` to `out`, kept in [0, 1] against rounding.
-    pub(super) fn write<T: Real>(&self, out: &mut [T], delta: impl Fn(&Group, usize) -> f64) {
-        for (pixels, group) in out.chunks_mut(LANES).zip(&self.groups) {
-            for (k, pixel) in pixels.iter_mut().enumerate() {
-                let moved = (*pixel).into() + delta(group, k);
+    /// Writes `x + delta` to `out`, kept in [0, 1] against rounding. A
+    /// coordinate that returns to its origin gets just its value.
+    pub(super) fn write<T: Real>(
+        &self,
+        origin: &[T],
+        out: &mut [T],
+        delta: impl Fn(&Group, usize) -> f64,
+    ) {
+        let chunks = out.chunks_mut(LANES).zip(origin.chunks(LANES));
+        for ((pixels, origins), group) in chunks.zip(&self.groups) {
+            for (k, (pixel, &origin)) in pixels.iter_mut().zip(origins).enumerate() {
+                let moved = origin.into() + (group.offset[k] + delta(group, k));
                 *pixel = T::from_f64(clamp(moved, 0.0, 1.0));
             }
         }
@@ -114,23 +139,15 @@ impl Group {
         (low, smaller(self.above[k], size) - offset)
     }
 
-    /// The step to the corner of the box at which it touches the plane. A
-    /// coordinate without a part in `b` moves only as far as the box forces.
-    pub(super) fn corner(&self, height: f64, size: f64, k: usize) -> f64 {
-        let (low, high) = self.walls(size, k);
-        let side = self.normal[k] * height.signum();
-        if side > 0.0 {
-            high
-        } else if side < 0.0 {
-            low
+    /// The room of a coordinate around the origin on the side that makes
+    /// `sign * b . (x - x0)` grow.
+    #[inline]
+    pub(super) fn room(&self, sign: f64, k: usize) -> f64 {
+        if sign * self.normal[k] > 0.0 {
+            self.above[k]
         } else {
-            clamp(0.0, low, high)
+            self.below[k]
         }
-    }
-
-    pub(super) fn clipped(&self, lambda: f64, size: f64, k: usize) -> f64 {
-        let (low, high) = self.walls(size, k);
-        clamp(lambda * self.normal[k], low, high)
     }
 }
 

@@ -1,0 +1,306 @@
+/*!
+One step of the Brendel & Bethge attack, for four norms.
+
+An image `x` walks along the decision boundary towards its origin `x0`. The
+boundary is locally the plane `b . delta = c`, and the best step is
+
+```text
+minimise   || x + delta - x0 ||_p
+subject to b . delta = c,   0 <= x + delta <= 1,   || delta ||_2 <= r
+```
+
+All norms climb the same ladder, in [`solve`]:
+
+1. *Plane and box alone.* If that step is no longer than `r`, it is the answer.
+2. *The ball binds.* The shortest step onto the plane inside the box is
+   `clip(lambda b)`. If it fits the ball, so do better ones, and the norm's
+   solver finds the best.
+3. *No such step*: the plane is out of reach of the box, or even the shortest
+   step onto it is longer than `r`. Then go as far in its direction as box and
+   ball allow, the maximum of `sign(c) b . delta`.
+
+`linf`, `l2` and `l1` are convex and solved to rounding and the tolerances
+below; `l0` counts pixels and is solved to one pixel of the optimum, mostly to
+none (see there).
+
+Every pass is O(D) over caller-owned scratch in f64, in lanes that the
+compiler turns into vector instructions. All loops are bounded; a zero or
+non-finite normal is an outcome, not a hang.
+*/
+
+mod batch;
+mod l0;
+mod l1;
+mod l2;
+mod linf;
+mod path;
+mod rank;
+mod scratch;
+
+use super::norm::Norm;
+use super::real::Real;
+pub use batch::Batch;
+pub use scratch::Scratch;
+use scratch::{Group, Pixels, clamp};
+
+/// A bound no problem met; the loops converge in 3 to 10 passes.
+const MAX_PASSES: usize = 100;
+/// Every so many passes a bracket is halved, whatever Newton says.
+const BISECT_EVERY: usize = 8;
+/// The step may be this much shorter than the radius where the ball binds.
+const RADIUS_SLACK: f64 = 1e-6;
+/// Below this `|| b ||^2` is too small to divide by.
+const FLAT: f64 = 1e-200;
+/// The plane counts as within reach if the box misses it by this share.
+const REACH_SLACK: f64 = 1e-12;
+
+/// The step of one image. All slices have the image's length.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a, T> {
+    /// The clean image `x0`, in [0, 1].
+    pub origin: &'a [T],
+    /// The current image `x`, in [0, 1].
+    pub point: &'a [T],
+    /// The normal `b` of the linearised boundary.
+    pub normal: &'a [T],
+    /// The wanted change `c` of the logit difference.
+    pub change: f64,
+    /// The longest allowed step `r`, in the Euclidean norm.
+    pub radius: f64,
+}
+
+/// What the step came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The nearest point to the origin on the plane within reach.
+    OnPlane,
+    /// The plane is out of reach: the most progress towards it.
+    Towards,
+    /// The normal is zero: no step.
+    NoDirection,
+    /// Something is NaN or infinite: no step.
+    NotFinite,
+}
+
+/// What is asked of the step, in numbers.
+#[derive(Debug, Clone, Copy)]
+struct Aim {
+    /// `c`, the height of the plane as seen from the point.
+    change: f64,
+    /// The height of the plane as seen from the origin:
+    /// `b . (x + delta - x0)`.
+    height: f64,
+    /// `r`.
+    radius: f64,
+}
+
+/// A rule that gives each coordinate its part of a step.
+trait Step {
+    fn delta(&self, group: &Group, lane: usize) -> f64;
+}
+
+/// What is particular to a norm.
+trait Solver {
+    type Step: Step;
+
+    /// The best step without the ball, and its squared length; `None` if the
+    /// box does not reach the plane.
+    fn alone(scratch: &mut Scratch, aim: &Aim) -> Option<(Self::Step, f64)>;
+
+    /// The best step where the one `alone` is too long. The shortest step onto
+    /// the plane fits.
+    fn in_ball(
+        scratch: &mut Scratch,
+        aim: &Aim,
+        alone: &Self::Step,
+        shortest: &Clipped,
+    ) -> Self::Step;
+
+    /// The pixels to which the step's rule applies.
+    fn pixels(scratch: &Scratch) -> &Pixels {
+        &scratch.pixels
+    }
+}
+
+/// Solves the step for a norm and writes `x + delta` to `out`.
+pub fn step<T: Real>(
+    norm: Norm,
+    problem: &Problem<'_, T>,
+    scratch: &mut Scratch,
+    out: &mut [T],
+) -> Outcome {
+    match norm {
+        Norm::Linf => solve::<linf::Linf, T>(problem, scratch, out),
+        Norm::L2 => solve::<l2::L2, T>(problem, scratch, out),
+        Norm::L1 => solve::<l1::L1, T>(problem, scratch, out),
+        Norm::L0 => solve::<l0::L0, T>(problem, scratch, out),
+    }
+}
+
+fn solve<S: Solver, T: Real>(
+    problem: &Problem<'_, T>,
+    scratch: &mut Scratch,
+    out: &mut [T],
+) -> Outcome {
+    out.copy_from_slice(problem.point);
+    let (change, radius) = (problem.change, problem.radius);
+    let height = change + scratch.pixels.load(problem);
+    let square = scratch.pixels.square;
+    if !(square.is_finite() && height.is_finite() && radius >= 0.0) {
+        return Outcome::NotFinite;
+    }
+    if square < FLAT {
+        return Outcome::NoDirection;
+    }
+    let aim = Aim {
+        change,
+        height,
+        radius,
+    };
+    let Some(found) = on_plane::<S>(scratch, &aim) else {
+        let step = scratch.pixels.towards(&aim);
+        scratch
+            .pixels
+            .write(problem.origin, out, |g, k| step.delta(g, k));
+        return Outcome::Towards;
+    };
+    S::pixels(scratch).write(problem.origin, out, |g, k| found.delta(g, k));
+    Outcome::OnPlane
+}
+
+/// The first two rungs; `None` if no step reaches the plane.
+fn on_plane<S: Solver>(scratch: &mut Scratch, aim: &Aim) -> Option<S::Step> {
+    let wanted = aim.radius * aim.radius;
+    if aim.change.abs() > aim.radius * scratch.pixels.square.sqrt() {
+        return None;
+    }
+    let (step, length) = S::alone(scratch, aim)?;
+    if length <= wanted {
+        return Some(step);
+    }
+    let guess = aim.change / scratch.pixels.square;
+    let shortest = scratch.pixels.shortest(f64::INFINITY, aim.change, guess)?;
+    (shortest.length <= wanted).then(|| S::in_ball(scratch, aim, &step, &shortest))
+}
+
+/// The rule `clip(lambda b)` inside the box of `size` around the origin.
+#[derive(Debug, Clone, Copy)]
+struct Clip {
+    lambda: f64,
+    size: f64,
+}
+
+impl Step for Clip {
+    #[inline]
+    fn delta(&self, group: &Group, lane: usize) -> f64 {
+        let (low, high) = group.walls(self.size, lane);
+        clamp(self.lambda * group.normal[lane], low, high)
+    }
+}
+
+/// A step `clip(lambda b)`.
+#[derive(Debug, Clone, Copy)]
+struct Clipped {
+    lambda: f64,
+    /// `|| delta ||^2`.
+    length: f64,
+}
+
+impl Pixels {
+    /// The shortest step onto the plane inside the box of `size`, or `None`
+    /// if the box does not reach it. Starts from the guess `lambda`.
+    fn shortest(&self, size: f64, change: f64, lambda: f64) -> Option<Clipped> {
+        let clip = |lambda| self.clip(lambda, size);
+        let (lambda, [_, _, length]) = self.onto_plane(change, lambda, clip)?;
+        Some(Clipped { lambda, length })
+    }
+
+    /// The multiplier `lambda` at which a family of steps meets the plane,
+    /// with the family's sums there. Their first is `b . delta`, which grows
+    /// with `lambda`, and their second its slope. `None` if none meets it.
+    fn onto_plane<const N: usize>(
+        &self,
+        change: f64,
+        mut lambda: f64,
+        sums: impl Fn(f64) -> [f64; N],
+    ) -> Option<(f64, [f64; N])> {
+        // How near the plane counts as on it.
+        let close = 1e-10 * change.abs() + 1e-14 * self.sum;
+        let unit = (change.abs() + self.square.sqrt() * 1e-3) / self.square;
+        let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
+        for pass in 1..MAX_PASSES {
+            let at = sums(lambda);
+            let missing = change - at[0];
+            if missing.abs() <= close {
+                return Some((lambda, at));
+            }
+            if missing > 0.0 {
+                low = lambda;
+            } else {
+                high = lambda;
+            }
+            // With few coordinates off the walls Newton's step may be wild.
+            let reach = 15.0 * (lambda.abs() + unit);
+            let newton = lambda + (missing / at[1]).clamp(-reach, reach);
+            lambda = if low < newton && newton < high && pass % BISECT_EVERY != 0 {
+                newton
+            } else if low * high > 0.0 && (low * high).is_finite() {
+                low.signum() * (low * high).sqrt()
+            } else if low.is_finite() && high.is_finite() {
+                f64::midpoint(low, high)
+            } else {
+                lambda + missing.signum() * reach
+            };
+        }
+        None
+    }
+
+    /// Sums of the step `clip(lambda b)` inside the box of `size`:
+    /// `b . delta`, its slope in `lambda`, the squared length.
+    fn clip(&self, lambda: f64, size: f64) -> [f64; 3] {
+        self.sums(|g, k| {
+            let b = g.normal[k];
+            let (low, high) = g.walls(size, k);
+            let free = lambda * b;
+            let delta = clamp(free, low, high);
+            let slope = if low < free && free < high {
+                b * b
+            } else {
+                0.0
+            };
+            [b * delta, slope, delta * delta]
+        })
+    }
+
+    /// The squared length of a step.
+    fn length(&self, step: &impl Step) -> f64 {
+        let [length] = self.sums(|g, k| [step.delta(g, k).powi(2)]);
+        length
+    }
+
+    /// The most progress in the direction of the change inside box and ball.
+    ///
+    /// `clip(lambda b)` is shorter than its unclipped self, so the `lambda`
+    /// that would fill the ball without walls is a lower bound; correcting it
+    /// by the coordinates still off the walls climbs to the answer.
+    fn towards(&self, aim: &Aim) -> Clip {
+        let (sign, size) = (aim.change.signum(), f64::INFINITY);
+        let wanted = aim.radius * aim.radius;
+        let mut lambda = aim.radius / self.square.sqrt();
+        for _ in 0..MAX_PASSES {
+            let [_, slope, length] = self.clip(sign * lambda, size);
+            let missing = wanted - length;
+            if missing <= RADIUS_SLACK * wanted || slope <= 0.0 {
+                break;
+            }
+            lambda = (lambda * lambda + missing / slope).sqrt();
+        }
+        Clip {
+            lambda: sign * lambda,
+            size,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+/*!
+The largest of many numbers, without sorting them.
+*/
+
+use super::REACH_SLACK;
+
+/// A coordinate's claim to be chosen early, and what choosing it brings.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rank {
+    pub(super) value: f64,
+    pub(super) weight: f64,
+}
+
+/// The value down to which, in descending order, one must choose for the
+/// weights to add up to `wanted`; `None` if all together fall short.
+///
+/// Halves what is in question each time: O(D) in all.
+pub(super) fn value_at_weight(mut ranks: &mut [Rank], wanted: f64) -> Option<f64> {
+    if wanted <= 0.0 {
+        return Some(f64::INFINITY);
+    }
+    let (mut missing, mut last) = (wanted, f64::INFINITY);
+    while !ranks.is_empty() {
+        let middle = ranks.len() / 2;
+        let (front, pivot, back) =
+            ranks.select_nth_unstable_by(middle, |a, b| b.value.total_cmp(&a.value));
+        let ahead: f64 = front.iter().map(|rank| rank.weight).sum();
+        if missing <= ahead {
+            last = pivot.value;
+            ranks = front;
+        } else if missing <= ahead + pivot.weight {
+            return Some(pivot.value);
+        } else {
+            missing -= ahead + pivot.weight;
+            last = pivot.value;
+            ranks = back;
+        }
+    }
+    // Sums in another order may differ by rounding.
+    (missing <= REACH_SLACK * wanted).then_some(last)
+}
+
+/// The value of rank `count` from 0, in descending order; 0 beyond the last.
+pub(super) fn value_at_rank(values: &mut [f64], count: usize) -> f64 {
+    if count >= values.len() {
+        return 0.0;
+    }
+    *values
+        .select_nth_unstable_by(count, |a, b| b.total_cmp(a))
+        .1
+}

@@ -1,0 +1,238 @@
+"""What every attack offers: criteria, starts, deterministic mode, ways to run."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import neurofreq as nf
+from neurofreq import models
+
+ATTACK = nf.attacks.BrendelBethge()
+
+
+def relu(dtype=torch.float64):
+    torch.manual_seed(1)
+    layers = nn.Flatten(), nn.Linear(90, 40), nn.ReLU(), nn.Linear(40, 4)
+    return nn.Sequential(*layers).to(dtype)
+
+
+def batch(n=12, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(3)
+    return torch.rand(n, 3, 6, 5, generator=generator, dtype=dtype) * 0.6 + 0.2
+
+
+def logits(model, images):
+    with torch.no_grad():
+        return model(images)
+
+
+def test_a_margin_is_kept_and_costs_distance():
+    model, images = relu(), batch()
+    labels = logits(model, images).argmax(1)
+    plain = ATTACK(model, images, labels)
+    found = ATTACK(model, images, labels, margin=0.2)
+    after = logits(model, found.adversarial)
+    own = after.gather(1, labels[:, None])[:, 0]
+    assert (after.amax(1) - own > 0.2).all()
+    assert (found.distance > plain.distance).all()
+    assert found.success.all()
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_a_probability_is_kept(targeted):
+    model, images = relu(), batch()
+    model[3].weight.data *= 10.0  # sharp enough to be sure of itself
+    labels = logits(model, images).argmax(1)
+    targets = (labels + 1) % 4 if targeted else None
+    found = ATTACK(model, images, labels, targets=targets, min_probability=0.6)
+    probability = logits(model, found.adversarial).softmax(1)
+    assert found.success.all()
+    if targeted:
+        assert (probability.gather(1, targets[:, None]) >= 0.6 - 1e-9).all()
+    else:
+        assert (probability.amax(1) >= 0.6 - 1e-9).all()
+        assert (probability.argmax(1) != labels).all()
+
+
+def test_a_criterion_of_ones_own():
+    model, images = relu(), batch()
+    labels = logits(model, images).argmax(1)
+    level = logits(model, images)[:, 2] + 0.3
+    seen = []
+
+    def raised(points, outputs, index):
+        assert len(points) == len(outputs) == len(index)
+        seen.append(index)
+        return level[index] - outputs[:, 2]
+
+    found = ATTACK(model, images, labels, criterion=raised)
+    assert found.success.all()
+    assert (logits(model, found.adversarial)[:, 2] > level).all()
+    assert {int(i) for index in seen for i in index} == set(range(12))
+
+    def same(points, outputs):
+        own = outputs.gather(1, labels[:1, None].expand(len(outputs), 1))[:, 0]
+        rest = outputs.clone()
+        rest[:, labels[0]] = -torch.inf
+        return own - rest.amax(1)
+
+    mine = ATTACK(model, images[:1], labels[:1], criterion=same)
+    usual = ATTACK(model, images[:1], labels[:1])
+    torch.testing.assert_close(mine.distance, usual.distance, rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "error", "message"),
+    [
+        (3, TypeError, "criterion: got int, expected a callable"),
+        (lambda x, z: z, ValueError, r"criterion: got a tensor of shape \[3, 4\]"),
+        (lambda x, z: z[:, 0] > 0, TypeError, "differentiable"),
+        (lambda x, z: 1.0, nf.ModelError, "criterion: got float"),
+    ],
+)
+def test_bad_criteria_are_said(criterion, error, message):
+    model, images = relu(), batch(3)
+    with pytest.raises(error, match=message):
+        ATTACK(model, images, [0, 0, 0], criterion=criterion)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"margin": -1.0}, "margin: got -1.0"),
+        ({"margin": float("nan")}, "margin: got nan"),
+        ({"min_probability": 1.0}, r"min_probability: got 1.0, expected \[0, 1\)"),
+    ],
+)
+def test_bad_limits_are_said(changes, message):
+    with pytest.raises(ValueError, match=message):
+        ATTACK(relu(), batch(3), [0, 0, 0], **changes)
+
+
+def convolutional(seed=0):
+    torch.manual_seed(seed)
+    layers = (
+        nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(5),
+    )
+    model = nn.Sequential(*layers)
+    model(torch.rand(64, 3, 12, 12))  # running statistics and lazy shapes
+    return model.eval()
+
+
+def photos(n=7):
+    generator = torch.Generator().manual_seed(4)
+    return torch.rand(n, 3, 12, 12, generator=generator) * 0.5 + 0.25
+
+
+def test_deterministic_mode_gives_equal_bits_for_any_split_and_threads():
+    model, images = convolutional(), photos()
+    labels = logits(model, images).argmax(1)
+    attack = nf.attacks.BrendelBethge(steps=40)
+    whole = attack(model, images, labels, deterministic=True)
+    assert whole.success.all()
+    threads = nf.num_threads()
+    try:
+        for size, count in ((1, 1), (3, 2), (128, 1)):
+            nf.set_num_threads(count)
+            other = attack(model, images, labels, deterministic=True, batch_size=size)
+            assert torch.equal(whole.adversarial, other.adversarial)
+            assert torch.equal(whole.n_queries, other.n_queries)
+    finally:
+        nf.set_num_threads(threads)
+
+
+def test_several_starts_and_restarts_do_not_hurt():
+    model, images = relu(), batch()
+    labels = logits(model, images).argmax(1)
+    one = ATTACK(model, images, labels)
+    several = nf.attacks.BrendelBethge(n_starts=3, restarts=2)
+    more = several(model, images, labels)
+    # The first walk sets out from the nearest boundary point of more starts.
+    assert more.distance.median() <= one.distance.median() * 1.001
+    assert (more.n_gradients > one.n_gradients).all()
+    pool = several(model, images, labels, candidates=batch(40))
+    assert pool.success.all()
+
+
+def test_the_trajectory_falls_to_the_distance():
+    model, images = relu(), batch(4)
+    labels = logits(model, images).argmax(1)
+    found = ATTACK(model, images, labels, trajectory=True)
+    assert ATTACK(model, images, labels).trajectory is None
+    for row, path in enumerate(found.trajectory):
+        assert path.shape[1] == 2
+        assert (np.diff(path[:, 0]) >= 0).all()
+        assert (np.diff(path[:, 1]) < 0).all()
+        assert path[-1, 1] == pytest.approx(float(found.distance[row]))
+
+
+def test_channels_last_and_autocast_reach_the_model():
+    model, images = convolutional(), photos()
+    labels = logits(model, images).argmax(1)
+    plain = ATTACK(model, images, labels)
+    seen = []
+
+    class Watched(nn.Module):
+        def forward(self, x):
+            last = x.is_contiguous(memory_format=torch.channels_last)
+            seen.append((last, torch.is_autocast_enabled("cpu")))
+            return model(x)
+
+    found = ATTACK(Watched(), images, labels, channels_last=True)
+    assert set(seen) == {(True, False)}
+    torch.testing.assert_close(found.distance, plain.distance, rtol=0.05, atol=0)
+    seen.clear()
+    found = ATTACK(Watched(), images, labels, autocast=torch.bfloat16)
+    assert set(seen) == {(False, True)}
+    assert found.adversarial.dtype == torch.float32
+    assert not torch.is_autocast_enabled("cpu")
+    torch.testing.assert_close(found.distance, plain.distance, rtol=0.2, atol=0)
+
+
+def test_dropout_outside_of_modules_is_warned_about():
+    model, images = relu(torch.float32), batch(2, torch.float32)
+
+    def random(x):
+        return nn.functional.dropout(model(x), 0.5, training=True)
+
+    with pytest.warns(UserWarning, match="two equal calls"):
+        ATTACK(random, images, [0, 0])
+
+
+def test_folding_batch_norm_changes_nothing_but_the_model():
+    model, images = convolutional(), photos()
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    folded = models.fold_batch_norm(model, images)
+    assert model.training
+    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    model.eval()
+    expected = logits(model, images)
+    difference = (logits(folded, images) - expected).abs().max()
+    assert difference <= 1e-5 * expected.abs().max()
+
+
+def test_a_resnet_is_folded():
+    model = models.resnet18_gray(base_width=4).eval()
+    folded = models.fold_batch_norm(model, torch.rand(2, 1, 32, 32))
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+
+
+def test_what_cannot_be_folded_is_said():
+    class Branching(nn.Module):
+        def forward(self, x):
+            return x.flatten(1) if x.sum() > 0 else -x.flatten(1)
+
+    with pytest.raises(ValueError, match="cannot be traced"):
+        models.fold_batch_norm(Branching(), torch.rand(1, 1, 4, 4))
+    with pytest.raises(ValueError, match="differ by"):
+        models.fold_batch_norm(convolutional(), photos(), tolerance=0.0)

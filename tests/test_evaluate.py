@@ -1,0 +1,149 @@
+"""A whole loader: the same table however it is split, stopped or shared."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import neurofreq as nf
+
+ATTACK = nf.attacks.BrendelBethge(steps=30)
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        layers = nn.Flatten(), nn.Linear(48, 20), nn.ReLU(), nn.Linear(20, 3)
+        self.inner = nn.Sequential(*layers).double()
+        self.n_calls = 0
+
+    def forward(self, x):
+        self.n_calls += 1
+        return self.inner(x)
+
+
+def images(n=10):
+    generator = torch.Generator().manual_seed(2)
+    return torch.rand(n, 3, 4, 4, generator=generator, dtype=torch.float64)
+
+
+def loader(size=4, n=10):
+    labels = torch.arange(n) % 3
+    return DataLoader(TensorDataset(images(n), labels), batch_size=size)
+
+
+def test_the_split_of_the_loader_changes_nothing():
+    model = Counting()
+    targets = (np.arange(10) + 1) % 3
+    one = nf.attacks.evaluate(ATTACK, model, loader(10), targets=targets, seed=3)
+    many = nf.attacks.evaluate(ATTACK, model, loader(3), targets=targets, seed=3)
+    assert list(one["index"]) == list(range(10))
+    assert list(one["target"]) == list(targets)
+    pd.testing.assert_frame_equal(one, many, rtol=1e-6)
+    direct = ATTACK(model, images(), np.arange(10) % 3, targets=targets, seed=3)
+    np.testing.assert_allclose(one["distance"], direct.distance, rtol=1e-6)
+    assert list(one["status"]) == list(direct.status)
+
+
+def test_finished_batches_are_read_again(tmp_path):
+    model = Counting()
+    first = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path)
+    n_calls = model.n_calls
+    again = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path, batch_size=1)
+    assert model.n_calls == n_calls
+    pd.testing.assert_frame_equal(first, again)
+    for item in sorted(tmp_path.glob("*.json"))[:1]:
+        item.unlink()  # as if the run had been killed
+    resumed = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path)
+    assert n_calls < model.n_calls < 2 * n_calls
+    pd.testing.assert_frame_equal(first, resumed)
+    with torch.no_grad():
+        model.inner[1].bias += 0.1
+    other = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path)
+    assert not np.allclose(first["distance"], other["distance"])
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    assert {record["attack"]["steps"] for record in records} == {30}
+
+
+def test_images_are_kept_where_asked(tmp_path):
+    model = Counting()
+    table = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path, keep_images=True)
+    kept = [np.load(path)["adversarial"] for path in tmp_path.glob("*.npz")]
+    assert sum(map(len, kept)) == len(table) == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"loader": []}, ValueError, "loader: got no batches"),
+        ({"targets": [1, 2]}, ValueError, "targets: got 2, expected one per image"),
+        ({"targets": [1, 2, 0] * 4}, ValueError, "targets: got 12, expected 10"),
+        ({"keep_images": True}, ValueError, "keep_images: got True without out"),
+        ({"margin": -1.0}, ValueError, "margin: got -1.0"),
+    ],
+)
+def test_bad_input_is_said(changes, error, message):
+    arguments = {"loader": loader()} | changes
+    with pytest.raises(error, match=message):
+        nf.attacks.evaluate(ATTACK, Counting(), **arguments)
+
+
+def test_what_cannot_be_told_apart_is_not_kept(tmp_path):
+    with pytest.raises(TypeError, match="model: got function"):
+        nf.attacks.evaluate(ATTACK, lambda x: x, loader(), out=tmp_path)
+    with pytest.raises(TypeError, match="criterion: got a callable"):
+        nf.attacks.evaluate(
+            ATTACK, Counting(), loader(), out=tmp_path, criterion=lambda x, z: z[:, 0]
+        )
+
+
+def test_ranks_share_the_work_and_all_get_the_table(tmp_path):
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import os, sys
+            sys.path.insert(0, sys.argv[1])
+            import torch
+            torch.set_num_threads(1)
+            import neurofreq as nf
+            from test_evaluate import ATTACK, Counting, loader
+            model = Counting()
+            table = nf.attacks.evaluate(ATTACK, model, loader(3), seed=3)
+            table.to_csv(f"{sys.argv[2]}/{os.environ['RANK']}.csv", index=False)
+            print(model.n_calls)
+            """
+        )
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = os.environ | {
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
+    arguments = [sys.executable, str(script), os.path.dirname(__file__), str(tmp_path)]
+    ranks = [
+        subprocess.Popen(
+            arguments, env=shared | {"RANK": str(r)}, stdout=subprocess.PIPE, text=True
+        )
+        for r in range(2)
+    ]
+    n_calls = [int(rank.communicate(timeout=100)[0]) for rank in ranks]
+    whole = Counting()
+    expected = nf.attacks.evaluate(ATTACK, whole, loader(3), seed=3)
+    assert max(n_calls) < whole.n_calls
+    for rank in range(2):
+        table = pd.read_csv(tmp_path / f"{rank}.csv")
+        pd.testing.assert_frame_equal(table, expected, rtol=1e-9, check_dtype=False)
