@@ -104,4 +104,19 @@ mod tests {
             assert_eq!(n_halved > 0, rare == 3, "{rare}");
         }
     }
+
+    #[test]
+    fn a_step_just_halved_has_one_more_period_to_beat_the_least() {
+        let mut pace = Pace::new(100, 2.0);
+        let mut halved = Vec::new();
+        for step in 0..100 {
+            // The first is never beaten; after step 22 each beats the last.
+            let slow = 1.0 - 1e-3 * step.max(22) as f64;
+            pace.is_least(if step == 0 { 0.0 } else { slow });
+            if pace.stalls(step) {
+                halved.push(step);
+            }
+        }
+        assert_eq!(halved, [22, 57, 80, 93]);
+    }
 }

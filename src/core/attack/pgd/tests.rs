@@ -312,3 +312,75 @@ proptest! {
         }
     }
 }
+
+/// The points of one adaptive run in the maximum norm, written from the paper:
+/// Croce and Hein 2020, algorithm 1.
+fn published(
+    steps: usize,
+    epsilon: f64,
+    model: impl Fn(&[f64]) -> (f64, Vec<f64>),
+) -> Vec<Vec<f64>> {
+    let project = |x: f64, i: usize| x.max(ORIGIN[i] - epsilon).min(ORIGIN[i] + epsilon);
+    let mut tests = vec![0.0, 0.22];
+    while tests[tests.len() - 1] < 1.0 {
+        let (p, q) = (tests[tests.len() - 2], tests[tests.len() - 1]);
+        tests.push(q + (q - p - 0.03_f64).max(0.06));
+    }
+    // Without the rounding of sums of hundredths.
+    let tests = tests.iter().map(|p| (p * steps as f64 - 1e-9).ceil());
+    let tests: Vec<usize> = tests.map(|at| at as usize).collect();
+    let (mut x, mut before, mut eta) = (ORIGIN.to_vec(), None::<Vec<f64>>, 2.0 * epsilon);
+    let (mut asked, mut values, mut departures) = (Vec::new(), Vec::new(), Vec::new());
+    let mut then = (eta, model(&x).0);
+    for k in 0..steps {
+        asked.push(x.clone());
+        values.push(model(&x).0);
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        if let Some(j) = tests[1..].iter().position(|&test| test == k) {
+            let n_gains = (tests[j]..k)
+                .filter(|&i| values[i + 1] < departures[i])
+                .count();
+            let now = (eta, least);
+            if (n_gains as f64) < 0.75 * (k - tests[j]) as f64 || then == now {
+                eta /= 2.0;
+                let best = values.iter().position(|&value| value == least).unwrap();
+                (x, before) = (asked[best].clone(), None);
+            }
+            then = now;
+        }
+        departures.push(model(&x).0);
+        let slope = model(&x).1;
+        let z = |i: usize| project(x[i] - eta * slope[i].signum(), i);
+        let next = (0..x.len()).map(|i| match &before {
+            None => z(i),
+            Some(before) => project(x[i] + 0.75 * (z(i) - x[i]) + 0.25 * (x[i] - before[i]), i),
+        });
+        let next = next.collect();
+        before = Some(std::mem::replace(&mut x, next));
+    }
+    asked.push(x);
+    asked
+}
+
+#[test]
+fn adaptive_runs_are_the_published_ones() {
+    let scales = [1.0, 30.0, 4.0, 0.2];
+    let model = |x: &[f64]| {
+        let away = x.iter().zip([0.63, 0.25, 0.56, 0.46]).map(|(x, c)| x - c);
+        let away: Vec<f64> = away.collect();
+        let value = away.iter().zip(scales).map(|(a, s)| s * a * a).sum::<f64>();
+        let slopes = away.iter().zip(scales).map(|(a, s)| 2.0 * s * a);
+        (value, slopes.collect())
+    };
+    for steps in [10, 37, 100] {
+        let rules = Rules {
+            steps,
+            ..rules(StepRule::Adaptive, 0.1)
+        };
+        let mut search = search(ORIGIN.to_vec(), Norm::Linf, rules, 0);
+        let (_, points) = converse(&mut search, model);
+        for (point, expected) in points[1..].iter().zip(published(steps, 0.1, model)) {
+            assert!(Norm::Linf.size(point, &expected) < 1e-12, "{steps}");
+        }
+    }
+}
