@@ -343,7 +343,7 @@ fn published(
             let now = (eta, least);
             if (n_gains as f64) < 0.75 * (k - tests[j]) as f64 || then == now {
                 eta /= 2.0;
-                let best = values.iter().position(|&value| value == least).unwrap();
+                let best = values.iter().position(|&value| value <= least).unwrap();
                 (x, before) = (asked[best].clone(), None);
             }
             then = now;
