@@ -5,10 +5,13 @@ The paper assigns every test image a second label by one fixed element-wise
 shuffle of all labels: a random permutation, of which the positions that got
 their own label back are permuted again among themselves until none is left;
 when their number stops shrinking the whole shuffle restarts (paper.md C2).
-The histogram of labels is unchanged. Hybrid pairs then draw, class by class,
+The histogram of labels is unchanged. The alternative that the paper names but
+does not use moves whole classes instead. Hybrid pairs then draw, class by class,
 which image of the wanted class fills each position (paper.md D), so every
 image is the low image once and the high image once.
 */
+
+use std::collections::HashMap;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -33,6 +36,31 @@ pub fn shuffled_targets(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
         }
     }
     Ok(rotated(labels, &mut rng))
+}
+
+/// Gives all images of a class the same other class: a derangement of the
+/// classes present, each equally likely.
+///
+/// # Errors
+/// [`Error::Value`] with fewer than two classes.
+pub fn shuffled_classes(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
+    let mut classes = labels.to_vec();
+    classes.sort_unstable();
+    classes.dedup();
+    if classes.len() < 2 {
+        return Err(Error::value(format!(
+            "labels: got {} classes, expected at least 2",
+            classes.len()
+        )));
+    }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut images = classes.clone();
+    // One shuffle in e moves every class.
+    while !coincidences(&classes, &images).is_empty() {
+        images.shuffle(&mut rng);
+    }
+    let target_of: HashMap<i64, i64> = classes.into_iter().zip(images).collect();
+    Ok(labels.iter().map(|label| target_of[label]).collect())
 }
 
 /// Pairs every image with one of another class.
@@ -157,6 +185,26 @@ mod tests {
         }
 
         #[test]
+        fn classes_are_moved_as_a_whole(
+            labels in prop::collection::vec(-2_i64..12, 1..60), seed: u64,
+        ) {
+            let mut classes = histogram(&labels);
+            classes.dedup();
+            let Ok(targets) = shuffled_classes(&labels, seed) else {
+                prop_assert_eq!(classes.len(), 1);
+                return Ok(());
+            };
+            prop_assert!(coincidences(&labels, &targets).is_empty());
+            let mut pairs: Vec<_> = labels.iter().zip(&targets).collect();
+            pairs.sort();
+            pairs.dedup();
+            prop_assert_eq!(pairs.len(), classes.len(), "one target per class");
+            let mut reached = histogram(&targets);
+            reached.dedup();
+            prop_assert_eq!(reached, classes);
+        }
+
+        #[test]
         fn every_image_is_high_once_and_of_another_class(
             half in prop::collection::vec(0_i64..4, 1..40), seed: u64,
         ) {
@@ -179,6 +227,22 @@ mod tests {
         let targets = rotated(&labels, &mut ChaCha8Rng::seed_from_u64(0));
         assert!(coincidences(&labels, &targets).is_empty());
         assert_eq!(histogram(&labels), histogram(&targets));
+    }
+
+    #[test]
+    fn every_derangement_is_as_likely() {
+        let mut counts = HashMap::new();
+        for seed in 0..9000 {
+            *counts
+                .entry(shuffled_classes(&[0, 1, 2, 3], seed).unwrap())
+                .or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 9);
+        // 1000 each; the standard deviation is 30.
+        assert!(
+            counts.values().all(|count| (850..1150).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub trait Real: Copy + Default + PartialOrd + Into<f64> + Send + Sync {
 
     /// Rounds to the nearest value of the type.
     fn from_f64(value: f64) -> Self;
+
+    /// The neighbouring value on the side of `other`, which is not `self`.
+    #[must_use]
+    fn towards(self, other: Self) -> Self;
 }
 
 impl Real for f32 {
@@ -19,6 +23,14 @@ impl Real for f32 {
     fn from_f64(value: f64) -> Self {
         value as Self
     }
+
+    fn towards(self, other: Self) -> Self {
+        if other > self {
+            self.next_up()
+        } else {
+            self.next_down()
+        }
+    }
 }
 
 impl Real for f64 {
@@ -26,5 +38,13 @@ impl Real for f64 {
 
     fn from_f64(value: f64) -> Self {
         value
+    }
+
+    fn towards(self, other: Self) -> Self {
+        if other > self {
+            self.next_up()
+        } else {
+            self.next_down()
+        }
     }
 }

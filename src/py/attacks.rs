@@ -16,6 +16,7 @@ use super::convert::PyTensor;
 use super::enter;
 use super::exceptions::to_python;
 use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
+use crate::core::attack::pgd::{Pgd, Rules as PgdRules, StepRule};
 use crate::core::attack::{Method, Status};
 use crate::core::norm::Norm;
 use crate::core::pairing;
@@ -30,9 +31,16 @@ pub fn shuffled_targets<'py>(
     py: Python<'py>,
     labels: PyReadonlyArray1<'py, i64>,
     seed: u64,
+    by_class: bool,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {
     let labels = labels.as_array().to_vec();
-    let targets = enter(py, || pairing::shuffled_targets(&labels, seed))?;
+    let targets = enter(py, || {
+        if by_class {
+            pairing::shuffled_classes(&labels, seed)
+        } else {
+            pairing::shuffled_targets(&labels, seed)
+        }
+    })?;
     Ok(PyArray1::from_vec(py, targets))
 }
 
@@ -116,6 +124,7 @@ impl TryFrom<Call> for Task {
             ("given", Some(points)) => Starts::Given(points.0),
             ("pool", Some(points)) => Starts::Pool(points.0),
             ("climb", None) => Starts::Climb,
+            ("scatter", None) => Starts::Scatter,
             ("noise", None) => Starts::Noise,
             ("unneeded", None) => Starts::Unneeded,
             (other, _) => return Err(Error::Internal(format!("starts from {other}"))),
@@ -221,6 +230,60 @@ pub fn brendel_bethge(
         |_| BrendelBethge::<f32>::new(rules),
         |_| BrendelBethge::<f64>::new(rules),
     )
+}
+
+/// The attributes of `attacks.PGD`.
+#[derive(FromPyObject)]
+pub struct PgdSettings {
+    budgets: Vec<f64>,
+    steps: usize,
+    step_size: Option<f64>,
+    step_rule: String,
+    restarts: usize,
+    early_stop: bool,
+    below: Option<Vec<f64>>,
+}
+
+impl From<PgdSettings> for PgdRules {
+    fn from(settings: PgdSettings) -> Self {
+        Self {
+            budgets: settings.budgets.into(),
+            steps: settings.steps,
+            step_size: settings.step_size,
+            step_rule: match settings.step_rule.as_str() {
+                "constant" => StepRule::Constant,
+                _ => StepRule::Adaptive,
+            },
+            restarts: settings.restarts,
+            early_stop: settings.early_stop,
+        }
+    }
+}
+
+/// Projected gradient descent: as [`brendel_bethge`], within a budget.
+#[pyfunction]
+pub fn pgd(
+    py: Python<'_>,
+    callables: Callables,
+    mut settings: PgdSettings,
+    task: Call,
+) -> PyResult<Findings> {
+    fn maker<T: Real>(
+        (rules, below): (PgdRules, Option<Vec<f64>>),
+        (seed, first_index): (u64, u64),
+    ) -> impl Fn(u64) -> Pgd<T> + Send {
+        move |index| {
+            let position = index.wrapping_sub(first_index) as usize;
+            let below = below.as_ref().and_then(|below| below.get(position));
+            let rng = attack::method_stream(seed, index);
+            Pgd::new(rules.clone(), *below.unwrap_or(&f64::INFINITY), rng)
+        }
+    }
+    let streams = (task.seed, task.first_index);
+    let limits = settings.below.take();
+    let rules = (PgdRules::from(settings), limits);
+    let single = maker::<f32>(rules.clone(), streams);
+    run(py, callables, task, single, maker::<f64>(rules, streams))
 }
 
 /// Runs one method, in the precision of the images.

@@ -49,7 +49,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[pymodule(gil_used = true)]
 mod _neurofreq {
     #[pymodule_export]
-    use super::attacks::{brendel_bethge, shuffled_targets, trust_region_steps};
+    use super::attacks::{brendel_bethge, pgd, shuffled_targets, trust_region_steps};
     #[pymodule_export]
     use super::bootstrap::resampled_means;
     #[pymodule_export]

@@ -8,13 +8,19 @@ from neurofreq.attacks._brendel_bethge import BrendelBethge
 from neurofreq.attacks._call import Attack, AttackResult
 from neurofreq.attacks._curve import success_curve
 from neurofreq.attacks._evaluate import evaluate
+from neurofreq.attacks._minimal import minimal_perturbation
+from neurofreq.attacks._pgd import PGD
+from neurofreq.attacks._size import perturbation_size
 from neurofreq.attacks._targets import shuffled_targets
 
 __all__ = [
+    "PGD",
     "Attack",
     "AttackResult",
     "BrendelBethge",
     "evaluate",
+    "minimal_perturbation",
+    "perturbation_size",
     "shuffled_targets",
     "success_curve",
 ]

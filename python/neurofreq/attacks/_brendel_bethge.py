@@ -64,6 +64,10 @@ class BrendelBethge(Attack):
     n_starts : int
         Starts per image (unless they are given); all are pulled to the
         boundary, and the walk sets out from the nearest.
+    scatter : bool
+        Let the first start, too, climb from noise around the image, so that
+        another seed gives another start. By default it climbs from the image
+        itself.
     restarts : int
         Further walks after the first has ended, each with the first radius
         again, from the boundary point of the next start, or from the best
@@ -117,6 +121,7 @@ class BrendelBethge(Attack):
     overshoot: float = 1.1
     overshoot_rule: str = "foolbox"
     n_starts: int = 1
+    scatter: bool = False
     restarts: int = 0
     binary_search_steps: int = 6
 

@@ -234,7 +234,9 @@ class Attack(ABC):
             return "given", _like(images, starting_points, "starting_points", device)
         if candidates is not None:
             return "pool", _like(images, candidates, "candidates", device)
-        return ("climb" if self.needs_gradient else "noise"), None
+        if not self.needs_gradient:
+            return "noise", None
+        return ("scatter" if getattr(self, "scatter", False) else "climb"), None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def shuffled_targets(labels: Any, *, seed: int) -> NDArray[np.int64]:
-    """Draw target labels, none equal to the truth, histogram unchanged.
+METHODS = ("elm", "cls")
+
+
+def shuffled_targets(
+    labels: Any, *, seed: int, method: str = "elm"
+) -> NDArray[np.int64]:
+    """Draw target labels, none equal to the truth.
 
     Parameters
     ----------
@@ -20,6 +25,10 @@ def shuffled_targets(labels: Any, *, seed: int) -> NDArray[np.int64]:
         The class of every image.
     seed : int
         The same seed gives the same targets.
+    method : {"elm", "cls"}
+        "elm": shuffle the labels of all images, element by element; their
+        histogram is unchanged. "cls": shuffle the classes present, so that all
+        images of a class get the same other class.
 
     Returns
     -------
@@ -30,11 +39,13 @@ def shuffled_targets(labels: Any, *, seed: int) -> NDArray[np.int64]:
     TypeError
         If `labels` are not integers.
     ValueError
-        If `labels` is empty or one class holds more than half of it.
+        If `labels` is empty, one class holds more than half of it ("elm"), or
+        there is only one class ("cls").
 
     References
     ----------
     Li et al. 2023, Fig 2b: one fixed element-wise shuffle of the whole test set.
     """
+    _validate.one_of("method", method, METHODS)
     checked = _validate.labels(labels)
-    return _neurofreq.shuffled_targets(checked, _validate.seed(seed))
+    return _neurofreq.shuffled_targets(checked, _validate.seed(seed), method == "cls")

@@ -16,7 +16,9 @@ A search knows nothing of other images, so a result depends neither on how
 images are batched nor on the order in which they are answered.
 */
 
+pub mod ball;
 pub mod brendel_bethge;
+pub mod pgd;
 mod start;
 mod walk;
 

@@ -41,6 +41,9 @@ pub enum Source<T> {
     Points(VecDeque<Vec<T>>, Status),
     /// Signed gradients, then noise; this many starts.
     Climb(usize),
+    /// The same, the first climb too from noise around the image, so that
+    /// another random stream gives another start.
+    Scatter(usize),
     /// Noise; this many starts.
     Noise(usize),
     /// The attack needs no start.
@@ -91,7 +94,7 @@ impl<T: Real> Start<T> {
     pub fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
         match &self.source {
             Source::Points(..) => self.point(walk),
-            Source::Climb(_) => self.climb_from(walk, 0),
+            Source::Climb(_) | Source::Scatter(_) => self.climb_from(walk, 0),
             Source::Noise(_) => self.noise(walk, 0),
             Source::Unneeded => Stage::Over,
         }
@@ -159,7 +162,9 @@ impl<T: Real> Start<T> {
         let n_found = self.boundary.len();
         match &self.source {
             Source::Points(..) => self.point(walk),
-            Source::Climb(wanted) if n_found < *wanted => self.climb_from(walk, 0),
+            Source::Climb(wanted) | Source::Scatter(wanted) if n_found < *wanted => {
+                self.climb_from(walk, 0)
+            }
             Source::Noise(wanted) if n_found < *wanted => self.noise(walk, 0),
             _ => Stage::Over,
         }
@@ -186,7 +191,8 @@ impl<T: Real> Start<T> {
     /// Sets out on a climb: at the clean image, or from noise around it.
     fn climb_from(&mut self, walk: &mut Walk<T>, attempt: usize) -> Stage {
         walk.point.clone_from(&walk.origin);
-        if attempt > 0 || !self.boundary.is_empty() {
+        let is_scattered = matches!(self.source, Source::Scatter(_));
+        if is_scattered || attempt > 0 || !self.boundary.is_empty() {
             for pixel in &mut walk.point {
                 let moved = (*pixel).into() + self.rng.random_range(-SPREAD..SPREAD);
                 *pixel = T::from_f64(moved.clamp(0.0, 1.0));

@@ -89,6 +89,7 @@ fn a_walk_on_a_plane_ends_at_the_dual_norm() {
             Source::Points([given].into(), Status::BadStart),
             Source::Climb(1),
             Source::Climb(3),
+            Source::Scatter(2),
             Source::Noise(2),
         ];
         for source in sources {
@@ -183,6 +184,7 @@ fn starts_that_cannot_be_found_are_a_status() {
         ),
         (Source::Points([].into(), Status::NoStart), Status::NoStart),
         (Source::Climb(2), Status::NoStart),
+        (Source::Scatter(1), Status::NoStart),
         (Source::Noise(1), Status::NoStart),
     ];
     for (source, expected) in sources {
@@ -190,6 +192,26 @@ fn starts_that_cannot_be_found_are_a_status() {
         assert_eq!(converse(&mut search, |_| 1.0), 201);
         assert_eq!((search.walk.status, search.walk.best()), (expected, None));
     }
+}
+
+#[test]
+fn scattered_starts_differ_between_streams() {
+    let boundary = |source: Source<f64>, seed| {
+        let mut start = Start::new(source, 10, ChaCha8Rng::seed_from_u64(seed));
+        let mut walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::Linf);
+        let mut stage = start.begin(&mut walk);
+        while stage == Stage::GoesOn {
+            let answer = Answer {
+                difference: plane(&walk.point),
+                gradient: &WEIGHTS,
+            };
+            stage = start.answer(&mut walk, answer);
+        }
+        start.take_boundary()
+    };
+    assert_eq!(boundary(Source::Climb(1), 1), boundary(Source::Climb(1), 2));
+    let scattered = [1, 2].map(|seed| boundary(Source::Scatter(1), seed));
+    assert_ne!(scattered[0], scattered[1]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 One image under attack: where it stands and the best it has seen.
 */
 
+use super::ball;
 use crate::core::norm::Norm;
 use crate::core::real::Real;
 
@@ -58,6 +59,9 @@ pub struct Walk<T> {
     pub point: Vec<T>,
     /// What is made small.
     pub norm: Norm,
+    /// The largest size of a confirmed point; infinite for attacks without a
+    /// budget.
+    pub limit: f64,
     /// How the search stands.
     pub status: Status,
     /// How often the model was asked about a point of this walk.
@@ -81,6 +85,7 @@ impl<T: Real> Walk<T> {
         Self {
             point: origin.clone(),
             norm,
+            limit: f64::INFINITY,
             status: Status::Active,
             n_queries: 0,
             n_gradients: 0,
@@ -187,12 +192,14 @@ impl<T: Real> Walk<T> {
         }
     }
 
-    /// Lengthens the best perturbation by a relative `amount`.
+    /// Lengthens the best perturbation by a relative `amount`, up to the limit.
     fn push(&mut self, amount: f64) {
         let best = self.best.as_ref().unwrap_or(&self.origin);
-        for (point, (&origin, &best)) in self.point.iter_mut().zip(self.origin.iter().zip(best)) {
-            let delta = (1.0 + amount) * (best.into() - origin.into());
-            *point = T::from_f64((origin.into() + delta).clamp(0.0, 1.0));
-        }
+        let pixels = best.iter().zip(&self.origin);
+        let mut delta: Vec<f64> = pixels
+            .map(|(&best, &origin)| (1.0 + amount) * (best.into() - origin.into()))
+            .collect();
+        let point = &mut self.point;
+        ball::place(self.norm, self.limit, &self.origin, &mut delta, point);
     }
 }

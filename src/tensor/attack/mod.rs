@@ -32,7 +32,7 @@ use crate::core::trust_region::Scratch;
 pub use criterion::Criterion;
 pub use query::Pixel;
 use query::{Pending, Queries};
-pub use sources::Starts;
+pub use sources::{Starts, method_stream};
 
 /// A classifier that is asked about batches of images.
 pub trait Classify {

@@ -26,6 +26,8 @@ pub enum Starts {
     Pool(Tensor),
     /// Signed gradients, then noise.
     Climb,
+    /// The same, the first climb too from noise around the image.
+    Scatter,
     /// Noise alone: no gradient is asked for.
     Noise,
     /// The attack needs none.
@@ -36,6 +38,17 @@ pub enum Starts {
 #[must_use]
 pub fn stream(seed: u64, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(index);
+    rng
+}
+
+/// A second stream of the image at `index`, for the attack itself: one that
+/// is seeded from a number has no such key, so starts never share it.
+#[must_use]
+pub fn method_stream(seed: u64, index: u64) -> ChaCha8Rng {
+    let mut key = *b"........ stream of the attack...";
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    let mut rng = ChaCha8Rng::from_seed(key);
     rng.set_stream(index);
     rng
 }
@@ -73,6 +86,7 @@ pub fn source<T: Pixel>(
             Source::Points(points.collect::<Result<_>>()?, Status::NoStart)
         }
         Starts::Climb => Source::Climb(task.n_starts),
+        Starts::Scatter => Source::Scatter(task.n_starts),
         Starts::Noise => Source::Noise(task.n_starts),
         Starts::Unneeded => Source::Unneeded,
     })
