@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 # Adversarial images, distances, success, queries, gradients, status, trajectories.
-Findings: TypeAlias = tuple[
+_Findings: TypeAlias = tuple[
     Tensor,
     list[float],
     list[bool],
@@ -26,8 +26,8 @@ def num_threads() -> int: ...
 def shuffled_targets(
     labels: NDArray[np.int64], seed: int, by_class: bool
 ) -> NDArray[np.int64]: ...
-def brendel_bethge(callables: Any, settings: Any, task: Any) -> Findings: ...
-def pgd(callables: Any, settings: Any, task: Any) -> Findings: ...
+def brendel_bethge(callables: Any, settings: Any, task: Any) -> _Findings: ...
+def pgd(callables: Any, settings: Any, task: Any) -> _Findings: ...
 def trust_region_steps(
     norm: str,
     origins: NDArray[Any],

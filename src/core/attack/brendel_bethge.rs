@@ -136,18 +136,12 @@ impl<T: Real> BrendelBethge<T> {
         self.step = 0;
         self.normal.clear();
         self.next.clone_from(&walk.point);
-        self.nearest = self.measured(walk);
+        self.nearest = measured(walk);
         self.gained = (f64::INFINITY, 0);
         self.is_lost = true;
         if let Radius::Adaptive { first, .. } = self.rules.radius {
             self.share = first;
         }
-    }
-
-    /// Size and length of the present perturbation.
-    fn measured(&self, walk: &Walk<T>) -> (f64, f64) {
-        let size = |norm: Norm| norm.size(&walk.point, &walk.origin);
-        (size(walk.norm), size(Norm::L2))
     }
 
     /// The trust radius of the present step; none once the walk has converged.
@@ -209,6 +203,12 @@ impl<T: Real> BrendelBethge<T> {
     }
 }
 
+/// Size and Euclidean length of the present perturbation.
+fn measured<T: Real>(walk: &Walk<T>) -> (f64, f64) {
+    let size = |norm: Norm| norm.size(&walk.point, &walk.origin);
+    (size(walk.norm), size(Norm::L2))
+}
+
 impl<T: Real> Method<T> for BrendelBethge<T> {
     fn begin(&mut self, walk: &mut Walk<T>, boundary: Vec<Vec<T>>) -> Stage {
         self.boundary = boundary;
@@ -230,7 +230,7 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
         if let Some(size) = walk.consider(answer.difference) {
             self.is_lost = false;
             if size < self.nearest.0 {
-                self.nearest = self.measured(walk);
+                self.nearest = measured(walk);
             }
         }
         let scale = self.blend(answer.gradient);

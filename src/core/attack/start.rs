@@ -71,8 +71,8 @@ pub struct Start<T> {
     n_bisections: usize,
     rng: ChaCha8Rng,
     state: State,
-    /// The start that is being bisected, or the noise image.
-    start: Vec<T>,
+    /// The start that is being bisected, or the noise image that is blended.
+    far_end: Vec<T>,
     boundary: Vec<(f64, Vec<T>)>,
 }
 
@@ -85,7 +85,7 @@ impl<T: Real> Start<T> {
             n_bisections,
             rng,
             state: State::Point,
-            start: Vec::new(),
+            far_end: Vec::new(),
             boundary: Vec::new(),
         }
     }
@@ -125,7 +125,7 @@ impl<T: Real> Start<T> {
                 self.bisect(walk, round + 1, low, high)
             }
             _ if is_adversarial => {
-                self.start.clone_from(&walk.point);
+                self.far_end.clone_from(&walk.point);
                 self.bisect(walk, 0, 0.0, 1.0)
             }
             State::Point => self.point(walk),
@@ -146,12 +146,12 @@ impl<T: Real> Start<T> {
         if round < self.n_bisections {
             let middle = f64::midpoint(low, high);
             walk.norm
-                .midpoint(&walk.origin, &self.start, middle, &mut walk.point);
+                .midpoint(&walk.origin, &self.far_end, middle, &mut walk.point);
             self.state = State::Bisect { round, low, high };
             return Stage::GoesOn;
         }
         walk.norm
-            .midpoint(&walk.origin, &self.start, high, &mut walk.point);
+            .midpoint(&walk.origin, &self.far_end, high, &mut walk.point);
         let size = walk.norm.size(&walk.point, &walk.origin);
         self.boundary.push((size, walk.point.clone()));
         self.next(walk)
@@ -175,17 +175,13 @@ impl<T: Real> Start<T> {
         let Source::Points(points, failure) = &mut self.source else {
             return Stage::Over;
         };
-        match points.pop_front() {
-            Some(point) => {
-                walk.point = point;
-                self.state = State::Point;
-                Stage::GoesOn
-            }
-            None => {
-                let failure = *failure;
-                self.end(walk, failure)
-            }
-        }
+        let Some(point) = points.pop_front() else {
+            let failure = *failure;
+            return self.end(walk, failure);
+        };
+        walk.point = point;
+        self.state = State::Point;
+        Stage::GoesOn
     }
 
     /// Sets out on a climb: at the clean image, or from noise around it.
@@ -236,13 +232,13 @@ impl<T: Real> Start<T> {
         if round == N_NOISE * BLENDS.len() {
             return self.end(walk, Status::NoStart);
         }
-        if round % BLENDS.len() == 0 {
-            self.start.resize(walk.origin.len(), T::ZERO);
+        if round.is_multiple_of(BLENDS.len()) {
+            self.far_end.resize(walk.origin.len(), T::ZERO);
             let rng = &mut self.rng;
-            self.start.fill_with(|| T::from_f64(rng.random()));
+            self.far_end.fill_with(|| T::from_f64(rng.random()));
         }
         let share = BLENDS[round % BLENDS.len()];
-        let pixels = walk.origin.iter().zip(&self.start);
+        let pixels = walk.origin.iter().zip(&self.far_end);
         for (point, (&origin, &noise)) in walk.point.iter_mut().zip(pixels) {
             let (origin, noise): (f64, f64) = (origin.into(), noise.into());
             *point = T::from_f64(origin + share * (noise - origin));

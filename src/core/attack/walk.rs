@@ -183,12 +183,11 @@ impl<T: Real> Walk<T> {
     fn keep(&mut self) {
         self.size = self.norm.size(&self.point, &self.origin);
         self.trajectory.push((self.n_queries, self.size));
-        match &mut self.best {
-            Some(best) => best.clone_from(&self.point),
-            None => {
-                self.refuge.clone_from(&self.point);
-                self.best = Some(self.point.clone());
-            }
+        if let Some(best) = &mut self.best {
+            best.clone_from(&self.point);
+        } else {
+            self.refuge.clone_from(&self.point);
+            self.best = Some(self.point.clone());
         }
     }
 
