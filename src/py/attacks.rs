@@ -1,27 +1,26 @@
 /*!
 Attacks.
 
-[`Callable`] lets the loops of [`attack::run`] ask a Python model. The
+[`Callables`] lets the loops of [`attack::run`] ask a Python model. The
 interpreter is held only while the model runs; Ctrl-C is looked for before
 every call, so an attack stops within one.
 */
 
-use numpy::ndarray::ArrayView1;
-use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use tch::{Kind, Tensor};
 
 use super::convert::PyTensor;
 use super::enter;
-use super::exceptions::to_python;
 use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
+use crate::core::attack::estimate::{self, Estimate};
 use crate::core::attack::pgd::{Pgd, Rules as PgdRules, StepRule};
+use crate::core::attack::random_walk::{self, RandomWalk};
 use crate::core::attack::{Method, Status};
 use crate::core::norm::Norm;
 use crate::core::pairing;
 use crate::core::real::Real;
-use crate::core::trust_region::Batch;
 use crate::tensor::attack::{self, Classify, Criterion, Starts, Task};
 use crate::{Error, Result};
 
@@ -286,6 +285,59 @@ pub fn pgd(
     run(py, callables, task, single, maker::<f64>(rules, streams))
 }
 
+/// The attributes of `attacks.Boundary`.
+#[derive(FromPyObject)]
+pub struct BoundarySettings {
+    max_queries: i64,
+    proposal: String,
+    probes: usize,
+    reach: f64,
+    tolerance: f64,
+    spherical_step: f64,
+    source_step: f64,
+    step_adaptation: f64,
+}
+
+/// The decision-based attacks: as [`brendel_bethge`], from labels alone.
+#[pyfunction]
+pub fn boundary(
+    py: Python<'_>,
+    callables: Callables,
+    settings: BoundarySettings,
+    task: Call,
+) -> PyResult<Findings> {
+    let seed = task.seed;
+    let stream = move |index| attack::method_stream(seed, index);
+    if settings.proposal == "published" {
+        let rules = random_walk::Rules {
+            max_queries: settings.max_queries,
+            spherical_step: settings.spherical_step,
+            source_step: settings.source_step,
+            adaptation: settings.step_adaptation,
+        };
+        return run(
+            py,
+            callables,
+            task,
+            move |index| RandomWalk::<f32>::new(rules, stream(index)),
+            move |index| RandomWalk::<f64>::new(rules, stream(index)),
+        );
+    }
+    let rules = estimate::Rules {
+        max_queries: settings.max_queries,
+        probes: settings.probes,
+        reach: settings.reach,
+        tolerance: settings.tolerance,
+    };
+    run(
+        py,
+        callables,
+        task,
+        move |index| Estimate::<f32>::new(rules, stream(index)),
+        move |index| Estimate::<f64>::new(rules, stream(index)),
+    )
+}
+
 /// Runs one method, in the precision of the images.
 fn run<S: Method<f32>, D: Method<f64>>(
     py: Python<'_>,
@@ -310,61 +362,4 @@ fn run<S: Method<f32>, D: Method<f64>>(
         found.status.into_iter().map(Status::name).collect(),
         found.trajectory,
     ))
-}
-
-/// Rows of pixels of single or double precision, of any strides.
-#[derive(FromPyObject)]
-pub enum Rows<'py> {
-    Single(PyReadonlyArray2<'py, f32>),
-    Double(PyReadonlyArray2<'py, f64>),
-}
-
-type Reached<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
-
-/// One step of many images: the next points, and whether the plane was
-/// reached.
-#[pyfunction]
-pub fn trust_region_steps<'py>(
-    py: Python<'py>,
-    norm: &str,
-    origins: Rows<'py>,
-    points: Rows<'py>,
-    normals: Rows<'py>,
-    changes: PyReadonlyArray1<'py, f64>,
-    radii: PyReadonlyArray1<'py, f64>,
-) -> PyResult<Reached<'py>> {
-    let norm = enter(py, || Norm::from_name(norm))?;
-    let (changes, radii) = (changes.as_array(), radii.as_array());
-    match (origins, points, normals) {
-        (Rows::Single(origins), Rows::Single(points), Rows::Single(normals)) => {
-            steps(py, norm, [origins, points, normals], (changes, radii))
-        }
-        (Rows::Double(origins), Rows::Double(points), Rows::Double(normals)) => {
-            steps(py, norm, [origins, points, normals], (changes, radii))
-        }
-        _ => Err(to_python(Error::Type(
-            "origins, points, normals: got different dtypes, expected one".into(),
-        ))),
-    }
-}
-
-fn steps<'py, T: Real + Element>(
-    py: Python<'py>,
-    norm: Norm,
-    images: [PyReadonlyArray2<'py, T>; 3],
-    (changes, radii): (ArrayView1<'_, f64>, ArrayView1<'_, f64>),
-) -> PyResult<Reached<'py>> {
-    let [origins, points, normals] = images.each_ref().map(PyReadonlyArray2::as_array);
-    let (next, reached) = enter(py, || {
-        let batch = Batch {
-            origins,
-            points,
-            normals,
-            changes,
-            radii,
-        };
-        batch.steps(norm)
-    })?;
-    let reached = PyArray1::from_vec(py, reached);
-    Ok((PyArray2::from_owned_array(py, next).into_any(), reached))
 }

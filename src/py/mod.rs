@@ -17,6 +17,7 @@ mod images;
 mod runtime;
 mod similarity;
 mod spectra;
+mod trust_region;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -49,7 +50,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 #[pymodule(gil_used = true)]
 mod _neurofreq {
     #[pymodule_export]
-    use super::attacks::{brendel_bethge, pgd, shuffled_targets, trust_region_steps};
+    use super::attacks::{boundary, brendel_bethge, pgd, shuffled_targets};
     #[pymodule_export]
     use super::bootstrap::resampled_means;
     #[pymodule_export]
@@ -69,4 +70,6 @@ mod _neurofreq {
     use super::spectra::{
         crossing, mean_power, mean_power_tensor, radial_profile, total_power, total_power_tensor,
     };
+    #[pymodule_export]
+    use super::trust_region::trust_region_steps;
 }

@@ -4,6 +4,7 @@ Every attack is a frozen dataclass of settings, called like a function on a
 model, images and labels (`Attack`), and returns an `AttackResult`.
 """
 
+from neurofreq.attacks._boundary import Boundary
 from neurofreq.attacks._brendel_bethge import BrendelBethge
 from neurofreq.attacks._call import Attack, AttackResult
 from neurofreq.attacks._curve import success_curve
@@ -17,6 +18,7 @@ __all__ = [
     "PGD",
     "Attack",
     "AttackResult",
+    "Boundary",
     "BrendelBethge",
     "evaluate",
     "minimal_perturbation",

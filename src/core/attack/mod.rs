@@ -18,7 +18,9 @@ images are batched nor on the order in which they are answered.
 
 pub mod ball;
 pub mod brendel_bethge;
+pub mod estimate;
 pub mod pgd;
+pub mod random_walk;
 mod start;
 mod walk;
 

@@ -1,0 +1,71 @@
+/*!
+Trust-region steps of many images at once, for tests and benches.
+*/
+
+use numpy::ndarray::ArrayView1;
+use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use pyo3::prelude::*;
+
+use super::enter;
+use super::exceptions::to_python;
+use crate::Error;
+use crate::core::norm::Norm;
+use crate::core::real::Real;
+use crate::core::trust_region::Batch;
+
+/// Rows of pixels of single or double precision, of any strides.
+#[derive(FromPyObject)]
+pub enum Rows<'py> {
+    Single(PyReadonlyArray2<'py, f32>),
+    Double(PyReadonlyArray2<'py, f64>),
+}
+
+type Reached<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
+
+/// One step of many images: the next points, and whether the plane was
+/// reached.
+#[pyfunction]
+pub fn trust_region_steps<'py>(
+    py: Python<'py>,
+    norm: &str,
+    origins: Rows<'py>,
+    points: Rows<'py>,
+    normals: Rows<'py>,
+    changes: PyReadonlyArray1<'py, f64>,
+    radii: PyReadonlyArray1<'py, f64>,
+) -> PyResult<Reached<'py>> {
+    let norm = enter(py, || Norm::from_name(norm))?;
+    let (changes, radii) = (changes.as_array(), radii.as_array());
+    match (origins, points, normals) {
+        (Rows::Single(origins), Rows::Single(points), Rows::Single(normals)) => {
+            steps(py, norm, [origins, points, normals], (changes, radii))
+        }
+        (Rows::Double(origins), Rows::Double(points), Rows::Double(normals)) => {
+            steps(py, norm, [origins, points, normals], (changes, radii))
+        }
+        _ => Err(to_python(Error::Type(
+            "origins, points, normals: got different dtypes, expected one".into(),
+        ))),
+    }
+}
+
+fn steps<'py, T: Real + Element>(
+    py: Python<'py>,
+    norm: Norm,
+    images: [PyReadonlyArray2<'py, T>; 3],
+    (changes, radii): (ArrayView1<'_, f64>, ArrayView1<'_, f64>),
+) -> PyResult<Reached<'py>> {
+    let [origins, points, normals] = images.each_ref().map(PyReadonlyArray2::as_array);
+    let (next, reached) = enter(py, || {
+        let batch = Batch {
+            origins,
+            points,
+            normals,
+            changes,
+            radii,
+        };
+        batch.steps(norm)
+    })?;
+    let reached = PyArray1::from_vec(py, reached);
+    Ok((PyArray2::from_owned_array(py, next).into_any(), reached))
+}
