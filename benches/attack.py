@@ -214,16 +214,44 @@ def scaling() -> dict[str, Any]:
     return found
 
 
+def table(folder: Path) -> str:
+    """Return the Markdown tables of a folder of raw numbers."""
+    lines = []
+    for path in sorted(folder.glob("attack-*-l*.json")):
+        results = json.loads(path.read_text())["results"]
+        compiling = results.pop("foolbox compiling")["seconds"]
+        n = len(results["neurofreq"]["distance"])
+        slowest = results["foolbox, 1000 steps"]["seconds"]
+        name = path.stem.removeprefix("attack-")
+        lines += [
+            f"\n**{name}**, {n} images; foolbox compiled for {compiling:.0f} s before\n"
+        ]
+        lines += ["| | seconds | x foolbox 1000 | median | mean | gradients | model |"]
+        lines += ["|---|---|---|---|---|---|---|"]
+        for label, one in results.items():
+            share = f"{one['model_share']:.0%}" if "model_share" in one else "-"
+            lines += [
+                f"| {label} | {one['seconds']:.1f} | {slowest / one['seconds']:.1f} | "
+                f"{one['median']:.5f} | {one['mean']:.5f} | {one['gradients']:.0f} | "
+                f"{share} |"
+            ]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--gray", type=Path, help="weights of the grayscale ResNet18")
     parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--walks", type=int, default=30)
     parser.add_argument("--models", nargs="*", default=list(FILES))
     parser.add_argument("--norms", nargs="*", default=["linf", "l2"])
     parser.add_argument("--scaling", action="store_true", help="only how cost grows")
+    parser.add_argument("--table", type=Path, help="only print a folder's tables")
     options = parser.parse_args()
+    if options.table:
+        print(table(options.table))
+        return
     machine = f"{datetime.date.today().isoformat()}-{CORES}cores"
     folder = ROOT / "benches" / "results" / machine
     folder.mkdir(parents=True, exist_ok=True)
