@@ -50,7 +50,7 @@ NAttack = Annotated[
     int | None,
     typer.Option("--n-attack", help="Images to attack: by default 200, or all."),
 ]
-Steps = Annotated[int, typer.Option("--attack-steps", help="Steps of the attack.")]
+Steps = Annotated[int, typer.Option("--attack-steps", help="Most steps of the attack.")]
 Untargeted = Annotated[
     bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
 ]

@@ -147,7 +147,7 @@ def run(
     n_attack : int, optional
         The first images are attacked: by default 200, or all where there are fewer.
     attack_steps : int
-        Steps of the attack.
+        The most steps of the attack per image; it stops where it has converged.
     targeted : bool
         Attack towards shuffled labels; otherwise towards any wrong class.
     n_hybrid, n_corruption : int, optional

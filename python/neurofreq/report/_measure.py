@@ -43,6 +43,11 @@ class Settings:
     seed: int = 0
     gray: str = "auto"
 
+    @property
+    def attack(self) -> attacks.BrendelBethge:
+        """The attack that finds minimal perturbations."""
+        return attacks.BrendelBethge(norm="linf", steps=self.attack_steps)
+
 
 @dataclasses.dataclass
 class Subject:
@@ -133,7 +138,7 @@ def attack(
     part = slice(rows.start, rows.stop)
     images, labels = subject.images[part], subject.labels[part]
     targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[part]
-    result = attacks.BrendelBethge(norm="linf", steps=settings.attack_steps)(
+    result = settings.attack(
         subject.model,
         images,
         labels,

@@ -22,7 +22,7 @@ MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
 _DECIDING = {
     "clean": (),
     "hybrid": ("n_hybrid", "frequencies", "seeds"),
-    "attack": ("attack_steps", "targeted", "seed", "n_thresholds"),
+    "attack": ("attack", "targeted", "seed", "n_thresholds"),
     "corruption": ("n_corruption", "seed"),
 }
 
@@ -155,6 +155,7 @@ class Work:
     ) -> dict[str, Any]:
         measurement, _, name = key.partition("/")
         settings = dataclasses.asdict(self.settings)
+        settings["attack"] = dataclasses.asdict(self.settings.attack)
         return {
             "measurement": measurement,
             "corruption": name,
