@@ -3,13 +3,13 @@ Decision-based: the boundary's normal estimated from labels alone.
 
 Each round stands at a boundary point `x`, probes which random directions
 around it lead out of the class, and averages them, signed by the answer: the
-mean points along the normal (Chen et al. 2019, HopSkipJump). It then steps
+mean points along the normal (Chen et al. 2019, arXiv 1904.02144). It then steps
 that way, by a size that shrinks with the rounds and is halved until the point
 is adversarial, and bisects back to the boundary towards the clean image.
 
 One thing differs, because it saves queries: probes and bisection are as coarse
-as the length of the perturbation allows, where HopSkipJump makes them far
-finer, and so there are more rounds of fewer probes.
+as the length of the perturbation allows, where theirs are far finer, and so
+there are more rounds of fewer probes.
 */
 
 use rand::RngExt;
@@ -214,7 +214,9 @@ impl<T: Real> Estimate<T> {
 fn normalise(vector: &mut [f64]) {
     let length = super::ball::length(vector);
     if length > 0.0 {
-        vector.iter_mut().for_each(|value| *value /= length);
+        for value in vector {
+            *value /= length;
+        }
     }
 }
 

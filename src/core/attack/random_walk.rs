@@ -174,11 +174,11 @@ impl<T: Real> RandomWalk<T> {
             return Stage::GoesOn;
         }
         let change = match self.source.note(is_adversarial, 30) {
-            Some(share) if share > 0.25 => factor,
-            Some(share) if share < 0.1 => factor.recip(),
-            _ => 1.0,
+            Some(share) if share > 0.25 => Some(factor),
+            Some(share) if share < 0.1 => Some(factor.recip()),
+            _ => None,
         };
-        if change > 1.0 || change < 1.0 {
+        if let Some(change) = change {
             self.rules.source_step *= change;
             self.source = Tally::default();
         }

@@ -5,8 +5,10 @@ Three sources. *Points*: given, or drawn from a pool of images; they are tried
 in order. *Climb*, the default: from the clean image along the signed gradient
 of the logit difference, within a maximum norm that grows from 0.003 to 0.5;
 further climbs set out from noise around the image, and an image that resists
-three of them tries the next source. *Noise*: images of uniform noise, whole and blended
-with the clean image; the only source that needs no gradient.
+three of them tries the next source. *Noise*: images of uniform noise, whole
+and blended with the clean image; the only source that needs no gradient.
+Networks take all fine noise for the same class, so its grain doubles from
+image to image: runs of one pixel, two, four.
 
 Each start is then bisected towards the clean image along the map of the norm.
 */
@@ -234,8 +236,10 @@ impl<T: Real> Start<T> {
         }
         if round.is_multiple_of(BLENDS.len()) {
             self.far_end.resize(walk.origin.len(), T::ZERO);
-            let rng = &mut self.rng;
-            self.far_end.fill_with(|| T::from_f64(rng.random()));
+            let grain = 1 << (round / BLENDS.len());
+            for run in self.far_end.chunks_mut(grain) {
+                run.fill(T::from_f64(self.rng.random()));
+            }
         }
         let share = BLENDS[round % BLENDS.len()];
         let pixels = walk.origin.iter().zip(&self.far_end);
