@@ -171,7 +171,8 @@ def test_the_trajectory_falls_to_the_distance():
         assert path.shape[1] == 2
         assert (np.diff(path[:, 0]) >= 0).all()
         assert (np.diff(path[:, 1]) < 0).all()
-        assert path[-1, 1] == pytest.approx(float(found.distance[row]))
+        # Confirmation may move the point outwards by a ten-thousandth.
+        assert path[-1, 1] == pytest.approx(float(found.distance[row]), rel=2e-4)
 
 
 def test_channels_last_and_autocast_reach_the_model():

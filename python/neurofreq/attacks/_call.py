@@ -30,8 +30,9 @@ class AttackResult(NamedTuple):
     Attributes
     ----------
     adversarial : ndarray or Tensor, shape (N, C, H, W)
-        The nearest adversarial image found, in [0, 1]; every one was confirmed
-        by a last query. The clean image where there is none.
+        The nearest adversarial image found, in [0, 1], where possible lengthened
+        by a ten-thousandth so that rounding does not undo it; every one was
+        confirmed by a last query. The clean image where there is none.
     distance : ndarray or Tensor of float, shape (N,)
         The norm of ``adversarial - images`` in pixel units of [0, 1]; infinite
         where there is none.
@@ -54,7 +55,7 @@ class AttackResult(NamedTuple):
         How many of the queries asked for a gradient too.
     trajectory : tuple of ndarray of float64, shape (K, 2), or None
         Where it was asked for: the queries so far and the distance at each
-        improvement, per image.
+        improvement, per image, before the confirmation.
     """
 
     adversarial: Any

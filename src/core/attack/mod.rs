@@ -191,7 +191,7 @@ impl<T: Real, M: Method<T>> Search<T, M> {
     }
 
     fn begin_confirmation(&mut self) {
-        self.phase = if self.walk.settle() {
+        self.phase = if self.walk.begin_confirmation() {
             Phase::Confirm { attempt: 0 }
         } else {
             Phase::Ended

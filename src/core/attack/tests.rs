@@ -253,7 +253,7 @@ fn an_unconfirmed_best_is_pushed_then_replaced_by_the_first_find() {
     walk.consider(-1.0);
     walk.point = vec![0.75, 0.5];
     walk.consider(-1.0);
-    assert!(walk.settle());
+    assert!(walk.begin_confirmation());
     let mut attempt = 0;
     while !walk.confirm(if walk.point[0] < 0.7515 { 0.1 } else { -0.1 }, attempt) {
         attempt += 1;
@@ -263,16 +263,25 @@ fn an_unconfirmed_best_is_pushed_then_replaced_by_the_first_find() {
         "{attempt} {}",
         walk.size()
     );
-    walk.settle();
+    walk.begin_confirmation();
     attempt = 0;
     while !walk.confirm(if walk.point[0] < 1.0 { 0.1 } else { -0.1 }, attempt) {
         attempt += 1;
     }
     assert_eq!(walk.best(), Some(&[1.0, 0.5][..]));
-    walk.settle();
+    walk.begin_confirmation();
     attempt = 0;
     while !walk.confirm(0.1, attempt) {
         attempt += 1;
     }
     assert_eq!((walk.status, walk.best()), (Status::Unconfirmed, None));
+}
+
+#[test]
+fn what_is_returned_is_off_the_boundary_by_more_than_rounding() {
+    let mut search = search(Source::Climb(1), adaptive());
+    converse(&mut search, plane);
+    let best = search.walk.best().unwrap();
+    let exact = plane(&search.walk.origin) / DUAL;
+    assert!(plane(best) < -0.5 * 1e-4 * DUAL * exact, "{}", plane(best));
 }

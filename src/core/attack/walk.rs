@@ -10,7 +10,7 @@ use crate::core::real::Real;
 /// how often it is doubled.
 const FIRST_PUSH: f64 = 1e-4;
 /// See [`FIRST_PUSH`]; the last push lengthens the perturbation by 1.3 %.
-pub const N_PUSHES: usize = 8;
+const N_PUSHES: usize = 7;
 
 /// How a search ended, or that it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,22 +154,32 @@ impl<T: Real> Walk<T> {
         true
     }
 
-    /// Reports the difference at the best point, asked for once more. Where
-    /// the model's rounding moved the point back, it is pushed outwards a
-    /// little more at each `attempt`, and returns to the first adversarial
-    /// point at the last.
+    /// Moves a little outwards of the best point, to be asked about once more:
+    /// where it is adversarial too, the best is off the boundary by more than
+    /// the model's rounding. Within a budget points are not at the boundary, and
+    /// are asked about as found. Returns whether there is a best point.
+    pub fn begin_confirmation(&mut self) -> bool {
+        if self.limit.is_finite() {
+            return self.settle();
+        }
+        self.push(FIRST_PUSH);
+        self.best.is_some()
+    }
+
+    /// Reports the difference at the point of an `attempt` to confirm: a little
+    /// outwards of the best point, that point itself, further and further
+    /// outwards, the first adversarial point.
     ///
     /// Returns whether the question is settled.
     pub fn confirm(&mut self, difference: f64, attempt: usize) -> bool {
         if difference < 0.0 {
-            if attempt > 0 {
-                self.keep();
-            }
+            self.accept();
             return true;
         }
         match attempt {
-            0..N_PUSHES => self.push(FIRST_PUSH * f64::from(1_u32 << attempt)),
-            N_PUSHES => self.point.clone_from(&self.refuge),
+            0 => _ = self.settle(),
+            1..=N_PUSHES => self.push(FIRST_PUSH * f64::from(1_u32 << attempt)),
+            _ if attempt == N_PUSHES + 1 => self.point.clone_from(&self.refuge),
             _ => {
                 self.best = None;
                 self.status = Status::Unconfirmed;
@@ -179,10 +189,15 @@ impl<T: Real> Walk<T> {
         false
     }
 
-    /// Takes the present point as the best.
+    /// Takes the present point as the best, an improvement.
     fn keep(&mut self) {
-        self.size = self.norm.size(&self.point, &self.origin);
+        self.accept();
         self.trajectory.push((self.n_queries, self.size));
+    }
+
+    /// Takes the present point as the best.
+    fn accept(&mut self) {
+        self.size = self.norm.size(&self.point, &self.origin);
         if let Some(best) = &mut self.best {
             best.clone_from(&self.point);
         } else {
