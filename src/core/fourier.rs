@@ -107,6 +107,12 @@ impl<T: Precision> Fourier<T> {
         }
     }
 
+    /// The offset of a column of spectra that are handed over by columns.
+    #[must_use]
+    pub fn column(&self, x: usize) -> usize {
+        x * self.height
+    }
+
     /// Transforms `scratch.tile` and hands its spectrum to `visit`, a block of
     /// whole columns at a time: `visit(offset, block)`, where `offset` counts
     /// coefficients in column order.

@@ -11,6 +11,8 @@ pub mod bootstrap;
 pub mod corruption;
 pub mod fourier;
 pub mod hybrid;
+#[cfg(target_arch = "x86_64")]
+pub mod lanes;
 pub mod norm;
 pub mod pairing;
 pub mod parallel;

@@ -2,11 +2,13 @@
 Mean power spectra of batches of images.
 
 `P(f)` is the mean over images and channels of `|F(f)|^2`, with `F` the
-unnormalised transform (paper.md E). Planes go through [`super::fourier`] in
-pairs and are never separated: the power of the complex planes is summed, and
-symmetrised once at the end. Sums run in the precision of the images within a
-chunk of pairs that stays in cache, and in double precision over chunks, whose
-order is fixed: the result has the same bits for every number of threads.
+unnormalised transform (paper.md E). Planes go through a transform in pairs and
+are never separated: the power of the complex planes is summed, and symmetrised
+once at the end. Transforms are [`super::fourier`]'s, or for small planes in
+single precision [`super::lanes`]'s where the processor serves them. Sums run in
+the precision of the images within a chunk of pairs, and in double precision over
+chunks, whose order is fixed: the result has the same bits for every number of
+threads.
 */
 
 use ndarray::{Array2, ArrayView2, ArrayView4};
@@ -14,13 +16,18 @@ use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 
 use super::fourier::{Fourier, Precision, Scratch, n_pairs, pack, pair_of};
+#[cfg(target_arch = "x86_64")]
+use super::lanes::{self, Lanes};
 use super::{parallel, radial};
 use crate::{Error, Result};
 
-/// Pairs summed in the precision of the images.
+/// Pairs summed in the precision of the images: a chunk.
 const PAIRS: usize = 16;
 
-/// Bytes of chunk sums that may wait for their turn in the ordered sum.
+/// Pairs of pixels summed by one thread at a time: a block of chunks.
+const BLOCK: usize = 1 << 18;
+
+/// Bytes of block sums that may wait for their turn in the ordered sum.
 const WAITING: usize = 8 << 20;
 
 /// The sum over images and channels of `|F(f)|^2`, on the unshifted grid.
@@ -31,67 +38,176 @@ const WAITING: usize = 8 << 20;
 ///
 /// # Errors
 /// [`Error::Value`] if `images` has an empty axis.
-pub fn total_power<T: Precision>(images: ArrayView4<T>, demean: bool) -> Result<Array2<f64>> {
-    let (.., height, width) = images.dim();
+pub fn total_power<T: Pixel>(images: ArrayView4<T>, demean: bool) -> Result<Array2<f64>> {
     if images.is_empty() {
         return Err(Error::value(format!(
             "images: got shape {:?}, expected no empty axis",
             images.shape()
         )));
     }
-    let plan = Fourier::new(height, width);
-    let n_pairs = n_pairs(&images);
-    let chunk_sum = |scratch: &mut Scratch<T>, chunk: usize| {
-        let mut sum = vec![T::zero(); height * width];
-        for pair in chunk * PAIRS..n_pairs.min((chunk + 1) * PAIRS) {
-            add_power(&plan, scratch, &images, pair, demean, &mut sum);
+    T::total(images, demean)
+}
+
+/// A precision, and the transforms that serve it.
+pub trait Pixel: Precision {
+    /// [`total_power`] of a batch without empty axes.
+    fn total(images: ArrayView4<Self>, demean: bool) -> Result<Array2<f64>> {
+        let (.., height, width) = images.dim();
+        total_by(&Fourier::new(height, width), images, demean)
+    }
+}
+
+impl Pixel for f64 {}
+
+impl Pixel for f32 {
+    #[cfg(target_arch = "x86_64")]
+    fn total(images: ArrayView4<Self>, demean: bool) -> Result<Array2<f64>> {
+        let (.., height, width) = images.dim();
+        match Lanes::new(height, width) {
+            Some(plan) => total_by(&plan, images, demean),
+            None => total_by(&Fourier::new(height, width), images, demean),
         }
-        sum
+    }
+}
+
+/// Planned transforms of pairs of planes, of which only the power counts.
+trait Power<T>: Sync {
+    /// The working memory of one thread.
+    type Scratch;
+
+    fn scratch(&self) -> Self::Scratch;
+
+    /// Adds the power of one packed pair to `sum`.
+    fn add(
+        &self,
+        scratch: &mut Self::Scratch,
+        images: &ArrayView4<T>,
+        pair: usize,
+        demean: bool,
+        sum: &mut [T],
+    );
+
+    /// Where in `sum` a frequency is.
+    fn position(&self, y: usize, x: usize) -> usize;
+}
+
+fn total_by<T: Precision, P: Power<T>>(
+    plan: &P,
+    images: ArrayView4<T>,
+    demean: bool,
+) -> Result<Array2<f64>> {
+    let (.., height, width) = images.dim();
+    let (n_pairs, size) = (n_pairs(&images), height * width);
+    let n_chunks = (BLOCK / (PAIRS * size)).max(1);
+    let block_sum = |(scratch, sum): &mut (P::Scratch, Vec<T>), block: usize| {
+        let mut total = vec![0.0; size];
+        for chunk in block * n_chunks..(block + 1) * n_chunks {
+            sum.fill(T::zero());
+            for pair in n_pairs.min(chunk * PAIRS)..n_pairs.min((chunk + 1) * PAIRS) {
+                plan.add(scratch, &images, pair, demean, sum);
+            }
+            for (total, sum) in total.iter_mut().zip(&*sum) {
+                *total += sum.to_f64().unwrap_or(f64::NAN);
+            }
+        }
+        total
     };
-    let wave = (WAITING / (height * width * size_of::<T>())).max(parallel::num_threads()?);
-    let n_chunks = n_pairs.div_ceil(PAIRS);
-    let mut total = vec![0.0; height * width];
-    for first in (0..n_chunks).step_by(wave) {
-        let chunks = first..n_chunks.min(first + wave);
-        let sums: Vec<Vec<T>> = parallel::install(|| {
-            chunks
+    let wave = (WAITING / (size * size_of::<f64>())).max(parallel::num_threads()?);
+    let n_blocks = n_pairs.div_ceil(n_chunks * PAIRS);
+    let mut total = vec![0.0; size];
+    for first in (0..n_blocks).step_by(wave) {
+        let blocks = first..n_blocks.min(first + wave);
+        let sums: Vec<Vec<f64>> = parallel::install(|| {
+            blocks
                 .into_par_iter()
-                .map_init(|| plan.scratch(), chunk_sum)
+                .map_init(|| (plan.scratch(), vec![T::zero(); size]), block_sum)
                 .collect()
         })?;
         for sum in &sums {
             for (total, value) in total.iter_mut().zip(sum) {
-                *total += value.to_f64().unwrap_or(f64::NAN);
+                *total += value;
             }
         }
     }
-    // Sums are by columns and of packed pairs: turn and symmetrise.
+    // Sums are of packed pairs: symmetrise.
+    let at = |y: usize, x: usize| total[plan.position(y, x)];
     Ok(Array2::from_shape_fn((height, width), |(y, x)| {
-        let mirrored = (width - x) % width * height + (height - y) % height;
-        0.5 * (total[x * height + y] + total[mirrored])
+        0.5 * (at(y, x) + at((height - y) % height, (width - x) % width))
     }))
 }
 
-/// Adds the power of one packed pair to `sum`, by columns.
-fn add_power<T: Precision>(
-    plan: &Fourier<T>,
-    scratch: &mut Scratch<T>,
-    images: &ArrayView4<T>,
-    pair: usize,
-    demean: bool,
-    sum: &mut [T],
-) {
-    let planes = pair_of(images, pair);
-    let mean = |plane: ArrayView2<T>| plane.mean().filter(|_| demean).unwrap_or(T::zero());
-    let means = (mean(planes.0), planes.1.map_or(T::zero(), mean));
-    pack(&mut scratch.tile, planes, |z, p, q| {
-        *z = Complex::new(p - means.0, q - means.1);
-    });
-    plan.forward(scratch, |offset, block| {
-        for (sum, z) in sum[offset..].iter_mut().zip(block) {
-            *sum = *sum + z.norm_sqr();
-        }
-    });
+impl<T: Precision> Power<T> for Fourier<T> {
+    type Scratch = Scratch<T>;
+
+    fn scratch(&self) -> Scratch<T> {
+        self.scratch()
+    }
+
+    fn add(
+        &self,
+        scratch: &mut Scratch<T>,
+        images: &ArrayView4<T>,
+        pair: usize,
+        demean: bool,
+        sum: &mut [T],
+    ) {
+        let planes = pair_of(images, pair);
+        let mean = |plane: ArrayView2<T>| plane.mean().filter(|_| demean).unwrap_or(T::zero());
+        let means = (mean(planes.0), planes.1.map_or(T::zero(), mean));
+        pack(&mut scratch.tile, planes, |z, p, q| {
+            *z = Complex::new(p - means.0, q - means.1);
+        });
+        self.forward(scratch, |offset, block| {
+            for (sum, z) in sum[offset..].iter_mut().zip(block) {
+                *sum = *sum + z.norm_sqr();
+            }
+        });
+    }
+
+    fn position(&self, y: usize, x: usize) -> usize {
+        self.column(x) + y
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Power<f32> for Lanes {
+    /// What the transform needs, and a copy of both planes where they are not
+    /// contiguous.
+    type Scratch = (lanes::Scratch, Vec<f32>);
+
+    fn scratch(&self) -> Self::Scratch {
+        (self.scratch(), vec![0.0; self.pair_length()])
+    }
+
+    fn add(
+        &self,
+        (scratch, copy): &mut Self::Scratch,
+        images: &ArrayView4<f32>,
+        pair: usize,
+        demean: bool,
+        sum: &mut [f32],
+    ) {
+        let length = copy.len();
+        let whole = images.as_slice().unwrap_or_default();
+        let pairs = |pair: usize| whole.get(pair * length..(pair + 1) * length);
+        let planes = pairs(pair).unwrap_or_else(|| {
+            let (first, second) = copy.split_at_mut(length / 2);
+            let (p, q) = pair_of(images, pair);
+            first.iter_mut().zip(p).for_each(|(to, &from)| *to = from);
+            match q {
+                Some(q) => second.iter_mut().zip(q).for_each(|(to, &from)| *to = from),
+                None => second.fill(0.0),
+            }
+            copy
+        });
+        let (p, q) = planes.split_at(length / 2);
+        let ahead = pairs(pair + 2).unwrap_or_default();
+        self.add_power(scratch, [p, q], ahead, demean, sum);
+    }
+
+    fn position(&self, y: usize, x: usize) -> usize {
+        self.position(y, x)
+    }
 }
 
 /// The mean of `count` summed spectra, fftshifted, with NaN at DC.
@@ -177,6 +293,30 @@ mod tests {
         let scale = expected.fold(0.0_f64, |a, &b| a.max(b));
         for (a, b) in found.iter().zip(&expected) {
             assert!((a - b).abs() <= 1e-6 * scale, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn small_planes_agree_with_library_transforms() {
+        for height in [16, 32, 64] {
+            for width in [16, 32, 64] {
+                // An odd number of planes, far from zero mean.
+                let images = noise((3, 3, height, width), 4).mapv(|v| (v + 3.0) as f32);
+                let wide = images.mapv(f64::from);
+                for demean in [false, true] {
+                    let expected = total_power(wide.view(), demean).unwrap();
+                    let found = total_power(images.view(), demean).unwrap();
+                    let scale = expected.fold(0.0_f64, |a, &b| a.max(b));
+                    for (a, b) in found.iter().zip(&expected) {
+                        assert!((a - b).abs() <= 1e-6 * scale, "{height} {width} {a} {b}");
+                    }
+                    let strided = images.slice(s![.., .., ..;-1, ..;-1]);
+                    let turned = total_power(strided, demean).unwrap();
+                    for (a, b) in turned.iter().zip(&expected) {
+                        assert!((a - b).abs() <= 1e-6 * scale, "strided: {a} {b}");
+                    }
+                }
+            }
         }
     }
 
