@@ -175,7 +175,7 @@ impl Job<'_> {
         Unit: Radix<Y>,
     {
         let unit = self.plan.unit;
-        let offset = self.planes.map(|plane| self.offset(plane, Y));
+        let means = self.planes.map(|plane| self.mean(plane));
         let [p, q]: [Option<&Plane<Y, X>>; 2] = self.planes.map(shaped);
         let Scratch { first, turned } = &mut *self.scratch;
         let (Some(p), Some(q), Some(turned)) =
@@ -189,11 +189,10 @@ impl Job<'_> {
                 unit.fetch(self.ahead, (8 * block + b) * lines, lines);
                 let mut x = [NOTHING; Y];
                 for a in 0..Y {
-                    (x[a].re, x[a].im) = (p[a][b][block], q[a][b][block]);
+                    x[a].re = unit.0.sub_f32s(p[a][b][block], means[0]);
+                    x[a].im = unit.0.sub_f32s(q[a][b][block], means[1]);
                 }
-                let mut y = unit.dft(x);
-                y[0].re = unit.0.sub_f32s(y[0].re, offset[0]);
-                y[0].im = unit.0.sub_f32s(y[0].im, offset[1]);
+                let y = unit.dft(x);
                 for c in 0..Y {
                     first[c][b] = y[c];
                 }
@@ -234,10 +233,9 @@ impl Job<'_> {
         }
     }
 
-    /// `n` times the mean of a plane, in all lanes: what the mean amounts to
-    /// in a sum of `n` pixels.
+    /// The mean of a plane in all lanes, or zero if it is to stay.
     #[inline(always)]
-    fn offset(&self, plane: &[f32x8], n: usize) -> f32x8 {
+    fn mean(&self, plane: &[f32x8]) -> f32x8 {
         let Unit(simd) = self.plan.unit;
         if !self.demean {
             return ZERO;
@@ -250,8 +248,7 @@ impl Job<'_> {
         }
         let [a, b, c, d] = sums;
         let sum = simd.add_f32s(simd.add_f32s(a, b), simd.add_f32s(c, d));
-        let share = n as f32 / (LANES * plane.len()) as f32;
-        simd.splat_f32s(simd.reduce_sum_f32s(sum) * share)
+        simd.splat_f32s(simd.reduce_sum_f32s(sum) / (LANES * plane.len()) as f32)
     }
 }
 
