@@ -207,9 +207,14 @@ def pixelated(share):
     size=st.tuples(st.integers(16, 70), st.integers(16, 70)),
     channels=st.sampled_from([1, 3]),
     seed=st.integers(0, 99),
+    harsh=st.booleans(),
 )
-def test_jpeg_and_pixelate_are_those_of_pil(parameters, severity, size, channels, seed):
+def test_jpeg_and_pixelate_are_those_of_pil(
+    parameters, severity, size, channels, seed, harsh
+):
     images = (pictures(1, size, channels, seed) * 255).astype(np.uint8)
+    if harsh:  # black and white noise
+        images = np.uint8(255) * (images > np.median(images))
     for name, work in (
         ("jpeg_compression", jpeg(JPEG[parameters][severity - 1])),
         ("pixelate", pixelated(PIXELATE[parameters][severity - 1])),

@@ -190,7 +190,7 @@ def same_distribution(ours, theirs):
         assert abs(a.mean() - b.mean()) < 4 * error
     power = [nf.power_spectrum(np.ascontiguousarray(c)) for c in (ours, theirs)]
     curves = [nf.radial_profile(p, n_thresholds=50).cumulative for p in power]
-    np.testing.assert_allclose(*curves, atol=6.0)  # per cent
+    np.testing.assert_allclose(*curves, atol=0.06)
 
 
 def plasma(size, decay, rng):

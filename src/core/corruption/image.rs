@@ -54,8 +54,8 @@ impl<T: Copy> Image<T> {
             values.extend(source.iter().map(|&value| convert(value)));
         } else if let Some(source) = view.view().permuted_axes([1, 2, 0]).as_slice() {
             for channel in 0..channels {
-                let one = source[channel..].iter().step_by(channels);
-                values.extend(one.map(|&value| convert(value)));
+                let pixels = source.chunks_exact(channels);
+                values.extend(pixels.map(|pixel| convert(pixel[channel])));
             }
         } else {
             values.extend(view.iter().map(|&value| convert(value)));
@@ -80,9 +80,8 @@ impl<T: Copy> Image<T> {
         if let Some(out) = view.view_mut().permuted_axes([1, 2, 0]).as_slice_mut() {
             let planes = self.values.chunks_exact(self.height * self.width);
             for (channel, plane) in planes.enumerate() {
-                let one = out[channel..].iter_mut().step_by(channels);
-                for (out, &value) in one.zip(plane) {
-                    *out = convert(value);
+                for (out, &value) in out.chunks_exact_mut(channels).zip(plane) {
+                    out[channel] = convert(value);
                 }
             }
             return;

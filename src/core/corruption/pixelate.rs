@@ -28,12 +28,9 @@ pub fn pixelate(image: &mut Bytes, share: f64) {
     }
 }
 
-/// The most pixels one window covers: a quarter of the size, and both ends.
-const REACH: usize = 6;
-
-/// What one output pixel reads along an axis: the first pixel, weights, and
-/// how many of them count.
-type Window = (usize, [i32; REACH], usize);
+/// What one output pixel averages along an axis: the first pixel, how many,
+/// and the weight of each.
+type Window = (usize, usize, u32);
 
 /// Box windows from `from` pixels to `to`.
 fn windows(from: usize, to: usize) -> Vec<Window> {
@@ -43,57 +40,43 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
         let centre = (at as f64 + 0.5) * scale;
         let first = (centre - reach + 0.5).max(0.0) as usize;
         let end = ((centre + reach + 0.5) as usize).min(from);
-        let inside = |pixel: usize| {
-            let distance = (pixel as f64 - centre + 0.5) / scale.max(1.0);
-            f64::from(u8::from(distance > -0.5 && distance <= 0.5))
+        let is_inside = |pixel: &usize| {
+            let distance = (*pixel as f64 - centre + 0.5) / scale.max(1.0);
+            distance > -0.5 && distance <= 0.5
         };
-        let sum: f64 = (first..end).map(inside).sum();
-        let mut weights = [0; REACH];
-        for (weight, pixel) in weights.iter_mut().zip(first..end) {
-            *weight = (inside(pixel) / sum * f64::from(1 << BITS) + 0.5) as i32;
-        }
-        (first, weights, end - first)
+        let mut inside = (first..end).filter(is_inside);
+        let first = inside.next().unwrap_or(first);
+        let count = 1 + inside.count();
+        let weight = (f64::from(1 << BITS) / count as f64 + 0.5) as u32;
+        (first, count, weight)
     };
     (0..to).map(window).collect()
 }
 
-fn level(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
+/// The level of a sum of levels.
+fn mean(sum: u32, weight: u32) -> u8 {
+    ((sum * weight + (1 << (BITS - 1))) >> BITS) as u8
 }
 
 fn resize(plane: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
-    const HALF: i32 = 1 << (BITS - 1);
     let columns = windows(from.1, to.1);
     let mut wide = Vec::with_capacity(from.0 * to.1);
-    let mut line = vec![0; from.1 + REACH];
     for row in plane.chunks_exact(from.1) {
-        for (value, &pixel) in line.iter_mut().zip(row) {
-            *value = i32::from(pixel);
-        }
-        if to.1 > from.1 && columns.iter().all(|window| window.2 == 1) {
-            wide.extend(columns.iter().map(|window| row[window.0]));
-            continue;
-        }
-        wide.extend(columns.iter().map(|(first, weights, _)| {
-            let pixels = &line[*first..][..REACH];
-            level((0..REACH).fold(HALF, |sum, k| sum + pixels[k] * weights[k]))
+        wide.extend(columns.iter().map(|&(first, count, weight)| {
+            let pixels = &row[first..first + count];
+            mean(pixels.iter().map(|&pixel| u32::from(pixel)).sum(), weight)
         }));
     }
     let mut out = Vec::with_capacity(to.0 * to.1);
-    let mut sums = vec![0; to.1];
-    for (first, weights, count) in windows(from.0, to.0) {
-        let rows = wide.chunks_exact(to.1).skip(first).take(count);
-        if count == 1 {
-            out.extend(rows.flatten());
-            continue;
-        }
-        sums.fill(HALF);
-        for (row, weight) in rows.zip(weights) {
+    let mut sums = vec![0_u32; to.1];
+    for (first, count, weight) in windows(from.0, to.0) {
+        sums.fill(0);
+        for row in wide.chunks_exact(to.1).skip(first).take(count) {
             for (sum, &pixel) in sums.iter_mut().zip(row) {
-                *sum += i32::from(pixel) * weight;
+                *sum += u32::from(pixel);
             }
         }
-        out.extend(sums.iter().map(|&sum| level(sum)));
+        out.extend(sums.iter().map(|&sum| mean(sum, weight)));
     }
     out
 }
