@@ -173,7 +173,7 @@ def test_what_changed_is_measured_again_and_the_rest_is_kept(tmp_path):
     with torch.no_grad():
         model[0].weight[0, 0, 0, 0] += 1.0
     again = report.run({"one": model}, images(), tmp_path, **SMALL)
-    assert again.n_measured == 3 + len(nf.CORRUPTIONS)
+    assert again.n_measured == 3 + len(nf.CORRUPTIONS) - len(nf.EXTRA_CORRUPTIONS)
 
 
 def test_a_damaged_item_is_measured_again(tmp_path):
@@ -198,7 +198,7 @@ def test_an_interrupted_run_keeps_and_says_what_is_done(tmp_path, monkeypatch):
     assert part.summary["clean_accuracy"].notna().all()
     whole = report.run({"one": network()}, images(), tmp_path, **SMALL)
     assert whole.is_complete
-    assert whole.n_measured == 1 + len(nf.CORRUPTIONS)
+    assert whole.n_measured == 1 + len(nf.CORRUPTIONS) - len(nf.EXTRA_CORRUPTIONS)
     assert "is not complete" not in whole.page.read_text()
 
 
@@ -218,7 +218,7 @@ def test_a_long_attack_resumes_within_itself(tmp_path, monkeypatch):
         patch.setattr(_measure, "attack", once)
         report.run({"one": network()}, images(), tmp_path / "cut", **SMALL)
     rest = report.run({"one": network()}, images(), tmp_path / "cut", **SMALL)
-    assert rest.n_measured == 1 + len(nf.CORRUPTIONS)
+    assert rest.n_measured == 1 + len(nf.CORRUPTIONS) - len(nf.EXTRA_CORRUPTIONS)
     pd.testing.assert_frame_equal(whole.summary, rest.summary)
     monkeypatch.setattr(_measure, "ATTACK_PART", 100)
     at_once = report.run({"one": network()}, images(), tmp_path / "once", **SMALL)

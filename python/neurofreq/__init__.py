@@ -10,7 +10,13 @@ from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
 from neurofreq import attacks, data, intervals, models, neural, training
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
-from neurofreq.corruptions import CORRUPTION_GROUPS, CORRUPTIONS, corrupt
+from neurofreq.corruptions import (
+    CORRUPTION_GROUPS,
+    CORRUPTIONS,
+    EXTRA_CORRUPTIONS,
+    Corruption,
+    corrupt,
+)
 from neurofreq.hybrid import HybridCurve, hybrid_curve, hybrid_images, hybrid_pairs
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.similarity import (
@@ -35,6 +41,8 @@ __version__ = _runtime.VERSION
 __all__ = [
     "CORRUPTIONS",
     "CORRUPTION_GROUPS",
+    "EXTRA_CORRUPTIONS",
+    "Corruption",
     "HybridCurve",
     "InternalError",
     "ModelError",

@@ -1,6 +1,6 @@
 """The compiled module; private. Its functions validate only types and shapes."""
 
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,12 @@ def corrupt(
     name: str,
     severity: int,
     seed: int,
-    first_index: int,
+    streams: NDArray[np.uint64],
     layout: str,
     parameters: str,
+    textures: Textures | None,
 ) -> NDArray[Any]: ...
+
+@final
+class Textures:
+    def __new__(cls, images: list[NDArray[np.uint8]]) -> Self: ...

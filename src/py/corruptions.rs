@@ -2,11 +2,13 @@
 Common corruptions.
 */
 
-use numpy::{Element, PyArray4, PyReadonlyArray4};
+use std::sync::Arc;
+
+use numpy::{Element, PyArray4, PyReadonlyArray1, PyReadonlyArray3, PyReadonlyArray4};
 use pyo3::prelude::*;
 
 use super::enter;
-use crate::core::corruption::{self, Corruption, Layout, Parameters, Pixel};
+use crate::core::corruption::{self, Corruption, Layout, Parameters, Pixel, Texture};
 
 /// A batch in one of the three pixel types.
 #[derive(FromPyObject)]
@@ -19,7 +21,27 @@ pub enum Batch<'py> {
     Double(PyReadonlyArray4<'py, f64>),
 }
 
-/// One corruption of every image.
+/// Textures of frost, held for many calls.
+#[pyclass(frozen)]
+pub struct Textures(Arc<Vec<Texture>>);
+
+#[pymethods]
+impl Textures {
+    #[new]
+    fn new(py: Python<'_>, images: Vec<PyReadonlyArray3<'_, u8>>) -> PyResult<Self> {
+        let views: Vec<_> = images.iter().map(PyReadonlyArray3::as_array).collect();
+        let textures = enter(py, || {
+            let texture = |view: &ndarray::ArrayView3<u8>| {
+                let (height, width, _) = view.dim();
+                Texture::new(height, width, view.iter().copied().collect())
+            };
+            views.iter().map(texture).collect::<crate::Result<_>>()
+        })?;
+        Ok(Self(Arc::new(textures)))
+    }
+}
+
+/// One corruption of every image; image `i` draws from stream `streams[i]`.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)] // the list is flat because Python passes keywords
 pub fn corrupt<'py>(
@@ -28,14 +50,21 @@ pub fn corrupt<'py>(
     name: &str,
     severity: usize,
     seed: u64,
-    first_index: u64,
+    streams: PyReadonlyArray1<'py, u64>,
     layout: &str,
     parameters: &str,
+    textures: Option<&Bound<'py, Textures>>,
 ) -> PyResult<Bound<'py, PyAny>> {
+    let textures = textures.map(|textures| Arc::clone(&textures.get().0));
+    let streams: Vec<u64> = streams.as_array().iter().copied().collect();
     let request = enter(py, || {
         let parameters = Parameters::from_name(parameters)?;
-        let corruption = Corruption::new(name, severity, parameters)?;
-        Ok((corruption, Layout::from_name(layout)?, seed, first_index))
+        Ok(Request {
+            corruption: Corruption::new(name, severity, parameters, textures)?,
+            layout: Layout::from_name(layout)?,
+            seed,
+            streams,
+        })
     })?;
     match images {
         Batch::Byte(images) => run(py, &images, &request),
@@ -44,16 +73,27 @@ pub fn corrupt<'py>(
     }
 }
 
-type Request = (Corruption, Layout, u64, u64);
+struct Request {
+    corruption: Corruption,
+    layout: Layout,
+    seed: u64,
+    streams: Vec<u64>,
+}
 
 fn run<'py, T: Pixel + Element>(
     py: Python<'py>,
     images: &PyReadonlyArray4<'py, T>,
-    (corruption, layout, seed, first_index): &Request,
+    request: &Request,
 ) -> PyResult<Bound<'py, PyAny>> {
     let images = images.as_array();
+    let Request {
+        corruption,
+        layout,
+        seed,
+        streams,
+    } = request;
     let corrupted = enter(py, || {
-        corruption::corrupt(images, *layout, corruption, *seed, *first_index)
+        corruption::corrupt(images, *layout, corruption, *seed, streams)
     })?;
     Ok(PyArray4::from_owned_array(py, corrupted).into_any())
 }

@@ -54,7 +54,7 @@ mod _neurofreq {
     #[pymodule_export]
     use super::bootstrap::resampled_means;
     #[pymodule_export]
-    use super::corruptions::{corrupt, corruption_names};
+    use super::corruptions::{Textures, corrupt, corruption_names};
     #[pymodule_export]
     use super::exceptions::{InternalError, ModelError};
     #[pymodule_export]

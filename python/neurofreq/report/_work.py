@@ -38,11 +38,12 @@ class Work:
         running: Running,
         store: _store.Store,
     ) -> None:
-        from neurofreq.corruptions import CORRUPTIONS
+        from neurofreq.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
 
         self.subjects, self.data = subjects, data
         self.settings, self.running, self.store = settings, running, store
-        self.corruptions = tuple(CORRUPTIONS)
+        # The paper's fifteen.
+        self.corruptions = CORRUPTIONS[: -len(EXTRA_CORRUPTIONS)]
         self.data_digest = _store.data_digest(data.images, data.labels)
         self.items: dict[str, _tables.Items] = {s.name: {} for s in subjects}
         self.n_measured = 0

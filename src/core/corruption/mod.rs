@@ -9,29 +9,46 @@ The published code exists with three sets of constants, for CIFAR-10-C,
 Tiny ImageNet-C and ImageNet-C; [`Parameters`] names them and the table of
 each corruption holds all three.
 
-Randomness is per image: image `i` of a batch draws from stream
-`first_index + i` of the seed, in planar order. Neither the thread count, nor
+Randomness is per image: image `i` of a batch draws from stream `streams[i]`
+of the seed, in planar order. Neither the thread count, nor
 the split into batches, nor the memory layout changes a pixel, and the
 severities of one corruption share their draws.
 */
 
 mod blur;
+mod catalogue;
+mod dct;
+mod edges;
+mod elastic;
+mod filter;
+mod fog;
+mod frost;
+mod glass;
+mod ice;
+mod image;
+mod jpeg;
 mod noise;
+mod pixelate;
+mod snow;
+mod spatter;
 mod tone;
 
-use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3, Axis, Zip};
+use ndarray::{Array4, ArrayView3, ArrayView4, ArrayViewMut3, Axis, Zip};
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use rand_chacha::ChaCha8Rng as Rng;
+
+pub use catalogue::{Corruption, NAMES};
+pub use frost::Texture;
+pub use image::Pixel;
 
 use super::parallel;
 use crate::{Error, Result};
+use catalogue::Kernel;
+use image::Image;
 
 /// The least height and width: the published kernels and grids are meant for
 /// 32 pixels and more, and below half of that they cover most of the image.
 pub const MIN_SIZE: usize = 16;
-
-/// A planar image, (C, H, W), in [0, 1].
-type Planes = Array3<f64>;
 
 /// Constants of one corruption: three parameter sets of five severities.
 type Table<T> = [[T; 5]; 3];
@@ -97,89 +114,6 @@ impl Layout {
     }
 }
 
-/// A pixel type and its meaning in [0, 1].
-pub trait Pixel: Copy + Default + Send + Sync {
-    /// The value in [0, 1].
-    fn to_unit(self) -> f64;
-    /// The pixel of a value in [0, 1].
-    fn from_unit(value: f64) -> Self;
-}
-
-impl Pixel for u8 {
-    fn to_unit(self) -> f64 {
-        f64::from(self) / 255.0
-    }
-    /// Truncates, as the published code does.
-    fn from_unit(value: f64) -> Self {
-        (value * 255.0) as Self
-    }
-}
-
-impl Pixel for f32 {
-    fn to_unit(self) -> f64 {
-        f64::from(self)
-    }
-    fn from_unit(value: f64) -> Self {
-        value as Self
-    }
-}
-
-impl Pixel for f64 {
-    fn to_unit(self) -> f64 {
-        self
-    }
-    fn from_unit(value: f64) -> Self {
-        value
-    }
-}
-
-/// What to do to an image: a corruption with the constants of one severity.
-#[derive(Clone, Debug)]
-pub enum Corruption {
-    /// Additive Gaussian noise of this standard deviation.
-    GaussianNoise(f64),
-    /// Correlation with this kernel.
-    DefocusBlur(blur::Kernel),
-    /// Distances to the channel means multiplied by this factor.
-    Contrast(f64),
-}
-
-/// The corruptions that exist, in the order of the published list.
-pub const NAMES: [&str; 3] = ["gaussian_noise", "defocus_blur", "contrast"];
-
-impl Corruption {
-    /// The corruption called `name`, with its published constants.
-    pub fn new(name: &str, severity: usize, parameters: Parameters) -> Result<Self> {
-        if !(1..=5).contains(&severity) {
-            return Err(Error::value(format!(
-                "severity: got {severity}, expected 1 to 5"
-            )));
-        }
-        let (set, level) = (parameters as usize, severity - 1);
-        match name {
-            "gaussian_noise" => Ok(Self::GaussianNoise(noise::GAUSSIAN_SD[set][level])),
-            "defocus_blur" => {
-                let (radius, sigma) = blur::DEFOCUS[set][level];
-                Ok(Self::DefocusBlur(blur::Kernel::disk(radius, sigma)))
-            }
-            "contrast" => Ok(Self::Contrast(tone::CONTRAST_FACTOR[set][level])),
-            _ => Err(Error::value(format!(
-                "name: got {name:?}, expected one of {}",
-                NAMES.join(", ")
-            ))),
-        }
-    }
-
-    /// Corrupts one planar image, without the final clipping.
-    fn apply(&self, image: &mut Planes, rng: &mut ChaCha8Rng) {
-        match self {
-            Self::GaussianNoise(sd) => noise::gaussian(image, *sd, rng),
-            Self::DefocusBlur(kernel) => kernel.correlate(image),
-            Self::Contrast(factor) => tone::contrast(image, *factor),
-        }
-    }
-}
-
 /// Corrupts every image of a batch.
 ///
 /// # Errors
@@ -190,16 +124,22 @@ pub fn corrupt<T: Pixel>(
     layout: Layout,
     corruption: &Corruption,
     seed: u64,
-    first_index: u64,
+    streams: &[u64],
 ) -> Result<Array4<T>> {
     check(images, layout)?;
+    if streams.len() != images.len_of(Axis(0)) {
+        return Err(Error::value(format!(
+            "streams: got {}, expected one per image",
+            streams.len()
+        )));
+    }
     let mut corrupted = Array4::default(images.raw_dim());
     parallel::install(|| {
         Zip::indexed(corrupted.axis_iter_mut(Axis(0)))
             .and(images.axis_iter(Axis(0)))
             .par_for_each(|index, out, image| {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(first_index.wrapping_add(index as u64));
+                let mut rng = Rng::seed_from_u64(seed);
+                rng.set_stream(streams[index]);
                 corrupt_one(
                     layout.planar(image),
                     layout.planar(out),
@@ -213,18 +153,22 @@ pub fn corrupt<T: Pixel>(
 
 fn corrupt_one<T: Pixel>(
     image: ArrayView3<T>,
-    mut out: ArrayViewMut3<T>,
+    out: ArrayViewMut3<T>,
     corruption: &Corruption,
-    rng: &mut ChaCha8Rng,
+    rng: &mut Rng,
 ) {
-    let mut planes = Planes::zeros(image.raw_dim());
-    Zip::from(&mut planes)
-        .and(image)
-        .for_each(|plane, &pixel| *plane = pixel.to_unit());
-    corruption.apply(&mut planes, rng);
-    Zip::from(&mut out).and(&planes).for_each(|out, &value| {
-        *out = T::from_unit(value.clamp(0.0, 1.0));
-    });
+    match &corruption.0 {
+        Kernel::Unit(work) => {
+            let mut planes = Image::read(image, T::to_unit);
+            work(&mut planes, rng);
+            planes.write(out, T::from_unit);
+        }
+        Kernel::Level(work) => {
+            let mut levels = Image::read(image, T::to_byte);
+            work(&mut levels);
+            levels.write(out, T::from_byte);
+        }
+    }
 }
 
 fn check<T: Pixel>(images: ArrayView4<T>, layout: Layout) -> Result<()> {
@@ -257,9 +201,10 @@ mod tests {
         })
     }
 
-    fn run(images: ArrayView4<f64>, layout: Layout, name: &str, first_index: u64) -> Array4<f64> {
-        let corruption = Corruption::new(name, 3, Parameters::TinyImageNet).unwrap();
-        corrupt(images, layout, &corruption, 5, first_index).unwrap()
+    fn run(images: ArrayView4<f64>, layout: Layout, name: &str, first: u64) -> Array4<f64> {
+        let streams: Vec<u64> = (first..).take(images.len_of(Axis(0))).collect();
+        let corruption = Corruption::new(name, 3, Parameters::TinyImageNet, None).unwrap();
+        corrupt(images, layout, &corruption, 5, &streams).unwrap()
     }
 
     #[test]
@@ -282,23 +227,27 @@ mod tests {
     }
 
     #[test]
-    fn bytes_and_floats_agree_to_one_grey_level() {
+    fn bytes_are_floats_rounded_down() {
         let bytes = ramp(2).mapv(|v| (v * 255.0) as u8);
         let floats = bytes.mapv(|v| f64::from(v) / 255.0);
         for name in NAMES {
-            let corruption = Corruption::new(name, 4, Parameters::Cifar).unwrap();
+            let corruption = Corruption::new(name, 4, Parameters::Cifar, None).unwrap();
             let layout = Layout::ChannelsFirst;
-            let a = corrupt(bytes.view(), layout, &corruption, 0, 0).unwrap();
-            let b = corrupt(floats.view(), layout, &corruption, 0, 0).unwrap();
-            assert_eq!(a, b.mapv(|v| (v * 255.0) as u8), "{name}");
+            let a = corrupt(bytes.view(), layout, &corruption, 0, &[0, 1]).unwrap();
+            let b = corrupt(floats.view(), layout, &corruption, 0, &[0, 1]).unwrap();
+            for (&level, value) in a.iter().zip(b) {
+                let excess = value * 255.0 - f64::from(level);
+                assert!((-0.01..1.0).contains(&excess), "{name}: {level} {value}");
+            }
         }
     }
 
     #[test]
     fn bad_requests_are_named() {
         let message = |name, severity| {
-            Corruption::new(name, severity, Parameters::Cifar)
-                .unwrap_err()
+            Corruption::new(name, severity, Parameters::Cifar, None)
+                .err()
+                .unwrap()
                 .to_string()
         };
         assert!(message("fogg", 1).contains("\"fogg\""));
@@ -306,12 +255,17 @@ mod tests {
         assert!(message("contrast", 6).contains("severity: got 6"));
         assert!(Parameters::from_name("svhn").is_err());
         assert!(Layout::from_name("chw").is_err());
-        let corruption = Corruption::new("contrast", 1, Parameters::Cifar).unwrap();
-        for shape in [(1, 3, 8, 32), (0, 3, 32, 32), (1, 0, 32, 32)] {
+        let corruption = Corruption::new("contrast", 1, Parameters::Cifar, None).unwrap();
+        for shape in [
+            (2, 3, 8, 32),
+            (0, 3, 32, 32),
+            (2, 0, 32, 32),
+            (1, 3, 32, 32),
+        ] {
             let images = Array4::<u8>::zeros(shape);
             let layout = Layout::ChannelsFirst;
             assert!(
-                corrupt(images.view(), layout, &corruption, 0, 0).is_err(),
+                corrupt(images.view(), layout, &corruption, 0, &[0, 1]).is_err(),
                 "{shape:?}"
             );
         }

@@ -1,0 +1,177 @@
+"""Corruptions beside the package imagecorruptions, in one run.
+
+Usage: python benches/corruptions.py --images FOLDER_OR_ZIP [--quick]
+
+Photographs are scaled to 32 and 224 pixels; 256 of them make a batch (repeated where
+there are fewer). Per corruption the five severities are timed on one thread and on
+all, and the peer on a few images one by one, in turns. Raw times go to
+benches/results/<date>-<n>cores/corruptions-<size>.json, tables to
+docs/results/bench-corruptions.md. `_imagecorruptions.py` says how to get the peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import io
+import json
+import os
+import platform
+import statistics
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import _imagecorruptions
+import cv2
+import numpy as np
+from PIL import Image
+
+import neurofreq as nf
+
+ROOT = Path(__file__).resolve().parents[1]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+SIZES = {32: "cifar", 224: "imagenet"}
+BATCH = 256
+# Images of the peer per corruption and severity.
+N_PEER = {32: 32, 224: 3}
+SEVERITIES = range(1, 6)
+
+
+def photographs(path: Path, size: int, count: int) -> np.ndarray:
+    """Return (count, size, size, 3): centre squares, scaled."""
+    if path.is_dir():
+        files = sorted(
+            p for p in path.rglob("*") if p.suffix.lower() in (".jpg", ".png")
+        )
+        streams: list[Any] = list(files)
+    else:
+        archive = zipfile.ZipFile(path)
+        names = [n for n in archive.namelist() if n.lower().endswith((".jpg", ".jpeg"))]
+        streams = [io.BytesIO(archive.read(name)) for name in sorted(names)]
+    squares = []
+    for stream in streams[:count]:
+        picture = Image.open(stream).convert("RGB")
+        side = min(picture.size)
+        left, top = ((length - side) // 2 for length in picture.size)
+        square = picture.crop((left, top, left + side, top + side))
+        squares.append(
+            np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
+        )
+    return np.resize(np.stack(squares), (count, size, size, 3))
+
+
+def ours(images: np.ndarray, name: str, severity: int, parameters: Any) -> float:
+    start = time.perf_counter()
+    nf.corrupt(images, name, severity, seed=0, layout="nhwc", parameters=parameters)
+    return (time.perf_counter() - start) / len(images)
+
+
+def theirs(images: np.ndarray, name: str, severity: int) -> float:
+    start = time.perf_counter()
+    for image in images:
+        _imagecorruptions.corrupt(image, name, severity)
+    return (time.perf_counter() - start) / len(images)
+
+
+def race(images: np.ndarray, size: int) -> dict[str, Any]:
+    """Return seconds per image: per corruption and contestant, five severities."""
+    few = images[: N_PEER[size]]
+    results: dict[str, Any] = {}
+    for name in nf.CORRUPTIONS:
+        times: dict[str, list[float]] = {
+            "1": [],
+            str(CORES): [],
+            "imagecorruptions": [],
+        }
+        for severity in SEVERITIES:
+            theirs(few[:1], name, severity)  # warm: imports, files, plans
+            for threads in (1, CORES):
+                nf.set_num_threads(threads)
+                ours(images[:4], name, severity, SIZES[size])
+                times[str(threads)].append(ours(images, name, severity, SIZES[size]))
+            times["imagecorruptions"].append(theirs(few, name, severity))
+        results[name] = times
+        print(size, name, {k: f"{1e3 * np.mean(t):.3f}" for k, t in times.items()})
+    return results
+
+
+def processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if "model name" in line).split(": ")[1]
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def table(record: dict[str, Any]) -> str:
+    many = str(record["cores"])
+    lines = [
+        f"**{record['size']} x {record['size']} x 3, batch of {record['batch']}**",
+        "",
+        f"{record['date']}, {record['processor']}, {record['cores']} cores; neurofreq "
+        f"{record['neurofreq']}, imagecorruptions 1.1.2 with OpenCV {record['cv2']} on "
+        "one thread. Milliseconds per image, mean over the five severities.",
+        "",
+        f"| | imagecorruptions | neurofreq, 1 thread | {many} threads | ratio, 1 "
+        f"| {many} threads | least of a severity, 1 thread |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    totals = np.zeros(3)
+    for name, times in record["results"].items():
+        peer, one, all_ = (
+            statistics.mean(times[key]) for key in ("imagecorruptions", "1", many)
+        )
+        totals += (peer, one, all_)
+        least = min(
+            p / o for p, o in zip(times["imagecorruptions"], times["1"], strict=True)
+        )
+        lines.append(
+            f"| {name} | {1e3 * peer:.3g} | {1e3 * one:.3g} | {1e3 * all_:.3g} "
+            f"| {peer / one:.1f} | {peer / all_:.1f} | {least:.1f} |"
+        )
+    peer, one, all_ = totals
+    lines.append(
+        f"| **all nineteen** | {1e3 * peer:.4g} | {1e3 * one:.3g} | {1e3 * all_:.3g} "
+        f"| {peer / one:.1f} | {peer / all_:.1f} | |"
+    )
+    return "\n".join([*lines, "", ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="16 images, not written")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    folder = ROOT / f"benches/results/{datetime.date.today()}-{CORES}cores"
+    page = ROOT / "docs/results/bench-corruptions.md"
+    tables = []
+    for size in SIZES:
+        count = 16 if options.quick else BATCH
+        record = {
+            "size": size,
+            "batch": count,
+            "date": datetime.date.today().isoformat(),
+            "processor": processor(),
+            "cores": CORES,
+            "neurofreq": nf.__version__,
+            "cv2": cv2.__version__,
+            "numpy": np.__version__,
+            "peer_images": N_PEER[size],
+            "results": race(photographs(options.images, size, count), size),
+        }
+        tables.append(table(record))
+        print(tables[-1])
+        if not options.quick:
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"corruptions-{size}.json"
+            path.write_text(json.dumps(record, indent=1) + "\n")
+    if not options.quick:
+        before, marker, _ = page.read_text().partition("<!-- table -->\n")
+        page.write_text(before + marker + "\n" + "".join(tables))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+/*!
+The corruptions by name: which kernel, with which constants.
+*/
+
+use std::sync::Arc;
+
+use super::frost::{Frost, Texture};
+use super::image::{Bytes, Planes};
+use super::jpeg::Jpeg;
+use super::{Parameters, Rng, blur, elastic, filter, fog, glass, jpeg, noise, pixelate};
+use super::{snow, spatter, tone};
+use crate::{Error, Result};
+
+/// What to do to an image: a corruption with the constants of one severity.
+pub struct Corruption(pub(super) Kernel);
+
+type Work = dyn Fn(&mut Planes, &mut Rng) + Send + Sync;
+
+/// The work on one image.
+pub(super) enum Kernel {
+    /// On values in [0, 1], without the final clipping.
+    Unit(Box<Work>),
+    /// On whole levels.
+    Level(Box<dyn Fn(&mut Bytes) + Send + Sync>),
+}
+
+/// The published order: fifteen, then the four that were kept for validation.
+pub const NAMES: [&str; 19] = [
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+    "speckle_noise",
+    "gaussian_blur",
+    "spatter",
+    "saturate",
+];
+
+impl Corruption {
+    /// The corruption called `name`, with its published constants. `textures`
+    /// are those of frost; without, it has drawn ones.
+    pub fn new(
+        name: &str,
+        severity: usize,
+        parameters: Parameters,
+        textures: Option<Arc<Vec<Texture>>>,
+    ) -> Result<Self> {
+        if !(1..=5).contains(&severity) {
+            return Err(Error::value(format!(
+                "severity: got {severity}, expected 1 to 5"
+            )));
+        }
+        let (set, level) = (parameters as usize, severity - 1);
+        let kernel = match name {
+            "gaussian_noise" => unit(noise::GAUSSIAN_SD[set][level], noise::gaussian),
+            "shot_noise" => unit(noise::SHOT_PHOTONS[set][level], noise::shot),
+            "impulse_noise" => unit(noise::IMPULSE_SHARE[set][level], noise::impulse),
+            "speckle_noise" => unit(noise::SPECKLE_SD[set][level], noise::speckle),
+            "defocus_blur" => {
+                let (radius, sigma) = blur::DEFOCUS[set][level];
+                let kernel = blur::Kernel::disk(radius, sigma);
+                Kernel::Unit(Box::new(move |image, _| kernel.correlate(image)))
+            }
+            "gaussian_blur" => {
+                let gaussian = filter::Gaussian::new(blur::GAUSSIAN[set][level], 4.0);
+                let border = filter::Border::Nearest;
+                Kernel::Unit(Box::new(move |image, _| gaussian.smooth(image, border)))
+            }
+            "glass_blur" => unit(glass::GLASS[set][level], glass::glass),
+            "motion_blur" => unit(blur::MOTION[set][level], blur::motion),
+            "zoom_blur" => unit(blur::ZOOM[set][level], |image, constants, _| {
+                blur::zoom(image, constants);
+            }),
+            "snow" => unit(snow::SNOW[set][level], |image, snow, rng| {
+                snow.apply(image, rng);
+            }),
+            "frost" => {
+                let frost = Frost::new((parameters, level), textures);
+                Kernel::Unit(Box::new(move |image, rng| frost.apply(image, rng)))
+            }
+            "fog" => unit(fog::FOG[set][level], fog::fog),
+            "brightness" => unit(tone::BRIGHTNESS[set][level], |image, addition, _| {
+                tone::brightness(image, addition);
+            }),
+            "contrast" => unit(tone::CONTRAST[set][level], |image, factor, _| {
+                tone::contrast(image, factor);
+            }),
+            "saturate" => unit(tone::SATURATE[set][level], |image, constants, _| {
+                tone::saturate(image, constants);
+            }),
+            "elastic_transform" => unit(elastic::ELASTIC[set][level], elastic::elastic),
+            "spatter" => unit(spatter::SPATTER[set][level], |image, spatter, rng| {
+                spatter.apply(image, rng);
+            }),
+            "pixelate" => {
+                let share = pixelate::PIXELATE[set][level];
+                Kernel::Level(Box::new(move |image| pixelate::pixelate(image, share)))
+            }
+            "jpeg_compression" => {
+                let jpeg = Jpeg::new(jpeg::JPEG[set][level]);
+                Kernel::Level(Box::new(move |image| jpeg.apply(image)))
+            }
+            _ => {
+                return Err(Error::value(format!(
+                    "name: got {name:?}, expected one of {}",
+                    NAMES.join(", ")
+                )));
+            }
+        };
+        Ok(Self(kernel))
+    }
+}
+
+/// A kernel that takes its constants as they stand in the table.
+fn unit<C: Copy + Send + Sync + 'static>(
+    constants: C,
+    work: impl Fn(&mut Planes, C, &mut Rng) + Send + Sync + 'static,
+) -> Kernel {
+    Kernel::Unit(Box::new(move |image, rng| work(image, constants, rng)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_has_a_kernel_in_every_set() {
+        for name in NAMES {
+            for set in [
+                Parameters::Cifar,
+                Parameters::TinyImageNet,
+                Parameters::ImageNet,
+            ] {
+                for severity in 1..=5 {
+                    assert!(Corruption::new(name, severity, set, None).is_ok());
+                }
+            }
+        }
+    }
+}

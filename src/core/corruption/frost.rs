@@ -1,0 +1,209 @@
+/*!
+Frost: a photograph of ice, or a drawn texture, laid over the image.
+*/
+
+use std::sync::Arc;
+
+use rand::RngExt;
+
+use super::ice;
+use super::image::{Planes, whole};
+use super::{Parameters, Rng, Table};
+use crate::{Error, Result};
+
+/// Weights of the image and of the texture.
+pub const FROST: Table<(f32, f32)> = [
+    [
+        (1.0, 0.2),
+        (1.0, 0.3),
+        (0.9, 0.4),
+        (0.85, 0.4),
+        (0.75, 0.45),
+    ],
+    [
+        (1.0, 0.3),
+        (0.9, 0.4),
+        (0.8, 0.45),
+        (0.75, 0.5),
+        (0.7, 0.55),
+    ],
+    [(1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)],
+];
+
+/// By how much the published sets shrink the textures.
+const SCALE: [f64; 3] = [0.2, 0.3, 1.0];
+
+/// A colour texture.
+#[derive(Clone, Debug)]
+pub struct Texture {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Red, green and blue of each pixel in turn.
+    pub(super) levels: Vec<u8>,
+}
+
+impl Texture {
+    /// From interleaved levels.
+    pub fn new(height: usize, width: usize, levels: Vec<u8>) -> Result<Self> {
+        if height < 2 || width < 2 || levels.len() != 3 * height * width {
+            return Err(Error::value(format!(
+                "textures: got {height} by {width} pixels and {} levels, expected at least 2 by 2 of three",
+                levels.len()
+            )));
+        }
+        Ok(Self {
+            height,
+            width,
+            levels,
+        })
+    }
+
+    /// The two pixels read for each of `count` pixels from `start` on, and
+    /// the share of the second, along an axis of `length` pixels.
+    fn line(length: usize, scale: f64, start: usize, count: usize) -> Vec<(usize, f32)> {
+        let read = |at: usize| {
+            let place = (at as f64 + 0.5) / scale - 0.5;
+            let place = place.clamp(0.0, (length - 1) as f64);
+            let first = (place as usize).min(length - 2);
+            (first, (place - first as f64) as f32)
+        };
+        (start..start + count).map(read).collect()
+    }
+}
+
+/// Frost of one severity.
+#[derive(Clone, Debug)]
+pub struct Frost {
+    weights: (f32, f32),
+    scale: f64,
+    textures: Arc<Vec<Texture>>,
+}
+
+impl Frost {
+    /// With the given textures, or drawn ones.
+    pub fn new(
+        (parameters, level): (Parameters, usize),
+        textures: Option<Arc<Vec<Texture>>>,
+    ) -> Self {
+        let set = parameters as usize;
+        Self {
+            weights: FROST[set][level],
+            scale: SCALE[set],
+            textures: textures.unwrap_or_else(ice::textures),
+        }
+    }
+
+    /// Adds a random window of a random texture. A texture that is too small
+    /// is enlarged to a tenth more than the image.
+    pub fn apply(&self, image: &mut Planes, rng: &mut Rng) {
+        let (height, width) = (image.height, image.width);
+        let texture = &self.textures[rng.random_range(0..self.textures.len())];
+        let sizes = |scale: f64| {
+            let scaled = |length: usize| (length as f64 * scale).round() as usize;
+            (scaled(texture.height), scaled(texture.width))
+        };
+        let (rows, columns) = sizes(self.scale);
+        let scale = if rows > height && columns > width {
+            self.scale
+        } else {
+            let short = height as f64 / texture.height as f64;
+            1.1 * short.max(width as f64 / texture.width as f64)
+        };
+        let (rows, columns) = sizes(scale);
+        let top = rng.random_range(0..rows - height);
+        let left = rng.random_range(0..columns - width);
+        let rows = Texture::line(texture.height, scale, top, height);
+        let columns = Texture::line(texture.width, scale, left, width);
+        self.blend(image, texture, &rows, &columns);
+    }
+
+    fn blend(
+        &self,
+        image: &mut Planes,
+        texture: &Texture,
+        rows: &[(usize, f32)],
+        columns: &[(usize, f32)],
+    ) {
+        let (own, ice) = (self.weights.0, self.weights.1 / 255.0);
+        let size = rows.len() * columns.len();
+        let is_colour = image.channels == 3;
+        let stride = 3 * texture.width;
+        let mut line = vec![0.0_f32; 3 * texture.width];
+        for (y, &(row, down)) in rows.iter().enumerate() {
+            let pixels = texture.levels[row * stride..][..2 * stride].split_at(stride);
+            let span = 3 * columns[0].0..3 * (columns[columns.len() - 1].0 + 2);
+            for at in span {
+                let (above, below) = (f32::from(pixels.0[at]), f32::from(pixels.1[at]));
+                line[at] = above + down * (below - above);
+            }
+            for (x, &(column, right)) in columns.iter().enumerate() {
+                let level = |channel: usize| {
+                    let (a, b) = (line[3 * column + channel], line[3 * column + 3 + channel]);
+                    whole(a + right * (b - a) + 0.5)
+                };
+                let [red, green, blue] = [level(0), level(1), level(2)];
+                let at = y * columns.len() + x;
+                if is_colour {
+                    for (channel, level) in [red, green, blue].into_iter().enumerate() {
+                        let value = &mut image.values[channel * size + at];
+                        *value = own * *value + ice * level;
+                    }
+                } else {
+                    let gray = 0.2989 * red + 0.587 * green + 0.114 * blue;
+                    for plane in image.values.chunks_exact_mut(size) {
+                        plane[at] = own * plane[at] + ice * gray;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp)] // copies and whole numbers
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    /// A texture whose red is the row and whose green is the column.
+    fn places() -> Arc<Vec<Texture>> {
+        let levels = (0..60 * 80).flat_map(|at| [(at / 80) as u8, (at % 80) as u8, 9]);
+        Arc::new(vec![Texture::new(60, 80, levels.collect()).unwrap()])
+    }
+
+    #[test]
+    fn at_full_size_a_window_is_added_as_it_is() {
+        let frost = Frost::new((Parameters::ImageNet, 0), Some(places()));
+        let mut image = Planes {
+            channels: 3,
+            height: 20,
+            width: 30,
+            values: vec![0.0; 1800],
+        };
+        frost.apply(&mut image, &mut Rng::seed_from_u64(1));
+        let level = |channel: usize, at: usize| image.values[channel * 600 + at] * 255.0 / 0.4;
+        let (top, left) = (level(0, 0), level(1, 0));
+        assert!((0.0..40.0).contains(&top) && (0.0..50.0).contains(&left));
+        for at in 0..600 {
+            assert!((level(0, at) - top - (at / 30) as f32).abs() < 1e-3);
+            assert!((level(1, at) - left - (at % 30) as f32).abs() < 1e-3);
+            assert!((level(2, at) - 9.0).abs() < 1e-3);
+        }
+    }
+
+    #[test]
+    fn small_textures_are_enlarged_and_gray_images_get_gray_ice() {
+        let frost = Frost::new((Parameters::Cifar, 4), Some(places()));
+        let mut image = Planes::plane(16, 64, vec![0.5; 1024]);
+        frost.apply(&mut image, &mut Rng::seed_from_u64(1));
+        let first = image.values[0];
+        assert!(image.values.iter().all(|&v| v >= 0.375));
+        assert!(image.values[63] > first && image.values[15 * 64] > first);
+    }
+
+    #[test]
+    fn textures_of_wrong_size_are_named() {
+        let message = Texture::new(2, 2, vec![0; 11]).unwrap_err().to_string();
+        assert!(message.contains("2 by 2 pixels and 11 levels"), "{message}");
+    }
+}

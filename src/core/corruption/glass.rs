@@ -1,0 +1,92 @@
+/*!
+Glass blur: smoothing, local displacement of pixels, smoothing.
+*/
+
+use rand::RngExt;
+
+use super::filter::{Border, Gaussian};
+use super::image::{Planes, whole};
+use super::{Rng, Table};
+
+/// Standard deviation of the smoothing, greatest displacement, and rounds.
+pub const GLASS: Table<(f64, usize, usize)> = [
+    [
+        (0.05, 1, 1),
+        (0.25, 1, 1),
+        (0.4, 1, 1),
+        (0.25, 1, 2),
+        (0.4, 1, 2),
+    ],
+    [
+        (0.1, 1, 1),
+        (0.5, 1, 1),
+        (0.6, 1, 2),
+        (0.7, 2, 1),
+        (0.9, 2, 2),
+    ],
+    [
+        (0.7, 1, 2),
+        (0.9, 2, 1),
+        (1.0, 2, 3),
+        (1.1, 3, 2),
+        (1.5, 4, 2),
+    ],
+];
+
+/// Smooths, displaces and smooths again.
+///
+/// The published code means to swap pixels, but each takes the value of its
+/// partner and the partner keeps it; from the last pixel to the first, up to
+/// `reach` pixels before or `reach - 1` after. Levels are whole in between.
+pub fn glass(image: &mut Planes, (sigma, reach, rounds): (f64, usize, usize), rng: &mut Rng) {
+    let (height, width) = (image.height, image.width);
+    let gaussian = Gaussian::new(sigma, 4.0);
+    gaussian.smooth(image, Border::Nearest);
+    for value in &mut image.values {
+        *value = whole(*value * 255.0 + 0.002) / 255.0;
+    }
+    let size = height * width;
+    let choices = 2 * reach as u32;
+    for _ in 0..rounds {
+        for y in (reach + 1..=height - reach).rev() {
+            for x in (reach + 1..=width - reach).rev() {
+                // Both steps from the halves of one draw: exact but for a bias
+                // of one part in ten million.
+                let draw: u64 = rng.random();
+                let step = |bits: u64| (((bits & 0xffff_ffff) * u64::from(choices)) >> 32) as usize;
+                let from = (y + step(draw) - reach) * width + x + step(draw >> 32) - reach;
+                let to = y * width + x;
+                for plane in image.values.chunks_exact_mut(size) {
+                    plane[to] = plane[from];
+                }
+            }
+        }
+    }
+    gaussian.smooth(image, Border::Nearest);
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp)] // copies
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn pixels_move_and_the_rim_stays() {
+        let values: Vec<f32> = (0..256).map(|at| at as f32 / 255.0).collect();
+        let before = Planes::plane(16, 16, values);
+        let mut after = before.clone();
+        // No smoothing: only displacement is left.
+        glass(&mut after, (0.05, 2, 1), &mut Rng::seed_from_u64(3));
+        let mut moved = 0;
+        for (at, value) in after.values.iter().enumerate() {
+            let (y, x) = (at / 16, at % 16);
+            let is_rim = y < 3 || x < 3 || y > 14 || x > 14;
+            assert!(before.values.contains(value));
+            assert!(!is_rim || *value == before.values[at]);
+            moved += usize::from(*value != before.values[at]);
+        }
+        // 12 x 12 pixels look for a partner, one in 16 finds itself.
+        assert!((120..=144).contains(&moved), "{moved}");
+    }
+}

@@ -1,0 +1,214 @@
+/*!
+One image in the form the kernels work on: planar, and its way from and to a
+batch of any pixel type and layout.
+*/
+
+use ndarray::{ArrayView3, ArrayViewMut3};
+
+/// A planar image: `channels` planes of `height` rows of `width` values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Image<T> {
+    pub channels: usize,
+    pub height: usize,
+    pub width: usize,
+    pub values: Vec<T>,
+}
+
+/// The form of most kernels: black 0, white 1.
+pub type Planes = Image<f32>;
+
+/// The form of the kernels that are defined on 8 bits.
+pub type Bytes = Image<u8>;
+
+impl<T: Copy> Image<T> {
+    /// One plane, row by row.
+    pub fn plane(height: usize, width: usize, values: Vec<T>) -> Self {
+        Self {
+            channels: 1,
+            height,
+            width,
+            values,
+        }
+    }
+
+    /// The planes one after another.
+    pub fn planes_mut(&mut self) -> impl Iterator<Item = &mut [T]> {
+        self.values.chunks_exact_mut(self.height * self.width)
+    }
+
+    /// The three planes of a colour image; none for any other channel count.
+    pub fn colour_mut(&mut self) -> Option<[&mut [T]; 3]> {
+        if self.channels != 3 {
+            return None;
+        }
+        let (red, rest) = self.values.split_at_mut(self.height * self.width);
+        let (green, blue) = rest.split_at_mut(self.height * self.width);
+        Some([red, green, blue])
+    }
+
+    /// Reads a (C, H, W) view, converting each value.
+    pub fn read<S: Copy>(view: ArrayView3<S>, convert: impl Fn(S) -> T) -> Self {
+        let (channels, height, width) = view.dim();
+        let mut values = Vec::with_capacity(view.len());
+        if let Some(source) = view.as_slice() {
+            values.extend(source.iter().map(|&value| convert(value)));
+        } else if let Some(source) = view.view().permuted_axes([1, 2, 0]).as_slice() {
+            for channel in 0..channels {
+                let pixels = source.chunks_exact(channels);
+                values.extend(pixels.map(|pixel| convert(pixel[channel])));
+            }
+        } else {
+            values.extend(view.iter().map(|&value| convert(value)));
+        }
+        Self {
+            channels,
+            height,
+            width,
+            values,
+        }
+    }
+
+    /// Writes into a (C, H, W) view, converting each value.
+    pub fn write<S>(&self, mut view: ArrayViewMut3<S>, convert: impl Fn(T) -> S) {
+        if let Some(out) = view.as_slice_mut() {
+            for (out, &value) in out.iter_mut().zip(&self.values) {
+                *out = convert(value);
+            }
+            return;
+        }
+        let channels = self.channels;
+        if let Some(out) = view.view_mut().permuted_axes([1, 2, 0]).as_slice_mut() {
+            let planes = self.values.chunks_exact(self.height * self.width);
+            for (channel, plane) in planes.enumerate() {
+                for (out, &value) in out.chunks_exact_mut(channels).zip(plane) {
+                    out[channel] = convert(value);
+                }
+            }
+            return;
+        }
+        for (out, &value) in view.iter_mut().zip(&self.values) {
+            *out = convert(value);
+        }
+    }
+}
+
+/// A value that is not negative, without its fraction. The standard function
+/// is a call on older processors, and this is done for every pixel.
+pub fn whole(value: f32) -> f32 {
+    (value as i32) as f32
+}
+
+/// Luminance of linear weights, as the published code has them.
+pub fn gray(red: f32, green: f32, blue: f32) -> f32 {
+    0.299 * red + 0.587 * green + 0.114 * blue
+}
+
+/// A pixel type and its meaning in [0, 1].
+pub trait Pixel: Copy + Default + Send + Sync {
+    /// The value in [0, 1].
+    fn to_unit(self) -> f32;
+    /// The pixel of a value, which is first clipped to [0, 1].
+    fn from_unit(value: f32) -> Self;
+    /// The nearest of 256 levels.
+    fn to_byte(self) -> u8;
+    /// The pixel of a level.
+    fn from_byte(level: u8) -> Self;
+}
+
+impl Pixel for u8 {
+    fn to_unit(self) -> f32 {
+        f32::from(self) / 255.0
+    }
+
+    /// Truncates, as the published code does. What is added is a 500th of a
+    /// level: single precision must not turn a whole level into the one below.
+    fn from_unit(value: f32) -> Self {
+        (value * 255.0 + 0.002) as Self
+    }
+
+    fn to_byte(self) -> u8 {
+        self
+    }
+
+    fn from_byte(level: u8) -> Self {
+        level
+    }
+}
+
+impl Pixel for f32 {
+    fn to_unit(self) -> f32 {
+        self
+    }
+
+    fn from_unit(value: f32) -> Self {
+        value.clamp(0.0, 1.0)
+    }
+
+    fn to_byte(self) -> u8 {
+        (self * 255.0 + 0.5) as u8
+    }
+
+    fn from_byte(level: u8) -> Self {
+        Self::from(level) / 255.0
+    }
+}
+
+impl Pixel for f64 {
+    fn to_unit(self) -> f32 {
+        self as f32
+    }
+
+    fn from_unit(value: f32) -> Self {
+        value.clamp(0.0, 1.0).into()
+    }
+
+    fn to_byte(self) -> u8 {
+        (self * 255.0 + 0.5) as u8
+    }
+
+    fn from_byte(level: u8) -> Self {
+        Self::from(level) / 255.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array3, s};
+
+    #[test]
+    fn every_layout_is_read_and_written_back() {
+        let array = Array3::from_shape_fn((3, 5, 4), |(c, y, x)| (c * 50 + y * 7 + x) as u8);
+        let expected: Vec<u8> = array.iter().copied().collect();
+        let last = array
+            .view()
+            .permuted_axes([1, 2, 0])
+            .as_standard_layout()
+            .into_owned();
+        let wide = ndarray::concatenate![ndarray::Axis(2), array, array];
+        for view in [
+            array.view(),
+            last.view().permuted_axes([2, 0, 1]),
+            wide.slice(s![.., .., 4..]),
+        ] {
+            let image = Image::read(view, |v| v);
+            assert_eq!(image.values, expected);
+            let mut back = view.to_owned();
+            back.fill(0);
+            image.write(back.view_mut(), |v| v);
+            assert_eq!(back, array);
+        }
+    }
+
+    #[test]
+    fn levels_survive_the_way_to_the_unit_and_back() {
+        for level in 0..=255_u8 {
+            assert_eq!(u8::from_unit(level.to_unit()), level);
+            assert_eq!(f32::from_byte(level).to_byte(), level);
+            assert_eq!(f64::from_byte(level).to_byte(), level);
+        }
+        assert_eq!(u8::from_unit(-0.3), 0);
+        assert_eq!(u8::from_unit(1.7), 255);
+        assert_eq!(u8::from_unit(99.9 / 255.0), 99);
+    }
+}

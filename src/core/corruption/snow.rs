@@ -1,0 +1,133 @@
+/*!
+Snow: magnified noise, smeared by the wind, over a whitened image.
+*/
+
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
+
+use super::blur::{Magnified, streak};
+use super::image::{Planes, gray, whole};
+use super::{Rng, Table};
+
+/// The constants of one severity.
+#[derive(Clone, Copy, Debug)]
+pub struct Snow {
+    mean: f32,
+    sd: f32,
+    magnification: f64,
+    threshold: f32,
+    radius: usize,
+    sigma: f64,
+    /// Weight of the image beside its whitened self.
+    rest: f32,
+}
+
+const fn snow(noise: (f32, f32), flakes: (f64, f32), wind: (usize, f64), rest: f32) -> Snow {
+    Snow {
+        mean: noise.0,
+        sd: noise.1,
+        magnification: flakes.0,
+        threshold: flakes.1,
+        radius: wind.0,
+        sigma: wind.1,
+        rest,
+    }
+}
+
+/// Noise (mean, sd), flakes (magnification, threshold), wind (radius, sd), rest.
+pub const SNOW: Table<Snow> = [
+    [
+        snow((0.1, 0.2), (1.0, 0.6), (8, 3.0), 0.95),
+        snow((0.1, 0.2), (1.0, 0.5), (10, 4.0), 0.9),
+        snow((0.15, 0.3), (1.75, 0.55), (10, 4.0), 0.9),
+        snow((0.25, 0.3), (2.25, 0.6), (12, 6.0), 0.85),
+        snow((0.3, 0.3), (1.25, 0.65), (14, 12.0), 0.8),
+    ],
+    [
+        snow((0.1, 0.2), (1.0, 0.6), (8, 3.0), 0.8),
+        snow((0.1, 0.2), (1.0, 0.5), (10, 4.0), 0.8),
+        snow((0.15, 0.3), (1.75, 0.55), (10, 4.0), 0.7),
+        snow((0.25, 0.3), (2.25, 0.6), (12, 6.0), 0.65),
+        snow((0.3, 0.3), (1.25, 0.65), (14, 12.0), 0.6),
+    ],
+    [
+        snow((0.1, 0.3), (3.0, 0.5), (10, 4.0), 0.8),
+        snow((0.2, 0.3), (2.0, 0.5), (12, 4.0), 0.7),
+        snow((0.55, 0.3), (4.0, 0.9), (12, 8.0), 0.7),
+        snow((0.55, 0.3), (4.5, 0.85), (12, 8.0), 0.65),
+        snow((0.55, 0.3), (2.5, 0.85), (12, 12.0), 0.55),
+    ],
+];
+
+impl Snow {
+    /// Whitens the image, and adds the flakes twice: as they are and turned
+    /// by half a circle.
+    pub fn apply(&self, image: &mut Planes, rng: &mut Rng) {
+        let flakes = self.flakes(image.height, image.width, rng);
+        self.whiten(image);
+        for plane in image.planes_mut() {
+            let both = flakes.iter().zip(flakes.iter().rev());
+            for (value, (flake, turned)) in plane.iter_mut().zip(both) {
+                *value += flake + turned;
+            }
+        }
+    }
+
+    /// A plane of flakes, of whole levels before and after the wind.
+    fn flakes(&self, height: usize, width: usize, rng: &mut Rng) -> Vec<f32> {
+        let noise: Vec<f32> = (0..height * width)
+            .map(|_| {
+                let draw: f32 = StandardNormal.sample(rng);
+                self.mean + self.sd * draw
+            })
+            .collect();
+        let mut flakes = vec![0.0; noise.len()];
+        Magnified::new(height, width, self.magnification).add_to(&mut flakes, &noise);
+        for flake in &mut flakes {
+            let kept = if *flake < self.threshold { 0.0 } else { *flake };
+            *flake = whole(kept.min(1.0) * 255.0) / 255.0;
+        }
+        let mut flakes = Planes::plane(height, width, flakes);
+        let angle = rng.random_range(-135.0..-45.0_f64);
+        streak(&mut flakes, self.radius, self.sigma, angle);
+        for flake in &mut flakes.values {
+            *flake = whole(*flake * 255.0 + 0.5) / 255.0;
+        }
+        flakes.values
+    }
+
+    /// Mixes with 1.5 times the luminance plus a half, where that is more.
+    fn whiten(&self, image: &mut Planes) {
+        let rest = self.rest;
+        let mix = |value: f32, gray: f32| rest * value + (1.0 - rest) * value.max(1.5 * gray + 0.5);
+        let Some([reds, greens, blues]) = image.colour_mut() else {
+            let own = image.values.iter_mut();
+            own.for_each(|value| *value = mix(*value, *value));
+            return;
+        };
+        for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
+            let gray = gray(*red, *green, *blue);
+            (*red, *green, *blue) = (mix(*red, gray), mix(*green, gray), mix(*blue, gray));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn snow_only_brightens_and_is_the_same_turned() {
+        for constants in SNOW.into_iter().flatten() {
+            for (height, width) in [(16, 16), (32, 21)] {
+                let mut image = Planes::plane(height, width, vec![0.3; height * width]);
+                constants.apply(&mut image, &mut Rng::seed_from_u64(7));
+                assert!(image.values.iter().all(|&v| v >= 0.3));
+                for (value, turned) in image.values.iter().zip(image.values.iter().rev()) {
+                    assert!((value - turned).abs() < 1e-6);
+                }
+            }
+        }
+    }
+}

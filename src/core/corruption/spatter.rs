@@ -1,0 +1,184 @@
+/*!
+Spatter: drops of water, or of mud, on the lens.
+*/
+
+use rand_distr::{Distribution, StandardNormal};
+
+use super::edges;
+use super::filter::{Border, Gaussian};
+use super::image::{Planes, whole};
+use super::{Rng, Table};
+
+/// The constants of one severity.
+#[derive(Clone, Copy, Debug)]
+pub struct Spatter {
+    mean: f32,
+    sd: f32,
+    sigma: f64,
+    threshold: f32,
+    liquid: Liquid,
+}
+
+/// What the drops are of.
+#[derive(Clone, Copy, Debug)]
+enum Liquid {
+    /// Of this brightness.
+    Water(f32),
+    /// With borders smoothed by this standard deviation.
+    Mud(f64),
+}
+
+/// Red, green and blue of pale turquoise and of brown, in levels.
+const TURQUOISE: [f32; 3] = [175.0, 238.0, 238.0];
+const BROWN: [f32; 3] = [63.0, 42.0, 20.0];
+
+const fn water(mean: f32, sd: f32, sigma: f64, threshold: f32, brightness: f32) -> Spatter {
+    Spatter {
+        mean,
+        sd,
+        sigma,
+        threshold,
+        liquid: Liquid::Water(brightness),
+    }
+}
+
+const fn mud(mean: f32, sd: f32, sigma: f64, threshold: f32, border: f64) -> Spatter {
+    Spatter {
+        mean,
+        sd,
+        sigma,
+        threshold,
+        liquid: Liquid::Mud(border),
+    }
+}
+
+/// Noise (mean, sd), its smoothing, threshold, and brightness or border.
+pub const SPATTER: Table<Spatter> = [
+    [
+        water(0.62, 0.1, 0.7, 0.7, 0.5),
+        water(0.65, 0.1, 0.8, 0.7, 0.5),
+        water(0.65, 0.3, 1.0, 0.69, 0.5),
+        mud(0.65, 0.1, 0.7, 0.69, 0.6),
+        mud(0.65, 0.1, 0.5, 0.68, 0.6),
+    ],
+    [
+        water(0.62, 0.1, 0.7, 0.7, 0.6),
+        water(0.65, 0.1, 0.8, 0.7, 0.6),
+        water(0.65, 0.3, 1.0, 0.69, 0.6),
+        mud(0.65, 0.1, 0.7, 0.68, 0.6),
+        mud(0.65, 0.1, 0.5, 0.67, 0.6),
+    ],
+    [
+        water(0.65, 0.3, 4.0, 0.69, 0.6),
+        water(0.65, 0.3, 3.0, 0.68, 0.6),
+        water(0.65, 0.3, 2.0, 0.68, 0.5),
+        mud(0.65, 0.3, 1.0, 0.65, 1.5),
+        mud(0.67, 0.4, 1.0, 0.65, 1.5),
+    ],
+];
+
+impl Spatter {
+    /// Smooth noise above a threshold is where drops are.
+    pub fn apply(&self, image: &mut Planes, rng: &mut Rng) {
+        let (height, width) = (image.height, image.width);
+        let draws = (0..height * width).map(|_| {
+            let draw: f32 = StandardNormal.sample(rng);
+            self.mean + self.sd * draw
+        });
+        let mut drops = Planes::plane(height, width, draws.collect());
+        Gaussian::new(self.sigma, 4.0).smooth(&mut drops, Border::Nearest);
+        match self.liquid {
+            Liquid::Water(brightness) => {
+                let film = self.film(drops.values, width);
+                paint(image, &film, TURQUOISE.map(|level| brightness * level), 0.0);
+            }
+            Liquid::Mud(sigma) => {
+                for drop in &mut drops.values {
+                    *drop = f32::from(u8::from(*drop > self.threshold));
+                }
+                Gaussian::new(sigma, 4.0).smooth(&mut drops, Border::Nearest);
+                for drop in &mut drops.values {
+                    *drop = if *drop < 0.8 { 0.0 } else { *drop };
+                }
+                paint(image, &drops.values, BROWN, 1.0);
+            }
+        }
+    }
+
+    /// Water, 1 where it is brightest: its height times an embossed distance
+    /// to the drops' edges.
+    fn film(&self, mut drops: Vec<f32>, width: usize) -> Vec<f32> {
+        for drop in &mut drops {
+            let kept = if *drop < self.threshold { 0.0 } else { *drop };
+            *drop = whole(kept.min(1.0) * 255.0);
+        }
+        let levels: Vec<u8> = drops.iter().map(|&drop| drop as u8).collect();
+        let is_edge = edges::canny(&levels, width, 50, 150);
+        let distance = edges::distance(&is_edge, width, 20.0);
+        let mut relief = edges::mean_of_nine(&distance, width);
+        for level in &mut relief {
+            *level = whole(*level + 1e-4);
+        }
+        edges::equalise(&mut relief);
+        let emboss = [[-2.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 2.0]];
+        let mut relief = edges::weigh(&relief, width, emboss);
+        for level in &mut relief {
+            *level = level.clamp(0.0, 255.0);
+        }
+        let relief = edges::mean_of_nine(&relief, width);
+        for (drop, relief) in drops.iter_mut().zip(relief) {
+            *drop *= whole(relief + 0.5);
+        }
+        let most = drops.iter().copied().fold(0.0, f32::max);
+        if most > 0.0 {
+            for drop in &mut drops {
+                *drop /= most;
+            }
+        }
+        drops
+    }
+}
+
+/// Adds a colour by cover, and takes as much of the image away as `opacity`
+/// says.
+fn paint(image: &mut Planes, cover: &[f32], colour: [f32; 3], opacity: f32) {
+    let gray = 0.2989 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2];
+    let is_colour = image.channels == 3;
+    for (channel, plane) in image.planes_mut().enumerate() {
+        let level = if is_colour { colour[channel] } else { gray };
+        let light = level / 255.0;
+        for (value, cover) in plane.iter_mut().zip(cover) {
+            *value = *value * (1.0 - opacity * cover) + light * cover;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp)] // copies and whole numbers
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn water_brightens_and_mud_darkens_some_of_a_bright_image() {
+        for constants in SPATTER.into_iter().flatten() {
+            let mut image = Planes {
+                channels: 3,
+                height: 48,
+                width: 40,
+                values: vec![0.6; 5760],
+            };
+            constants.apply(&mut image, &mut Rng::seed_from_u64(5));
+            let changed = image.values.iter().filter(|&&v| v != 0.6).count();
+            assert!((100..5700).contains(&changed), "{constants:?}: {changed}");
+            let is_brighter = matches!(constants.liquid, Liquid::Water(_));
+            for &value in &image.values {
+                assert!(if is_brighter {
+                    value >= 0.6
+                } else {
+                    value <= 0.6
+                });
+            }
+        }
+    }
+}
