@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
 from neurofreq import attacks, data, intervals, models, neural, training
+from neurofreq._accuracy import CorruptionAccuracy
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
 from neurofreq.corruptions import CORRUPTION_GROUPS, CORRUPTIONS, corrupt
 from neurofreq.hybrid import HybridCurve, hybrid_curve, hybrid_images, hybrid_pairs
 from neurofreq.regularizer import SimilarityRegularizer
+from neurofreq.robustness import corruption_accuracy
 from neurofreq.similarity import (
     SimilarityLoss,
     reliability,
@@ -35,6 +37,7 @@ __version__ = _runtime.VERSION
 __all__ = [
     "CORRUPTIONS",
     "CORRUPTION_GROUPS",
+    "CorruptionAccuracy",
     "HybridCurve",
     "InternalError",
     "ModelError",
@@ -45,6 +48,7 @@ __all__ = [
     "__version__",
     "attacks",
     "corrupt",
+    "corruption_accuracy",
     "data",
     "hybrid_curve",
     "hybrid_images",
