@@ -12,6 +12,7 @@ import neurofreq as nf
 from neurofreq import _cells, data
 from neurofreq._ahead import ahead
 from neurofreq._groups import averaged, group_of
+from neurofreq.data import _files
 
 PAPER = averaged(nf.CORRUPTIONS)
 
@@ -135,6 +136,20 @@ def test_arrays_tensors_and_sets_agree():
     by_tensor = nf.corruption_accuracy(model, *tensors)
     np.testing.assert_array_equal(by_set.correct, by_array.correct)
     np.testing.assert_array_equal(by_set.correct, by_tensor.correct)
+
+
+def test_a_file_is_decoded_once_for_all_its_cells(tmp_path, monkeypatch):
+    data.write_corrupted(clean(), tmp_path, layout="files", names=["contrast"])
+    files = data.open_folder(tmp_path / "contrast" / "1")
+    expected = nf.corruption_accuracy(Counting(), files.load().images, files.labels)
+    real, names = _files._decoded, []
+    monkeypatch.setattr(
+        _files, "_decoded", lambda path, *form: names.append(path) or real(path, *form)
+    )
+    monkeypatch.setattr(_cells, "_PART_IMAGES", 9)
+    found = nf.corruption_accuracy(Counting(), files)
+    assert len(names) == len(set(names)) == 20
+    np.testing.assert_array_equal(found.clean, expected.clean)
 
 
 def result(correct, names=("gaussian_noise", "contrast"), **keywords):
