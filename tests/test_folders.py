@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+import neurofreq as nf
 from neurofreq import data
 
 
@@ -202,6 +204,21 @@ def test_the_real_archive(real_tiny):
     gray = test.take(64).gray().images[:]
     expected = transforms.functional.rgb_to_grayscale(torch.from_numpy(images))
     np.testing.assert_allclose(gray, expected.numpy(), atol=1e-6)
+
+
+@pytest.mark.data
+def test_a_written_tinyimagenet_c_is_corrupted_up_to_jpeg(real_tiny, tmp_path):
+    subset = data.open_tinyimagenet(real_tiny).sample(40)
+    written = data.write_corrupted(subset, tmp_path, names=["contrast"], seed=1)
+    assert len(written) == 40
+    cell = written.cell("contrast", 1)
+    stems = [Path(name).stem for name in cell.images.names]
+    order = [Path(name).stem for name in subset.images.names]
+    rows = [order.index(stem) for stem in stems]
+    assert cell.labels.tolist() == subset.labels[rows].tolist()
+    expected = nf.corrupt(subset.images[rows], "contrast", 1, seed=1, layout="nchw")
+    error = cell.images[:].astype(float) - expected
+    assert np.sqrt((error**2).mean()) < 5  # of 255: JPEG of quality 85
 
 
 @pytest.mark.data

@@ -1,5 +1,13 @@
 """Accuracy under corruptions: a plain loop as oracle, means, resuming, bad input."""
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -242,6 +250,36 @@ def test_an_interrupted_run_goes_on(tmp_path):
     np.testing.assert_array_equal(found.correct, plain.correct)
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_a_process_that_is_stopped_is_gone_soon_and_resumes(tmp_path, sent):
+    script = textwrap.dedent(
+        """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        import neurofreq as nf
+        from test_robustness import Counting, PAPER, clean
+        how = dict(corruptions=PAPER[:3], out=sys.argv[2], batch_size=9)
+        nf.corruption_accuracy(Counting(), clean(4000), **how)
+        """
+    )
+    arguments = [sys.executable, "-c", script, os.path.dirname(__file__), str(tmp_path)]
+    child = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    while len(list(tmp_path.glob("*.json"))) < 2 and child.poll() is None:
+        time.sleep(0.01)
+    child.send_signal(sent)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode != 0
+    if sent == signal.SIGINT:
+        assert errors.strip().endswith("KeyboardInterrupt")
+    n_kept = len(list(tmp_path.glob("*.json")))
+    assert 2 <= n_kept < 16
+    model, whole = Counting(), clean(4000)
+    found = nf.corruption_accuracy(model, whole, corruptions=PAPER[:3], out=tmp_path)
+    assert model.n_images == (16 - n_kept) * 4000
+    right = expected(model, whole, PAPER[0], 1)
+    np.testing.assert_array_equal(found.correct[0, 0], right)
+
+
 class Failing(nn.Module):
     def __init__(self, value):
         super().__init__()
@@ -273,6 +311,12 @@ def test_a_damaged_file_ends_the_run_and_keeps_what_is_done(tmp_path):
     assert len(list((tmp_path / "out").glob("*.json"))) == 2
 
 
+def not_a_number():
+    whole = clean().load()
+    whole.images[3, 0, 2, 2] = np.nan
+    return whole
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -295,6 +339,8 @@ def test_a_damaged_file_ends_the_run_and_keeps_what_is_done(tmp_path):
             ValueError,
             "images: got shape",
         ),
+        ({"images": replace(clean(), labels=[0])}, ValueError, "labels: got 1, expect"),
+        ({"images": not_a_number()}, ValueError, "images: got NaN"),
         ({"clean": clean()}, ValueError, "clean: got some, expected none"),
         ({"corruptions": ["fgo"]}, ValueError, "corruptions: got 'fgo'"),
         ({"corruptions": ["contrast"] * 2}, ValueError, "expected each name once"),

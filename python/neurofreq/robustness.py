@@ -161,6 +161,8 @@ def _source(
             f"images: got {type(images).__name__}, expected an array, a tensor, an "
             "ImageSet, a CorruptedFolder or a path"
         )
+    if isinstance(images.images, np.ndarray):
+        _arrays(images.images, images.labels)
     if clean is not None:
         raise ValueError("clean: got some, expected none: the images are clean")
     _validate.one_of(
