@@ -8,7 +8,7 @@ from PIL import Image
 
 import neurofreq as nf
 from neurofreq import data
-from neurofreq.data import _write
+from neurofreq.data import _files, _write
 
 NAMES = ("contrast", "gaussian_noise")
 
@@ -188,6 +188,22 @@ def test_written_files_keep_names_classes_and_pixels(tmp_path):
     assert abs(error.mean()) < 0.5
     record = json.loads((tmp_path / "second" / "corrupted.json").read_text())
     assert record["layout"] == "files"
+
+
+def test_a_clean_file_is_decoded_once(tmp_path, monkeypatch):
+    first = data.write_corrupted(
+        clean(), tmp_path / "first", names=["contrast"], layout="files"
+    )
+    source, decoded = first.cell("contrast", 1), []
+    real = _files._decoded
+    monkeypatch.setattr(
+        _files,
+        "_decoded",
+        lambda path, *form: decoded.append(path) or real(path, *form),
+    )
+    data.write_corrupted(source, tmp_path / "second", names=NAMES, batch_size=4)
+    clean_files = [path for path in decoded if "first" in path.parts]
+    assert len(clean_files) == len(set(clean_files)) == 6
 
 
 @pytest.mark.parametrize("layout", ["arrays", "files"])

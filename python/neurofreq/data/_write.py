@@ -95,9 +95,14 @@ def write_corrupted(
     folder.mkdir(parents=True, exist_ok=True)
     _note(folder, data, seed, parameters, layout)
 
+    held: dict[range, NDArray[np.uint8]] = {}  # the last rows, for cell after cell
+
     def change(name: str, severity: int, rows: range) -> NDArray[np.uint8]:
+        if rows not in held:
+            held.clear()
+            held[rows] = _bytes(data.images[rows.start : rows.stop])
         images = corruptions.corrupt(
-            _bytes(data.images[rows.start : rows.stop]), name, severity, seed=seed,
+            held[rows], name, severity, seed=seed,
             layout="nchw", parameters=parameters, first_index=rows.start,
         )  # fmt: skip
         return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
@@ -155,20 +160,24 @@ def _write_files(
     change: Change,
     step: Callable[[int], object],
 ) -> None:
-    """Write one file per image: corrupted in one thread, encoded in the others."""
+    """Write one file per image: corrupted in one thread, encoded in the others.
+
+    All cells of a batch come in a row: a clean file is decoded once.
+    """
     places = _places(data)
+    cells = [(name, severity) for name in names for severity in SEVERITIES]
+    for name, severity in cells:
+        for one in {place.parent for place in places}:
+            (folder / name / str(severity) / one).mkdir(parents=True, exist_ok=True)
     requests = []
-    for name in names:
-        for severity in SEVERITIES:
+    for rows in batches:
+        for name, severity in cells:
             cell = folder / name / str(severity)
-            for one in {place.parent for place in places}:
-                (cell / one).mkdir(parents=True, exist_ok=True)
-            for rows in batches:
-                paths = [cell / places[row] for row in rows]
-                if all(path.exists() for path in paths):
-                    step(len(rows))
-                else:
-                    requests.append((name, severity, rows, paths))
+            paths = [cell / places[row] for row in rows]
+            if all(path.exists() for path in paths):
+                step(len(rows))
+            else:
+                requests.append((name, severity, rows, paths))
     made = ahead(lambda request: change(*request[:3]), requests)
     with closing(made), ThreadPoolExecutor(_runtime.num_threads()) as pool:
         for (_, _, rows, paths), images in zip(requests, made, strict=True):
