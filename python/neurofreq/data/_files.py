@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
-from torchvision.transforms import functional
 
 from neurofreq import _runtime
 from neurofreq.data._pixels import luma, to_unit
@@ -158,6 +157,10 @@ def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uin
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"data: {path} is no complete image ({error})") from error
+    if resize is None and crop is None:
+        return np.asarray(image)
+    from torchvision.transforms import functional
+
     if resize is not None:
         image = functional.resize(image, resize, antialias=True)
     if crop is not None:
