@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 import neurofreq as nf
-from neurofreq import cli
+from neurofreq import _cells, cli
+from neurofreq._groups import averaged
 from neurofreq.report import _measure
 
 FACTORY = """
@@ -88,6 +89,55 @@ def test_the_spectrum_of_images_and_of_corruptions(folder, extra):
     radial = pd.read_csv(folder / "out" / "radial.csv")
     assert radial["cumulative"].iloc[-1] == pytest.approx(1.0)
     assert (folder / "out" / "spectrum.png").stat().st_size > 1000
+
+
+def test_corruptions_on_the_fly_and_from_a_folder(folder):
+    words = ["--model", "a=cli_networks:network", "--model", "b=small_cnn", "--quiet"]
+    data = ["--data", "synthetic", "--n-images", "24"]
+    found = call("corruptions", *words, *data, "--out", "direct")
+    assert found.exit_code == 0, found.output
+    cells = pd.read_csv(folder / "direct" / "cells.csv")
+    assert len(cells) == 2 * (1 + 5 * len(averaged(nf.CORRUPTIONS)))
+    means = pd.read_csv(folder / "direct" / "means.csv")
+    assert set(means["mean_over"]) == {"severity", "group", "corruption", "all"}
+    assert "group low" in found.stdout
+    for picture in ("severity.png", "group.png"):
+        assert (folder / "direct" / picture).stat().st_size > 1000
+    found = call("corrupt", *data, "--out", "made", "--quiet")
+    assert found.exit_code == 0, found.output
+    given = ["--data", "corrupted:made", "--clean", "synthetic"]
+    found = call("corruptions", *words, *given, "--out", "read")
+    assert found.exit_code == 0, found.output
+    read = pd.read_csv(folder / "read" / "cells.csv")
+    assert read["n"].tolist()[:2] == [2000, 24]
+    assert list(read) == list(cells)
+
+
+def test_interrupted_corruptions_end_as_such(monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_cells, "judge", interrupted)
+    words = ["--model", "small_cnn", "--data", "synthetic", "--n-images", "8"]
+    found = call("corruptions", *words, "--out", "out")
+    assert found.exit_code == 130
+    assert "goes on" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "corrupted:nowhere"], "nowhere is missing"),
+        (["--data", "corrupted:."], "holds no corruption"),
+        (["--data", "corrupted:.", "--n-images", "3"], "--n-images: got one"),
+        (["--data", "imagenet:nowhere"], "nowhere is missing"),
+        (["--data", "synthetic", "--clean", "synthetic"], "clean: got some"),
+    ],
+)
+def test_what_is_wrong_with_corruptions_is_one_sentence(words, message):
+    found = call("corruptions", "--model", "small_cnn", "--out", "out", *words)
+    assert found.exit_code == 2, found.output
+    assert message in found.stderr
 
 
 def test_an_interrupted_report_ends_as_one(monkeypatch):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
 from neurofreq import attacks, data, intervals, models, neural, training
+from neurofreq._accuracy import CorruptionAccuracy
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
 from neurofreq.corruptions import (
@@ -19,6 +20,7 @@ from neurofreq.corruptions import (
 )
 from neurofreq.hybrid import HybridCurve, hybrid_curve, hybrid_images, hybrid_pairs
 from neurofreq.regularizer import SimilarityRegularizer
+from neurofreq.robustness import corruption_accuracy
 from neurofreq.similarity import (
     SimilarityLoss,
     reliability,
@@ -43,6 +45,7 @@ __all__ = [
     "CORRUPTION_GROUPS",
     "EXTRA_CORRUPTIONS",
     "Corruption",
+    "CorruptionAccuracy",
     "HybridCurve",
     "InternalError",
     "ModelError",
@@ -53,6 +56,7 @@ __all__ = [
     "__version__",
     "attacks",
     "corrupt",
+    "corruption_accuracy",
     "data",
     "hybrid_curve",
     "hybrid_images",

@@ -53,6 +53,20 @@ def device_of(model: Any) -> torch.device:
     return torch.device("cpu")
 
 
+def input_channels(model: Any) -> int | None:
+    """Return the channels of a model's first convolution, None where it has none.
+
+    Parameters
+    ----------
+    model : callable
+    """
+    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
+    for module in modules:
+        if isinstance(module, torch.nn.Conv2d):
+            return int(module.in_channels)
+    return None
+
+
 def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
     """Return a batch as a tensor on `device`, outside any autograd graph.
 

@@ -107,9 +107,14 @@ def write_atomically(path: Path, write: Callable[[Any], object]) -> None:
         raise
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file of these bytes atomically."""
+    write_atomically(path, lambda file: file.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def data_digest(images: Any, labels: Any) -> str:

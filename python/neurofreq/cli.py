@@ -17,6 +17,8 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import torch
+
     from neurofreq.report import Report
 
 # What our own checks raise; AttributeError: a factory that a module lacks.
@@ -40,7 +42,11 @@ Models = Annotated[
     ),
 ]
 Data = Annotated[
-    str, typer.Option("--data", help="Images: synthetic, or cifar10:FOLDER.")
+    str,
+    typer.Option(
+        "--data",
+        help="Images: synthetic, or cifar10:, tinyimagenet: or imagenet:FOLDER.",
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 Images = Annotated[
@@ -157,6 +163,79 @@ def hybrid(
 
 
 @app.command()
+def corruptions(
+    model: Models,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            help="Clean images, as for report, or corrupted:FOLDER, the folder of a "
+            "benchmark such as CIFAR-10-C.",
+        ),
+    ],
+    out: Out,
+    clean: Annotated[
+        str | None,
+        typer.Option("--clean", help="Clean images beside corrupted:FOLDER."),
+    ] = None,
+    n_images: Images = None,
+    seed: Seed = 0,
+    batch_size: Batch = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Measure accuracy under every common corruption at every severity.
+
+    Ctrl-C keeps what is done; the same command again goes on from there.
+    """
+    with _plainly(traceback):
+        from neurofreq.data import CorruptedFolder
+        from neurofreq.report import _corruptions
+
+        kind, _, folder = data.partition(":")
+        is_folder = kind == "corrupted" and folder
+        if is_folder and n_images is not None:
+            raise ValueError("--n-images: got one, expected none with corrupted:FOLDER")
+        images = CorruptedFolder(folder) if is_folder else _data(data, n_images, True)
+        place = _place(device)
+        try:
+            found = _corruptions.write(
+                _load(model, place), images, out, command=_command(), seed=seed,
+                clean=None if clean is None else _data(clean, None, True),
+                batch_size=batch_size, device=place, progress=not quiet,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            typer.echo("interrupted: the same command again goes on", err=True)
+            raise typer.Exit(130) from None
+        for name, one in found.items():
+            typer.echo(f"{name}\n{one}")
+        typer.echo(f"written to {out}")
+
+
+@app.command()
+def corrupt(
+    data: Data,
+    out: Out,
+    n_images: Images = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Write a benchmark folder of corrupted images, as CIFAR-10-C or ImageNet-C.
+
+    A stopped run goes on where it was.
+    """
+    with _plainly(traceback):
+        from neurofreq.data import write_corrupted
+
+        made = write_corrupted(
+            _data(data, n_images, True), out, seed=seed, progress=not quiet
+        )
+        typer.echo(f"{len(made.names)} corruptions of {len(made)} images: {out}")
+
+
+@app.command()
 def spectrum(
     data: Data,
     out: Out,
@@ -219,29 +298,11 @@ def _run(
     **settings: Any,
 ) -> Report:
     """Load what was named and measure it."""
-    import torch
-
     from neurofreq import report as reporting
-    from neurofreq.models import load_model, parse_spec
 
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        raise ValueError(
-            f"device: got {device}, expected cpu, cuda or cuda:N"
-        ) from None
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device: got {device}, expected one that torch can see")
-    loaded = {}
-    for text in models:
-        label, spec, weights = parse_spec(text)
-        if label in loaded:
-            raise ValueError(f"--model: got {label} twice, expected different labels")
-        loaded[label] = load_model(spec, weights=weights)
-        if place.type != "cpu":
-            loaded[label] = loaded[label].to(place)
+    place = _place(device)
     return reporting.run(
-        loaded,
+        _load(models, place),
         _data(data, n_images),
         out,
         device=place,
@@ -251,10 +312,40 @@ def _run(
     )
 
 
-def _data(spec: str, n_images: int | None) -> Any:
-    from neurofreq.data import load_data
+def _place(device: str) -> torch.device:
+    import torch
 
-    return load_data(spec, split="test", n=n_images)
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"device: got {device}, expected cpu, cuda or cuda:N"
+        ) from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: got {device}, expected one that torch can see")
+    return place
+
+
+def _load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
+    """Load the models that were named."""
+    from neurofreq.models import load_model, parse_spec
+
+    loaded = {}
+    for text in models:
+        label, spec, weights = parse_spec(text)
+        if label in loaded:
+            raise ValueError(f"--model: got {label} twice, expected different labels")
+        loaded[label] = load_model(spec, weights=weights)
+        if place.type != "cpu":
+            loaded[label] = loaded[label].to(place)
+    return loaded
+
+
+def _data(spec: str, n_images: int | None, as_stored: bool = False) -> Any:
+    from neurofreq.data import load_data, open_data
+
+    read = open_data if as_stored else load_data
+    return read(spec, split="test", n=n_images)
 
 
 def _finish(found: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,23 @@ from neurofreq import _neurofreq, _validate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A number with its interval.
+
+    Attributes
+    ----------
+    value, lower, upper : float
+    n_images : int
+        Images it was taken over.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    n_images: int
 
 
 def resampled_means(

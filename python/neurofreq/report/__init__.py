@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import functools
 import html
 import json
 import os
@@ -270,12 +269,8 @@ def _write(
     for path, text in texts.items():
         _store.write_text(path, text)
     for path, png in pngs.items():
-        _store.write_atomically(path, functools.partial(_put, png))
+        _store.write_bytes(path, png)
     return tables
-
-
-def _put(content: bytes, file: Any) -> None:
-    file.write(content)
 
 
 def _settings_record(work: Work, command: str, missing: list[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofreq import _neurofreq, intervals
+from neurofreq.intervals import Estimate
 from neurofreq.plot import Curve
 
 if TYPE_CHECKING:
@@ -25,23 +26,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.95
 N_RESAMPLES = 1000
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A number with its interval.
-
-    Attributes
-    ----------
-    value, lower, upper : float
-    n_images : int
-        Images it was taken over.
-    """
-
-    value: float
-    lower: float
-    upper: float
-    n_images: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,14 @@ be taken afterwards without running a model again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _model, attacks, corruptions, hybrid, spectra
+from neurofreq import _cells, _model, attacks, hybrid, spectra
+from neurofreq.data._corrupted import SEVERITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from neurofreq._store import Arrays
     from neurofreq.data import ImageSet
 
-SEVERITIES = (1, 2, 3, 4, 5)
 N_EXAMPLES = 6
 N_CANDIDATES = 1000  # images that an attack may start from
 ATTACK_PART = 100  # images attacked between two writes to disk
@@ -224,18 +225,15 @@ def corruption(
     The corruption is made once, in colour, and shown to every model.
     """
     n = settings.n_corruption
-    part = data.take(n)
-    correct = {s.name: np.zeros((len(SEVERITIES), n), dtype=bool) for s in subjects}
-    for row, severity in enumerate(SEVERITIES):
-        worse = dataclasses.replace(
-            part,
-            images=corruptions.corrupt(
-                part.images, name, severity, seed=settings.seed, layout="nchw"
-            ),
-        )
-        for subject in subjects:
-            shown = worse.gray() if subject.is_gray else worse
-            named = running.classes(subject.model, shown.images)
-            correct[subject.name][row] = named == subject.labels[:n]
+    source = _cells.Corrupting(data.take(n), settings.seed)
+    models = {s.name: _cells.Shown(s.model, s.is_gray) for s in subjects}
+    work = [(_cells.Part(name, s, 0, n), list(models)) for s in SEVERITIES]
+    correct = {key: np.zeros((len(SEVERITIES), n), dtype=bool) for key in models}
+    judged = _cells.judge(
+        work, source, models, batch_size=running.batch_size, device=running.device
+    )
+    with contextlib.closing(judged):
+        for part, key, right in judged:
+            correct[key][part.severity - 1] = right
             running.step(1)
-    return {name: {"correct": value} for name, value in correct.items()}
+    return {key: {"correct": value} for key, value in correct.items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import corruptions, plot
+from neurofreq import _groups, plot
 from neurofreq.plot import Curve
 from neurofreq.report import _analysis
 from neurofreq.report._measure import N_EXAMPLES
@@ -59,7 +59,7 @@ def draw(results: Results) -> list[Picture]:
         _radial_profiles,
         _success_curves,
         _severity,
-        _groups,
+        _frequency_groups,
         _spectra,
         _hybrid_examples,
         _perturbation_examples,
@@ -144,15 +144,7 @@ def _severity(results: Results) -> Iterator[Picture]:
     corrupted = results.corrupted()
     if not corrupted:
         return
-    curves = {}
-    for name, correct in corrupted.items():
-        columns = [correct[:, s].mean(axis=0) for s in range(correct.shape[1])]
-        x = list(range(1, len(columns) + 1))
-        if "clean" in results.items[name]:
-            n = correct.shape[-1]
-            columns.insert(0, results.items[name]["clean"]["correct"][:n].astype(float))
-            x.insert(0, 0)
-        curves[name] = _analysis.pointwise(x, np.stack(columns, axis=1))
+    curves = {name: found.curve("severity") for name, found in corrupted.items()}
     figure = new_figure(5.4, 3.9)
     plot.plot_corruption_severity(curves, figure.subplots())
     yield _picture(
@@ -166,24 +158,19 @@ def _severity(results: Results) -> Iterator[Picture]:
     )
 
 
-def _groups(results: Results) -> Iterator[Picture]:
+def _frequency_groups(results: Results) -> Iterator[Picture]:
     corrupted = results.corrupted()
     if not corrupted:
         return
-    members = {
-        group: [results.corruptions.index(n) for n in names if n in results.corruptions]
-        for group, names in corruptions.CORRUPTION_GROUPS.items()
-    }
-    groups = [group for group, indices in members.items() if indices]
-    curves = {}
-    for name, correct in corrupted.items():
-        columns = [correct[members[group]].mean(axis=(0, 1)) for group in groups]
-        curves[name] = _analysis.pointwise(groups, np.stack(columns, axis=1))
+    curves = {name: found.curve("group") for name, found in corrupted.items()}
     figure = new_figure(5.4, 3.9)
     plot.plot_corruption_groups(curves, figure.subplots())
+    names = {
+        group: [_words(n) for n in results.corruptions if _groups.group_of(n) == group]
+        for group in _groups.GROUPS
+    }
     listing = "; ".join(
-        f"{group}: {', '.join(_words(results.corruptions[i]) for i in members[group])}"
-        for group in groups
+        f"{group}: {', '.join(words)}" for group, words in names.items() if words
     )
     yield _picture(
         figure,

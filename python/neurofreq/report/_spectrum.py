@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import corruptions, plot
-from neurofreq._store import write_atomically, write_text
+from neurofreq._store import write_bytes, write_text
 from neurofreq.report import _analysis, _pictures, folder_for
 from neurofreq.report._measure import Settings, perturbation_power
 from neurofreq.report._tables import map_rows
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from neurofreq.data import ImageSet
-    from neurofreq.report._analysis import Estimate
+    from neurofreq.intervals import Estimate
 
 
 def write(
@@ -63,5 +63,5 @@ def write(
     power = pd.DataFrame(map_rows(name, item["power"])).drop(columns="model")
     write_text(folder / "spectrum.csv", power.to_csv(index=False))
     write_text(folder / "radial.csv", radial.to_csv(index=False))
-    write_atomically(folder / "spectrum.png", lambda file: file.write(png))
+    write_bytes(folder / "spectrum.png", png)
     return _analysis.half_power(item).estimate()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from neurofreq import _store, _validate
+from neurofreq import _model, _store, _validate
 from neurofreq.report._measure import Settings, Subject
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def make_subjects(
             raise TypeError(
                 f"models: got {type(model).__name__} for {name!r}, expected nn.Module"
             )
-        wanted = _input_channels(model)
+        wanted = _model.input_channels(model)
         is_gray = images.shape[1] == 3 and (
             settings.gray == "always" or (settings.gray == "auto" and wanted == 1)
         )
@@ -113,18 +113,8 @@ def make_subjects(
     return subjects
 
 
-def _input_channels(model: nn.Module) -> int | None:
-    """Channels of the first convolution; None where there is none to ask."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            return int(module.in_channels)
-    return None
-
-
 def _try(subject: Subject, running: Running) -> None:
     """Run two images through a model before hours are spent on it."""
-    from neurofreq import _model
-
     images: NDArray[Any] = subject.images[:2]
     logits = _model.predict(
         subject.model, images, batch_size=running.batch_size, device=running.device

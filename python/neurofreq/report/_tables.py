@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import corruptions
+from neurofreq._accuracy import CorruptionAccuracy
+from neurofreq.data._corrupted import SEVERITIES
 from neurofreq.report import _analysis
 
 if TYPE_CHECKING:
@@ -56,14 +57,24 @@ class Results:
             if measurement in items:
                 yield name, items[measurement]
 
-    def corrupted(self) -> dict[str, NDArray[np.bool_]]:
-        """Return correct (K, 5, N) of models with all K corruptions finished."""
+    def corrupted(self) -> dict[str, CorruptionAccuracy]:
+        """Return the result of models with all K corruptions finished.
+
+        Clean accuracy is over the images that were corrupted.
+        """
         wanted = [f"corruption/{name}" for name in self.corruptions]
-        return {
-            name: np.stack([items[key]["correct"] for key in wanted])
-            for name, items in self.items.items()
-            if wanted and all(key in items for key in wanted)
-        }
+        found = {}
+        for model, items in self.items.items():
+            if wanted and all(key in items for key in wanted):
+                correct = np.stack([items[key]["correct"] for key in wanted])
+                clean = items.get("clean", {}).get("correct")
+                found[model] = CorruptionAccuracy(
+                    self.corruptions,
+                    SEVERITIES,
+                    correct,
+                    None if clean is None else clean[: correct.shape[-1]],
+                )
+        return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -279,27 +290,14 @@ def map_rows(model: str, power: NDArray[np.float64]) -> list[dict[str, Any]]:
 
 
 def _corruption(results: Results) -> list[dict[str, Any]]:
-    group_of = {
-        name: group
-        for group, names in corruptions.CORRUPTION_GROUPS.items()
-        for name in names
-    }
+    """Tabulate each corruption as soon as it is finished."""
+    names = {"low": "lower", "high": "upper"}
     rows = []
     for name in results.corruptions:
         for model, item in results.having(f"corruption/{name}"):
-            for severity, correct in enumerate(item["correct"], start=1):
-                estimate = _analysis.accuracy(correct).estimate()
-                rows.append(
-                    {
-                        "model": model,
-                        "corruption": name,
-                        "group": group_of[name],
-                        "severity": severity,
-                        "accuracy": estimate.value,
-                        "lower": estimate.lower,
-                        "upper": estimate.upper,
-                    }
-                )
+            found = CorruptionAccuracy((name,), SEVERITIES, item["correct"][None])
+            table = found.cells.rename(columns=names).drop(columns="n")
+            rows += _rows(model, **{str(key): table[key] for key in table})
     return rows
 
 

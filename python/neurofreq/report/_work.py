@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _runtime, _store
+from neurofreq import _groups, _runtime, _store
+from neurofreq.corruptions import CORRUPTIONS
+from neurofreq.data._corrupted import SEVERITIES
 from neurofreq.report import _measure, _tables
 
 if TYPE_CHECKING:
@@ -38,12 +40,9 @@ class Work:
         running: Running,
         store: _store.Store,
     ) -> None:
-        from neurofreq.corruptions import CORRUPTIONS, EXTRA_CORRUPTIONS
-
         self.subjects, self.data = subjects, data
         self.settings, self.running, self.store = settings, running, store
-        # The paper's fifteen.
-        self.corruptions = CORRUPTIONS[: -len(EXTRA_CORRUPTIONS)]
+        self.corruptions = _groups.averaged(CORRUPTIONS)
         self.data_digest = _store.data_digest(data.images, data.labels)
         self.items: dict[str, _tables.Items] = {s.name: {} for s in subjects}
         self.n_measured = 0
@@ -62,7 +61,7 @@ class Work:
             "clean": 1,
             "hybrid": len(self.settings.seeds),
             "attack": self.settings.n_attack,
-            "corruption": len(_measure.SEVERITIES),
+            "corruption": len(SEVERITIES),
         }[measurement]
         if measurement == "attack":  # the attack has a bar of its own
             self._measure(pending, self.running)

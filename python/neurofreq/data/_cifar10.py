@@ -1,23 +1,24 @@
-"""Images with labels: CIFAR-10 in its official layouts, and the synthetic set."""
+"""CIFAR-10 in its two official layouts."""
 
 from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from neurofreq import _synthetic
+from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import os
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-Split = Literal["train", "test"]
+    from neurofreq.data._folders import Split
+
 # Pixels (n, 3072) as uint8, and labels (n,).
 Batch: TypeAlias = "tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]"
 
@@ -33,108 +34,45 @@ CIFAR10_CLASSES = (
     "ship",
     "truck",
 )
-# Weights of ITU-R 601 luma, as torchvision's rgb_to_grayscale has them.
-LUMA = (0.2989, 0.587, 0.114)
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """Images and their labels.
-
-    Attributes
-    ----------
-    images : ndarray of float32, shape (N, C, H, W)
-        In [0, 1].
-    labels : ndarray of int64, shape (N,)
-    class_names : tuple of str
-    name : str
-        What it is, for tables and captions.
-    """
-
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
-    class_names: tuple[str, ...]
-    name: str
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], np.int64]:
-        """Return one image (C, H, W) and its label, as a map-style data set does."""
-        return self.images[index], self.labels[index]
-
-    def take(self, which: int | Sequence[int] | NDArray[np.int64]) -> ImageSet:
-        """Return the first n images, or those at the given indices.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer images than asked for.
-        """
-        if isinstance(which, int):
-            if not 1 <= which <= len(self):
-                raise ValueError(f"n: got {which}, expected 1 to {len(self)}")
-            which = np.arange(which)
-        index = np.asarray(which)
-        return replace(self, images=self.images[index], labels=self.labels[index])
-
-    def gray(self) -> ImageSet:
-        """Return the luma of colour images, shape (N, 1, H, W); gray as it is."""
-        if self.images.shape[1] == 1:
-            return self
-        luma = np.tensordot(
-            self.images, np.array(LUMA, dtype=np.float32), axes=([1], [0])
-        )
-        return replace(self, images=luma[:, None], name=f"{self.name}, gray")
-
-
-def load_data(spec: str, *, split: Split = "test", n: int | None = None) -> ImageSet:
-    """Return the images a data SPEC names.
+def open_cifar10(
+    folder: str | os.PathLike[str], *, split: Split = "test", n: int | None = None
+) -> ImageSet:
+    """Return CIFAR-10 as it is stored.
 
     Parameters
     ----------
-    spec : str
-        ``synthetic``, or ``cifar10:FOLDER`` where FOLDER holds
-        ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or is one of them.
+    folder : path
+        Holds ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or is one of
+        them.
     split : {"test", "train"}
     n : int, optional
-        The first n images; by default all of CIFAR-10, 2000 synthetic ones.
+        The first n images; all by default.
+
+    Returns
+    -------
+    ImageSet
+        uint8, (N, 3, 32, 32), in the official order.
 
     Raises
     ------
-    ValueError
-        An unknown spec or split, fewer than n images, or a damaged file.
     FileNotFoundError
         If the folder or one of its files does not exist.
+    ValueError
+        If a file is damaged or holds something else, or there are fewer images.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split: got {split!r}, expected 'train' or 'test'")
-    if n is not None and n < 1:
-        raise ValueError(f"n: got {n}, expected at least 1")
-    kind, _, folder = spec.partition(":")
-    if kind == "synthetic" and not folder:
-        images, labels = _synthetic.draw(2000 if n is None else n, split=split)
-        return ImageSet(images, labels, _synthetic.CLASSES, "synthetic")
-    if kind == "cifar10" and folder:
-        return _cifar10(Path(folder), split, n)
-    raise ValueError(
-        f"data: got {spec!r}, expected 'synthetic' or 'cifar10:FOLDER', where FOLDER "
-        "holds cifar-10-batches-py or cifar-10-batches-bin"
-    )
-
-
-def _cifar10(folder: Path, split: Split, n: int | None) -> ImageSet:
+    root = Path(folder)
     readers = {
         "cifar-10-batches-py": _read_pickle,
         "cifar-10-batches-bin": _read_binary,
     }
     for layout, read in readers.items():
-        for candidate in (folder / layout, folder):
+        for candidate in (root / layout, root):
             if candidate.name == layout and candidate.is_dir():
                 return _assemble(candidate, read, split, n)
     raise FileNotFoundError(
-        f"data: {folder} holds neither cifar-10-batches-py nor cifar-10-batches-bin: "
+        f"data: {root} holds neither cifar-10-batches-py nor cifar-10-batches-bin: "
         "unpack the official CIFAR-10 archive (python or binary version) there"
     )
 
@@ -149,11 +87,11 @@ def _assemble(
         if n is not None and sum(len(labels) for _, labels in batches) >= n:
             break
         batches.append(read(folder, stem))
-    raw = np.concatenate([pixels for pixels, _ in batches])[:n].reshape(-1, 3, 32, 32)
+    images = np.concatenate([pixels for pixels, _ in batches])[:n]
     found = np.concatenate([labels for _, labels in batches])[:n].astype(np.int64)
     if n is not None and len(found) < n:
         raise ValueError(f"n: got {n}, expected at most {len(found)}")
-    images = raw.astype(np.float32) / np.float32(255)
+    images = images.reshape(-1, 3, 32, 32)
     return ImageSet(images, found, CIFAR10_CLASSES, f"CIFAR-10 {split}")
 
 

@@ -1,0 +1,56 @@
+"""Which group of frequencies a corruption belongs to, and which ones are averaged."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from neurofreq.corruptions import CORRUPTION_GROUPS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The groups of the paper's Table A, whose corruptions every mean is over.
+GROUPS = ("low", "medium", "high")
+EXTRA = "extra"
+
+
+def group_of(name: str) -> str:
+    """Return "low", "medium" or "high"; "extra" outside the paper's fifteen."""
+    for group in GROUPS:
+        if name in CORRUPTION_GROUPS[group]:
+            return group
+    return EXTRA
+
+
+def averaged(names: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the names that means are over, in their order."""
+    return tuple(name for name in names if group_of(name) != EXTRA)
+
+
+def chosen(names: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the corruptions asked for; by default the known ones of the paper.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+    known : sequence of str
+        Those that can be had.
+
+    Raises
+    ------
+    ValueError
+        If there is none, one twice, or one that is not known.
+    """
+    if names is None:
+        return averaged(known)
+    for name in names:
+        if name not in known:
+            nearest = difflib.get_close_matches(str(name), known, 1, 0.0)[0]
+            raise ValueError(
+                f"corruptions: got {name!r}, expected some of {', '.join(known)}; the "
+                f"nearest is {nearest!r}"
+            )
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"corruptions: got {list(names)}, expected each name once")
+    return tuple(names)

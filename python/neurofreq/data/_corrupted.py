@@ -1,0 +1,259 @@
+"""Benchmark folders of corrupted images: CIFAR-10-C, TinyImageNet-C, ImageNet-C."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _validate
+from neurofreq.data._cifar10 import CIFAR10_CLASSES
+from neurofreq.data._folders import class_folders, open_folder
+from neurofreq.data._sets import ImageSet
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+SEVERITIES = (1, 2, 3, 4, 5)
+MANIFEST = "corrupted.json"
+# Folders of the archives in which ImageNet-C is published.
+_ARCHIVES = ("noise", "blur", "weather", "digital", "extra")
+_LAYOUTS = (
+    "labels.npy and NAME.npy (CIFAR-10-C), or NAME/SEVERITY/CLASS/*.JPEG (ImageNet-C)"
+)
+
+
+class CorruptedFolder:
+    """A published folder of corrupted images, or one that `write_corrupted` made.
+
+    Parameters
+    ----------
+    folder : path
+        Either ``labels.npy`` and one ``NAME.npy`` per corruption, uint8 of shape
+        (5 n, H, W, C), severity 1 first: CIFAR-10-C. They are memory-mapped.
+        Or ``NAME/SEVERITY/CLASS/*.JPEG``: TinyImageNet-C and ImageNet-C, also as
+        their archives unpack (``blur/NAME`` and so on). Files are decoded when
+        they are indexed.
+    classes : sequence of str, optional
+        Class folders in the order of the labels; by default those that the
+        writer noted, otherwise all of the first cell in alphabetical order.
+    resize, crop : int, optional
+        As of `ImageFiles`, for folders of files. Li et al. read ImageNet-C, whose
+        files are 224 pixels wide, with 256 and 224.
+
+    Attributes
+    ----------
+    folder : Path
+    names : tuple of str
+        The corruptions it holds, sorted.
+    severities : tuple of int
+        Those of the first corruption.
+    labels : ndarray of int64, shape (n,)
+        Of the images of every cell.
+    class_names : tuple of str
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is missing or has neither layout.
+    ValueError
+        If an array is truncated or of another shape or dtype, labels differ
+        between severities, or a class is empty.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        classes: Sequence[str] | None = None,
+        resize: int | None = None,
+        crop: int | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise FileNotFoundError(
+                f"data: {self.folder} is missing, expected a folder"
+            )
+        self._form = {"resize": resize, "crop": crop}
+        self._held: dict[tuple[str, int], ImageSet] = {}
+        self._first: tuple[str, ...] | None = None
+        self._arrays = _arrays(self.folder)
+        self._folders = {} if self._arrays else _folders(self.folder)
+        self.names = tuple(sorted(self._arrays or self._folders))
+        self.severities: tuple[int, ...] = SEVERITIES
+        noted = _noted(self.folder)
+        if self._arrays:
+            self.labels = _row_labels(self.folder)
+            for path in self._arrays.values():
+                _mapped(path, 5 * len(self.labels))
+            default = CIFAR10_CLASSES if self.labels.max() < 10 else ()
+            self.class_names = tuple(classes or noted or default)
+            return
+        first = self._folders[self.names[0]]
+        self.severities = _severities(first)
+        cell = first / str(self.severities[0])
+        self.class_names = tuple(classes or noted or class_folders(cell))
+        self.labels = self.cell(self.names[0], self.severities[0]).labels
+
+    def __len__(self) -> int:
+        """Return the number of images of one cell."""
+        return len(self.labels)
+
+    def cell(self, name: str, severity: int) -> ImageSet:
+        """Return the images of one corruption at one severity.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`.
+        severity : int
+            1 to 5.
+
+        Returns
+        -------
+        ImageSet
+            uint8; in the same order for every cell.
+
+        Raises
+        ------
+        ValueError
+            If the name or severity is unknown, a class is empty, or the cell
+            holds other images than the first.
+        FileNotFoundError
+            If the cell or one of its classes is missing.
+        """
+        _validate.one_of("name", name, self.names)
+        if severity not in SEVERITIES:
+            raise ValueError(f"severity: got {severity!r}, expected 1 to 5")
+        if (name, severity) not in self._held:  # the last one, for batch after batch
+            read = self._rows if self._arrays else self._files
+            self._held = {(name, severity): read(name, severity)}
+        return self._held[name, severity]
+
+    def _rows(self, name: str, severity: int) -> ImageSet:
+        n = len(self)
+        rows = _mapped(self._arrays[name], 5 * n)[(severity - 1) * n : severity * n]
+        return self._named(rows.transpose(0, 3, 1, 2), self.labels, name, severity)
+
+    def _files(self, name: str, severity: int) -> ImageSet:
+        folder = self._folders[name] / str(severity)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"data: {folder} is missing from {_LAYOUTS}")
+        present = class_folders(folder)
+        unknown = [one for one in present if one not in self.class_names]
+        if unknown:
+            raise ValueError(
+                f"data: {folder} holds {unknown[0]!r}, expected only the "
+                f"{len(self.class_names)} known classes"
+            )
+        classes = [one for one in self.class_names if one in present]
+        found = open_folder(folder, classes=classes, **self._form)
+        names = tuple(str(Path(one).with_suffix("")) for one in found.images.names)
+        self._first = self._first or names
+        if names != self._first:
+            raise ValueError(
+                f"data: {folder} holds {len(names)} images, expected the same "
+                f"{len(self._first)} as the other cells"
+            )
+        labels = np.array([self.class_names.index(one) for one in classes])
+        return self._named(found.images, labels[found.labels], name, severity)
+
+    def _named(
+        self, images: Any, labels: NDArray[np.int64], name: str, severity: int
+    ) -> ImageSet:
+        title = f"{self.folder.name}, {name.replace('_', ' ')}, severity {severity}"
+        return ImageSet(images, labels, self.class_names, title)
+
+
+def _arrays(folder: Path) -> dict[str, Path]:
+    """Return the arrays of corruptions by name; none in a folder of files."""
+    found = {
+        path.stem: path
+        for path in folder.glob("*.npy")
+        if not path.name.startswith(".")
+    }
+    labels = found.pop("labels", None)
+    if found and labels is None:
+        raise FileNotFoundError(
+            f"data: {folder / 'labels.npy'} is missing from {_LAYOUTS}"
+        )
+    return found
+
+
+def _folders(folder: Path) -> dict[str, Path]:
+    """Return the folders of corruptions by name."""
+    roots = [folder, *(folder / archive for archive in _ARCHIVES)]
+    found = {
+        path.name: path
+        for root in roots
+        if root.is_dir()
+        for path in root.iterdir()
+        if path.is_dir() and _severities(path)
+    }
+    if not found:
+        raise FileNotFoundError(
+            f"data: {folder} holds no corruption, expected {_LAYOUTS}"
+        )
+    return found
+
+
+def _severities(folder: Path) -> tuple[int, ...]:
+    return tuple(s for s in SEVERITIES if (folder / str(s)).is_dir())
+
+
+def _row_labels(folder: Path) -> NDArray[np.int64]:
+    """Return the labels of one severity, which all five must share."""
+    path = folder / "labels.npy"
+    labels = _read(path)
+    if (
+        labels.ndim != 1
+        or labels.size == 0
+        or labels.size % 5
+        or not np.issubdtype(labels.dtype, np.integer)
+    ):
+        raise ValueError(
+            f"data: {path} holds {labels.dtype} of shape {labels.shape}, expected "
+            "integers (5 n,), n for each severity"
+        )
+    each = labels.reshape(5, -1)
+    if (each != each[0]).any():
+        raise ValueError(
+            f"data: {path} differs between severities, expected five repeats"
+        )
+    return _validate.labels(each[0], str(path))
+
+
+def _mapped(path: Path, n_rows: int) -> NDArray[np.uint8]:
+    """Return an array of images without reading it."""
+    rows = _read(path)
+    if rows.dtype != np.uint8 or rows.ndim != 4 or len(rows) != n_rows:
+        raise ValueError(
+            f"data: {path} holds {rows.dtype} of shape {rows.shape}, expected uint8 "
+            f"({n_rows}, H, W, C), a row per label"
+        )
+    return rows
+
+
+def _read(path: Path) -> NDArray[Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"data: {path} is no complete .npy file ({error}): truncated?"
+        ) from error
+
+
+def _noted(folder: Path) -> tuple[str, ...]:
+    """Return the classes that the writer noted; none in a published folder."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(json.loads(path.read_text())["classes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"data: {path} is damaged ({error})") from error

@@ -1,0 +1,179 @@
+"""Image files as one array that is decoded where it is indexed."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from neurofreq import _runtime
+from neurofreq.data._pixels import luma, to_unit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp"})
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Image files that stand for an array (N, C, H, W).
+
+    Indexing decodes what is asked for, in parallel; nothing is kept. Files are
+    read as RGB whatever they hold. Picklable, and safe in a forked worker.
+
+    Attributes
+    ----------
+    root : Path
+    names : tuple of str
+        Paths below `root`, N of them.
+    size : tuple of int
+        Height and width after `resize` and `crop`.
+    resize : int, optional
+        Scale the shorter side to this many pixels, bilinear and antialiased.
+    crop : int, optional
+        Then cut a centred square of this side.
+    is_gray : bool
+        Give the luma, float32 in [0, 1] with C = 1; otherwise uint8 with C = 3.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    size: tuple[int, int]
+    resize: int | None = None
+    crop: int | None = None
+    is_gray: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        root: Path,
+        names: tuple[str, ...],
+        *,
+        resize: int | None = None,
+        crop: int | None = None,
+    ) -> ImageFiles:
+        """Return the files as an array of the size that the first one has.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no file, or the first one is no image.
+        """
+        if not names:
+            raise ValueError(f"data: {root} holds no image")
+        height, width = _decoded(root / names[0], resize, crop).shape[:2]
+        return cls(root, names, (height, width), resize, crop)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, H, W)."""
+        return (len(self.names), 1 if self.is_gray else 3, *self.size)
+
+    @property
+    def ndim(self) -> int:
+        """Four."""
+        return 4
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of what indexing gives."""
+        return np.dtype(np.float32 if self.is_gray else np.uint8)
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self.names)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        """Decode one image (C, H, W), or those of a slice or index array.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If a file is missing, damaged, or of another size than the first.
+        """
+        if np.ndim(key) == 0 and not isinstance(key, slice):
+            return self._pixels([self.names[operator.index(key)]])[0]
+        index = np.arange(len(self))[key]
+        return self._pixels([self.names[i] for i in index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Decode every file."""
+        if copy is False:
+            raise ValueError("copy: got False, expected files to be decoded")
+        return np.asarray(self[:], dtype=dtype)
+
+    def take(self, index: Any, axis: int = 0) -> ImageFiles:
+        """Return some of the files, undecoded; `axis` is 0, as of an array."""
+        return replace(self, names=tuple(self.names[i] for i in index))
+
+    def gray(self) -> ImageFiles:
+        """Return the same files, to be decoded to their luma."""
+        return replace(self, is_gray=True)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of names, file sizes and the wanted form."""
+        form = (self.size, self.resize, self.crop, self.is_gray)
+        digest = hashlib.sha256(repr(form).encode())
+        for name in self.names:
+            path = _present(self.root / name)
+            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        return digest.hexdigest()
+
+    def _pixels(self, names: list[str]) -> NDArray[Any]:
+        def decode(name: str) -> NDArray[np.uint8]:
+            pixels = _decoded(self.root / name, self.resize, self.crop)
+            if pixels.shape[:2] != self.size:
+                raise ValueError(
+                    f"data: {self.root / name} has {pixels.shape[:2]} pixels, expected "
+                    f"{self.size} as the first image: give resize and crop"
+                )
+            return pixels
+
+        n_threads = min(_runtime.num_threads(), len(names))
+        if n_threads < 2:
+            decoded = [decode(name) for name in names]
+        else:
+            with ThreadPoolExecutor(n_threads) as pool:
+                decoded = list(pool.map(decode, names))
+        images = np.empty((len(names), 3, *self.size), dtype=np.uint8)
+        for row, pixels in enumerate(decoded):
+            images[row] = pixels.transpose(2, 0, 1)
+        return luma(to_unit(images)) if self.is_gray else images
+
+
+def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uint8]:
+    """Return one file as RGB, (H, W, 3)."""
+    try:
+        with Image.open(_present(path)) as file:
+            image = file.convert("RGB")
+    except FileNotFoundError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"data: {path} is no complete image ({error})") from error
+    if resize is None and crop is None:
+        return np.asarray(image)
+    from torchvision.transforms import functional
+
+    if resize is not None:
+        image = functional.resize(image, resize, antialias=True)
+    if crop is not None:
+        if min(image.size) < crop:
+            raise ValueError(
+                f"data: {path} has {image.height} x {image.width} pixels, expected at "
+                f"least {crop}, the crop"
+            )
+        image = functional.center_crop(image, crop)
+    return np.asarray(image)
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(f"data: {path} is missing")
+    return path

@@ -1,0 +1,43 @@
+"""Pixels: bytes to floats, colour to gray."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Weights of ITU-R 601 luma, as torchvision's rgb_to_grayscale has them.
+LUMA = (0.2989, 0.587, 0.114)
+
+
+def to_unit(images: NDArray[Any]) -> NDArray[Any]:
+    """Return bytes as float32 in [0, 1], and floats as they are.
+
+    Parameters
+    ----------
+    images : ndarray
+        uint8 from 0 to 255, or floats in [0, 1].
+    """
+    if images.dtype != np.uint8:
+        return images
+    return images.astype(np.float32) / np.float32(255)
+
+
+def luma(images: NDArray[Any]) -> NDArray[Any]:
+    """Return the luma of colour images.
+
+    Parameters
+    ----------
+    images : ndarray of float, shape (N, 3, H, W)
+        An image's luma does not depend on the others.
+
+    Returns
+    -------
+    ndarray of float, shape (N, 1, H, W)
+    """
+    # A matrix product would round differently for other numbers of images.
+    red, green, blue = (np.float32(weight) for weight in LUMA)
+    return red * images[:, :1] + green * images[:, 1:2] + blue * images[:, 2:]

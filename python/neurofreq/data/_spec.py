@@ -1,0 +1,92 @@
+"""Data SPECs: one line that names a set of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, get_args
+
+from neurofreq import _synthetic
+from neurofreq.data._cifar10 import open_cifar10
+from neurofreq.data._folders import Split, open_imagenet, open_tinyimagenet
+from neurofreq.data._sets import ImageSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FOLDERS: dict[str, Callable[..., ImageSet]] = {
+    "tinyimagenet": open_tinyimagenet,
+    "imagenet": open_imagenet,
+}
+
+
+def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> ImageSet:
+    """Return the images a data SPEC names, as they are stored.
+
+    Parameters
+    ----------
+    spec : str
+        ``synthetic``; ``cifar10:FOLDER`` where FOLDER holds
+        ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or is one of them;
+        ``tinyimagenet:FOLDER``, the official archive, unpacked;
+        ``imagenet:FOLDER``, folders of classes, images resized to 256 and
+        cropped to 224 pixels.
+    split : {"test", "train"}
+        "test" is the validation set where the labels of the test set are not
+        public.
+    n : int, optional
+        The first n images; of sets sorted by class, n fixed random ones. By
+        default all, 2000 of the synthetic set.
+
+    Returns
+    -------
+    ImageSet
+        float32 for ``synthetic``, uint8 for the others; files are decoded when
+        they are indexed.
+
+    Raises
+    ------
+    ValueError
+        An unknown spec or split, fewer than n images, or a damaged file.
+    FileNotFoundError
+        If the folder or one of its files does not exist.
+    """
+    if split not in get_args(Split):
+        raise ValueError(f"split: got {split!r}, expected 'train' or 'test'")
+    if n is not None and n < 1:
+        raise ValueError(f"n: got {n}, expected at least 1")
+    kind, _, folder = spec.partition(":")
+    if kind == "synthetic" and not folder:
+        images, labels = _synthetic.draw(2000 if n is None else n, split=split)
+        return ImageSet(images, labels, _synthetic.CLASSES, "synthetic")
+    if kind == "cifar10" and folder:
+        return open_cifar10(folder, split=split, n=n)
+    if kind in _FOLDERS and folder:
+        found = _FOLDERS[kind](folder, split=split)
+        if n is None:
+            return found
+        is_mixed = kind == "tinyimagenet" and split == "test"
+        return found.take(n) if is_mixed else found.sample(n)
+    raise ValueError(
+        f"data: got {spec!r}, expected 'synthetic', 'cifar10:FOLDER', "
+        "'tinyimagenet:FOLDER' or 'imagenet:FOLDER', each with its official layout"
+    )
+
+
+def load_data(spec: str, *, split: Split = "test", n: int | None = None) -> ImageSet:
+    """Return the images a data SPEC names, as floats in memory.
+
+    Parameters
+    ----------
+    spec, split, n
+        As in `open_data`.
+
+    Returns
+    -------
+    ImageSet
+        float32 in [0, 1].
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        As `open_data`.
+    """
+    return open_data(spec, split=split, n=n).load()

@@ -1,0 +1,305 @@
+"""Accuracy under common corruptions, made on the fly or read from a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+
+from neurofreq import _cells, _groups, _model, _runtime, _store, _validate
+from neurofreq._accuracy import CLEAN, CorruptionAccuracy
+from neurofreq.corruptions import CORRUPTIONS
+from neurofreq.data import CorruptedFolder, ImageSet
+from neurofreq.data._corrupted import SEVERITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from neurofreq._cells import Part, Shown, Source
+
+    Images = NDArray[Any] | torch.Tensor | ImageSet | CorruptedFolder | str
+    Found = dict[str, dict[Part, NDArray[np.bool_]]]
+
+
+def corruption_accuracy(
+    model: _model.Model | Mapping[str, _model.Model],
+    images: Images | os.PathLike[str],
+    labels: Any = None,
+    *,
+    clean: ImageSet | None = None,
+    corruptions: Sequence[str] | None = None,
+    severities: Sequence[int] = SEVERITIES,
+    seed: int = 0,
+    parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = "auto",
+    gray: bool | Literal["auto"] = "auto",
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    level: float = 0.95,
+) -> Any:
+    """Measure accuracy under every corruption at every severity.
+
+    Parameters
+    ----------
+    model : callable, or mapping of str to callable
+        Maps images (n, C, H, W) in [0, 1] to logits. Several models see each
+        corrupted image, which is made once. Left as found.
+    images : ndarray, Tensor, ImageSet, CorruptedFolder or path
+        Clean images, corrupted on the fly: an array or tensor of shape (N, C, H,
+        W), uint8 or floats in [0, 1], or an `ImageSet`. Or corrupted ones: a
+        `CorruptedFolder`, or the path of one.
+    labels : array_like of int, shape (N,)
+        For an array or tensor of images, and for nothing else.
+    clean : ImageSet, optional
+        Clean images beside a folder of corrupted ones, for severity 0.
+    corruptions : sequence of str, optional
+        By default the paper's that exist, or that the folder holds.
+    severities : sequence of int
+        Of 1 to 5.
+    seed, parameters
+        As of `corrupt`; not used with a folder.
+    gray : bool or "auto"
+        Show the luma of colour images, after their corruption. "auto" does so
+        where the model's first convolution has one input channel.
+    batch_size : int
+        Images per call of a model. Decides time, not numbers.
+    device : torch.device or str, optional
+        Where batches are sent; by default where the model's parameters are.
+    out : path, optional
+        A folder in which each finished cell is kept. A run that was stopped goes
+        on where it was: cells whose model, images and settings are the same are
+        read and not measured again.
+    progress : bool
+        Show a progress bar over images.
+    level : float
+        Coverage of the bootstrap intervals.
+
+    Returns
+    -------
+    CorruptionAccuracy
+        For a mapping of models, a dictionary of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range or images and labels do not fit.
+    ModelError
+        If a model returns something else than finite logits, or has fewer
+        classes than the labels need. Finished cells stay in `out`.
+    FileNotFoundError
+        If a folder lacks a part of its layout.
+
+    Notes
+    -----
+    uint8 images stay in 8 bits until they are shown, as in the published
+    benchmarks; floats are not rounded. While a model works on one batch, the
+    next ones are made in another thread.
+
+    Differences from the paper: it reads the published corrupted images; corrupted
+    on the fly, random corruptions have their distribution, not their draws.
+
+    References
+    ----------
+    Hendrycks & Dietterich 2019, arXiv 1903.12261; Li et al. 2023, Figs 2a, 2c,
+    2e, 2g, 5b and 6b.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=64)
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data)
+    >>> list(found.cells)
+    ['corruption', 'severity', 'group', 'accuracy', 'low', 'high', 'n']
+    """
+    source, shape, known = _source(images, labels, clean, seed, parameters)
+    names = _groups.chosen(corruptions, known)
+    _validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
+    _model.check_batch_size(batch_size)
+    cells = [(name, s) for name in names for s in _severities(severities)]
+    if clean is not None or isinstance(source, _cells.Corrupting):
+        cells.insert(0, (CLEAN, 0))
+    models = model if isinstance(model, Mapping) else {"model": model}
+    shown = {name: _shown(name, one, shape[0], gray) for name, one in models.items()}
+    parts = _cells.parts(cells, source, int(np.prod(shape)))
+    store = None if out is None else _store.Store(Path(out))
+    found = _measure(parts, source, shown, store, batch_size, device, progress)
+    results = {
+        name: _result(names, tuple(severities), found[name], level) for name in models
+    }
+    return results if isinstance(model, Mapping) else results["model"]
+
+
+def _source(
+    images: Any, labels: Any, clean: ImageSet | None, seed: int, parameters: str
+) -> tuple[Source, tuple[int, ...], tuple[str, ...]]:
+    """Return where images come from, the shape of one, and the corruptions."""
+    if isinstance(images, (str, os.PathLike)):
+        images = CorruptedFolder(images)
+    is_array = isinstance(images, (np.ndarray, torch.Tensor))
+    if is_array:
+        images = ImageSet(*_arrays(images, labels), (), "images")
+    elif labels is not None:
+        raise ValueError("labels: got some, expected none: the images have their own")
+    if isinstance(images, CorruptedFolder):
+        shape = images.cell(images.names[0], images.severities[0]).images.shape[1:]
+        if clean is not None and clean.images.shape[1:] != shape:
+            raise ValueError(
+                f"clean: got images of {clean.images.shape[1:]}, expected {shape}, as "
+                "in the folder"
+            )
+        return _cells.Reading(images, clean), shape, images.names
+    if not isinstance(images, ImageSet):
+        raise TypeError(
+            f"images: got {type(images).__name__}, expected an array, a tensor, an "
+            "ImageSet, a CorruptedFolder or a path"
+        )
+    if isinstance(images.images, np.ndarray):
+        _arrays(images.images, images.labels)
+    if clean is not None:
+        raise ValueError("clean: got some, expected none: the images are clean")
+    _validate.one_of(
+        "parameters", parameters, ("auto", "cifar", "tinyimagenet", "imagenet")
+    )
+    source = _cells.Corrupting(images, _validate.seed(seed), parameters)
+    return source, images.images.shape[1:], CORRUPTIONS
+
+
+def _arrays(images: Any, labels: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return checked images and labels on the host."""
+    if isinstance(images, torch.Tensor):
+        images = images.detach().cpu().numpy()
+    if images.dtype != np.uint8:
+        _validate.images(images, unit_range=True)
+    elif images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"images: got shape {images.shape}, expected (N, C, H, W)")
+    if images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+        raise ValueError(
+            f"images: got shape {images.shape}, expected (N, C, H, W): move the "
+            "channels to the second axis"
+        )
+    if labels is None:
+        raise ValueError("labels: got None, expected one per image")
+    return images, _validate.labels(labels, count=len(images))
+
+
+def _severities(severities: Sequence[int]) -> tuple[int, ...]:
+    found = tuple(severities)
+    if not found or len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
+        raise ValueError(
+            f"severities: got {list(found)}, expected some of 1 to 5, each once"
+        )
+    return found
+
+
+def _shown(name: str, model: Any, n_channels: int, gray: Any) -> Shown:
+    """Return how a model is shown the images."""
+    if not callable(model):
+        raise TypeError(f"model: got {type(model).__name__}, expected a callable")
+    if gray not in (True, False, "auto"):
+        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
+    wanted = _model.input_channels(model)
+    is_gray = n_channels == 3 and (wanted == 1 if gray == "auto" else bool(gray))
+    given = 1 if is_gray else n_channels
+    if wanted not in (None, given):
+        raise ValueError(
+            f"model: got {name!r} for images of {wanted} channels, expected {given}"
+        )
+    return _cells.Shown(model, is_gray)
+
+
+def _measure(
+    parts: list[Part],
+    source: Source,
+    shown: dict[str, Shown],
+    store: _store.Store | None,
+    batch_size: int,
+    device: Any,
+    progress: bool,
+) -> Found:
+    """Return which images are named right, reading what is kept already."""
+    from tqdm.auto import tqdm
+
+    recorded = _recorder(source, shown) if store else None
+    found: Found = {name: {} for name in shown}
+    work = []
+    for part in parts:
+        pending = []
+        for name in shown:
+            kept = store.load(recorded(part, name)) if store and recorded else None
+            if kept is None:
+                pending.append(name)
+            else:
+                found[name][part] = kept["correct"]
+        if pending:
+            work.append((part, pending))
+    total = sum(part.stop - part.start for part, names in work for _ in names)
+    judged = _cells.judge(work, source, shown, batch_size=batch_size, device=device)
+    with (
+        closing(judged),
+        tqdm(
+            total=total, desc="corruptions", unit="image", disable=not progress
+        ) as bar,
+    ):
+        for part, name, correct in judged:
+            if store and recorded:
+                store.save(recorded(part, name), {"correct": correct})
+            found[name][part] = correct
+            bar.update(len(correct))
+    return found
+
+
+def _recorder(
+    source: Source, shown: dict[str, Shown]
+) -> Callable[[Part, str], dict[str, Any]]:
+    """Return what names a kept item: everything that decides its numbers."""
+    digests = {}
+    for name, one in shown.items():
+        if not isinstance(one.model, torch.nn.Module):
+            raise TypeError(
+                f"model: got {type(one.model).__name__}, expected an nn.Module where "
+                "results are kept: what a function computes cannot be told from "
+                "another's"
+            )
+        digests[name] = _store.model_digest(one.model)
+    of_part: dict[Part, dict[str, Any]] = {}
+
+    def recorded(part: Part, name: str) -> dict[str, Any]:
+        if part not in of_part:
+            of_part[part] = source.record(part)
+        return {
+            "measurement": "corruption_accuracy",
+            "corruption": part.corruption,
+            "severity": part.severity,
+            "rows": [part.start, part.stop],
+            "model": digests[name],
+            "is_gray": shown[name].is_gray,
+            "neurofreq": _runtime.VERSION,
+        } | of_part[part]
+
+    return recorded
+
+
+def _result(
+    names: tuple[str, ...],
+    severities: tuple[int, ...],
+    found: dict[Part, NDArray[np.bool_]],
+    level: float,
+) -> CorruptionAccuracy:
+    """Join the parts of every cell."""
+
+    def cell(name: str, severity: int) -> NDArray[np.bool_]:
+        parts = sorted(part for part in found if part[:2] == (name, severity))
+        return np.concatenate([found[part] for part in parts])
+
+    correct = np.stack([[cell(name, s) for s in severities] for name in names])
+    has_clean = any(part.corruption == CLEAN for part in found)
+    clean = cell(CLEAN, 0) if has_clean else None
+    return CorruptionAccuracy(names, severities, correct, clean, level)
