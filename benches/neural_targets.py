@@ -198,9 +198,12 @@ def picture(rows: pd.DataFrame, neurons: pd.DataFrame, path: Path) -> None:
     width = 0.8 / len(columns)
     for index, (column, name) in enumerate(zip(columns, names, strict=True)):
         right.bar(np.arange(len(rows)) + index * width, rows[column], width, label=name)
-    right.set_xticks(np.arange(len(rows)) + 0.3, rows["scan"], fontsize=8)
+    right.set_xticks(
+        np.arange(len(rows)) + 0.3, rows["scan"].str.replace(", ", "\n"), fontsize=8
+    )
     right.set(ylabel="correlation with similarity of mean responses")
-    right.legend(frameon=False, fontsize=8)
+    right.set_ylim(top=0.8)
+    right.legend(frameon=False, fontsize=8, ncols=2)
     figure.savefig(path, dpi=110)
 
 
