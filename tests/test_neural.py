@@ -97,7 +97,7 @@ def test_the_target_is_reliable_low_frequency_similarity():
     noisy = (low + rng.uniform(-0.2, 0.2, low.shape)).clip(0, 1)
     upper = np.triu_indices(40, 1)
     clean, fresh, pixels = (
-        target[upper]
+        target.similarity[upper]
         for target in (
             neural.v1_similarity(low.clip(0, 1), seed=1),
             neural.v1_similarity(noisy, seed=1),
@@ -112,6 +112,117 @@ def test_thresholding_leaves_three_values():
     similarity = np.array([[1.0, 0.8, -0.81], [0.8, 1.0, 0.2], [-0.81, 0.2, 1.0]])
     expected = np.array([[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]])
     np.testing.assert_array_equal(neural.threshold_similarity(similarity), expected)
+    target = neural.threshold_similarity(neural.Target(similarity, "pixel"))
+    np.testing.assert_array_equal(target, expected)
+    assert target.label == "pixel (threshold 0.8)"
+
+
+def test_every_target_says_where_it_comes_from():
+    images = np.random.default_rng(0).random((6, 1, 12, 12))
+    teacher = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4))
+    targets = [
+        neural.v1_similarity(images, n_neurons=32),
+        neural.pixel_similarity(images),
+        neural.teacher_similarity(teacher.double(), "0", images, batch_size=4),
+    ]
+    assert [t.source for t in targets] == ["simulated", "pixel", "teacher"]
+    assert targets[2].label == "teacher (0)"
+    for target in targets:
+        control = target.shuffled(seed=3)
+        assert control.source == "shuffled"
+        assert control.detail == f"{target.label}; seed 3"
+
+
+def test_a_teacher_gives_the_similarity_of_its_features_and_is_left_as_found():
+    images = np.random.default_rng(1).random((7, 1, 9, 9), dtype=np.float32)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 3, 3), torch.nn.BatchNorm2d(3), torch.nn.Flatten()
+    )
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    ours = neural.teacher_similarity(model, "1", images, batch_size=3)
+    assert model.training
+    assert not model[1]._forward_hooks
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    model.eval()
+    with torch.no_grad():
+        features = model(torch.from_numpy(images)).numpy().astype(float)
+    centred = features - features.mean(0)
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(ours, unit @ unit.T, atol=1e-5)
+    with pytest.raises(ValueError, match="layer: got 'conv', expected one of 0, 1, 2"):
+        neural.teacher_similarity(model, "conv", images)
+    torch.nn.init.zeros_(model[0].weight)
+    with pytest.raises(ValueError, match="image 0 equals the mean"):
+        neural.teacher_similarity(model, "0", images)
+
+
+def test_shuffling_moves_every_image_and_keeps_the_values():
+    target = neural.pixel_similarity(np.random.default_rng(0).random((30, 1, 5, 5)))
+    control = target.shuffled(seed=1)
+    np.testing.assert_array_equal(np.sort(control.upper), np.sort(target.upper))
+    rows = [np.sort(row) for row in np.asarray(target)]
+    moved = [np.sort(row) for row in np.asarray(control)]
+    assert not any(np.allclose(a, b) for a, b in zip(rows, moved, strict=True))
+    assert abs(neural.similarity_correlation(control, target)) < 0.2
+    np.testing.assert_array_equal(control, target.shuffled(seed=1))
+    assert not np.array_equal(control, target.shuffled(seed=2))
+
+
+def test_targets_merge_select_and_survive_a_file(tmp_path):
+    rng = np.random.default_rng(0)
+    scans = [
+        neural.Responses(rng.poisson(4.0, (4, 9, 20))).similarity() for _ in range(3)
+    ]
+    mean = neural.mean_target(scans)
+    np.testing.assert_allclose(mean, np.mean([s.similarity for s in scans], axis=0))
+    assert mean.label == "recording (mean of 3 scans)"
+    part = mean.select([4, 1])
+    assert part.similarity[0, 1] == mean.similarity[4, 1]
+    mean.save(tmp_path / "target.npz")
+    again = neural.Target.load(tmp_path / "target.npz")
+    np.testing.assert_array_equal(again, mean)
+    assert again.label == mean.label
+
+
+def test_a_regularizer_takes_a_target():
+    images = torch.rand(6, 1, 8, 8)
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3))
+    target = neural.pixel_similarity(images)
+    regularizer = nf.SimilarityRegularizer(model, ["0"], target, images)
+    np.testing.assert_allclose(regularizer.similarity, target, atol=1e-6)
+
+
+S = np.eye(3)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "source", "message"),
+    [
+        (S[:2], "pixel", r"similarity: got shape \(2, 3\)"),
+        (S[:1, :1], "pixel", "similarity: got 1 images, expected at least two"),
+        (S * 2, "pixel", r"similarity: got values in \[0, 2\], expected \[-1, 1\]"),
+        (S * np.nan, "pixel", "similarity: got NaN"),
+        (np.triu(np.ones((3, 3))), "pixel", "similarity: got a matrix that is not sym"),
+        (S, "mouse", "source: got 'mouse', expected one of 'recording'"),
+    ],
+)
+def test_what_is_no_target_is_refused(matrix, source, message):
+    with pytest.raises(ValueError, match=message):
+        neural.Target(matrix, source)
+
+
+def test_targets_that_do_not_fit_are_refused():
+    pixel, other = neural.Target(S, "pixel"), neural.Target(np.eye(4), "pixel")
+    with pytest.raises(ValueError, match=r"targets: got \[3, 4\] images"):
+        neural.mean_target([pixel, other])
+    with pytest.raises(ValueError, match=r"got sources \['pixel', 'teacher'\]"):
+        neural.mean_target([pixel, neural.Target(S, "teacher")])
+    with pytest.raises(ValueError, match="targets: got none"):
+        neural.mean_target([])
+    with pytest.raises(ValueError, match="images: got 0 to 3, expected 0 to 2"):
+        pixel.select([0, 3])
 
 
 X = gratings(2.0)

@@ -157,7 +157,7 @@ X4 = torch.rand(4, 1, 12, 12)
     ("similarity", "stimuli", "keywords", "error", "message"),
     [
         (np.eye(1), X4[:1], {}, ValueError, "stimuli: got 1 image"),
-        (S4[:3], X4, {}, ValueError, r"similarity: got shape \(3, 4\), expected \(4,"),
+        (S4[:3], X4, {}, ValueError, r"similarity: got shape \(3, 4\), expected \(N,"),
         (np.eye(5), X4, {}, ValueError, r"similarity: got shape \(5, 5\)"),
         (S4 + np.eye(4, k=1) / 2, X4, {}, ValueError, "that is not symmetric"),
         (1.01 * S4, X4, {}, ValueError, r"similarity: got values in \[0, 1.01\]"),

@@ -67,6 +67,25 @@ def response_similarity_f32(
     responses: NDArray[np.float32], weights: NDArray[np.float64]
 ) -> NDArray[np.float32]: ...
 def reliability(trials: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def column_correlation(
+    first: NDArray[np.float64], second: NDArray[np.float64]
+) -> NDArray[np.float64]: ...
+def similarity_correlation(
+    first: NDArray[np.float64], second: NDArray[np.float64], ranked: bool
+) -> float: ...
+def split_half_neurons(
+    trials: NDArray[np.float64], n_splits: int, seed: int, corrected: bool
+) -> NDArray[np.float64]: ...
+def split_half_similarity(
+    trials: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    n_splits: int,
+    seed: int,
+    corrected: bool,
+) -> float: ...
+def noise_ceiling(
+    subjects: NDArray[np.float64], ranked: bool
+) -> tuple[float, float]: ...
 def similarity_loss(
     features: list[Tensor],
     means: list[Tensor],

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
 
+_ROUNDING = 1e-6  # how far a similarity may exceed 1 by rounding
+
 
 def images(value: Array, name: str = "images", *, unit_range: bool = False) -> Array:
     """Check a batch of images and return it unchanged.
@@ -113,6 +115,78 @@ def labels(
     if array.size and array.min() < 0:
         raise ValueError(f"{name}: got {array.min()}, expected labels from 0 up")
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
+    """Return responses as float64, (n_trials, n_images, n_neurons); NaN allowed."""
+    array = np.asarray(value, dtype=np.float64)
+    if array.ndim != 3:
+        raise ValueError(
+            f"{name}: got shape {array.shape}, expected (n_trials, n_images, n_neurons)"
+        )
+    infinite = np.isinf(array).any(axis=(0, 1))
+    if infinite.any():
+        raise ValueError(
+            f"{name}: got infinite responses of neuron {int(infinite.argmax())}, "
+            "expected finite ones or NaN"
+        )
+    return array
+
+
+def similarity(value: Any, name: str = "similarity") -> NDArray[np.float64]:
+    """Return similarities as float64, symmetric, in [-1, 1] to the last bit.
+
+    Parameters
+    ----------
+    value : array_like of float, shape (N, N)
+        Tensors may be on any device. Rounding is forgiven.
+    name : str
+        What the caller calls it.
+
+    Raises
+    ------
+    ValueError
+        Not square, fewer than two images, NaN or infinity, not symmetric, or
+        values outside [-1, 1].
+    """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    matrix = np.asarray(value, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"{name}: got shape {matrix.shape}, expected (N, N)")
+    if len(matrix) < 2:
+        raise ValueError(f"{name}: got {len(matrix)} images, expected at least two")
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"{name}: got NaN or infinite values, expected finite ones")
+    if np.abs(matrix - matrix.T).max() > _ROUNDING:
+        raise ValueError(f"{name}: got a matrix that is not symmetric")
+    low, high = matrix.min(), matrix.max()
+    if max(-low, high) > 1.0 + _ROUNDING:
+        raise ValueError(
+            f"{name}: got values in [{low:.6g}, {high:.6g}], expected [-1, 1]"
+        )
+    return matrix.clip(-1.0, 1.0)
+
+
+def index(name: str, value: Any, length: int) -> NDArray[np.int64]:
+    """Return indices from 0 to length - 1, of indices or a mask."""
+    array = np.asarray(value)
+    if array.dtype == bool:
+        if array.shape != (length,):
+            raise ValueError(
+                f"{name}: got a mask of shape {array.shape}, expected ({length},)"
+            )
+        return np.flatnonzero(array)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{name}: got {array.dtype} of shape {array.shape}, "
+            "expected indices or a mask"
+        )
+    if array.size and not (array.min() >= 0 and array.max() < length):
+        raise ValueError(
+            f"{name}: got {array.min()} to {array.max()}, expected 0 to {length - 1}"
+        )
+    return array.astype(np.int64)
 
 
 def seed(value: int, name: str = "seed") -> int:

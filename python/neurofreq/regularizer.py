@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
-_ROUNDING = 1e-6
-
 
 class SimilarityRegularizer(nn.Module):
     """Similarity loss of a model on stimuli whose target similarities are known.
@@ -288,21 +286,10 @@ def _check_layers(model: nn.Module, layers: Sequence[str]) -> list[str]:
 
 def _check_similarity(similarity: ArrayLike | Tensor, n: int) -> Tensor:
     """Return the target as float32, clipped to [-1, 1]."""
-    if isinstance(similarity, Tensor):
-        similarity = similarity.detach().cpu().numpy()
-    matrix = np.asarray(similarity, dtype=np.float64)
-    if matrix.shape != (n, n):
+    matrix = _validate.similarity(similarity)
+    if len(matrix) != n:
         raise ValueError(
             f"similarity: got shape {matrix.shape}, expected ({n}, {n}), "
             "one row and column per stimulus"
         )
-    if not np.isfinite(matrix).all():
-        raise ValueError("similarity: got NaN or infinite values, expected finite ones")
-    if np.abs(matrix - matrix.T).max() > _ROUNDING:
-        raise ValueError("similarity: got a matrix that is not symmetric")
-    if np.abs(matrix).max() > 1.0 + _ROUNDING:
-        raise ValueError(
-            f"similarity: got values in [{matrix.min():.6g}, {matrix.max():.6g}], "
-            "expected [-1, 1]"
-        )
-    return torch.from_numpy(matrix.clip(-1.0, 1.0)).float()
+    return torch.from_numpy(matrix).float()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _neurofreq
+from neurofreq import _neurofreq, _validate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -58,8 +58,6 @@ def response_similarity(
         rows = rows.astype(np.float64)
     if rows.ndim != 2:
         raise ValueError(f"responses: got shape {rows.shape}, expected (N, K)")
-    if not np.isfinite(rows).all():
-        raise ValueError("responses: got NaN or infinite values, expected finite ones")
     if weights is None:
         scale = np.ones(rows.shape[1])
     else:
@@ -110,13 +108,7 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
     ----------
     Li et al. 2019, arXiv 1911.05072, the definition of w.
     """
-    checked = np.asarray(trials, dtype=np.float64)
-    if checked.ndim != 3:
-        raise ValueError(
-            f"trials: got shape {checked.shape}, "
-            "expected (n_trials, n_images, n_neurons)"
-        )
-    return _neurofreq.reliability(checked)
+    return _neurofreq.reliability(_validate.trials(trials))
 
 
 def similarity_loss(

@@ -63,8 +63,9 @@ mod _neurofreq {
     use super::runtime::{num_threads, set_num_threads, version};
     #[pymodule_export]
     use super::similarity::{
-        reliability, response_similarity_f32, response_similarity_f64, running_mean,
-        similarity_loss,
+        column_correlation, noise_ceiling, reliability, response_similarity_f32,
+        response_similarity_f64, running_mean, similarity_correlation, similarity_loss,
+        split_half_neurons, split_half_similarity,
     };
     #[pymodule_export]
     use super::spectra::{

@@ -2,14 +2,14 @@
 Similarity of responses and features.
 */
 
+use numpy::ToPyArray;
 use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
-use numpy::{ToPyArray, ndarray::NdFloat};
 use pyo3::prelude::*;
 use tch::Tensor;
 
 use super::convert::PyTensor;
 use super::enter;
-use crate::core::similarity;
+use crate::core::similarity::{self, Real, agreement};
 use crate::tensor::similarity::{SimilarityLoss, running_mean as updated_mean};
 
 /// Mean-subtracted cosine similarity of float64 rows.
@@ -32,7 +32,7 @@ pub fn response_similarity_f32<'py>(
     response_similarity(py, &responses, &weights)
 }
 
-fn response_similarity<'py, T: NdFloat + Element>(
+fn response_similarity<'py, T: Real + Element>(
     py: Python<'py>,
     responses: &PyReadonlyArray2<'py, T>,
     weights: &PyReadonlyArray1<'py, f64>,
@@ -51,6 +51,82 @@ pub fn reliability<'py>(
     let trials = trials.as_array();
     let weights = enter(py, || similarity::reliability(trials))?;
     Ok(weights.to_pyarray(py))
+}
+
+/// Correlation of every pair of columns.
+#[pyfunction]
+pub fn column_correlation<'py>(
+    py: Python<'py>,
+    first: PyReadonlyArray2<'py, f64>,
+    second: PyReadonlyArray2<'py, f64>,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let (first, second) = (first.as_array(), second.as_array());
+    let each = enter(py, || Ok(agreement::column_correlation(first, second)))?;
+    Ok(each.to_pyarray(py))
+}
+
+/// Correlation of two similarity matrices.
+#[pyfunction]
+pub fn similarity_correlation(
+    py: Python<'_>,
+    first: PyReadonlyArray2<'_, f64>,
+    second: PyReadonlyArray2<'_, f64>,
+    ranked: bool,
+) -> PyResult<f64> {
+    let (first, second) = (first.as_array(), second.as_array());
+    enter(py, || {
+        agreement::similarity_correlation(first, second, ranked)
+    })
+}
+
+/// Split-half reliability of every neuron.
+#[pyfunction]
+pub fn split_half_neurons<'py>(
+    py: Python<'py>,
+    trials: PyReadonlyArray3<'py, f64>,
+    n_splits: u64,
+    seed: u64,
+    corrected: bool,
+) -> PyResult<Bound<'py, PyArray1<f64>>> {
+    let trials = trials.as_array();
+    let half = enter(py, || agreement::split_half_neurons(trials, n_splits, seed))?;
+    Ok(if corrected {
+        half.mapv(agreement::spearman_brown).to_pyarray(py)
+    } else {
+        half.to_pyarray(py)
+    })
+}
+
+/// Split-half reliability of the similarity matrix.
+#[pyfunction]
+pub fn split_half_similarity(
+    py: Python<'_>,
+    trials: PyReadonlyArray3<'_, f64>,
+    weights: PyReadonlyArray1<'_, f64>,
+    n_splits: u64,
+    seed: u64,
+    corrected: bool,
+) -> PyResult<f64> {
+    let (trials, weights) = (trials.as_array(), weights.as_array());
+    let half = enter(py, || {
+        agreement::split_half_similarity(trials, weights, n_splits, seed)
+    })?;
+    Ok(if corrected {
+        agreement::spearman_brown(half)
+    } else {
+        half
+    })
+}
+
+/// Lower and upper noise ceiling of similarity matrices.
+#[pyfunction]
+pub fn noise_ceiling(
+    py: Python<'_>,
+    subjects: PyReadonlyArray3<'_, f64>,
+    ranked: bool,
+) -> PyResult<(f64, f64)> {
+    let subjects = subjects.as_array();
+    enter(py, || agreement::noise_ceiling(subjects, ranked))
 }
 
 /// The similarity loss of one or more layers.

@@ -1,8 +1,4 @@
-"""Targets for training: a simulated visual cortex, and pixels.
-
-Nothing in this module is a recording. `simulate_v1` stands in for one where
-none is at hand, and every use of it should say so.
-"""
+"""A simulated primary visual cortex: it stands in for a recording, and is none."""
 
 from __future__ import annotations
 
@@ -13,10 +9,9 @@ import torch
 
 from neurofreq import _validate
 from neurofreq.data import LUMA
-from neurofreq.similarity import reliability, response_similarity
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 _CYCLES = np.array([1.0, 1.5, 2.0, 3.0, 4.0, 6.0])
 """Preferred spatial frequencies, cycles per image side."""
@@ -87,11 +82,13 @@ def simulate_v1(
         raise ValueError(f"mean_count: got {mean_count}, expected a positive number")
     if noise not in ("poisson", "gaussian"):
         raise ValueError(f"noise: got {noise!r}, expected 'poisson' or 'gaussian'")
-    gray = _gray(images)
+    luminance = gray(images)
     population, draws = np.random.default_rng(_validate.seed(seed)).spawn(2)
-    filters = _gabor_pairs(n_neurons, gray.shape[1:], population)
-    drive = gray.reshape(len(gray), -1) @ filters.reshape(-1, filters.shape[-1]).T
-    energy = np.square(drive).reshape(len(gray), 2, n_neurons).sum(axis=1)
+    filters = _gabor_pairs(n_neurons, luminance.shape[1:], population)
+    drive = (
+        luminance.reshape(len(luminance), -1) @ filters.reshape(-1, filters.shape[-1]).T
+    )
+    energy = np.square(drive).reshape(len(luminance), 2, n_neurons).sum(axis=1)
     pool = _SEMISATURATION**2 + energy.mean(axis=1, keepdims=True)
     counts = mean_count * energy / pool
     shape = (n_trials, *counts.shape)
@@ -104,97 +101,7 @@ def simulate_v1(
     return trials
 
 
-def v1_similarity(
-    images: Any, *, n_trials: int = 10, n_neurons: int = 512, seed: int = 0
-) -> NDArray[np.float64]:
-    """Compute the similarity target of a simulated V1: not a recording.
-
-    `simulate_v1`, then `reliability` weights, then `response_similarity` of the
-    mean over trials, as for recorded responses.
-
-    Parameters
-    ----------
-    images : ndarray or Tensor, shape (N, C, H, W)
-        As in `simulate_v1`; N >= 2.
-    n_trials : int
-        At least 2.
-    n_neurons, seed : int
-        As in `simulate_v1`.
-
-    Returns
-    -------
-    ndarray of float64, shape (N, N)
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `simulate_v1`, `reliability` and `response_similarity`.
-    """
-    trials = simulate_v1(images, n_trials=n_trials, n_neurons=n_neurons, seed=seed)
-    weights = reliability(trials)
-    mean = trials.mean(axis=0, dtype=np.float64)
-    target: NDArray[np.float64] = response_similarity(mean, weights=weights)
-    return target
-
-
-def pixel_similarity(images: Any) -> NDArray[np.float64]:
-    """Compute the similarity of luminance images, minus their mean image.
-
-    Parameters
-    ----------
-    images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64 in [0, 1]; C = 1, or 3 (converted to luminance).
-
-    Returns
-    -------
-    ndarray of float64, shape (N, N)
-
-    References
-    ----------
-    Attias et al. 2024, arXiv 2410.03952.
-    """
-    gray = _gray(images)
-    target: NDArray[np.float64] = response_similarity(gray.reshape(len(gray), -1))
-    return target
-
-
-def threshold_similarity(
-    similarity: ArrayLike, *, threshold: float = 0.8
-) -> NDArray[np.float64]:
-    """Turn similarities into 1 above a threshold, -1 below its negative, else 0.
-
-    Parameters
-    ----------
-    similarity : array_like of float, shape (N, N)
-        In [-1, 1].
-    threshold : float
-        Between 0 and 1.
-
-    Returns
-    -------
-    ndarray of float64, shape (N, N)
-
-    Raises
-    ------
-    ValueError
-        If `threshold` is not between 0 and 1, or a similarity is NaN.
-
-    References
-    ----------
-    Attias et al. 2024, arXiv 2410.03952, with threshold 0.8.
-    """
-    if not 0.0 <= threshold <= 1.0:
-        raise ValueError(f"threshold: got {threshold}, expected 0 to 1")
-    values = np.asarray(similarity, dtype=np.float64)
-    if np.isnan(values).any():
-        raise ValueError("similarity: got NaN, expected numbers")
-    signs: NDArray[np.float64] = np.where(
-        np.abs(values) > threshold, np.sign(values), 0
-    )
-    return signs
-
-
-def _gray(images: Any) -> NDArray[np.float64]:
+def gray(images: Any) -> NDArray[np.float64]:
     """Return checked images as luminance, (N, H, W)."""
     checked = _validate.images(images, unit_range=True)
     if isinstance(checked, torch.Tensor):

@@ -1,0 +1,38 @@
+"""Responses to images, and the similarity targets made of them.
+
+A target says where it comes from, see `SOURCES`: only "recording" and
+"predicted from recordings" rest on measured neurons.
+"""
+
+from neurofreq.neural._agreement import (
+    noise_ceiling,
+    similarity_correlation,
+    split_half,
+)
+from neurofreq.neural._predictive import PredictiveModel, neural_similarity
+from neurofreq.neural._responses import Responses
+from neurofreq.neural._simulated import simulate_v1
+from neurofreq.neural._stand_ins import (
+    pixel_similarity,
+    teacher_similarity,
+    threshold_similarity,
+    v1_similarity,
+)
+from neurofreq.neural._target import SOURCES, Target, mean_target
+
+__all__ = [
+    "SOURCES",
+    "PredictiveModel",
+    "Responses",
+    "Target",
+    "mean_target",
+    "neural_similarity",
+    "noise_ceiling",
+    "pixel_similarity",
+    "similarity_correlation",
+    "simulate_v1",
+    "split_half",
+    "teacher_similarity",
+    "threshold_similarity",
+    "v1_similarity",
+]

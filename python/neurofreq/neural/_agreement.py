@@ -1,0 +1,166 @@
+"""How far repeats, subjects and models agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+
+from neurofreq import _neurofreq, _validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+Method = Literal["pearson", "spearman"]
+_METHODS = ("pearson", "spearman")
+
+
+class NoiseCeiling(NamedTuple):
+    """Between which correlations the best possible model lies."""
+
+    lower: float
+    upper: float
+
+
+def split_half(
+    trials: ArrayLike,
+    *,
+    level: Literal["neurons", "similarity"] = "neurons",
+    weights: ArrayLike | None = None,
+    n_splits: int = 100,
+    spearman_brown: bool = True,
+    seed: int = 0,
+) -> NDArray[np.float64] | float:
+    """Compute the split-half reliability of neurons or of their similarities.
+
+    Parameters
+    ----------
+    trials : array_like of float, shape (n_trials, n_images, n_neurons)
+        Responses to repeats, any unit; NaN means that there was no such trial.
+    level : {"neurons", "similarity"}
+        "neurons": correlate each neuron's mean responses of the two halves over
+        images. "similarity": correlate the two halves' similarities of images.
+    weights : array_like of float, shape (n_neurons,), optional
+        For "similarity", as in `response_similarity`.
+    n_splits : int
+        Random splits, over which the correlation is averaged.
+    spearman_brown : bool
+        Whether to correct for the half number of trials, ``2 r / (1 + r)``.
+    seed : int
+        Split s of a seed is always the same.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_neurons,), or float
+        At most 1. A neuron whose half never differs has 0 in that split.
+
+    Raises
+    ------
+    ValueError
+        Wrong rank, infinite values, an unknown level, or too few trials: a
+        neuron needs two images with two trials, the similarity two trials of
+        every image and neuron.
+
+    Notes
+    -----
+    Each image's trials are dealt to the halves in pairs, an odd last one is left
+    out; a neuron without some of the trials deals its own in the same order.
+
+    References
+    ----------
+    Spearman 1910, Br J Psychol 3:271; Brown 1910, Br J Psychol 3:296.
+    """
+    _validate.one_of("level", level, ("neurons", "similarity"))
+    _validate.count("n_splits", n_splits)
+    _validate.seed(seed)
+    checked = _validate.trials(trials)
+    if level == "neurons":
+        if weights is not None:
+            raise ValueError("weights: got some, expected none for level 'neurons'")
+        return _neurofreq.split_half_neurons(checked, n_splits, seed, spearman_brown)
+    if weights is None:
+        weights = np.ones(checked.shape[2])
+    scale = np.asarray(weights, dtype=np.float64)
+    return _neurofreq.split_half_similarity(
+        checked, scale, n_splits, seed, spearman_brown
+    )
+
+
+def similarity_correlation(
+    first: ArrayLike, second: ArrayLike, *, method: Method = "pearson"
+) -> float:
+    """Correlate two similarity matrices over their entries above the diagonal.
+
+    Parameters
+    ----------
+    first, second : array_like of float, shape (N, N), or Target
+        Similarities of the same images, N >= 3.
+    method : {"pearson", "spearman"}
+        Of the values, or of their ranks (ties share a rank).
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Other shapes, values that are no similarities, or that never differ.
+    """
+    _validate.one_of("method", method, _METHODS)
+    a = _validate.similarity(first, "first")
+    b = _validate.similarity(second, "second")
+    if a.shape != b.shape:
+        raise ValueError(f"second: got shape {b.shape}, expected that of first")
+    return _neurofreq.similarity_correlation(a, b, method == "spearman")
+
+
+def noise_ceiling(
+    similarities: Sequence[ArrayLike], *, method: Method = "pearson"
+) -> NoiseCeiling:
+    """Compute what the best possible model could correlate with subjects.
+
+    Parameters
+    ----------
+    similarities : sequence of S arrays or Targets, shape (N, N) each
+        One matrix per subject, session or half, of the same images; S >= 2.
+    method : {"pearson", "spearman"}
+        The correlation by which models are judged.
+
+    Returns
+    -------
+    NoiseCeiling
+        `upper`: mean correlation of each subject with the mean of all, which no
+        model exceeds. `lower`: with the mean of the others.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two subjects, other shapes, or a matrix of one value.
+
+    Notes
+    -----
+    Entries above the diagonal (or their ranks) are standardised within each
+    subject before averaging; then `upper` is the exact maximum for Pearson's
+    correlation.
+
+    References
+    ----------
+    Nili et al. 2014, PLOS Comput Biol 10:e1003553.
+    """
+    _validate.one_of("method", method, _METHODS)
+    matrices = [
+        _validate.similarity(matrix, f"similarities[{index}]")
+        for index, matrix in enumerate(similarities)
+    ]
+    shapes = {matrix.shape for matrix in matrices}
+    if len(shapes) > 1:
+        raise ValueError(f"similarities: got shapes {sorted(shapes)}, expected one")
+    if len(matrices) < 2:
+        raise ValueError(
+            f"similarities: got {len(matrices)} subjects, expected at least two"
+        )
+    ranked = method == "spearman"
+    return NoiseCeiling(*_neurofreq.noise_ceiling(np.stack(matrices), ranked))

@@ -1,0 +1,173 @@
+"""Train one fold of a `PredictiveModel`: gradient steps and early stopping."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from neurofreq import _model
+from neurofreq.neural._network import Core, GaborEnergy, Network, PointReadout
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+BATCH = 256
+"""Images per pass where nothing is learned."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a fit beside the data; see `PredictiveModel`."""
+
+    front: Literal["gabor", "learned"]
+    n_channels: int
+    n_layers: int
+    kernels: tuple[int, int]
+    n_scales: int
+    loss: Literal["poisson", "gaussian"]
+    sparsity: float
+    smoothness: float
+    weight_decay: float
+    lr: float
+    batch_size: int
+    max_epochs: int
+    patience: int
+
+
+class Fold(NamedTuple):
+    """A mask of images for each purpose, (N,)."""
+
+    train: NDArray[np.bool_]
+    stop: NDArray[np.bool_]
+    test: NDArray[np.bool_]
+
+
+def network(settings: Settings, mean: Tensor) -> Network:
+    """Return an untrained network for neurons of these mean responses.
+
+    Parameters
+    ----------
+    settings : Settings
+    mean : Tensor, shape (K,)
+    """
+    gabor = settings.front == "gabor"
+    front = GaborEnergy() if gabor else nn.Identity()
+    n_inputs = GaborEnergy.n_channels if gabor else 1
+    core = Core(n_inputs, settings.n_channels, settings.n_layers, settings.kernels)
+    positive = settings.loss == "poisson"
+    readout = PointReadout(mean, core.n_channels, settings.n_scales, positive)
+    return Network(front, core, readout)
+
+
+def train(
+    settings: Settings, images: Tensor, responses: Tensor, fold: Fold, seed: int
+) -> tuple[Network, int, float]:
+    """Train on a fold and keep the state that predicts its stopping images best.
+
+    Parameters
+    ----------
+    settings : Settings
+    images : Tensor, shape (N, 1, H, W)
+        Standardised.
+    responses : Tensor, shape (N, K)
+        Of scale 1; NaN counts for nothing.
+    fold : Fold
+    seed : int
+        Of weights, order and positions; torch's own state is left as found.
+
+    Returns
+    -------
+    network : Network
+        In evaluation mode.
+    epoch : int
+        The best, from 1; 0 is the untrained network.
+    loss : float
+        On the stopping images.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mean = responses[fold.train].nanmean(0)
+        net = network(settings, mean).to(images.device)
+    optimizer = _optimizer(net, settings)
+    with torch.no_grad():
+        inputs = torch.cat([net.front(part) for part in torch.split(images, BATCH)])
+    best, best_loss, best_epoch = copy.deepcopy(net.state_dict()), np.inf, 0
+    index = torch.from_numpy(np.flatnonzero(fold.train))
+    for epoch in range(settings.max_epochs + 1):
+        if epoch:
+            _epoch(net, optimizer, settings, inputs, responses, index, draw)
+        with _model.evaluating(net), torch.no_grad():
+            predicted = net.learned(inputs[fold.stop])
+        loss = float(misfit(predicted, responses[fold.stop], settings.loss))
+        if loss < best_loss:
+            best, best_loss, best_epoch = copy.deepcopy(net.state_dict()), loss, epoch
+        elif epoch - best_epoch >= settings.patience:
+            break
+    net.load_state_dict(best)
+    return net.eval(), best_epoch, best_loss
+
+
+def predict(net: Network, images: Tensor) -> Tensor:
+    """Return the responses of all images, (N, K), in evaluation mode."""
+    with _model.evaluating(net), torch.no_grad():
+        return torch.cat([net(part) for part in torch.split(images, BATCH)])
+
+
+def misfit(predicted: Tensor, observed: Tensor, loss: str) -> Tensor:
+    """Return the mean over observed responses of the negative log likelihood.
+
+    Parameters
+    ----------
+    predicted, observed : Tensor, shape (N, K)
+        NaN in `observed` counts for nothing.
+    loss : str
+        Of Poisson counts, or of Gaussian noise; up to constants.
+    """
+    seen = ~observed.isnan()
+    truth = observed.nan_to_num()
+    if loss == "poisson":
+        each = predicted - truth * (predicted + 1e-6).log()
+    else:
+        each = 0.5 * (predicted - truth).square()
+    return (each * seen).sum() / seen.sum()
+
+
+def _optimizer(net: Network, settings: Settings) -> torch.optim.Optimizer:
+    groups = [
+        {"params": net.core.parameters(), "weight_decay": settings.weight_decay},
+        {"params": net.readout.parameters(), "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.lr)
+
+
+def _epoch(
+    net: Network,
+    optimizer: torch.optim.Optimizer,
+    settings: Settings,
+    inputs: Tensor,
+    responses: Tensor,
+    index: Tensor,
+    draw: torch.Generator,
+) -> None:
+    """Take one step per batch; a last batch of one image is left out."""
+    net.train()
+    order = index[torch.randperm(len(index), generator=draw)]
+    for batch in torch.split(order, settings.batch_size):
+        if len(batch) < 2:
+            continue
+        predicted = net.learned(inputs[batch], draw)
+        loss = misfit(predicted, responses[batch], settings.loss)
+        weights = net.readout.weights.abs().sum(1).mean()
+        penalty = settings.sparsity * weights
+        penalty = penalty + settings.smoothness * net.core.roughness()
+        optimizer.zero_grad(set_to_none=True)
+        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()

@@ -1,0 +1,386 @@
+"""A container for responses: trials of images by neurons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from neurofreq import _validate
+from neurofreq._store import write_atomically
+from neurofreq.neural._target import Target
+from neurofreq.similarity import reliability, response_similarity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+Descriptors = dict[str, "NDArray[Any]"]
+
+
+class Responses:
+    """Responses of K neurons to N images in T trials.
+
+    Parameters
+    ----------
+    trials : array_like of float, shape (T, N, K), or (N, K) for one trial
+        In any unit. NaN means that this neuron had no such trial of this image;
+        which trial of an image is first does not matter. N >= 2, K >= 1.
+    image : mapping of str to array_like of length N, optional
+        Descriptors of the images, for example a name or a movie.
+    neuron : mapping of str to array_like of length K, optional
+        Descriptors of the neurons, for example region and session.
+
+    Attributes
+    ----------
+    trials : ndarray of float64, shape (T, N, K)
+        Read-only.
+    image, neuron : dict of str to ndarray
+
+    Raises
+    ------
+    ValueError
+        Wrong rank, fewer than two images, no neuron, infinite values, a neuron
+        without any trial, or a descriptor of another length.
+
+    Notes
+    -----
+    Nothing is filled in or dropped unasked. What needs every image of every
+    neuron refuses responses with gaps; `complete` removes those images or those
+    neurons. What needs neurons that respond refuses one that never differs;
+    `active` removes them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurofreq import neural
+    >>> counts = np.random.default_rng(0).poisson(4.0, (10, 30, 6))
+    >>> responses = neural.Responses(counts, neuron={"region": ["V1"] * 6})
+    >>> responses
+    Responses(10 trials, 30 images, 6 neurons; neuron: region)
+    >>> responses.similarity().label
+    'recording'
+    """
+
+    def __init__(
+        self,
+        trials: ArrayLike,
+        *,
+        image: Mapping[str, ArrayLike] | None = None,
+        neuron: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        values = np.array(trials, dtype=np.float64)
+        values = _validate.trials(values[None] if values.ndim == 2 else values)
+        if values.shape[1] < 2:
+            raise ValueError(
+                f"trials: got {values.shape[1]} images, expected at least two"
+            )
+        if 0 in values.shape:
+            raise ValueError(
+                f"trials: got shape {values.shape}, expected no empty axis"
+            )
+        absent = np.isnan(values).all(axis=(0, 1))
+        if absent.any():
+            raise ValueError(
+                f"trials: neuron {int(absent.argmax())} has no trial, "
+                "expected at least one"
+            )
+        values.flags.writeable = False
+        self.trials: NDArray[np.float64] = values
+        self.image = _descriptors("image", image, values.shape[1])
+        self.neuron = _descriptors("neuron", neuron, values.shape[2])
+
+    @property
+    def n_trials(self) -> int:
+        """Trials T, of the image that has most."""
+        return self.trials.shape[0]
+
+    @property
+    def n_images(self) -> int:
+        """Images N."""
+        return self.trials.shape[1]
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons K."""
+        return self.trials.shape[2]
+
+    def __repr__(self) -> str:
+        """Describe the size and the descriptors in one line."""
+        parts = [
+            f"{self.n_trials} trials, {self.n_images} images, {self.n_neurons} neurons"
+        ]
+        for name, table in (("image", self.image), ("neuron", self.neuron)):
+            if table:
+                parts.append(f"{name}: {', '.join(table)}")
+        return f"Responses({'; '.join(parts)})"
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return the number of trials of each image and neuron, (N, K)."""
+        return (~np.isnan(self.trials)).sum(axis=0)
+
+    def mean(self) -> NDArray[np.float64]:
+        """Return the mean over trials, (N, K); NaN where there was none."""
+        counts = self.counts()
+        total = np.nansum(self.trials, axis=0)
+        return np.divide(
+            total, counts, out=np.full(counts.shape, np.nan), where=counts > 0
+        )
+
+    def select(
+        self, *, images: ArrayLike | None = None, neurons: ArrayLike | None = None
+    ) -> Responses:
+        """Return some of the images or neurons, with their descriptors.
+
+        Parameters
+        ----------
+        images, neurons : array_like, optional
+            Indices from 0 up or a mask, as in
+            ``select(neurons=responses.neuron["region"] == "V1")``. All by
+            default.
+
+        Raises
+        ------
+        ValueError
+            An index out of range, a mask of another length, or nothing left.
+        """
+        trials, image, neuron = self.trials, self.image, self.neuron
+        if images is not None:
+            index = _validate.index("images", images, self.n_images)
+            trials = trials[:, index]
+            image = {name: values[index] for name, values in image.items()}
+        if neurons is not None:
+            index = _validate.index("neurons", neurons, self.n_neurons)
+            trials = trials[:, :, index]
+            neuron = {name: values[index] for name, values in neuron.items()}
+        return Responses(trials, image=image, neuron=neuron)
+
+    def complete(self, drop: Literal["images", "neurons"]) -> Responses:
+        """Return responses without gaps: every neuron saw every image.
+
+        Parameters
+        ----------
+        drop : {"images", "neurons"}
+            What goes where a neuron has no trial of an image.
+
+        Raises
+        ------
+        ValueError
+            If too little is left.
+        """
+        _validate.one_of("drop", drop, ("images", "neurons"))
+        seen = self.counts() > 0
+        if drop == "images":
+            return self.select(images=seen.all(axis=1))
+        return self.select(neurons=seen.all(axis=0))
+
+    def active(self) -> Responses:
+        """Return the neurons whose responses differ: without those that never fire.
+
+        Raises
+        ------
+        ValueError
+            If none is left.
+        """
+        return self.select(neurons=~self._silent())
+
+    def reliability(self) -> NDArray[np.float64]:
+        """Return the signal-to-noise weight of each neuron, see `nf.reliability`.
+
+        Raises
+        ------
+        ValueError
+            A neuron that never differs, or an image with a single trial.
+        """
+        self.require_active()
+        return reliability(self.trials)
+
+    def similarity(self, *, weights: ArrayLike | None = None) -> Target:
+        """Return the similarity of the mean responses, source "recording".
+
+        Parameters
+        ----------
+        weights : array_like of float, shape (K,), optional
+            `reliability` by default; ones for none.
+
+        Raises
+        ------
+        ValueError
+            A neuron that never differs, a neuron without a trial of an image
+            (see `complete`), or what `nf.response_similarity` refuses.
+        """
+        self.require_active()
+        self.require_complete()
+        scale = self.reliability() if weights is None else weights
+        return Target(response_similarity(self.mean(), weights=scale), "recording")
+
+    def require_complete(self) -> None:
+        """Raise where a neuron has no trial of an image, naming both."""
+        gaps = np.argwhere(self.counts() == 0)
+        if len(gaps):
+            image, neuron = gaps[0]
+            raise ValueError(
+                f"responses: neuron {neuron} has no trial of image {image} "
+                f"({len(gaps)} such gaps), expected a trial of every image; "
+                "complete('images') or complete('neurons') drops them"
+            )
+
+    def _silent(self) -> NDArray[np.bool_]:
+        low, high = np.nanmin(self.trials, (0, 1)), np.nanmax(self.trials, (0, 1))
+        return low == high
+
+    def require_active(self) -> None:
+        """Raise where a neuron never differs, naming the first."""
+        silent = np.flatnonzero(self._silent())
+        if len(silent):
+            raise ValueError(
+                f"responses: neuron {silent[0]} never differs ({len(silent)} such "
+                "neurons), expected neurons that respond; active() drops them"
+            )
+
+    @staticmethod
+    def join(scans: Sequence[Responses]) -> Responses:
+        """Put the neurons of several scans of the same images side by side.
+
+        A scan with fewer trials gets NaN. Descriptors that all scans have are
+        kept; those of the images come from the first.
+
+        Parameters
+        ----------
+        scans : sequence of Responses
+
+        Raises
+        ------
+        ValueError
+            No scan, other numbers of images, or image descriptors that differ.
+        """
+        scans = list(scans)
+        if not scans:
+            raise ValueError("scans: got none, expected at least one")
+        first = scans[0]
+        for index, scan in enumerate(scans):
+            same = scan.n_images == first.n_images and all(
+                np.array_equal(values, first.image[name])
+                for name, values in scan.image.items()
+                if name in first.image
+            )
+            if not same:
+                raise ValueError(f"scans: got other images in scan {index} than in 0")
+        n_trials = max(scan.n_trials for scan in scans)
+        padded = [
+            np.pad(
+                scan.trials,
+                ((0, n_trials - scan.n_trials), (0, 0), (0, 0)),
+                constant_values=np.nan,
+            )
+            for scan in scans
+        ]
+        shared = [name for name in first.neuron if all(name in s.neuron for s in scans)]
+        neuron = {
+            name: np.concatenate([s.neuron[name] for s in scans]) for name in shared
+        }
+        return Responses(np.concatenate(padded, 2), image=first.image, neuron=neuron)
+
+    def save(self, path: Path | str) -> None:
+        """Write an npz file: "trials", "image.<name>" and "neuron.<name>"."""
+        arrays: dict[str, Any] = {"trials": self.trials}
+        for kind, table in (("image", self.image), ("neuron", self.neuron)):
+            arrays |= {f"{kind}.{name}": values for name, values in table.items()}
+        write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+
+    @classmethod
+    def from_npz(
+        cls,
+        path: Path | str,
+        key: str = "trials",
+        *,
+        image: Mapping[str, ArrayLike] | None = None,
+        neuron: Mapping[str, ArrayLike] | None = None,
+    ) -> Responses:
+        """Read an array of an npz file, (T, N, K) or (N, K); see `save`.
+
+        Parameters
+        ----------
+        path : path
+            Read without pickle.
+        key : str
+            Name of the array in the file.
+        image, neuron : mapping, optional
+            Descriptors beside those of the file.
+
+        Raises
+        ------
+        ValueError
+            If the file has no such array (its names are given).
+        """
+        with np.load(path, allow_pickle=False) as file:
+            if key not in file:
+                raise ValueError(f"key: got {key!r}, expected one of {sorted(file)}")
+            tables: dict[str, dict[str, Any]] = {"image": {}, "neuron": {}}
+            for name in file:
+                kind, dot, rest = name.partition(".")
+                if dot and kind in tables:
+                    tables[kind][rest] = file[name]
+            return cls(
+                file[key],
+                image=tables["image"] | dict(image or {}),
+                neuron=tables["neuron"] | dict(neuron or {}),
+            )
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Responses:
+        """Read a long table, one response a row; see `_tables.from_frame`."""
+        from neurofreq.neural import _tables
+
+        return _tables.from_frame(frame, **columns)
+
+    @classmethod
+    def from_rsatoolbox(cls, dataset: Any, image: str = "image") -> Responses:
+        """Read an rsatoolbox dataset, one observation a trial of one image.
+
+        Parameters
+        ----------
+        dataset : rsatoolbox.data.Dataset
+            `measurements` (observations, channels): trials and neurons. Channel
+            descriptors become neuron descriptors.
+        image : str
+            The observation descriptor that names the image.
+
+        Raises
+        ------
+        ValueError
+            If the dataset has no such descriptor.
+        """
+        from neurofreq.neural import _tables
+
+        return _tables.from_rsatoolbox(dataset, image)
+
+    def to_rsatoolbox(self) -> Any:
+        """Return an rsatoolbox dataset, one observation per trial that took place.
+
+        Observations carry "trial" and the image descriptors ("image", the
+        index, where there is none of this name).
+
+        Raises
+        ------
+        ImportError
+            Where rsatoolbox is not installed.
+        """
+        from neurofreq.neural import _tables
+
+        return _tables.to_rsatoolbox(self)
+
+
+def _descriptors(
+    name: str, table: Mapping[str, ArrayLike] | None, length: int
+) -> Descriptors:
+    checked = {key: np.asarray(values) for key, values in (table or {}).items()}
+    for key, values in checked.items():
+        if values.shape != (length,):
+            raise ValueError(
+                f"{name}: got {key!r} of shape {values.shape}, expected ({length},)"
+            )
+    return checked

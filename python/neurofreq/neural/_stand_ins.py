@@ -1,0 +1,188 @@
+"""Targets without recordings: simulated neurons, pixels, a teacher network.
+
+None of these rests on measured neurons, and each says so in its source.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from neurofreq import _model, _neurofreq, _validate
+from neurofreq.neural._simulated import gray, simulate_v1
+from neurofreq.neural._target import Target
+from neurofreq.similarity import reliability, response_similarity
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def v1_similarity(
+    images: Any, *, n_trials: int = 10, n_neurons: int = 512, seed: int = 0
+) -> Target:
+    """Compute the similarity target of a simulated V1: not a recording.
+
+    `simulate_v1`, then `nf.reliability` weights, then `nf.response_similarity`
+    of the mean over trials, as for recorded responses.
+
+    Parameters
+    ----------
+    images : ndarray or Tensor, shape (N, C, H, W)
+        As in `simulate_v1`; N >= 2.
+    n_trials : int
+        At least 2.
+    n_neurons, seed : int
+        As in `simulate_v1`.
+
+    Returns
+    -------
+    Target
+        Source "simulated".
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `simulate_v1`, `nf.reliability` and `nf.response_similarity`.
+    """
+    trials = simulate_v1(images, n_trials=n_trials, n_neurons=n_neurons, seed=seed)
+    mean = trials.mean(axis=0, dtype=np.float64)
+    similarity = response_similarity(mean, weights=reliability(trials))
+    return Target(similarity, "simulated", "Gabor energy, Poisson noise")
+
+
+def pixel_similarity(images: Any) -> Target:
+    """Compute the similarity of luminance images, minus their mean image.
+
+    Parameters
+    ----------
+    images : ndarray or Tensor, shape (N, C, H, W)
+        float32 or float64 in [0, 1]; C = 1, or 3 (converted to luminance).
+
+    Returns
+    -------
+    Target
+        Source "pixel".
+
+    Raises
+    ------
+    TypeError, ValueError
+        Images of another kind, fewer than two, or one that equals their mean.
+
+    References
+    ----------
+    Attias et al. 2024, arXiv 2410.03952.
+    """
+    luminance = gray(images)
+    rows = luminance.reshape(len(luminance), -1)
+    return Target(response_similarity(rows), "pixel")
+
+
+def threshold_similarity(
+    similarity: ArrayLike | Target, *, threshold: float = 0.8
+) -> NDArray[np.float64] | Target:
+    """Turn similarities into 1 above a threshold, -1 below its negative, else 0.
+
+    Parameters
+    ----------
+    similarity : array_like of float, shape (N, N), or Target
+        Symmetric, in [-1, 1].
+    threshold : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    ndarray of float64, shape (N, N), or Target
+        A target for a target, of the same source.
+
+    Raises
+    ------
+    ValueError
+        If `threshold` is not between 0 and 1, or the matrix holds no
+        similarities.
+
+    References
+    ----------
+    Attias et al. 2024, arXiv 2410.03952, with threshold 0.8.
+    """
+    within = 0.0 <= threshold <= 1.0
+    _validate.within("threshold", threshold, within, "0 to 1")
+    values = _validate.similarity(similarity)
+    signs: NDArray[np.float64] = np.where(
+        np.abs(values) > threshold, np.sign(values), 0.0
+    )
+    if not isinstance(similarity, Target):
+        return signs
+    detail = f"{similarity.detail}; " if similarity.detail else ""
+    return Target(signs, similarity.source, f"{detail}threshold {threshold:g}")
+
+
+def teacher_similarity(
+    model: nn.Module,
+    layer: str,
+    images: NDArray[Any] | torch.Tensor,
+    *,
+    batch_size: int = 64,
+) -> Target:
+    """Compute the similarity of one layer's features in a teacher network.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Run in evaluation mode; left as found.
+    layer : str
+        Name of a submodule, as in ``dict(model.named_modules())``.
+    images : ndarray or Tensor, shape (N, C, H, W)
+        float32 or float64, as the model takes them; N >= 2.
+    batch_size : int
+        Images a pass.
+
+    Returns
+    -------
+    Target
+        Source "teacher". Features lose their mean over images, unit by unit, as
+        neurons do in `nf.response_similarity`. All features are held at once.
+
+    Raises
+    ------
+    ModelError
+        If the layer is not reached, or returns no tensor of one row per image.
+    TypeError, ValueError
+        Bad images, an unknown layer, or features that do not differ.
+
+    References
+    ----------
+    Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
+    """
+    modules = dict(model.named_modules())
+    if layer not in modules:
+        known = ", ".join(name for name in modules if name)
+        raise ValueError(f"layer: got {layer!r}, expected one of {known}")
+    _validate.images(images)
+    _validate.count("batch_size", batch_size)
+    rows: list[NDArray[Any]] = []
+
+    def keep(_: Any, __: Any, output: Any) -> None:
+        if not isinstance(output, torch.Tensor):
+            raise _neurofreq.ModelError(
+                f"layer: {layer!r} returned {type(output).__name__}, expected a tensor"
+            )
+        rows.append(output.detach().flatten(1).cpu().numpy())
+
+    hook = modules[layer].register_forward_hook(keep)
+    device = _model.device_of(model)
+    try:
+        with _model.evaluating(model), torch.no_grad():
+            for start in range(0, len(images), batch_size):
+                part = images[start : start + batch_size]
+                model(_model.to_tensor(part, device))
+    finally:
+        hook.remove()
+    if sum(map(len, rows)) != len(images):
+        raise _neurofreq.ModelError(
+            f"layer: {layer!r} returned {sum(map(len, rows))} rows for "
+            f"{len(images)} images, expected one each"
+        )
+    return Target(response_similarity(np.concatenate(rows)), "teacher", layer)

@@ -1,0 +1,187 @@
+"""A similarity target that says where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _validate
+from neurofreq._store import write_atomically
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+SOURCES = (
+    "recording",
+    "predicted from recordings",
+    "simulated",
+    "pixel",
+    "teacher",
+    "shuffled",
+)
+"""Where the similarities of a target can come from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Similarities of N images, and their source.
+
+    Wherever an array of similarities is accepted, so is a target:
+    ``np.asarray(target)`` is its matrix.
+
+    Parameters
+    ----------
+    similarity : array_like of float, shape (N, N)
+        Symmetric, finite, in [-1, 1], N >= 2. Kept as float64.
+    source : str
+        One of `SOURCES`.
+    detail : str
+        Anything a table should say beside the source.
+
+    Raises
+    ------
+    ValueError
+        A matrix that is none, or an unknown source.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurofreq import neural
+    >>> target = neural.pixel_similarity(np.random.rand(5, 1, 8, 8))
+    >>> target.label, target.shuffled(seed=1).label
+    ('pixel', 'shuffled (pixel; seed 1)')
+    """
+
+    similarity: NDArray[np.float64]
+    source: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what was given."""
+        matrix = _validate.similarity(self.similarity)
+        object.__setattr__(self, "similarity", matrix)
+        _validate.one_of("source", self.source, SOURCES)
+
+    @property
+    def label(self) -> str:
+        """The source, with the detail in brackets: what a table prints."""
+        return f"{self.source} ({self.detail})" if self.detail else self.source
+
+    @property
+    def upper(self) -> NDArray[np.float64]:
+        """The N (N - 1) / 2 entries above the diagonal, row by row."""
+        return self.similarity[np.triu_indices(len(self), 1)]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.similarity)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the matrix, for NumPy."""
+        array = np.asarray(self.similarity, dtype=dtype)
+        return array.copy() if copy else array
+
+    def __repr__(self) -> str:
+        """Describe it in one line."""
+        return f"Target({len(self)} images, {self.label})"
+
+    def select(self, images: ArrayLike) -> Target:
+        """Return the target of some of the images.
+
+        Parameters
+        ----------
+        images : array_like
+            Indices from 0 to N - 1 or a mask of N; at least two.
+
+        Raises
+        ------
+        ValueError
+            An index out of range, or fewer than two images.
+        """
+        index = _validate.index("images", images, len(self))
+        return Target(self.similarity[np.ix_(index, index)], self.source, self.detail)
+
+    def shuffled(self, *, seed: int = 0) -> Target:
+        """Return the control: images exchanged, similarities kept.
+
+        One permutation of rows and columns in which no image stays in place:
+        the same values, between other images.
+
+        Parameters
+        ----------
+        seed : int
+
+        References
+        ----------
+        Li et al. 2019, arXiv 1911.05072, the control "Shuffle".
+        """
+        rng = np.random.default_rng(_validate.seed(seed))
+        order = rng.permutation(len(self))
+        # One cycle through all images has no fixed point.
+        moved = np.empty_like(order)
+        moved[order] = np.roll(order, 1)
+        detail = f"{self.label}; seed {seed}"
+        return Target(self.similarity[np.ix_(moved, moved)], "shuffled", detail)
+
+    def save(self, path: Path | str) -> None:
+        """Write an npz file with the matrix, the source and the detail."""
+        from pathlib import Path
+
+        arrays: dict[str, Any] = {
+            "similarity": self.similarity,
+            "source": np.array(self.source),
+            "detail": np.array(self.detail),
+        }
+        write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Target:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            missing = {"similarity", "source", "detail"} - set(file)
+            if missing:
+                raise ValueError(
+                    f"path: got a file without {sorted(missing)}, expected a target"
+                )
+            return cls(file["similarity"], str(file["source"]), str(file["detail"]))
+
+
+def mean_target(targets: Sequence[Target]) -> Target:
+    """Merge scans of the same images: the mean of their similarity matrices.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        Of the same images in the same order, and of one source.
+
+    Returns
+    -------
+    Target
+
+    Raises
+    ------
+    ValueError
+        No target, different numbers of images, or different sources.
+
+    References
+    ----------
+    Li et al. 2019, arXiv 1911.05072: one matrix per scan, averaged over scans.
+    """
+    scans = list(targets)
+    if not scans:
+        raise ValueError("targets: got none, expected at least one")
+    sizes = sorted({len(scan) for scan in scans})
+    if len(sizes) > 1:
+        raise ValueError(f"targets: got {sizes} images, expected one number")
+    sources = sorted({scan.source for scan in scans})
+    if len(sources) > 1:
+        raise ValueError(f"targets: got sources {sources}, expected one")
+    if len(scans) == 1:
+        return scans[0]
+    mean = np.mean([scan.similarity for scan in scans], axis=0)
+    return Target(mean, sources[0], f"mean of {len(scans)} scans")

@@ -1,0 +1,129 @@
+"""Split halves, correlations of similarities and the noise ceiling: oracles."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import neurofreq as nf
+from neurofreq import neural
+
+
+def random_similarities(n_subjects, n, seed=0, signal=1.0):
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(n, 40))
+    return [
+        nf.response_similarity(signal * shared + rng.normal(size=(n, 40)))
+        for _ in range(n_subjects)
+    ]
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_correlation_of_similarities_is_scipys(method):
+    a, b = random_similarities(2, 15)
+    b = np.round(b, 1)  # ties
+    b = (b + b.T) / 2
+    upper = np.triu_indices(15, 1)
+    oracle = getattr(scipy.stats, f"{method}r")(a[upper], b[upper]).statistic
+    ours = neural.similarity_correlation(a, b, method=method)
+    assert ours == pytest.approx(oracle, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_the_noise_ceiling_is_that_of_its_definition(method):
+    subjects = random_similarities(5, 12)
+    upper = np.triu_indices(12, 1)
+    rows = [s[upper] for s in subjects]
+    if method == "spearman":
+        rows = [scipy.stats.rankdata(row) for row in rows]
+    z = scipy.stats.zscore(rows, axis=1)
+    high = np.mean([np.corrcoef(row, z.mean(0))[0, 1] for row in z])
+    rest = [np.delete(z, index, axis=0).mean(0) for index in range(5)]
+    low = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(z, rest, strict=True)])
+    ceiling = neural.noise_ceiling(subjects, method=method)
+    assert ceiling.lower == pytest.approx(low, abs=1e-12)
+    assert ceiling.upper == pytest.approx(high, abs=1e-12)
+
+
+def test_two_trials_split_in_one_way():
+    """With two trials every split correlates them, up to their order by image."""
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(1, 400, 3)) * [3.0, 1.0, 0.0]
+    trials = signal + rng.normal(size=(2, 400, 3))
+    half = neural.split_half(trials, spearman_brown=False, n_splits=20)
+    direct = [np.corrcoef(trials[0, :, k], trials[1, :, k])[0, 1] for k in range(3)]
+    np.testing.assert_allclose(half, direct, atol=0.02)
+    full = neural.split_half(trials, n_splits=20)
+    np.testing.assert_allclose(full, 2 * half / (1 + half), atol=1e-12)
+
+
+def test_reliability_of_the_similarity_predicts_that_of_twice_the_trials():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(1, 60, 30))
+    trials = signal + 3.0 * rng.normal(size=(20, 60, 30))
+    few = neural.split_half(trials[:10], level="similarity", n_splits=30)
+    twice = neural.split_half(
+        trials, level="similarity", n_splits=30, spearman_brown=False
+    )
+    assert few == pytest.approx(twice, abs=0.06)
+    assert 0.1 < few < 0.9
+
+
+def test_splits_depend_on_seed_alone():
+    trials = np.random.default_rng(0).poisson(3.0, (7, 40, 5)) * 1.0
+    before = nf.num_threads()
+    try:
+        values = []
+        for threads in (1, 3):
+            nf.set_num_threads(threads)
+            values.append(neural.split_half(trials, seed=2))
+    finally:
+        nf.set_num_threads(before)
+    np.testing.assert_array_equal(*values)
+    assert not np.array_equal(values[0], neural.split_half(trials, seed=3))
+
+
+def test_a_silent_neuron_has_reliability_zero_and_gaps_are_skipped():
+    trials = np.random.default_rng(0).normal(size=(6, 10, 2))
+    trials[..., 1] = 0.0
+    trials[:, 4, 0] = np.nan
+    trials[1:, 5, 0] = np.nan
+    both = neural.split_half(trials)
+    assert both[1] == 0.0
+    seen = np.delete(trials, [4, 5], axis=1)
+    assert np.isfinite(both[0])
+    # The same draws per image would need the same images: only the level agrees.
+    assert both[0] == pytest.approx(neural.split_half(seen)[0], abs=0.3)
+
+
+T = np.random.default_rng(0).normal(size=(4, 6, 2))
+A, B = random_similarities(2, 6)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: neural.split_half(T[0]), "trials: got shape"),
+        (
+            lambda: neural.split_half(T / 0.0),
+            "trials: got infinite responses of neuron 0",
+        ),
+        (lambda: neural.split_half(T, level="image"), "level: got 'image'"),
+        (lambda: neural.split_half(T, n_splits=0), "n_splits: got 0"),
+        (lambda: neural.split_half(T, weights=[1.0, 1.0]), "weights: got some"),
+        (lambda: neural.split_half(T[:1]), "fewer than two images with two trials"),
+        (
+            lambda: neural.split_half(T[:1], level="similarity"),
+            "fewer than two trials of image 0 and neuron 0",
+        ),
+        (lambda: neural.similarity_correlation(A, B[:4, :4]), "second: got shape"),
+        (lambda: neural.similarity_correlation(A, np.ones((6, 6))), "one value every"),
+        (lambda: neural.similarity_correlation(A, 2 * B), "second: got values in"),
+        (lambda: neural.similarity_correlation(A, B, method="x"), "method: got 'x'"),
+        (lambda: neural.noise_ceiling([A]), "got 1 subjects, expected at least two"),
+        (lambda: neural.noise_ceiling([A, B[:4, :4]]), "similarities: got shapes"),
+        (lambda: neural.noise_ceiling([A, np.ones((6, 6))]), "in matrix 1"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with np.errstate(divide="ignore"), pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,202 @@
+"""The predictive model: it learns cells, denoises similarities, and resumes."""
+
+import numpy as np
+import pytest
+import torch
+
+import neurofreq as nf
+from neurofreq import neural
+from neurofreq.neural import _network, _predictive
+
+SMALL = {
+    "front": "learned", "n_channels": 8, "n_layers": 2, "kernels": (7, 3),
+    "n_scales": 2, "n_folds": 3, "max_epochs": 25, "patience": 8, "lr": 1e-2,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scan():
+    """Noisy linear cells, each looking at a blob of its own."""
+    rng = np.random.default_rng(0)
+    images = rng.random((240, 1, 12, 12))
+    y, x = np.mgrid[:12, :12]
+    centres = rng.uniform(3, 9, size=(12, 2))
+    fields = np.exp(
+        -((y - centres[:, :1, None]) ** 2 + (x - centres[:, 1:, None]) ** 2) / 4
+    )
+    drive = np.einsum("nhw,khw->nk", images[:, 0], fields)
+    rate = 0.7 * np.exp(0.8 * (drive - drive.mean(0)) / drive.std(0))
+    trials = rng.poisson(rate, (5, *rate.shape))
+    return images, neural.Responses(trials), rate
+
+
+@pytest.fixture(scope="module")
+def fitted(scan):
+    images, responses, _ = scan
+    return neural.PredictiveModel(**SMALL).fit(images, responses)
+
+
+def test_it_predicts_images_it_never_saw(scan, fitted):
+    _, responses, rate = scan
+    observed = [
+        np.corrcoef(fitted.held_out[:, k], responses.mean()[:, k])[0, 1]
+        for k in range(12)
+    ]
+    np.testing.assert_allclose(fitted.v, observed, atol=1e-9)
+    assert np.median(fitted.v) > 0.5
+    truth = [np.corrcoef(fitted.held_out[:, k], rate[:, k])[0, 1] for k in range(12)]
+    assert np.median(truth) > np.median(fitted.v)
+    assert all(row["epoch"] > 0 for row in fitted.history)
+
+
+def test_it_denoises_the_similarity(scan, fitted):
+    _, responses, rate = scan
+    truth = nf.response_similarity(rate, weights=responses.reliability())
+    single = neural.Responses(responses.trials[:1])
+    raw = single.similarity(weights=responses.reliability())
+    model = fitted.held_out_similarity()
+    gain = [neural.similarity_correlation(x, truth) for x in (model, raw)]
+    assert gain[0] > gain[1] + 0.1
+    assert model.source == "predicted from recordings"
+
+
+def test_similarity_of_new_images_is_that_of_scaled_predictions(fitted):
+    images = np.random.default_rng(5).random((9, 1, 24, 24))  # of another size
+    rhohat = fitted.predict(images)
+    assert rhohat.shape == (9, 12)
+    assert (rhohat > 0.0).all()
+    expected = nf.response_similarity(
+        rhohat * (fitted.w * fitted.v.clip(0)).astype(np.float32)
+    )
+    target = neural.neural_similarity(fitted, images)
+    np.testing.assert_allclose(target, expected, atol=1e-5)
+    both = neural.neural_similarity([fitted, fitted], images)
+    np.testing.assert_allclose(both, target, atol=1e-12)
+    assert both.label == "predicted from recordings (mean of 2 scans)"
+
+
+def test_a_stopped_fit_goes_on_and_a_seed_repeats(scan, fitted, tmp_path, monkeypatch):
+    images, responses, _ = scan
+    train, calls = _predictive._fit.train, []
+
+    def interrupted(*args):
+        calls.append(args[-1])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(*args)
+
+    monkeypatch.setattr(_predictive._fit, "train", interrupted)
+    model = neural.PredictiveModel(**SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(images, responses, folder=tmp_path)
+    with pytest.raises(RuntimeError, match="not fitted yet"):
+        model.predict(images)
+    model.fit(images, responses, folder=tmp_path)
+    assert calls == [0, 1, 1, 2]  # the first fold was read
+    np.testing.assert_allclose(model.held_out, fitted.held_out, rtol=1e-4)
+    assert model.history[0]["epoch"] == fitted.history[0]["epoch"]
+
+
+def test_groups_stay_together_and_no_fold_sees_its_part():
+    groups = np.repeat(np.arange(10), 7)
+    folds = _predictive._folds(groups, 70, 4, seed=1)
+    seen = np.zeros(70, dtype=int)
+    for fold in folds:
+        parts = np.stack(fold)
+        assert (parts.sum(axis=0) == 1).all()
+        assert all(part.any() for part in parts)
+        for group in range(10):
+            assert (parts[:, groups == group].sum(axis=1) % 7 == 0).all()
+        seen += fold.test
+    assert (seen == 1).all()
+
+
+def test_gaps_and_negative_responses_are_learned_from(scan):
+    images, responses, _ = scan
+    trials = np.array(responses.trials) - 2.0
+    trials[:, ::5, 3] = np.nan
+    model = neural.PredictiveModel(**SMALL | {"loss": "gaussian", "max_epochs": 15})
+    model.fit(images, neural.Responses(trials))
+    assert np.isfinite(model.held_out).all()
+    assert np.median(model.v) > 0.3
+    assert model.held_out.min() < 0.0
+
+
+def test_what_does_not_fit_is_refused(scan):
+    images, responses, _ = scan
+    model = neural.PredictiveModel(**SMALL)
+    trials = np.array(responses.trials)
+    with pytest.raises(ValueError, match="responses: got 240 images, expected 10"):
+        model.fit(images[:10], responses)
+    with pytest.raises(ValueError, match="got -1, expected 0 or more for loss 'poiss"):
+        model.fit(images, neural.Responses(trials - trials.min() - 1.0))
+    with pytest.raises(ValueError, match="single trial"):
+        model.fit(images, neural.Responses(trials[:1]))
+    with pytest.raises(ValueError, match=r"weights: got shape \(1,\)"):
+        model.fit(images, responses, weights=[1.0])
+    with pytest.raises(ValueError, match=r"groups: got shape \(3,\)"):
+        model.fit(images, responses, groups=[0, 1, 2])
+    with pytest.raises(ValueError, match="groups: got 2, expected at least 3"):
+        model.fit(images, responses, groups=np.arange(240) % 2)
+    with pytest.raises(RuntimeError, match="not fitted yet"):
+        neural.neural_similarity(model, images)
+    trials[..., 4] = 0.0
+    with pytest.raises(ValueError, match="neuron 4 never differs"):
+        model.fit(images, neural.Responses(trials))
+    with pytest.raises(ValueError, match="images: got values in"):
+        model.fit(images * 255, responses)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"n_folds": 2}, "n_folds: got 2, expected at least 3"),
+        ({"kernels": (8, 3)}, r"kernels: got \(8, 3\), expected odd sizes"),
+        ({"loss": "l2"}, "loss: got 'l2'"),
+        ({"lr": 0.0}, "lr: got 0.0, expected a positive number"),
+        ({"sparsity": -1.0}, "sparsity: got -1.0, expected 0 or more"),
+        ({"batch_size": 1}, "batch_size: got 1, expected at least 2"),
+        ({"patience": 0}, "patience: got 0, expected at least 1"),
+    ],
+)
+def test_bad_settings_are_refused(keywords, message):
+    with pytest.raises(ValueError, match=message):
+        neural.PredictiveModel(**keywords)
+
+
+def test_the_fixed_front_is_gabor_energy():
+    front = _network.GaborEnergy()
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    for index, wavelength in enumerate(front.WAVELENGTHS):
+        for turn in range(6):
+            angle = torch.tensor(torch.pi * turn / 6)
+            along = x * torch.cos(angle) + y * torch.sin(angle)
+            waves = torch.stack(
+                [
+                    torch.cos(2 * torch.pi * along / wavelength + phase)
+                    for phase in (0.0, 0.8, 1.6)
+                ]
+            )
+            energy = front(waves[:, None])[:, 1:, 12, 12]
+            assert (energy.argmax(1) == 6 * index + turn).all()
+            best = energy[:, 6 * index + turn]
+            assert best.std() < 0.05 * best.mean()  # whatever the phase
+    uniform = front(torch.full((1, 1, 20, 21), 0.7))
+    assert uniform.shape == (1, front.n_channels, 10, 11)
+    np.testing.assert_allclose(uniform[:, 1:], 0.0, atol=1e-6)
+    np.testing.assert_allclose(uniform[:, 0], 0.7, atol=1e-6)
+
+
+def test_the_fixed_front_predicts_energy_cells():
+    rng = np.random.default_rng(2)
+    images = rng.random((300, 1, 16, 16), dtype=np.float32)
+    front = _network.GaborEnergy()
+    with torch.no_grad():
+        energy = front(torch.from_numpy(images))[:, [3, 9, 14], 3:5, 4].mean(2).numpy()
+    z = (energy - energy.mean(0)) / energy.std(0)
+    trials = rng.poisson(3.0 * np.exp(0.4 * z), (4, 300, 3))
+    model = neural.PredictiveModel(
+        n_layers=0, n_scales=2, n_folds=3, max_epochs=40, lr=2e-2
+    )
+    model.fit(images, neural.Responses(trials))
+    assert model.v.min() > 0.4
