@@ -14,6 +14,7 @@ benches/results/<date>-<n>cores/, the tables are in docs/results/bench-attack.md
 from __future__ import annotations
 
 import argparse
+import copy
 import datetime
 import json
 import os
@@ -175,6 +176,10 @@ def case(name: str, norm: str, options: argparse.Namespace) -> dict[str, Any]:
     default = nf.attacks.BrendelBethge(norm)
     run("neurofreq", ours(default, model, what))
     run("neurofreq, folded", ours(default, folded, what))
+    # The weights, too, in the order that suits the convolutions.
+    last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
+    ordered = what | {"channels_last": True}
+    run("neurofreq, folded, channels last", ours(default, last, ordered))
     run("foolbox, 100 steps", foolbox_run(norm, 100, model, what))
     quick = nf.attacks.BrendelBethge(norm, patience=2, decay=0.5)
     run("neurofreq, quick, folded", ours(quick, folded, what))

@@ -61,7 +61,8 @@ def test_another_torch_is_named_at_import():
 
 
 @pytest.mark.parametrize(
-    "module", ["matplotlib", "pandas", "torchvision", "scipy", "typer", "tqdm.auto"]
+    "module",
+    ["matplotlib", "pandas", "torchvision", "scipy", "typer", "tqdm.auto", "PIL"],
 )
 def test_import_leaves_heavy_packages_alone(module):
     code = (

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image
 
 from neurofreq import _neurofreq, _validate
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from PIL import Image
 
     Batch = TypeVar("Batch", NDArray[Any], torch.Tensor)
 
@@ -216,8 +216,11 @@ class Corruption(torch.nn.Module):
 
     def forward(self, images: Any, index: int | None = None) -> Any:
         """Corrupt an image or a batch; `index` is that of the (first) image."""
-        if isinstance(images, Image.Image):
-            return self._picture(images, index)
+        if not isinstance(images, (np.ndarray, torch.Tensor)):
+            from PIL import Image  # takes as long to import as all the rest
+
+            if isinstance(images, Image.Image):
+                return self._picture(images, index)
         array = _pixels(images, ndim=(3, 4))
         single = array.ndim == 3
         batch = array[None] if single else array
@@ -240,6 +243,8 @@ class Corruption(torch.nn.Module):
         return f"{self.name!r}, {self.severity}, seed={self.seed}"
 
     def _picture(self, picture: Image.Image, index: int | None) -> Image.Image:
+        from PIL import Image
+
         if picture.mode not in ("RGB", "L"):
             raise TypeError(f"images: got mode {picture.mode!r}, expected 'RGB' or 'L'")
         array = np.asarray(picture)
@@ -364,6 +369,8 @@ def _digest(image: NDArray[Any]) -> int:
 @lru_cache(maxsize=4)
 def _textures(folder: str) -> _neurofreq.Textures:
     """Read the published photographs of frost from a folder."""
+    from PIL import Image
+
     paths = [Path(folder) / name for name in _FROST]
     for path in paths:
         if not path.is_file():

@@ -28,7 +28,7 @@ FREQUENCIES = (
 )  # fmt: skip
 
 # Values of a batch transformed at once: they stay in a processor's outer cache.
-_VALUES = 2**20
+_VALUES = 2**19
 
 
 class HybridCurve(NamedTuple):

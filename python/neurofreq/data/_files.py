@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from neurofreq import _runtime
 from neurofreq.data._pixels import luma, to_unit
@@ -150,6 +149,8 @@ class ImageFiles:
 
 def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uint8]:
     """Return one file as RGB, (H, W, 3)."""
+    from PIL import Image
+
     try:
         with Image.open(_present(path)) as file:
             image = file.convert("RGB")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from neurofreq import _groups, _runtime, _store, _validate, corruptions
 from neurofreq._ahead import ahead
@@ -203,8 +202,11 @@ def _places(data: ImageSet) -> list[Path]:
 
 def _write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write a file that is complete or absent, whenever the process ends."""
+    from PIL import Image
+
     part = path.with_suffix(".part")
-    Image.fromarray(pixels).save(part, format="JPEG", quality=QUALITY, optimize=True)
+    image = Image.fromarray(pixels)
+    image.save(part, format="JPEG", quality=QUALITY, optimize=True)
     os.replace(part, path)
 
 

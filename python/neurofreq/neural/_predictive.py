@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from torch.nn import functional as F
-from tqdm.auto import tqdm
 
 from neurofreq import _neurofreq, _validate
 from neurofreq._store import Store, data_digest
@@ -203,6 +202,8 @@ class PredictiveModel:
         mean = responses.mean()
         folds = _folds(groups, len(luminance), self.n_folds, self.seed)
         self._pixels = float(luminance.mean()), float(luminance.std()) or 1.0
+        from tqdm.auto import tqdm
+
         scale = np.nanmean(mean, 0)
         if self.settings.loss == "gaussian":
             scale = np.nanstd(mean, 0)
