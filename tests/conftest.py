@@ -6,6 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `cuda` compare a device with the host: without one, nothing."""
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("compares a CUDA device with the host, and torch sees no device")
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +21,10 @@ def data_dir() -> Path:
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("NEUROFREQ_DATA", beside))
     if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}: set NEUROFREQ_DATA")
+        pytest.skip(
+            f"real data is no part of the repository, and there is none at {folder}: "
+            "set NEUROFREQ_DATA to its folder"
+        )
     return folder
 
 

@@ -446,8 +446,6 @@ def test_ctrl_c_stops_within_one_call():
 
 @pytest.mark.cuda
 def test_on_a_cuda_device():
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     model, images = relu(torch.float32), batch(6, torch.float32)
     labels = predicted(model, images)
     on_host = ATTACK(model, images, labels)

@@ -127,7 +127,6 @@ def test_tensor_gradient():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_cuda_equals_host():
     low, high = pair((5, 3, 31, 32), np.float32)
     tensors = torch.from_numpy(low).cuda(), torch.from_numpy(high).cuda()
@@ -325,7 +324,6 @@ def test_model_faults_are_named(answer, message):
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_curve_on_cuda_equals_the_host():
     images, labels = levels_and_stripes()
     host = nf.hybrid_curve(LowPassed(), images, labels)

@@ -377,8 +377,6 @@ def test_progress_is_silent_unless_asked_and_ends_at_its_total(capfd):
 
 @pytest.mark.cuda
 def test_on_a_cuda_device():
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     model, images = relu(torch.float32), batch(6, torch.float32)
     labels = predicted(model, images)
     on_host = PGD(epsilon=0.05)(model, images, labels)

@@ -136,7 +136,6 @@ def test_nan_at_dc_does_not_reach_the_gradient():
 
 
 @pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_cuda_equals_host(dtype):
     images = noise((9, 3, 31, 32), dtype)
