@@ -16,7 +16,6 @@ import datetime
 import io
 import json
 import os
-import platform
 import statistics
 import time
 import zipfile
@@ -26,6 +25,7 @@ from typing import Any
 import _imagecorruptions
 import cv2
 import numpy as np
+from _machine import processor
 from PIL import Image
 
 import neurofreq as nf
@@ -95,14 +95,6 @@ def race(images: np.ndarray, size: int) -> dict[str, Any]:
         results[name] = times
         print(size, name, {k: f"{1e3 * np.mean(t):.3f}" for k, t in times.items()})
     return results
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line for line in lines if "model name" in line).split(": ")[1]
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def table(record: dict[str, Any]) -> str:

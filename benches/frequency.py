@@ -15,7 +15,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import numpy as np
 import scipy
 import scipy.fft
 import torch
+from _machine import processor
 
 import neurofreq as nf
 
@@ -264,14 +264,6 @@ def measure_memory(case: str, name: str, shrink: int) -> float | None:
 def resident(key: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line for line in lines if "model name" in line).split(": ")[1]
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def table(record: dict[str, Any]) -> str:

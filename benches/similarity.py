@@ -15,7 +15,6 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from _machine import processor
 
 import neurofreq as nf
 
@@ -108,13 +108,6 @@ def measure(case: str, repeats: int) -> dict[str, Any]:
         "error_of_float32": error,
         "seconds": race(x, calls, repeats),
     }
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.processor()
 
 
 def table(record: dict[str, Any]) -> str:

@@ -16,7 +16,6 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _machine import processor
 
 import neurofreq as nf
 from neurofreq import _neurofreq
@@ -154,14 +154,6 @@ def first_call(norm: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--first", norm]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(answer.stdout)
-
-
-def processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line for line in lines if "model name" in line).split(": ")[1]
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 def spread(times: list[float]) -> str:
