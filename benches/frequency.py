@@ -331,8 +331,12 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         slug = "".join(letter if letter.isalnum() else "-" for letter in case)
         (folder / f"{slug}.json").write_text(json.dumps(record, indent=1) + "\n")
-        own = sorted([*folder.glob("hybrids-*"), *folder.glob("spectra-*")])
-        records = [json.loads(path.read_text()) for path in own]
+        # The latest record of each case, whichever day it was measured.
+        kept = sorted(folder.parent.glob("*/hybrids-*")) + sorted(
+            folder.parent.glob("*/spectra-*")
+        )
+        latest = {path.name: path for path in kept}
+        records = [json.loads(path.read_text()) for path in latest.values()]
         before, marker, _ = page.read_text().partition("<!-- table -->\n")
         page.write_text(before + marker + "\n" + "".join(map(table, records)))
 
