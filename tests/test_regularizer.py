@@ -120,7 +120,7 @@ def test_a_resumed_regularizer_draws_what_an_uninterrupted_one_would():
         (["stm"], ValueError, "the model has no 'stm'; the nearest names are 'stem'"),
         (["stem", "stem"], ValueError, "expected distinct names"),
         ([], ValueError, "layers: got \\[\\]"),
-        ("stem", TypeError, "layers: got a single string"),
+        ("stem", TypeError, "layers: got the single string"),
     ],
 )
 def test_bad_layers_are_named(layers, error, message):

@@ -147,10 +147,8 @@ def trained(
         model,
         train.images,
         train.labels,
-        epochs=size.epochs,
-        lr=0.05,
+        training.Recipe(epochs=size.epochs, lr=0.05, alpha=size.alpha),
         regularizer=pull,
-        alpha=size.alpha,
         progress=progress,
     )
     return model.eval()

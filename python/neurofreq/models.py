@@ -104,6 +104,7 @@ class CifarResNet(nn.Module):
             in_channels, widths[0], stem, padding=stem // 2, bias=False
         )
         self.bn1 = nn.BatchNorm2d(widths[0])
+        self.relu = nn.ReLU()
         self.n_stages = len(depths)
         n_in = widths[0]
         for index, (depth, width) in enumerate(zip(depths, widths, strict=True)):
@@ -115,7 +116,7 @@ class CifarResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape (N, n_classes)."""
-        features = torch.relu(self.bn1(self.conv1(images)))
+        features = self.relu(self.bn1(self.conv1(images)))
         for index in range(self.n_stages):
             features = self.get_submodule(f"layer{index + 1}")(features)
         return self.linear(features.mean(dim=(2, 3)))

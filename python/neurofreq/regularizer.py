@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
+import hashlib
 import math
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _model, _neurofreq, _store, _validate
+from neurofreq._features import Features
+from neurofreq._ranks import Ranks
 from neurofreq.similarity import SimilarityLoss
 
 if TYPE_CHECKING:
@@ -34,10 +36,14 @@ class SimilarityRegularizer(nn.Module):
         Your model. It is not registered here (its parameters are not among
         `parameters`), not moved and not switched between training and
         evaluation. It carries hooks only while `loss` runs; `close`, or the end
-        of a ``with`` block, lets go of it.
-    layers : sequence of str
+        of a ``with`` block, lets go of it. See Notes for a distributed or
+        compiled model.
+    layers : sequence of str or "auto"
         Names of submodules, as in ``dict(model.named_modules())``, whose outputs
         are compared; of a module called more than once, the last output.
+        "auto" takes a ResNet's stem and stages after their ReLU (convolutions
+        1, 5, 9, 13 and 17 of a ResNet18, as in the paper), or what a VGG gives
+        its max-pooling layers.
     similarity : array_like of float, shape (N, N)
         Target similarities of the stimuli in [-1, 1], symmetric: for example
         `response_similarity` of recorded responses.
@@ -80,8 +86,17 @@ class SimilarityRegularizer(nn.Module):
     The stimuli pass uses the model's current mode: in training mode it updates
     batch-norm statistics too, as in joint training of the paper.
 
-    Differences from the paper: `all_pairs`, `half`; otherwise as in joint training
-    there, with 16 pairs (up to 32 images) a step.
+    A ``DistributedDataParallel`` model: every process draws the same stimuli,
+    passes its share through the wrapped module, and features are gathered with
+    their gradient. Averaged over processes, gradients are those of one process
+    with all stimuli; batch norm sees each share alone. A model of
+    ``torch.compile``: the stimuli pass runs the module inside, not compiled,
+    because hooks are not seen by compiled code; your own calls stay compiled.
+
+    Under autocast the model's pass is in half precision and the loss in float32.
+
+    Differences from the paper: `all_pairs`, `half`, `joint`; otherwise as in joint
+    training there, with 16 pairs (up to 32 images) a step.
 
     References
     ----------
@@ -103,11 +118,12 @@ class SimilarityRegularizer(nn.Module):
     similarity: Tensor
     stimuli: Tensor
     step: Tensor
+    term = "similarity"
 
     def __init__(
         self,
         model: nn.Module,
-        layers: Sequence[str],
+        layers: Sequence[str] | str,
         similarity: ArrayLike | Tensor,
         stimuli: Tensor | NDArray[Any],
         *,
@@ -118,7 +134,8 @@ class SimilarityRegularizer(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.layers = _check_layers(model, layers)
+        features = Features(model, layers)
+        self.layers = features.layers
         images = torch.as_tensor(_validate.images(stimuli, "stimuli"))
         if len(images) < 2:
             raise ValueError("stimuli: got 1 image, expected at least two")
@@ -127,25 +144,30 @@ class SimilarityRegularizer(nn.Module):
         self.n_pairs = n_pairs
         self.all_pairs = all_pairs
         self.seed = _validate.seed(seed)
-        self._model = [model]  # in a list, lest it become a submodule
+        self._features: Features | None = features
+        self._ranks = Ranks(_group(model))
         self.criterion = SimilarityLoss(len(self.layers), half=half, beta=beta)
         target = _check_similarity(similarity, len(images))
         self.register_buffer("similarity", target, persistent=False)
         self.register_buffer("stimuli", images.detach(), persistent=False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._order: tuple[int, NDArray[np.int64]] | None = None
-        self.to(_device(model))
+        self.to(_model.device_of(model))
 
     @property
     def model(self) -> nn.Module:
-        """The user's model."""
-        if not self._model:
+        """The user's model, without distributed or compiled wrapping."""
+        return self._reader.model
+
+    @property
+    def _reader(self) -> Features:
+        if self._features is None:
             raise RuntimeError("the regularizer is closed and has let go of its model")
-        return self._model[0]
+        return self._features
 
     def close(self) -> None:
         """Let go of the model; it carries no hooks outside `loss`."""
-        self._model.clear()
+        self._features = None
 
     def __enter__(self) -> Self:
         """Return the regularizer, to be closed at the end of the block."""
@@ -170,27 +192,102 @@ class SimilarityRegularizer(nn.Module):
             infinity: the message names the layer and the step.
         """
         images, pairs = self._draw()
-        features = self._features(self.stimuli[images])
-        if pairs is None:
-            target = self.similarity[images][:, images]
-        else:
-            target = self.similarity[images[pairs[:, 0]], images[pairs[:, 1]]]
-        try:
-            loss: Tensor = self.criterion(features, target, pairs)
-        except _neurofreq.ModelError:
-            self._name_bad_layer(features)
-            raise
-        if self.training:
-            self.step += 1
-        return loss
+        _, features = self._reader.of(self._stimuli(images))
+        return self._compare(features, images, pairs)
 
     forward = loss
+
+    def joint(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pass your batch and a draw of stimuli through the model as one batch.
+
+        Parameters
+        ----------
+        images : Tensor, shape (N, C, H, W)
+            Of the stimuli's channels, height and width.
+
+        Returns
+        -------
+        logits : Tensor, shape (N, n_classes)
+            Of `images`.
+        loss : Tensor, 0-dimensional
+            As `loss`.
+
+        Raises
+        ------
+        ValueError
+            If images and stimuli differ in shape.
+        ModelError
+            As `loss`.
+
+        Notes
+        -----
+        Faster than two passes, and not the paper's: in training mode batch norm
+        takes its statistics over images and stimuli together.
+        """
+        if images.shape[1:] != self.stimuli.shape[1:]:
+            raise ValueError(
+                f"images: got shape {tuple(images.shape)}, expected that of the "
+                f"stimuli, (N, {', '.join(map(str, self.stimuli.shape[1:]))})"
+            )
+        drawn, pairs = self._draw()
+        stimuli = self._stimuli(drawn).to(images)
+        output, features = self._reader.of(torch.cat([images, stimuli]))
+        if not isinstance(output, Tensor) or len(output) != len(images) + len(stimuli):
+            raise _neurofreq.ModelError(
+                f"model: returned {tuple(getattr(output, 'shape', ()))} for "
+                f"{len(images) + len(stimuli)} images, expected a row for each"
+            )
+        loss = self._compare([f[len(images) :] for f in features], drawn, pairs)
+        return output[: len(images)], loss
+
+    def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
+        """Return what `training_step` minimises: cross-entropy + alpha loss."""
+        return classification + alpha * loss
+
+    def figures(self) -> dict[str, float]:
+        """Return what a learning curve should show beside the loss."""
+        weights = self.criterion.layer_weights.tolist()
+        return {
+            f"weight of {layer}": weight
+            for layer, weight in zip(self.layers, weights, strict=True)
+        }
+
+    def digest(self) -> str:
+        """Return a name of everything that decides the loss beside the model."""
+        settings = repr((self.layers, self.n_pairs, self.all_pairs, self.seed))
+        settings += f"{self.criterion.extra_repr()}"
+        similarity, stimuli = self.similarity.cpu().numpy(), self.stimuli.cpu().numpy()
+        text = settings + _store.data_digest(similarity, stimuli)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def extra_repr(self) -> str:
         """Describe the settings in one line."""
         kind = "all pairs of images" if self.all_pairs else "pairs"
         number = 2 * self.n_pairs if self.all_pairs else self.n_pairs
         return f"layers={self.layers}, {number} {kind} of {len(self.stimuli)} stimuli"
+
+    def _stimuli(self, images: Tensor) -> Tensor:
+        """Return this process's share of the drawn stimuli."""
+        share = self._ranks.share(images.cpu().numpy())
+        return self.stimuli[torch.from_numpy(share).to(images.device)]
+
+    def _compare(
+        self, features: list[Tensor], images: Tensor, pairs: Tensor | None
+    ) -> Tensor:
+        """Return the loss of features of the drawn images, and count the step."""
+        if pairs is None:
+            target = self.similarity[images][:, images]
+        else:
+            target = self.similarity[images[pairs[:, 0]], images[pairs[:, 1]]]
+        whole = [self._ranks.gather(layer, len(images)) for layer in features]
+        try:
+            loss: Tensor = self.criterion(whole, target, pairs)
+        except _neurofreq.ModelError:
+            self._name_bad_layer(whole)
+            raise
+        if self.training:
+            self.step += 1
+        return loss
 
     def _draw(self) -> tuple[Tensor, Tensor | None]:
         """Return distinct image indices and, unless all pairs, pairs of positions."""
@@ -215,30 +312,6 @@ class SimilarityRegularizer(nn.Module):
             self._order = order, rng.permutation(n)
         return self._order[1][part * count : (part + 1) * count]
 
-    def _features(self, images: Tensor) -> list[Tensor]:
-        """Return the outputs of the layers, with graph, from one pass."""
-        outputs: dict[str, Any] = {}
-        modules = dict(self.model.named_modules())
-        with ExitStack() as hooks:
-            for name in self.layers:
-
-                def keep(_: Any, __: Any, output: Any, name: str = name) -> None:
-                    outputs[name] = output
-
-                hooks.enter_context(modules[name].register_forward_hook(keep))
-            self.model(images.to(_device(self.model)))
-        for name in self.layers:
-            if name not in outputs:
-                raise _neurofreq.ModelError(
-                    f"layers: {name!r} was not reached by the model's forward pass"
-                )
-            if not isinstance(outputs[name], Tensor):
-                raise _neurofreq.ModelError(
-                    f"layers: {name!r} returned {type(outputs[name]).__name__}, "
-                    "expected a Tensor"
-                )
-        return [outputs[name] for name in self.layers]
-
     def _name_bad_layer(self, features: list[Tensor]) -> None:
         for name, output in zip(self.layers, features, strict=True):
             if not torch.isfinite(output.detach()).all():
@@ -248,9 +321,10 @@ class SimilarityRegularizer(nn.Module):
                 ) from None
 
 
-def _device(model: nn.Module) -> torch.device:
-    parameter = next(model.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
+def _group(model: nn.Module) -> Any:
+    """Return the processes that a distributed model works with, or None."""
+    shared = isinstance(model, DistributedDataParallel)
+    return model.process_group if shared else None
 
 
 def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -263,25 +337,6 @@ def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     j -= j * (j - 1) // 2 > ranks
     j += j * (j + 1) // 2 <= ranks
     return np.stack([ranks - j * (j - 1) // 2, j], axis=1)
-
-
-def _check_layers(model: nn.Module, layers: Sequence[str]) -> list[str]:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model: got {type(model).__name__}, expected an nn.Module")
-    if isinstance(layers, str):
-        raise TypeError("layers: got a single string, expected a sequence of names")
-    names = list(layers)
-    if not names or len(set(names)) != len(names):
-        raise ValueError(f"layers: got {names}, expected distinct names, at least one")
-    known = [name for name, _ in model.named_modules() if name]
-    for name in names:
-        if name not in known:
-            nearest = difflib.get_close_matches(str(name), known, 3, 0.0)
-            raise ValueError(
-                f"layers: the model has no {name!r}; the nearest names are "
-                f"{', '.join(map(repr, nearest)) or 'none'}"
-            )
-    return names
 
 
 def _check_similarity(similarity: ArrayLike | Tensor, n: int) -> Tensor:

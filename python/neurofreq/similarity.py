@@ -292,6 +292,10 @@ class SimilarityLoss(nn.Module):
                 setattr(self, f"mean_{index}", mean)
         return loss
 
+    def extra_repr(self) -> str:
+        """Describe the settings in one line."""
+        return f"n_layers={len(self.logits)}, half={self._half}, beta={self._beta}"
+
     def _mean(self, index: int, features: Tensor) -> Tensor:
         """Return the running mean to subtract, not yet stored."""
         mean: Tensor = getattr(self, f"mean_{index}")

@@ -1,0 +1,63 @@
+"""Rows shared among the processes of a distributed group, and gathered again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Ranks:
+    """The processes that work on one step together.
+
+    Parameters
+    ----------
+    group : ProcessGroup, optional
+        None is this process alone.
+    """
+
+    def __init__(self, group: dist.ProcessGroup | None) -> None:
+        self.group = group
+        self.size = 1 if group is None else dist.get_world_size(group)
+        self.rank = 0 if group is None else dist.get_rank(group)
+
+    def share(self, items: NDArray[Any]) -> NDArray[Any]:
+        """Return this process's part of the items, all parts of one length.
+
+        Where the number does not divide, the last item fills the last parts up;
+        `gather` drops what was filled.
+        """
+        if self.size == 1:
+            return items
+        length = -(-len(items) // self.size)
+        first = self.rank * length
+        index = [min(first + k, len(items) - 1) for k in range(length)]
+        return items[index]
+
+    def gather(self, rows: Tensor, count: int) -> Tensor:
+        """Return the rows of all parts, the first `count`, with gradient."""
+        if self.size == 1:
+            return rows
+        return _Gather.apply(rows.contiguous(), self)[:count]  # type: ignore[no-untyped-call]
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; the gradient sums over what each made of them."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, ranks: Ranks) -> Tensor:
+        ctx.ranks = ranks
+        parts = [torch.empty_like(rows) for _ in range(ranks.size)]
+        dist.all_gather(parts, rows, group=ranks.group)
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        gradient = gradients[0].contiguous()
+        dist.all_reduce(gradient, group=ctx.ranks.group)
+        return gradient.chunk(ctx.ranks.size)[ctx.ranks.rank], None

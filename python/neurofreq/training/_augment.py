@@ -1,0 +1,102 @@
+"""Random shifts, mirrors and turns of training images, drawn from a generator."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Augment: TypeAlias = Callable[[Tensor, torch.Generator], Tensor]
+
+
+def shift_and_flip(
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    padding: int = 4,
+    mode: str = "reflect",
+) -> Tensor:
+    """Shift each image by up to `padding` pixels and mirror half of them.
+
+    Parameters
+    ----------
+    images : Tensor, shape (N, C, H, W)
+        On the host; `padding` must be less than H and W.
+    generator : torch.Generator
+        Source of the draws.
+    padding : int
+        Border around each image before a random crop of its size.
+    mode : {"reflect", "constant"}
+        Whether the border mirrors the image or is 0.
+
+    Returns
+    -------
+    Tensor, shape (N, C, H, W)
+    """
+    n, _, height, width = images.shape
+    padded = nn.functional.pad(images, (padding,) * 4, mode=mode)
+    shift = torch.randint(2 * padding + 1, (2, n, 1), generator=generator)
+    rows, columns = shift[0] + torch.arange(height), shift[1] + torch.arange(width)
+    is_flipped = torch.rand(n, 1, generator=generator) < 0.5
+    columns = torch.where(is_flipped, columns.flip(1), columns)
+    image = torch.arange(n)[:, None, None]
+    # Indices around a slice put the channels last.
+    crops = padded[image, :, rows[:, :, None], columns[:, None, :]]
+    return crops.permute(0, 3, 1, 2).contiguous()
+
+
+def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tensor:
+    """Turn each image about its centre by up to `degrees` either way.
+
+    Parameters
+    ----------
+    images : Tensor, shape (N, C, H, W)
+    generator : torch.Generator
+        Source of the draws.
+    degrees : float
+        At least 0.
+
+    Returns
+    -------
+    Tensor, shape (N, C, H, W)
+        Bilinear; what comes from outside the image is 0.
+    """
+    n, _, height, width = images.shape
+    angle = torch.empty(n).uniform_(-1.0, 1.0, generator=generator)
+    angle = angle * math.radians(degrees)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    ratio = height / width  # the grid is in units of half the width and height
+    matrix = torch.zeros(n, 2, 3)
+    matrix[:, 0, 0], matrix[:, 0, 1] = cos, -sin * ratio
+    matrix[:, 1, 0], matrix[:, 1, 1] = sin / ratio, cos
+    grid = nn.functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    grid = grid.to(images)
+    return nn.functional.grid_sample(images, grid, align_corners=False)
+
+
+def shift_flip_and_turn(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Shift over a border of zeros, mirror, and turn by up to 15 degrees.
+
+    The augmentation of grayscale TinyImageNet in Safarani et al. 2021.
+    """
+    moved = shift_and_flip(images, generator, mode="constant")
+    return turn(moved, generator, degrees=15.0)
+
+
+def unchanged(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the images as they are."""
+    del generator
+    return images
+
+
+AUGMENTATIONS: dict[str, Augment] = {
+    "none": unchanged,
+    "shift_and_flip": shift_and_flip,
+    "shift_flip_and_turn": shift_flip_and_turn,
+}
+"""By the names that recipes use."""

@@ -1,0 +1,236 @@
+"""Co-training with neural responses: a read-out on the trunk, and learned weights."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from neurofreq import _model, _neurofreq, _store, _validate
+from neurofreq._features import Features
+from neurofreq.neural._network import PointReadout
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+class CoTraining(nn.Module):
+    """Predict responses from a layer of the model while it learns to classify.
+
+    Each call of `loss` passes a batch of stimuli through the model up to `layer`,
+    reads every neuron's response at its Gaussian position, and returns the mean
+    squared error; `total` weighs it against the cross-entropy with two learned
+    log variances.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Your model, as of `nf.SimilarityRegularizer`.
+    layer : str
+        Submodule whose output (N, C, H, W) is shared; the pass ends there.
+    responses : array_like of float, shape (N, K)
+        Of K neurons to N >= 2 images, finite: for a recording too small to train
+        on, what `nf.neural.PredictiveModel` predicts (denoised, as in the paper).
+    stimuli : Tensor or ndarray, shape (N, C, H, W)
+        The images of those responses, as the model takes them.
+    batch_size : int
+        Stimuli per step.
+    positive : bool
+        Whether predictions are ``ELU(z) + 1``, at least 0, or z, the weighted sum
+        and a bias.
+    seed : int
+        Of the read-out's initial weights, the order of stimuli and the positions
+        drawn in training. Step s of a seed is always the same.
+
+    Attributes
+    ----------
+    log_variance : Parameter, shape (2,)
+        Of classification and of responses, initially 0.
+    readout : nn.Module
+        Position, width and channel weights of every neuron.
+    step : int64 buffer
+        Steps taken in training mode.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module, or `stimuli` have another dtype.
+    ValueError
+        Responses that are not finite or not of the stimuli's number, fewer than
+        two images, a neuron that never fires (no variance), or an unknown layer.
+    ModelError
+        If the layer's output is not (N, C, H, W).
+
+    Notes
+    -----
+    ``total = exp(-s_c) CE + s_c / 2 + exp(-s_n) / 2 MSE + s_n / 2``. Responses are
+    divided by their standard deviation over all neurons and images, so that the
+    loss has no unit.
+
+    Differences from the paper: the division; the initial width of positions is 0.3.
+
+    References
+    ----------
+    Safarani et al. 2021, arXiv 2107.14344: VGG19 with batch norm, shared up to the
+    ReLU of conv3-1.
+    """
+
+    stimuli: Tensor
+    responses: Tensor
+    step: Tensor
+    term = "responses"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str,
+        responses: ArrayLike,
+        stimuli: Tensor | NDArray[Any],
+        *,
+        batch_size: int = 128,
+        positive: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self._features: Features | None = Features(model, [layer])
+        _validate.count("batch_size", batch_size)
+        images = torch.as_tensor(_validate.images(stimuli, "stimuli"))
+        truth = _check_responses(responses, len(images))
+        self.batch_size = min(batch_size, len(images))
+        self.seed = _validate.seed(seed) % 2**62
+        self.layer = layer
+        self.register_buffer("stimuli", images.detach(), persistent=False)
+        self.register_buffer("responses", truth / truth.std(), persistent=False)
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.log_variance = nn.Parameter(torch.zeros(2))
+        device = _model.device_of(model)
+        n_channels = self._channels(images[:2].to(device))
+        with torch.random.fork_rng([]):
+            torch.manual_seed(self.seed)
+            mean = self.responses.mean(0)
+            self.readout = PointReadout(mean, n_channels, 1, positive)
+        self.to(device)
+
+    @property
+    def model(self) -> nn.Module:
+        """The user's model, without distributed or compiled wrapping."""
+        if self._features is None:
+            raise RuntimeError("the co-training is closed and has let go of its model")
+        return self._features.model
+
+    def close(self) -> None:
+        """Let go of the model; it carries no hooks outside `loss`."""
+        self._features = None
+
+    def loss(self) -> Tensor:
+        """Pass one draw of stimuli up to the layer; return the mean squared error.
+
+        Returns
+        -------
+        Tensor, 0-dimensional
+            float32; differentiable in the trunk and the read-out.
+
+        Raises
+        ------
+        ModelError
+            If the layer is not reached, or its output is NaN or infinite: the
+            message names the layer and the step.
+        """
+        assert self.model is not None
+        assert self._features is not None
+        index = self._draw().to(self.stimuli.device)
+        _, (features,) = self._features.of(self.stimuli[index], whole=False)
+        if not torch.isfinite(features.detach()).all():
+            raise _neurofreq.ModelError(
+                f"features: got NaN or infinite values in layer {self.layer!r} "
+                f"at step {int(self.step)}, expected finite ones"
+            )
+        draws = None
+        if self.training:
+            draws = torch.Generator().manual_seed(self.seed + int(self.step))
+            self.step += 1
+        with torch.autocast(features.device.type, enabled=False):
+            predicted = self.readout(features.float(), draws)
+            return mse_loss(predicted, self.responses[index])
+
+    forward = loss
+
+    def joint(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Refuse: classification needs the whole model, stimuli only the trunk."""
+        raise ValueError(
+            "joint: got True, expected False for co-training: stimuli pass through "
+            "the shared layers alone"
+        )
+
+    def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
+        """Return both losses, weighed by the learned variances; alpha is not used."""
+        del alpha
+        classes, neurons = self.log_variance
+        return (
+            torch.exp(-classes) * classification
+            + classes / 2
+            + torch.exp(-neurons) / 2 * loss
+            + neurons / 2
+        )
+
+    def figures(self) -> dict[str, float]:
+        """Return what a learning curve should show beside the loss."""
+        classes, neurons = self.log_variance.tolist()
+        return {
+            "log variance of classes": classes,
+            "log variance of responses": neurons,
+        }
+
+    def digest(self) -> str:
+        """Return a name of everything that decides the loss beside the model."""
+        responses, stimuli = self.responses.cpu().numpy(), self.stimuli.cpu().numpy()
+        text = repr((self.layer, self.batch_size, self.readout.positive, self.seed))
+        text += _store.data_digest(responses, stimuli)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def extra_repr(self) -> str:
+        """Describe the settings in one line."""
+        n, k = self.responses.shape
+        return f"layer={self.layer!r}, {k} neurons, {self.batch_size} of {n} stimuli"
+
+    def _channels(self, images: Tensor) -> int:
+        """Return the channels of the layer's output."""
+        assert self._features is not None
+        with _model.evaluating(self.model), torch.no_grad():
+            _, (features,) = self._features.of(images, whole=False)
+        if features.ndim != 4:
+            raise _neurofreq.ModelError(
+                f"layer: {self.layer!r} returned shape {tuple(features.shape)}, "
+                "expected (N, C, H, W)"
+            )
+        return int(features.shape[1])
+
+    def _draw(self) -> Tensor:
+        """Return this step's stimuli; each is used once before any is again."""
+        per_order = len(self.stimuli) // self.batch_size
+        order, part = divmod(int(self.step), per_order)
+        index = np.random.default_rng((self.seed, order)).permutation(len(self.stimuli))
+        first = part * self.batch_size
+        return torch.from_numpy(index[first : first + self.batch_size])
+
+
+def _check_responses(responses: ArrayLike, n: int) -> Tensor:
+    truth = torch.as_tensor(np.asarray(responses, dtype=np.float32))
+    if truth.ndim != 2 or len(truth) != n or n < 2:
+        raise ValueError(
+            f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "
+            "one row per stimulus, two at least"
+        )
+    if not torch.isfinite(truth).all():
+        raise ValueError("responses: got NaN or infinite values, expected finite ones")
+    silent = torch.nonzero(truth.std(0) == 0.0).flatten().tolist()
+    if silent:
+        raise ValueError(
+            f"responses: got neurons that never differ between images, {silent[:5]}; "
+            "leave them out"
+        )
+    return truth

@@ -1,0 +1,294 @@
+"""The training loop: seeded per epoch, and resumed at the last whole one."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from neurofreq import _model, _validate
+from neurofreq._features import unwrapped
+from neurofreq.training._augment import AUGMENTATIONS
+from neurofreq.training._checkpoint import Checkpoints
+from neurofreq.training._recipe import Recipe
+from neurofreq.training._schedule import Progress, rate
+from neurofreq.training._step import training_step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+    from neurofreq.training._augment import Augment
+
+    Row: TypeAlias = dict[str, float]
+
+EVALUATED = 500
+"""Validation images per pass."""
+
+
+def fit(
+    model: nn.Module,
+    images: Tensor | NDArray[Any],
+    labels: Any,
+    recipe: Recipe | None = None,
+    *,
+    regularizer: Any = None,
+    augment: Augment | None = None,
+    folder: str | PathLike[str] | None = None,
+    seed: int = 0,
+    progress: bool = False,
+    callback: Callable[[Row], None] | None = None,
+) -> list[Row]:
+    """Train a classifier by a recipe, optionally towards cortex.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Maps images to logits. Trained in place, on its own device; its training
+        flags are restored at the end.
+    images : Tensor or ndarray, shape (N, C, H, W)
+        float32 or float64 in [0, 1].
+    labels : array_like of int, shape (N,)
+        Classes from 0 up.
+    recipe : Recipe, optional
+        Every setting; ``Recipe()`` by default. Its `network` is not used here.
+    regularizer : SimilarityRegularizer or CoTraining, optional
+        Built on the same `model`.
+    augment : callable, optional
+        ``augment(images, generator) -> images`` in place of the recipe's.
+    folder : path, optional
+        Keeps the state after every epoch, the best weights and the learning
+        curves there; a run that was stopped goes on, to the same numbers.
+    seed : int
+        Of the held-out images, the order, the augmentation and dropout. The
+        model's initial weights are yours; global random states are left as found.
+    progress : bool
+        Show a progress bar.
+    callback : callable, optional
+        Called with each epoch's row; raise in it to stop.
+
+    Returns
+    -------
+    list of dict
+        One row per epoch: "epoch" (from 1), "lr" (at its end), the mean losses of
+        `training_step`, what the regularizer reports (such as the weights of
+        layers), and with held-out images "validation_loss" and
+        "validation_accuracy".
+
+    Raises
+    ------
+    ModelError
+        If a loss is NaN or infinite; the last whole epoch stays in `folder`.
+    ValueError
+        Mismatched shapes, labels out of range, or a folder that holds a run with
+        other settings or data.
+    """
+    recipe = recipe or Recipe()
+    if regularizer is not None and regularizer.model is not unwrapped(model):
+        raise ValueError("regularizer: got that of another model, expected this one's")
+    data = torch.as_tensor(_validate.images(images, unit_range=True))
+    classes = torch.from_numpy(_validate.labels(labels, count=len(data)))
+    run = _Run(model, data, classes, recipe, regularizer, augment, seed)
+    kept = None if folder is None else Checkpoints(folder)
+    if kept is not None:
+        kept.claim(recipe, seed, data, classes, regularizer)
+        kept.load(run)
+    with _training(model, progress, run) as bar:
+        while not run.is_done:
+            row = run.epoch()
+            if kept is not None:
+                kept.save(run)
+            if callback is not None:
+                callback(row)
+            bar.update()
+    run.keep_best()
+    return run.history
+
+
+class _Run:
+    """The state of a training run; `Checkpoints` writes and reads it."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        recipe: Recipe,
+        regularizer: Any,
+        augment: Augment | None,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.recipe = recipe
+        self.regularizer = regularizer
+        self.seed = _validate.seed(seed) % 2**62
+        self.augment = augment or AUGMENTATIONS[recipe.augment]
+        self.images, self.labels = images, labels
+        order = torch.randperm(len(images), generator=self._draws(0))
+        n_held = round(recipe.validation * len(images))
+        self.held, self.shown = order[:n_held].sort().values, order[n_held:]
+        if len(self.shown) == 0:
+            raise ValueError(
+                f"validation: got {recipe.validation}, which leaves no image to train"
+            )
+        self.device = _model.device_of(model)
+        if recipe.channels_last:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = _optimizer(model, recipe, regularizer)
+        self.history: list[Row] = []
+        self.progress = Progress()
+        self.best: dict[str, Tensor] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the epochs or the falls of a plateau are used up."""
+        falls = self.recipe.schedule == "plateau" and (
+            self.progress.falls > self.recipe.n_phases
+        )
+        return falls or len(self.history) >= self.recipe.epochs
+
+    def epoch(self) -> Row:
+        """Train for one epoch and return its row."""
+        number = len(self.history) + 1
+        draws = self._draws(number)
+        torch.manual_seed(int(torch.randint(2**62, (), generator=draws)))  # dropout
+        batches = _batches(
+            self.shown[torch.randperm(len(self.shown), generator=draws)],
+            self.recipe.batch_size,
+        )
+        rows = []
+        for index, batch in enumerate(batches):
+            step = (number - 1) * len(batches) + index
+            self._set_rate(rate(self.recipe, step, number - 1, len(batches)))
+            rows.append(self._step(batch, draws))
+        end = rate(self.recipe, number * len(batches), number, len(batches))
+        row = {"epoch": number, "lr": end * self._fallen}
+        row |= {key: sum(r[key] for r in rows) / len(rows) for key in rows[0]}
+        if self.regularizer is not None:
+            row |= self.regularizer.figures()
+        if len(self.held):
+            row |= self._validate(number)
+        self.history.append(row)
+        return row
+
+    def keep_best(self) -> None:
+        """Give the model its best weights, where images were held out."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+
+    @property
+    def _fallen(self) -> float:
+        return float(self.recipe.factor**self.progress.falls)
+
+    def _set_rate(self, value: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = value * self._fallen
+
+    def _step(self, index: Tensor, draws: torch.Generator) -> Row:
+        batch = self.augment(self.images[index], draws).to(self.device)
+        if self.recipe.channels_last:
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        return training_step(
+            self.model,
+            self.optimizer,
+            batch,
+            self.labels[index].to(self.device),
+            self.regularizer,
+            self.recipe.alpha,
+            joint=self.recipe.joint and self.regularizer is not None,
+            autocast=self._autocast,
+            label_smoothing=self.recipe.label_smoothing,
+        )
+
+    @property
+    def _autocast(self) -> torch.dtype | None:
+        return torch.bfloat16 if self.recipe.precision == "bfloat16" else None
+
+    def _validate(self, number: int) -> Row:
+        """Score the held-out images, keep the best state, follow a plateau."""
+        loss, accuracy = self._score()
+        score = accuracy if self.recipe.monitor == "accuracy" else -loss
+        if self.progress.note(number, score):
+            state = unwrapped(self.model).state_dict()
+            self.best = {name: value.clone() for name, value in state.items()}
+        elif self.recipe.schedule == "plateau" and self.progress.falls_now(
+            self.recipe.patience
+        ):
+            self.keep_best()
+        return {"validation_loss": loss, "validation_accuracy": accuracy}
+
+    def _score(self) -> tuple[float, float]:
+        """Return mean cross-entropy and accuracy on the held-out images."""
+        loss, right = 0.0, 0
+        with _model.evaluating(self.model), torch.no_grad():
+            for index in torch.split(self.held, EVALUATED):
+                with torch.autocast(
+                    self.device.type, self._autocast, enabled=self._autocast is not None
+                ):
+                    logits = self.model(self.images[index].to(self.device)).float()
+                truth = self.labels[index].to(self.device)
+                loss += float(cross_entropy(logits, truth, reduction="sum"))
+                right += int((logits.argmax(1) == truth).sum())
+        return loss / len(self.held), right / len(self.held)
+
+    def _draws(self, epoch: int) -> torch.Generator:
+        """Return the source of an epoch's draws; 0 is the choice of images."""
+        # The golden ratio's fraction spreads neighbouring seeds and epochs apart.
+        spread = (self.seed + epoch * 0x9E3779B97F4A7C15) % 2**63
+        return torch.Generator().manual_seed(spread)
+
+
+def _optimizer(
+    model: nn.Module, recipe: Recipe, regularizer: Any
+) -> torch.optim.Optimizer:
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    kernels = [p for p in parameters if recipe.decay_all or p.ndim > 1]
+    others = [p for p in parameters if not (recipe.decay_all or p.ndim > 1)]
+    groups = [
+        {"params": kernels, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if regularizer is not None:
+        groups.append({"params": list(regularizer.parameters()), "weight_decay": 0.0})
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+    )
+
+
+def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
+    """Split indices; a last batch of one image is dropped unless it is the only."""
+    batches = list(torch.split(order, batch_size))
+    if len(batches) > 1 and batch_size > 1 and len(batches[-1]) == 1:
+        batches.pop()
+    return batches
+
+
+@contextmanager
+def _training(model: nn.Module, progress: bool, run: _Run) -> Iterator[Any]:
+    """Training mode, seeds and a bar, all undone at the end."""
+    from tqdm.auto import tqdm
+
+    modes = [(module, module.training) for module in model.modules()]
+    devices = [run.device] if run.device.type == "cuda" else []
+    bar = tqdm(
+        total=run.recipe.epochs,
+        initial=len(run.history),
+        desc="training",
+        unit="epoch",
+        disable=not progress,
+    )
+    with bar, torch.random.fork_rng(devices):
+        model.train()
+        try:
+            yield bar
+        finally:
+            for module, mode in modes:
+                module.training = mode

@@ -1,0 +1,232 @@
+"""Recipes: every setting of a training run, with the published values."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from neurofreq import _validate
+from neurofreq.training._augment import AUGMENTATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEDULES = ("triangle", "cyclic", "plateau", "constant")
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Settings of `fit` and `train`; change some with `replace`.
+
+    Parameters
+    ----------
+    name : str
+        Printed in tables.
+    network : str
+        A spec of `nf.models.load_model`: what `train` builds.
+    epochs : int
+        Passes over the training images, at most.
+    batch_size : int
+        Images per step (a last partial batch of one image is dropped: batch
+        normalisation cannot use it).
+    lr, momentum, weight_decay : float
+        Of SGD. The parameters of a regularizer have no weight decay.
+    nesterov : bool
+    decay_all : bool
+        Whether biases and batch-norm parameters decay too.
+    label_smoothing : float
+        In [0, 1).
+    schedule : {"triangle", "cyclic", "plateau", "constant"}
+        "triangle": linear rise over a tenth of all steps to `lr`, linear fall to
+        zero. "cyclic": phases of `phase_epochs` at ``lr * factor**phase``, and
+        back to `lr` after `n_phases`. "plateau": times `factor` when `patience`
+        epochs have brought no better validation accuracy, from the best weights
+        so far, `n_phases` times at most; then training ends.
+    phase_epochs, n_phases, patience : int
+    factor : float
+        In (0, 1).
+    validation : float
+        Fraction of the training images held out, in [0, 1). The state with the
+        best validation score is kept; the last one where nothing is held out.
+    monitor : {"loss", "accuracy"}
+        The validation score: cross-entropy, or accuracy.
+    augment : str
+        One of ``nf.training.AUGMENTATIONS``.
+    alpha : float
+        Weight of a similarity loss. It multiplies that loss's learning rate:
+        small networks diverge where ``alpha * lr`` is above about 0.5.
+    layers : str or tuple of str
+        Layers of a similarity loss, "auto" or names; or the one layer that
+        co-training shares.
+    n_pairs : int
+        Pairs of stimuli per step.
+    all_pairs, half : bool
+        As of `nf.SimilarityRegularizer`.
+    joint : bool
+        One pass for images and stimuli, see `nf.SimilarityRegularizer.joint`.
+    precision : {"float32", "bfloat16"}
+        Of the network's passes (autocast); losses are in float32.
+    channels_last : bool
+        Memory layout of images and weights: faster on many machines.
+
+    Raises
+    ------
+    ValueError
+        A value outside its range, or an unknown name.
+    """
+
+    name: str = "standard"
+    network: str = "resnet18_gray"
+    epochs: int = 40
+    batch_size: int = 64
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    decay_all: bool = True
+    label_smoothing: float = 0.0
+    schedule: Literal["triangle", "cyclic", "plateau", "constant"] = "triangle"
+    phase_epochs: int = 4
+    n_phases: int = 5
+    patience: int = 5
+    factor: float = 0.3
+    validation: float = 0.0
+    monitor: Literal["loss", "accuracy"] = "loss"
+    augment: str = "none"
+    alpha: float = 20.0
+    layers: str | tuple[str, ...] = "auto"
+    n_pairs: int = 16
+    all_pairs: bool = False
+    half: bool = True
+    joint: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in (
+            "epochs",
+            "batch_size",
+            "phase_epochs",
+            "n_phases",
+            "patience",
+            "n_pairs",
+        ):
+            _validate.count(name, getattr(self, name))
+        for name, known in (
+            ("schedule", SCHEDULES),
+            ("monitor", ("loss", "accuracy")),
+            ("augment", tuple(AUGMENTATIONS)),
+            ("precision", PRECISIONS),
+        ):
+            _validate.one_of(name, getattr(self, name), known)
+        for name, value, holds, interval in (
+            ("lr", self.lr, self.lr > 0.0, "above 0"),
+            ("factor", self.factor, 0.0 < self.factor < 1.0, "in (0, 1)"),
+            ("alpha", self.alpha, self.alpha >= 0.0, "0 or more"),
+            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "0 or more"),
+        ):
+            _validate.within(name, value, holds, interval)
+        for name in ("momentum", "label_smoothing", "validation"):
+            value = getattr(self, name)
+            _validate.within(name, value, 0.0 <= value < 1.0, "in [0, 1)")
+        if self.schedule == "plateau" and self.validation == 0.0:
+            raise ValueError(
+                "validation: got 0, expected a fraction for the schedule 'plateau'"
+            )
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return the recipe with other values; an unknown name is an error."""
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise ValueError(
+                    f"recipe: got the setting {name!r}, which there is not; "
+                    f"the nearest is {near!r}"
+                )
+        return dataclasses.replace(self, **changes)
+
+    def fast(self, *, epochs: int = 6) -> Recipe:
+        """Return the recipe scaled down for a processor.
+
+        Parameters
+        ----------
+        epochs : int
+
+        Returns
+        -------
+        Recipe
+            A sixteenth of the arithmetic per image (16 base channels in place of
+            64), batches of 128, `epochs` with one rise and fall of the learning
+            rate, all pairs of each draw of stimuli, half precision, channels last.
+        """
+        return self.replace(
+            name=f"{self.name}, fast",
+            network=f"{self.network}?base_width=16",
+            epochs=epochs,
+            batch_size=128,
+            schedule="triangle",
+            all_pairs=True,
+            precision="bfloat16",
+            channels_last=True,
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all settings, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
+        """Return the recipe of settings that `as_dict` gave, or some of them."""
+        return cls().replace(**settings)
+
+
+MOUSE = Recipe(
+    name="mouse",
+    epochs=40,
+    batch_size=64,
+    lr=0.1,
+    momentum=0.9,
+    weight_decay=0.0,
+    schedule="cyclic",
+    phase_epochs=4,
+    n_phases=5,
+    factor=0.3,
+    validation=0.01,
+    monitor="loss",
+    augment="shift_and_flip",
+    alpha=20.0,
+    n_pairs=16,
+)
+"""Joint training of Li et al. 2019 with similarities of mouse V1: grayscale CIFAR-10.
+
+40 epochs of 64 images and 16 pairs of stimuli a step, cross-entropy plus 20 times the
+similarity loss. The schedule, augmentation and validation are those of the code of
+Attias et al. 2024 (arXiv 2410.03952); whether 2019 had the same is not established.
+"""
+
+MONKEY = Recipe(
+    name="monkey",
+    network="vgg19_bn",
+    epochs=407,
+    batch_size=128,
+    lr=0.1,
+    momentum=0.75,
+    weight_decay=5e-4,
+    schedule="plateau",
+    n_phases=5,
+    patience=5,
+    factor=0.3,
+    validation=0.1,
+    monitor="accuracy",
+    augment="shift_flip_and_turn",
+    layers="network.shared",
+)
+"""Co-training of Safarani et al. 2021 with responses of macaque V1: TinyImageNet."""
+
+RECIPES = {"mouse": MOUSE, "monkey": MONKEY}
+"""By name, for the command line."""

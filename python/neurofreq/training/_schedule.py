@@ -1,0 +1,72 @@
+"""Learning rates: of a step, of an epoch, and after a plateau."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neurofreq.training._recipe import Recipe
+
+
+def rate(recipe: Recipe, step: int, epoch: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of a step, before any plateau.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    step : int
+        From the start of training, from 0.
+    epoch : int
+        From 0.
+    steps_per_epoch : int
+    """
+    if recipe.schedule == "triangle":
+        return recipe.lr * triangle(step, recipe.epochs * steps_per_epoch)
+    if recipe.schedule == "cyclic":
+        phase = epoch // recipe.phase_epochs % recipe.n_phases
+        return recipe.lr * recipe.factor**phase
+    return recipe.lr
+
+
+def triangle(step: int, n_steps: int) -> float:
+    """Return the fraction of the peak rate: up over a tenth, down over the rest."""
+    rise = max(1, n_steps // 10)
+    return min((step + 1) / rise, (n_steps - step) / max(1, n_steps - rise))
+
+
+@dataclass
+class Progress:
+    """The best epoch so far, and how often the rate fell since the start.
+
+    Attributes
+    ----------
+    best : float
+        Validation score of the best epoch, larger is better; -inf before any.
+    best_epoch : int
+        From 1; 0 before any.
+    since : int
+        Epochs since the best one or the last fall.
+    falls : int
+    """
+
+    best: float = field(default=float("-inf"))
+    best_epoch: int = 0
+    since: int = 0
+    falls: int = 0
+
+    def note(self, epoch: int, score: float) -> bool:
+        """Take an epoch's score; return whether it is the best so far."""
+        if score > self.best:
+            self.best, self.best_epoch, self.since = score, epoch, 0
+            return True
+        self.since += 1
+        return False
+
+    def falls_now(self, patience: int) -> bool:
+        """Return whether patience has run out, and count a fall if so."""
+        if self.since < patience:
+            return False
+        self.since = 0
+        self.falls += 1
+        return True

@@ -1,0 +1,135 @@
+"""A whole recipe: build the network, pull it towards cortex, keep everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from neurofreq import _model, _validate
+from neurofreq.models import load_model
+from neurofreq.regularizer import SimilarityRegularizer
+from neurofreq.training._cotraining import CoTraining
+from neurofreq.training._loop import fit
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from neurofreq.data import ImageSet
+    from neurofreq.training._loop import Row
+    from neurofreq.training._recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` returns.
+
+    Attributes
+    ----------
+    model : nn.Module
+        With its best weights, in evaluation mode.
+    history : list of dict
+        As of `fit`.
+    """
+
+    model: torch.nn.Module
+    history: list[Row]
+
+
+def train(
+    recipe: Recipe,
+    data: ImageSet,
+    out: str | PathLike[str],
+    *,
+    stimuli: NDArray[Any] | torch.Tensor | None = None,
+    similarity: ArrayLike | None = None,
+    responses: ArrayLike | None = None,
+    seed: int = 0,
+    device: str | torch.device = "cpu",
+    progress: bool = False,
+) -> Trained:
+    """Train the network of a recipe, alone or towards cortex.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Such as ``nf.training.MOUSE`` or ``nf.training.MOUSE.fast()``.
+    data : ImageSet
+        Training images; colour becomes gray where the network takes gray.
+    out : path
+        Folder of the run, see `fit`: ``best.safetensors`` holds the weights for
+        ``nf.models.load_model(recipe.network, weights=...)``. A run that was
+        stopped goes on there.
+    stimuli : ndarray or Tensor, shape (N, C, H, W), optional
+        Images of `similarity` or `responses`, in [0, 1].
+    similarity : array_like, shape (N, N), optional
+        Or an `nf.neural.Target`: joint training with a similarity loss.
+    responses : array_like, shape (N, K), optional
+        Co-training with responses, from the recipe's `layer`.
+    seed : int
+        Of the initial weights and everything drawn.
+    device : str or torch.device
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Trained(model, history)
+
+    Raises
+    ------
+    ValueError
+        Both or neither of `similarity` and `responses` beside `stimuli`, or as
+        `fit`.
+    ModelError
+        If a loss is NaN or infinite; the last whole epoch is kept.
+    """
+    given = [name for name in (similarity, responses) if name is not None]
+    if len(given) != (stimuli is not None):
+        raise ValueError(
+            "stimuli: expected stimuli with either similarity or responses, or none "
+            f"of them; got {'' if stimuli is not None else 'no '}stimuli and "
+            f"{len(given)} of the two"
+        )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(_validate.seed(seed) % 2**63)
+        model = load_model(recipe.network).to(device)
+    shown = data.load()
+    if _model.input_channels(model) == 1:
+        shown = shown.gray()
+    regularizer: SimilarityRegularizer | CoTraining | None = None
+    if similarity is not None and stimuli is not None:
+        regularizer = SimilarityRegularizer(
+            model,
+            recipe.layers,
+            similarity,
+            stimuli,
+            n_pairs=recipe.n_pairs,
+            all_pairs=recipe.all_pairs,
+            half=recipe.half,
+            seed=seed,
+        )
+    elif responses is not None and stimuli is not None:
+        regularizer = CoTraining(
+            model,
+            recipe.layers if isinstance(recipe.layers, str) else recipe.layers[0],
+            responses,
+            stimuli,
+            batch_size=recipe.batch_size,
+            seed=seed,
+        )
+    history = fit(
+        model,
+        shown.images,
+        shown.labels,
+        recipe,
+        regularizer=regularizer,
+        folder=Path(out),
+        seed=seed,
+        progress=progress,
+    )
+    return Trained(model.eval(), history)
