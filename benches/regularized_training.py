@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import functools
 from pathlib import Path
+from typing import NamedTuple
 
 import neural_targets
 import numpy as np
@@ -37,35 +38,51 @@ def stimuli(data: Path) -> np.ndarray:
     return torch.nn.functional.avg_pool2d(gray, 2).clamp(0, 1).numpy()
 
 
-def recorded(condition: str, data: Path, work: Path) -> neural.Target:
-    """Return similarities of the stimuli as a fitted population would respond."""
-    read = {"mouse": neural_targets.mouse, "macaque": neural_targets.macaque}
-    fitted = [
-        neural.PredictiveModel(**scan.settings).fit(
-            scan.images, scan.responses, groups=scan.groups, folder=work / "fits"
-        )
-        for scan in read[condition](data / "neural")
-    ]
-    return neural.neural_similarity(fitted, stimuli(data))
+class Towards(NamedTuple):
+    """Similarities, and the images they are of, (N, 1, 32, 32)."""
+
+    target: neural.Target
+    images: np.ndarray
+
+
+def at_half(images: np.ndarray | torch.Tensor, side: int = 32) -> np.ndarray:
+    """Return images scaled to `side` by averaging, in [0, 1]."""
+    pixels = torch.as_tensor(images).float()
+    scaled = torch.nn.functional.interpolate(pixels, (side, side), mode="area")
+    return scaled.clamp(0, 1).numpy()
+
+
+def recorded(condition: str, data: Path) -> Towards:
+    """Return the similarity of recorded mean responses, weighed by reliability.
+
+    Mouse: 50 images, the mean of two regions that share them. Macaque: 220 natural
+    frames, nine populations side by side.
+    """
+    if condition == "mouse":
+        scans = neural_targets.mouse(data / "neural")[:2]
+    else:
+        scans = neural_targets.macaque(data / "neural")
+    judged = [scan.responses.select(images=scan.judged) for scan in scans]
+    target = neural.mean_target(
+        [one.similarity(weights=nf.reliability(one.trials)) for one in judged]
+    )
+    return Towards(target, at_half(scans[0].images[scans[0].judged]))
 
 
 @functools.cache
-def target(condition: str, data: Path, work: Path) -> neural.Target | None:
-    """Return the target of a condition, made once and kept."""
-    kept = work / f"target-{condition}.npz"
+def towards(condition: str, data: Path) -> Towards | None:
+    """Return what a condition trains towards."""
     if condition == "none":
         return None
-    if not kept.exists():
-        if condition == "simulated":
-            made = neural.v1_similarity(stimuli(data))
-        elif condition == "threshold":
-            made = neural.threshold_similarity(neural.pixel_similarity(stimuli(data)))
-        elif condition == "shuffled":
-            made = recorded("mouse", data, work).shuffled(seed=0)
-        else:
-            made = recorded(condition, data, work)
-        made.save(kept)
-    return neural.Target.load(kept)
+    if condition in ("mouse", "macaque"):
+        return recorded(condition, data)
+    if condition == "shuffled":
+        target, images = recorded("macaque", data)
+        return Towards(target.shuffled(seed=0), images)
+    if condition == "simulated":
+        return Towards(neural.v1_similarity(stimuli(data)), stimuli(data))
+    pixels = neural.pixel_similarity(stimuli(data))
+    return Towards(neural.threshold_similarity(pixels), stimuli(data))
 
 
 def network(seed: int) -> torch.nn.Module:
@@ -79,14 +96,13 @@ def train(data: Path, work: Path, seeds: list[int], conditions: list[str]) -> No
     for seed in seeds:
         for condition in conditions:
             model = network(seed)
-            towards = target(condition, data, work)
+            aim = towards(condition, data)
             pull = None
-            if towards is not None:
+            if aim is not None:
                 pull = nf.SimilarityRegularizer(
                     model,
                     "auto",
-                    towards,
-                    stimuli(data),
+                    *aim,
                     n_pairs=RECIPE.n_pairs,
                     all_pairs=RECIPE.all_pairs,
                     seed=seed,

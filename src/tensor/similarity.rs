@@ -1,9 +1,8 @@
 /*!
 The differentiable similarity loss (paper.md A2).
 
-Features of one layer, (N, C, ...), lose a mean per channel, are flattened and
-scaled to unit length; inner products of these directions are the layer's
-similarities. Layers mix with weights `softmax(logits)`, and the loss is the
+Features of one layer, (N, C, ...), lose a mean per channel and are flattened;
+cosines between them are the layer's similarities. Layers mix with weights `softmax(logits)`, and the loss is the
 mean square of `arctanh(mixture) - arctanh(target)` over pairs of images.
 
 Pairs are explicit, as in the paper, or all pairs of the batch: the forward
@@ -42,17 +41,13 @@ impl SimilarityLoss<'_> {
     /// Mean over pairs; `target` is (P,), or (N, N) for all pairs.
     pub fn evaluate(&self, features: &[Tensor], target: &Tensor) -> Result<Tensor> {
         let gamma = self.logits.f_softmax(-1, None)?;
-        let mut mixture = Tensor::f_zeros([1], (target.kind(), target.device()))?;
+        let mut mixture = Tensor::f_zeros([1, 1], (target.kind(), target.device()))?;
         for (layer, (features, mean)) in features.iter().zip(self.means).enumerate() {
-            let directions = directions(features, mean)?;
-            let similarity = match self.pairs {
-                Some(pairs) => paired(&directions, pairs)?,
-                None => directions.f_matmul(&directions.f_transpose(0, 1)?)?,
-            };
+            let similarity = similarity(features, mean)?;
             mixture = mixture.f_add(&similarity.f_mul(&gamma.f_get(layer as i64)?)?)?;
         }
         let (mixture, target) = match self.pairs {
-            Some(_) => (mixture, target.shallow_clone()),
+            Some(pairs) => (at(&mixture, pairs)?, target.shallow_clone()),
             None => (upper_triangle(&mixture)?, upper_triangle(target)?),
         };
         let gap = arctanh(&mixture, self.half)?.f_sub(&arctanh(&target, self.half)?)?;
@@ -72,38 +67,39 @@ pub fn running_mean(mean: &Tensor, features: &Tensor, beta: f64) -> Result<Tenso
     Ok(batch.f_lerp_tensor(&mean.f_detach()?, &beta)?)
 }
 
-/// Unit vectors of (N, C, ...) features minus a mean per channel, (N, D).
+/// Cosines between all images of (N, C, ...) features minus a mean per channel.
 ///
-/// Features equal to the mean have no direction: zeros, with zero gradient.
-fn directions(features: &Tensor, mean: &Tensor) -> Result<Tensor> {
+/// Lengths come from the diagonal of the Gram product, so that the only copy of
+/// the features is the centred one. Features equal to the mean have no
+/// direction: zeros, with zero gradient.
+fn similarity(features: &Tensor, mean: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; features.dim()];
     shape[1] = -1;
     let centred = features
         .f_sub(&mean.f_detach()?.f_reshape(&shape)?)?
         .f_flatten(1, -1)?;
-    let square = centred.f_square()?.f_sum_dim_intlist(1, true, None)?;
+    let gram = centred.f_matmul(&centred.f_transpose(0, 1)?)?;
+    let square = gram.f_diagonal(0, 0, 1)?;
     let floor = scalar(NO_LENGTH, &square)?;
     let inverse = square.f_maximum(&floor)?.f_rsqrt()?;
     let inverse = inverse.f_where_self(&square.f_gt_tensor(&floor)?, &square.f_zeros_like()?)?;
-    Ok(centred.f_mul(&inverse)?)
+    Ok(gram.f_mul(&inverse.f_unsqueeze(1)?)?.f_mul(&inverse)?)
 }
 
-/// Inner products of explicit pairs, (P,).
-fn paired(directions: &Tensor, pairs: &Tensor) -> Result<Tensor> {
-    let first = directions.f_index_select(0, &pairs.f_get(0)?)?;
-    let second = directions.f_index_select(0, &pairs.f_get(1)?)?;
-    Ok(first.f_mul(&second)?.f_sum_dim_intlist(1, false, None)?)
+/// Entries at pairs of indices (2, P), (P,).
+fn at(matrix: &Tensor, pairs: &Tensor) -> Result<Tensor> {
+    let flat = pairs
+        .f_get(0)?
+        .f_mul(&scalar_int(matrix.size()[0], matrix)?)?
+        .f_add(&pairs.f_get(1)?)?;
+    Ok(matrix.f_reshape([-1])?.f_index_select(0, &flat)?)
 }
 
 /// Entries above the diagonal of a square matrix, row by row.
 fn upper_triangle(matrix: &Tensor) -> Result<Tensor> {
     let n = matrix.size()[0];
     let index = Tensor::f_triu_indices(n, n, 1, (Kind::Int64, matrix.device()))?;
-    let flat = index
-        .f_get(0)?
-        .f_mul(&scalar_int(n, matrix)?)?
-        .f_add(&index.f_get(1)?)?;
-    Ok(matrix.f_reshape([-1])?.f_index_select(0, &flat)?)
+    at(matrix, &index)
 }
 
 /// `(ln(1 + x + e) - ln(1 - x + e)) / 2`, or without the half.

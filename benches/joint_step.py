@@ -1,0 +1,234 @@
+"""A joint training step beside a plain one, and the similarity loss beside eager torch.
+
+Usage: python benches/joint_step.py [--repeats 15]
+
+ResNet18 at full width, 64 images of 32 x 32 pixels and 32 stimuli, five layers, all
+pairs; the plain step has 96 images and cross-entropy alone. Contestants take turns.
+Raw times go to benches/results/<date>-<n>cores/joint-step.json and the tables into
+docs/results/bench-joint-step.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from _machine import processor
+from torch.nn.functional import cross_entropy
+
+import neurofreq as nf
+from neurofreq import models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROOT = Path(__file__).resolve().parents[1]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+N_IMAGES, N_STIMULI, ALPHA, BETA = 64, 32, 20.0, 0.9
+LAYERS = ["network.relu", *(f"network.layer{stage}" for stage in (1, 2, 3, 4))]
+EPSILON = 1e-5
+
+
+def eager_loss(
+    features: list[torch.Tensor],
+    target: torch.Tensor,
+    means: list[torch.Tensor],
+    logits: torch.Tensor,
+) -> torch.Tensor:
+    """Write the same formula in torch, as one would; updates the running means."""
+    mixture = torch.zeros(())
+    for layer, feature in enumerate(features):
+        batch = feature.detach().mean(dim=(0, 2, 3))
+        means[layer].mul_(BETA).add_(batch, alpha=1 - BETA)
+        centred = (feature - means[layer].view(1, -1, 1, 1)).flatten(1)
+        unit = torch.nn.functional.normalize(centred, dim=1)
+        mixture = mixture + logits.softmax(0)[layer] * (unit @ unit.T)
+    first, second = torch.triu_indices(len(target), len(target), 1)
+    gap = arctanh(mixture[first, second]) - arctanh(target[first, second])
+    return gap.square().mean()
+
+
+def arctanh(x: torch.Tensor) -> torch.Tensor:
+    return 0.5 * (torch.log(1 + x + EPSILON) - torch.log(1 - x + EPSILON))
+
+
+class Steps:
+    """One step of every contestant, on networks of their own."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        total = N_IMAGES + N_STIMULI
+        self.images = torch.from_numpy(rng.random((total, 1, 32, 32), np.float32))
+        self.labels = torch.from_numpy(rng.integers(0, 10, total))
+        target = nf.response_similarity(rng.normal(size=(N_STIMULI, 99)))
+        self.target = torch.from_numpy(target).float()
+        stimuli = self.images[:N_STIMULI]
+        self.plain_net, self.ours_net, self.joint_net, self.eager_net = (
+            models.resnet18_gray() for _ in range(4)
+        )
+        make = nf.SimilarityRegularizer
+        keywords = {"n_pairs": N_STIMULI // 2, "all_pairs": True}
+        self.pull = make(self.ours_net, "auto", target, stimuli, **keywords)
+        self.joint_pull = make(self.joint_net, "auto", target, stimuli, **keywords)
+        self.means = [torch.zeros(c) for c in (64, 64, 128, 256, 512)]
+        self.logits = torch.zeros(5, requires_grad=True)
+        self.found: dict[str, torch.Tensor] = {}
+        modules = dict(self.eager_net.named_modules())
+        for name in LAYERS:
+            modules[name].register_forward_hook(self.keep(name))
+        self.optimizers = {
+            id(net): torch.optim.SGD(net.parameters(), lr=0.01)
+            for net in (self.plain_net, self.ours_net, self.joint_net, self.eager_net)
+        }
+
+    def keep(self, name: str) -> Callable[..., None]:
+        def hook(_: object, __: object, output: torch.Tensor) -> None:
+            self.found[name] = output
+
+        return hook
+
+    def plain(self) -> None:
+        """Cross-entropy on 96 images."""
+        self.finish(self.plain_net, self.cost(self.plain_net(self.images), 96))
+
+    def ours(self) -> None:
+        """neurofreq, two passes as in the paper."""
+        loss = self.cost(self.ours_net(self.images[:N_IMAGES]), N_IMAGES)
+        self.finish(self.ours_net, loss + ALPHA * self.pull.loss())
+
+    def joint(self) -> None:
+        """neurofreq, one pass."""
+        logits, pull = self.joint_pull.joint(self.images[:N_IMAGES])
+        self.finish(self.joint_net, self.cost(logits, N_IMAGES) + ALPHA * pull)
+
+    def eager(self) -> None:
+        """Eager torch, two passes."""
+        loss = self.cost(self.eager_net(self.images[:N_IMAGES]), N_IMAGES)
+        self.eager_net(self.images[:N_STIMULI])
+        features = [self.found[name] for name in LAYERS]
+        pull = eager_loss(features, self.target, self.means, self.logits)
+        self.finish(self.eager_net, loss + ALPHA * pull)
+
+    def cost(self, logits: torch.Tensor, n: int) -> torch.Tensor:
+        return cross_entropy(logits, self.labels[:n])
+
+    def finish(self, net: torch.nn.Module, loss: torch.Tensor) -> None:
+        optimizer = self.optimizers[id(net)]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+
+class Losses:
+    """The loss alone, forward and backward, on features of the five layers."""
+
+    def __init__(self) -> None:
+        shapes = [(64, 32), (64, 32), (128, 16), (256, 8), (512, 4)]
+        self.features = [
+            torch.rand(N_STIMULI, c, side, side, requires_grad=True)
+            for c, side in shapes
+        ]
+        rng = np.random.default_rng(0)
+        target = nf.response_similarity(rng.normal(size=(N_STIMULI, 99)))
+        self.target = torch.from_numpy(target).float()
+        self.criterion = nf.SimilarityLoss(5)
+        self.means = [torch.zeros(c) for c, _ in shapes]
+        self.logits = torch.zeros(5, requires_grad=True)
+
+    def ours(self) -> torch.Tensor:
+        """neurofreq."""
+        return self.criterion(self.features, self.target)
+
+    def eager(self) -> torch.Tensor:
+        """Eager torch."""
+        return eager_loss(self.features, self.target, self.means, self.logits)
+
+
+def timed(contestants: dict[str, Callable[[], object]], n: int) -> dict[str, list]:
+    """Return seconds of n rounds in which each has a turn; one more goes before."""
+    times: dict[str, list] = {name: [] for name in contestants}
+    for turn in range(n + 1):
+        for name, work in contestants.items():
+            start = time.perf_counter()
+            work()
+            if turn:
+                times[name].append(time.perf_counter() - start)
+    return times
+
+
+def kept_bytes(loss: Callable[[], torch.Tensor], given: list[torch.Tensor]) -> int:
+    """Return bytes that autograd keeps for the backward pass, beside the features."""
+    known = {tensor.untyped_storage().data_ptr() for tensor in given}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in known:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = loss()  # alive, so that no storage is used twice
+    del result
+    return sum(kept.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=15)
+    options = parser.parse_args()
+    steps, losses = Steps(), Losses()
+    step_times = timed(
+        {"plain": steps.plain, "ours": steps.ours, "joint": steps.joint,
+         "eager": steps.eager},
+        options.repeats,
+    )  # fmt: skip
+    loss_times = timed(
+        {
+            "ours": lambda: losses.ours().backward(),
+            "eager": lambda: losses.eager().backward(),
+        },
+        5 * options.repeats,
+    )
+    memory = {
+        "ours": kept_bytes(losses.ours, losses.features),
+        "eager": kept_bytes(losses.eager, losses.features),
+    }
+    raw = {
+        "machine": processor(),
+        "cores": CORES,
+        "threads": torch.get_num_threads(),
+        "neurofreq": nf.__version__,
+        "torch": torch.__version__,
+        "step_seconds": step_times,
+        "loss_seconds": loss_times,
+        "loss_kept_bytes": memory,
+    }
+    day = datetime.date.today().isoformat()
+    folder = ROOT / "benches" / "results" / f"{day}-{CORES}cores"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "joint-step.json").write_text(json.dumps(raw, indent=1) + "\n")
+    for title, times in (("step", step_times), ("loss", loss_times)):
+        base = times["plain" if title == "step" else "eager"]
+        for name, values in times.items():
+            ratio = statistics.median(
+                ours / theirs for ours, theirs in zip(values, base, strict=True)
+            )
+            print(
+                f"{title} {name}: median {1e3 * statistics.median(values):.1f} ms, "
+                f"least {1e3 * min(values):.1f} ms, {ratio:.3f} of the base, "
+                f"minima {min(values) / min(base):.3f}"
+            )
+    print("bytes kept by the loss", memory)
+
+
+if __name__ == "__main__":
+    main()
