@@ -191,9 +191,10 @@ class PCA(nn.Module):
                 f"components: got shape {tuple(components.shape)} with a mean of shape "
                 f"{tuple(mean.shape)}, expected (K, C, H, W) and (C, H, W)"
             )
-        dtype = torch.get_default_dtype()
-        self.register_buffer("mean", mean.detach().to(dtype))
-        self.register_buffer("components", components.detach().to(dtype))
+        for name, values in (("mean", mean), ("components", components)):
+            # Copied in order: safetensors stores no views.
+            own = values.detach().to(torch.get_default_dtype(), copy=True)
+            self.register_buffer(name, own.contiguous())
         rows = self.components.flatten(1)
         off = float(
             (rows @ rows.T - torch.eye(len(rows), device=rows.device)).abs().max()

@@ -90,18 +90,18 @@ class ZooCard:
             )
 
 
-def zoo_cards(folder: Path = FOLDER) -> list[ZooCard]:
-    """Return the cards of a folder, sorted by name.
+def zoo_cards() -> list[ZooCard]:
+    """Return the cards of the package, sorted by name.
 
     Raises
     ------
     ValueError
         If a card lacks a field or has an unknown one.
     """
-    return [_read(path) for path in sorted(folder.glob("*.json"))]
+    return [_read(path) for path in sorted(FOLDER.glob("*.json"))]
 
 
-def zoo_card(name: str, folder: Path = FOLDER) -> ZooCard:
+def zoo_card(name: str) -> ZooCard:
     """Return one card.
 
     Raises
@@ -109,8 +109,8 @@ def zoo_card(name: str, folder: Path = FOLDER) -> ZooCard:
     ValueError
         If there is no such model.
     """
-    path = folder / f"{name}.json"
-    known = [one.stem for one in sorted(folder.glob("*.json"))]
+    path = FOLDER / f"{name}.json"
+    known = [one.stem for one in sorted(FOLDER.glob("*.json"))]
     if name not in known:
         expected = f"one of {', '.join(known)}" if known else "none: the zoo is empty"
         raise ValueError(
@@ -119,7 +119,9 @@ def zoo_card(name: str, folder: Path = FOLDER) -> ZooCard:
     return _read(path)
 
 
-def write_zoo_model(model: nn.Module, card: ZooCard, folder: Path = FOLDER) -> Path:
+def write_zoo_model(
+    model: nn.Module, card: ZooCard, folder: Path | None = None
+) -> Path:
     """Store a network and its card, and read it back.
 
     Parameters
@@ -127,8 +129,8 @@ def write_zoo_model(model: nn.Module, card: ZooCard, folder: Path = FOLDER) -> P
     model : nn.Module
         As ``load_model(card.spec)`` makes it, trained.
     card : ZooCard
-    folder : path
-        Made where it is missing.
+    folder : path, optional
+        Made where it is missing; by default that of the package.
 
     Returns
     -------
@@ -145,6 +147,7 @@ def write_zoo_model(model: nn.Module, card: ZooCard, folder: Path = FOLDER) -> P
     from neurofreq.models._load import load_model  # which reads this module
 
     state = {key: _stored(key, value) for key, value in model.state_dict().items()}
+    folder = FOLDER if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{card.name}.safetensors"
     save_file(state, path)
