@@ -257,6 +257,15 @@ def robustbench(monkeypatch, tmp_path):
         del sys.modules[name]
 
 
+def test_a_robustbench_that_is_not_whole_says_so(robustbench, tmp_path):
+    module = tmp_path / "packages" / "robustbench" / "model_zoo.py"
+    module.write_text("import no_such_dependency\n")
+    with pytest.raises(
+        ImportError, match=r"cannot be imported \(No module named 'no_s"
+    ):
+        models.load_model("robustbench:Good2020")
+
+
 def test_robustbench_loads_from_its_own_folder(robustbench, tmp_path):
     torch.manual_seed(0)
     made = nn.Sequential(nn.Flatten(), nn.Linear(12, 10))

@@ -173,24 +173,14 @@ def robustbench(text: str) -> nn.Module:
     Raises
     ------
     ImportError
-        If the package is not installed.
+        If the package is not installed, or not whole.
     ValueError
         If it has no such model, or only a way to get it that would download.
     FileNotFoundError
         If the checkpoint is not there: what to fetch, and where it goes.
     """
     dataset, name, threat = robustbench_parts(text)
-    if importlib.util.find_spec("robustbench") is None:
-        raise ImportError(
-            f"model: 'robustbench:{text}' needs the package robustbench, which is not "
-            "installed: pip install git+https://github.com/RobustBench/robustbench"
-        )
-    zoo = importlib.import_module("robustbench.model_zoo").model_dicts
-    listed = {
-        (one.value, kind.value): models
-        for one, kinds in zoo.items()
-        for kind, models in kinds.items()
-    }
+    listed = _robustbench_models(text)
     if (dataset, threat) not in listed:
         pairs = ", ".join(f"{one}/…:{kind}" for one, kind in listed)
         raise ValueError(f"model: got 'robustbench:{text}', expected one of {pairs}")
@@ -217,6 +207,27 @@ def robustbench(text: str) -> nn.Module:
     require_fetched(f"robustbench:{text}", dict(zip(paths, urls, strict=True)))
     load = importlib.import_module("robustbench.utils").load_model
     return load(name, str(ROBUSTBENCH_FOLDER), dataset, threat)
+
+
+def _robustbench_models(text: str) -> dict[tuple[str, str], Any]:
+    """Return the package's models by data set and threat model."""
+    if importlib.util.find_spec("robustbench") is None:
+        raise ImportError(
+            f"model: 'robustbench:{text}' needs the package robustbench, which is not "
+            "installed: pip install git+https://github.com/RobustBench/robustbench"
+        )
+    try:
+        zoo = importlib.import_module("robustbench.model_zoo").model_dicts
+    except ImportError as error:
+        raise ImportError(
+            f"model: 'robustbench:{text}' needs the package robustbench, which is "
+            f"installed but cannot be imported ({error})"
+        ) from error
+    return {
+        (dataset.value, threat.value): models
+        for dataset, threats in zoo.items()
+        for threat, models in threats.items()
+    }
 
 
 def robustbench_parts(text: str) -> tuple[str, str, str]:
