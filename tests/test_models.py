@@ -186,6 +186,8 @@ def test_an_unknown_name_gets_the_nearest_one():
         ("resnet18,stem=3,stem=7", "got stem twice"),
         ("resnet18,blur=-1", "sigma: got -1.0, expected a number of pixels above 0"),
         ("resnet18,blur=wide", "blur: got 'wide' for resnet18, expected a number"),
+        (":make", r"got .:make., expected python\.module:factory"),
+        ("own:", r"got .own:., expected python\.module:factory"),
         ("own:make,width=3", "got options for 'own:make', expected none"),
         ("resnet20,stem=3", "option 'stem' for resnet20, expected one of blur, pca"),
     ],

@@ -80,10 +80,10 @@ def test_what_needs_a_download_says_what_and_where(row, monkeypatch):
 
 def test_the_table_has_a_line_for_each_row():
     rows = models.list_models()
-    lines = models.table(rows).splitlines()
+    lines = _registry.table(rows).splitlines()
     assert len(lines) == len(rows) + 1
     assert lines[0].split()[:3] == ["name", "label", "group"]
-    assert "needs a download" in models.table(rows)
+    assert "needs a download" in _registry.table(rows)
 
 
 def test_torchvision_takes_weights_of_the_users(tmp_path):

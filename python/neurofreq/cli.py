@@ -268,7 +268,7 @@ def spectrum(
 def models(traceback: Trace = False) -> None:
     """List the models that have a name, and whether their weights are at hand."""
     with _plainly(traceback):
-        from neurofreq.models import list_models, table
+        from neurofreq.models._registry import list_models, table
 
         typer.echo(table(list_models()))
 

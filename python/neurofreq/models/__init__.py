@@ -15,7 +15,7 @@ from neurofreq.models._front_ends import (
     Normalized,
 )
 from neurofreq.models._load import load_model
-from neurofreq.models._registry import ModelInfo, list_models, table
+from neurofreq.models._registry import ModelInfo, list_models
 from neurofreq.models._resnet import (
     CifarResNet,
     SubsampledIdentity,
@@ -53,7 +53,6 @@ __all__ = [
     "resnet18_gray",
     "resnet20",
     "small_cnn",
-    "table",
     "vgg19_bn",
     "write_zoo_model",
 ]

@@ -195,6 +195,8 @@ def _is_same(front: nn.Module, blur: Blur) -> bool:
 
 def _from_module(spec: str) -> nn.Module:
     module_name, _, factory_name = spec.partition(":")
+    if not module_name or not factory_name:
+        raise ValueError(f"model: got {spec!r}, expected python.module:factory")
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(module_name)
