@@ -83,13 +83,13 @@ class Steps:
         self.found: dict[str, torch.Tensor] = {}
         modules = dict(self.eager_net.named_modules())
         for name in LAYERS:
-            modules[name].register_forward_hook(self.keep(name))
+            modules[name].register_forward_hook(self._keep(name))
         self.optimizers = {
             id(net): torch.optim.SGD(net.parameters(), lr=0.01)
             for net in (self.plain_net, self.ours_net, self.joint_net, self.eager_net)
         }
 
-    def keep(self, name: str) -> Callable[..., None]:
+    def _keep(self, name: str) -> Callable[..., None]:
         def hook(_: object, __: object, output: torch.Tensor) -> None:
             self.found[name] = output
 
@@ -97,30 +97,30 @@ class Steps:
 
     def plain(self) -> None:
         """Cross-entropy on 96 images."""
-        self.finish(self.plain_net, self.cost(self.plain_net(self.images), 96))
+        self._finish(self.plain_net, self._cost(self.plain_net(self.images), 96))
 
     def ours(self) -> None:
         """neurofreq, two passes as in the paper."""
-        loss = self.cost(self.ours_net(self.images[:N_IMAGES]), N_IMAGES)
-        self.finish(self.ours_net, loss + ALPHA * self.pull.loss())
+        loss = self._cost(self.ours_net(self.images[:N_IMAGES]), N_IMAGES)
+        self._finish(self.ours_net, loss + ALPHA * self.pull.loss())
 
     def joint(self) -> None:
         """neurofreq, one pass."""
         logits, pull = self.joint_pull.joint(self.images[:N_IMAGES])
-        self.finish(self.joint_net, self.cost(logits, N_IMAGES) + ALPHA * pull)
+        self._finish(self.joint_net, self._cost(logits, N_IMAGES) + ALPHA * pull)
 
     def eager(self) -> None:
         """Eager torch, two passes."""
-        loss = self.cost(self.eager_net(self.images[:N_IMAGES]), N_IMAGES)
+        loss = self._cost(self.eager_net(self.images[:N_IMAGES]), N_IMAGES)
         self.eager_net(self.images[:N_STIMULI])
         features = [self.found[name] for name in LAYERS]
         pull = eager_loss(features, self.target, self.means, self.logits)
-        self.finish(self.eager_net, loss + ALPHA * pull)
+        self._finish(self.eager_net, loss + ALPHA * pull)
 
-    def cost(self, logits: torch.Tensor, n: int) -> torch.Tensor:
+    def _cost(self, logits: torch.Tensor, n: int) -> torch.Tensor:
         return cross_entropy(logits, self.labels[:n])
 
-    def finish(self, net: torch.nn.Module, loss: torch.Tensor) -> None:
+    def _finish(self, net: torch.nn.Module, loss: torch.Tensor) -> None:
         optimizer = self.optimizers[id(net)]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -144,7 +144,7 @@ class Losses:
         self.logits = torch.zeros(5, requires_grad=True)
 
     def ours(self) -> torch.Tensor:
-        """neurofreq."""
+        """Neurofreq."""
         return self.criterion(self.features, self.target)
 
     def eager(self) -> torch.Tensor:

@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import neurofreq as nf
@@ -57,6 +58,26 @@ def test_the_version_does_not_wait_for_torch():
         "assert 'matplotlib' not in sys.modules and 'pandas' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_registry_is_a_table():
+    found = call("models")
+    assert found.exit_code == 0, found.output
+    lines = found.stdout.splitlines()
+    assert lines[0].startswith("name ")
+    assert any(line.startswith("resnet18_gray ") for line in lines)
+    assert any("Rebuffi21" in line and "needs a download" in line for line in lines)
+
+
+def test_weights_of_a_narrow_network_load_by_its_options(folder):
+    model = nf.models.small_cnn(width=4)
+    model.front = nf.models.Blur(2.0)
+    torch.save(model.state_dict(), folder / "w.pt")
+    words = ["--model", "narrow=small_cnn,width=4,blur=2@w.pt", "--pairings", "1"]
+    quick = ["--data", "synthetic", "--n-images", "16", "--out", "out", "--quiet"]
+    found = call("hybrid", *words, *quick)
+    assert found.exit_code == 0, found.output
+    assert "narrow" in found.stdout
 
 
 def test_a_report_of_two_models(folder):
@@ -154,6 +175,8 @@ def test_an_interrupted_report_ends_as_one(monkeypatch):
     ("words", "message"),
     [
         (["--model", "resnet21"], "resnet20"),
+        (["--model", "small_cnn,wide=4"], "option 'wide'"),
+        (["--model", "cifar10_vgg19_bn"], "nothing downloads by itself"),
         (["--model", "no_such_module:f"], "no_such_module"),
         (["--model", "cli_networks:absent"], "absent"),
         (["--model", "cli_networks:nothing"], "nothing"),

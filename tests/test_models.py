@@ -13,37 +13,11 @@ from torch import nn
 from neurofreq import data, models
 
 
-@pytest.mark.parametrize("info", models.list_models(), ids=lambda info: info.name)
-def test_every_registered_model_maps_images_to_logits(info):
-    model = models.load_model(info.name)
-    assert not model.training
-    logits = model(torch.rand(2, info.in_channels, 32, 32))
-    assert logits.shape == (2, info.n_classes)
-    assert logits.isfinite().all()
-
-
-# Parameter counts: He et al. 2016 (0.27 M), and a ResNet-18 for small images,
-# 11,173,962 in colour, less 2 * 9 * 64 weights of the stem's other channels.
-@pytest.mark.parametrize(
-    ("name", "count"), [("resnet20", 269_722), ("resnet18_gray", 11_172_810)]
-)
-def test_parameter_counts_are_the_published_ones(name, count):
-    model = models.load_model(name)
-    assert sum(p.numel() for p in model.parameters()) == count
-
-
 def test_normalisation_is_inside_the_model():
     model = models.Normalized(nn.Identity(), (0.5, 0.25), (0.2, 0.5))
     out = model(torch.full((1, 2, 1, 1), 0.75))
     torch.testing.assert_close(out.flatten(), torch.tensor([1.25, 1.0]))
     assert not model.state_dict()
-
-
-def test_option_a_shortcut_subsamples_and_pads():
-    features = torch.rand(1, 2, 4, 4)
-    out = models.SubsampledIdentity(2, 4)(features)
-    torch.testing.assert_close(out[:, 1:3], features[:, :, ::2, ::2])
-    assert not out[:, [0, 3]].any()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +28,11 @@ def test_option_a_shortcut_subsamples_and_pads():
         ("mine=a.b:make@w.pt", ("mine", "a.b:make", "w.pt")),
         ("a.b:make", ("make", "a.b:make", None)),
         ("folder/net.pt2", ("net", "folder/net.pt2", None)),
+        ("resnet18,stem=7", ("resnet18,stem=7", "resnet18,stem=7", None)),
+        ("w=resnet18,stem=7@a=b.pt", ("w", "resnet18,stem=7", "a=b.pt")),
+        ("torchvision:resnet50:V1", ("resnet50", "torchvision:resnet50:V1", None)),
+        ("robustbench:imagenet/A:L2", ("A", "robustbench:imagenet/A:L2", None)),
+        ("zoo:blur", ("blur", "zoo:blur", None)),
     ],
 )
 def test_a_spec_splits_into_label_spec_and_weights(text, expected):
@@ -81,16 +60,36 @@ def saved(tmp_path, kind, state):
         torch.save({"state_dict": renamed, "epoch": 3}, path)
     elif kind == "list":
         torch.save({"state_dict": [state]}, path)
+    elif kind == "bare list":
+        torch.save([state], path)
+    elif kind in ("model", "net", "model_state_dict"):
+        torch.save({kind: state, "optimizer": {"lr": 0.1}}, path)
+    elif kind == "compiled":
+        torch.save({f"_orig_mod.{key}": value for key, value in state.items()}, path)
+    elif kind == "robustness":
+        copies = {f"module.model.{key}": value for key, value in state.items()}
+        copies |= {
+            f"module.attacker.model.{key}": value for key, value in state.items()
+        }
+        copies |= {"module.normalizer.new_mean": torch.zeros(3, 1, 1)}
+        torch.save({"model": copies, "epoch": 1}, path)
     else:
         torch.save(state, path)
     return path
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "plain", "wrapped", "list"])
+KINDS = (
+    "safetensors", "plain", "wrapped", "list", "bare list", "model", "net",
+    "model_state_dict", "compiled", "robustness",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_weights_load_from_every_container(tmp_path, reference, kind):
     path = saved(tmp_path, kind, reference.network.state_dict())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     loaded = models.load_model("cnn_a_mix4", weights=path, sha256=digest)
+    models.load_model("cnn_a_mix4", weights=path, sha256=digest[:8])
     images = torch.rand(3, 3, 32, 32)
     torch.testing.assert_close(loaded(images), reference(images))
 
@@ -145,6 +144,10 @@ def test_damaged_or_missing_weights_are_named(tmp_path, reference):
     path = saved(tmp_path, "plain", reference.network.state_dict())
     with pytest.raises(ValueError, match="has SHA-256"):
         models.load_model("cnn_a_mix4", weights=path, sha256="0" * 64)
+    with pytest.raises(ValueError, match="sha256: got 'abc', expected 64 hexadecimal"):
+        models.load_model("cnn_a_mix4", weights=path, sha256="abc")
+    with pytest.raises(ValueError, match="weights: got none, expected the file"):
+        models.load_model("cnn_a_mix4", sha256="0" * 64)
 
 
 def test_a_users_factory_is_found_from_the_current_directory(tmp_path, monkeypatch):
@@ -172,6 +175,40 @@ def test_an_unknown_name_gets_the_nearest_one():
         models.load_model("resnet2")
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("resnet18,width=8", "option 'width'.*base_width.*nearest is 'base_width'"),
+        ("resnet18,stem=big", "stem: got 'big' for resnet18, expected an integer"),
+        ("resnet18,stem=5", "stem: got 5, expected 3 or 7"),
+        ("resnet18,base_width=0", "base_width: got 0, expected at least 1"),
+        ("resnet18,stem", "got 'stem' in 'resnet18,stem', expected option=value"),
+        ("resnet18,stem=3,stem=7", "got stem twice"),
+        ("resnet18,blur=-1", "sigma: got -1.0, expected a number of pixels above 0"),
+        ("resnet18,blur=wide", "blur: got 'wide' for resnet18, expected a number"),
+        (":make", r"got .:make., expected python\.module:factory"),
+        ("own:", r"got .own:., expected python\.module:factory"),
+        ("own:make,width=3", "got options for 'own:make', expected none"),
+        ("resnet20,stem=3", "option 'stem' for resnet20, expected one of blur, pca"),
+    ],
+)
+def test_a_wrong_option_is_named(spec, message):
+    with pytest.raises(ValueError, match=message):
+        models.load_model(spec)
+
+
+def test_options_reach_the_network_and_its_weights(tmp_path):
+    spec = "resnet18_gray,base_width=4,stem=7,n_classes=3"
+    torch.manual_seed(0)
+    model = models.resnet18_gray(base_width=4, stem=7, n_classes=3).eval()
+    path = saved(tmp_path, "safetensors", model.state_dict())
+    images = torch.rand(2, 1, 32, 32)
+    loaded = models.load_model(spec, weights=path)
+    torch.testing.assert_close(loaded(images), model(images))
+    with pytest.raises(ValueError, match=r"another shape in conv1\.weight"):
+        models.load_model("resnet18_gray", weights=path)
+
+
 def test_an_exported_program_runs_and_keeps_its_mode(tmp_path, reference):
     images = torch.rand(4, 3, 32, 32)
     batch = {0: torch.export.Dim("n", min=1, max=1024)}
@@ -181,7 +218,7 @@ def test_an_exported_program_runs_and_keeps_its_mode(tmp_path, reference):
     loaded = models.load_model(str(path))
     torch.testing.assert_close(loaded(images[:3]), reference(images[:3]))
     assert loaded.train().eval() is loaded
-    with pytest.raises(ValueError, match=r"a \.pt2 holds its own"):
+    with pytest.raises(ValueError, match=r"expected none: .*net\.pt2 brings its own"):
         models.load_model(str(path), weights="w.pt")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from pathlib import Path
 
-PREFIXES = ("module.", "model.", "network.")
+PREFIXES = ("module.", "model.", "network.", "_orig_mod.")
+CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 class Program(nn.Module):
@@ -57,27 +59,51 @@ def load_program(path: Path) -> nn.Module:
     return Program(program).eval()
 
 
-def load_weights(model: nn.Module, path: Path, *, sha256: str | None = None) -> None:
-    """Read a state dict from a file and load it, all keys or none.
+def read_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
+    """Return the state dict of a file without the wrapping of those who wrote it.
+
+    Taken off are an entry `CONTAINERS` around it, a list of one, the prefixes
+    `PREFIXES` where all keys have them, and the copy of the network that the
+    robustness library of MadryLab stores for its attacker.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the digest differs, the file holds no state dict, or the keys or
-        shapes do not fit the model.
+        If the digest differs or the file holds no state dict.
     """
     _require_file(path, "weights")
     if sha256 is not None:
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != sha256.lower():
-            raise ValueError(f"weights: {path} has SHA-256 {found}, expected {sha256}")
-    state = _unwrap(_read(path), path)
+        _check_digest(path, sha256)
+    state = _without_attacker(_unwrap(_read(path), path))
     while prefix := _common_prefix(state):
         state = {key.removeprefix(prefix): value for key, value in state.items()}
+        state = _without_attacker(state)
+    return state
+
+
+def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """Load a state dict, all keys or none.
+
+    Raises
+    ------
+    ValueError
+        If the keys or shapes do not fit the model; `path` is named.
+    """
     _check_fit(model.state_dict(), state, path)
     model.load_state_dict(state, strict=False)
+
+
+def _check_digest(path: Path, sha256: str) -> None:
+    if not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
+        raise ValueError(
+            f"sha256: got {sha256!r}, expected 64 hexadecimal digits, or the first 8 "
+            "or more of them"
+        )
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(sha256.lower()):
+        raise ValueError(f"weights: {path} has SHA-256 {found}, expected {sha256}")
 
 
 def _require_file(path: Path, name: str) -> None:
@@ -103,9 +129,13 @@ def _read(path: Path) -> Any:
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    """Take off a ``state_dict`` entry and a list around one state dict."""
-    if isinstance(content, dict) and "state_dict" in content:
-        content = content["state_dict"]
+    """Take off an entry of a larger record and a list around one state dict."""
+    for container in CONTAINERS:
+        if isinstance(content, dict) and isinstance(
+            content.get(container), (dict, list, tuple)
+        ):
+            content = content[container]
+            break
     if isinstance(content, (list, tuple)) and len(content) == 1:
         content = content[0]
     if not (
@@ -117,9 +147,16 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     return content
 
 
+def _without_attacker(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    if not any(key.startswith("attacker.") for key in state):
+        return state
+    extra = ("attacker.", "normalizer.")
+    return {key: value for key, value in state.items() if not key.startswith(extra)}
+
+
 def _common_prefix(state: dict[str, Tensor]) -> str | None:
     for prefix in PREFIXES:
-        if all(key.startswith(prefix) for key in state):
+        if state and all(key.startswith(prefix) for key in state):
             return prefix
     return None
 

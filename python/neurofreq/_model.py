@@ -54,7 +54,10 @@ def device_of(model: Any) -> torch.device:
 
 
 def input_channels(model: Any) -> int | None:
-    """Return the channels of a model's first convolution, None where it has none.
+    """Return how many channels a model's images have, None where it does not say.
+
+    That is ``in_channels`` of the first module that has it, from the outside in:
+    of the model itself, else of its first convolution.
 
     Parameters
     ----------
@@ -62,8 +65,9 @@ def input_channels(model: Any) -> int | None:
     """
     modules = model.modules() if isinstance(model, torch.nn.Module) else ()
     for module in modules:
-        if isinstance(module, torch.nn.Conv2d):
-            return int(module.in_channels)
+        channels = getattr(module, "in_channels", None)
+        if isinstance(channels, int):
+            return channels
     return None
 
 

@@ -37,8 +37,9 @@ Models = Annotated[
     typer.Option(
         "--model",
         metavar="[LABEL=]SPEC[@WEIGHTS]",
-        help="A model: python.module:factory, an exported program, or a name of the "
-        "registry. Repeat it to compare several; the first is the reference.",
+        help="A model: a name that `neurofreq models` lists, with options as in "
+        "resnet18,base_width=16,blur=1.5, python.module:factory, or an exported "
+        "program. Repeat it to compare several; the first is the reference.",
     ),
 ]
 Data = Annotated[
@@ -261,6 +262,15 @@ def spectrum(
             f"[{found.lower:.3f}, {found.upper:.3f}] cycles/pixel"
         )
         typer.echo(f"written to {out}")
+
+
+@app.command()
+def models(traceback: Trace = False) -> None:
+    """List the models that have a name, and whether their weights are at hand."""
+    with _plainly(traceback):
+        from neurofreq.models._registry import list_models, table
+
+        typer.echo(table(list_models()))
 
 
 @app.command()

@@ -166,7 +166,7 @@ class Recipe:
         """
         return self.replace(
             name=f"{self.name}, fast",
-            network=f"{self.network}?base_width=16",
+            network=f"{self.network},base_width=16",
             epochs=epochs,
             batch_size=128,
             schedule="triangle",

@@ -1,0 +1,58 @@
+"""Networks and where they come from: a registry, a user's module, a file.
+
+Every network takes images in [0, 1] and normalises them itself, so that
+attacks and hybrids act on pixels. Nothing is downloaded.
+"""
+
+from neurofreq._folding import fold_batch_norm
+from neurofreq.models._front_ends import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    PCA,
+    Blur,
+    Normalized,
+)
+from neurofreq.models._load import load_model
+from neurofreq.models._registry import ModelInfo, list_models
+from neurofreq.models._resnet import (
+    CifarResNet,
+    SubsampledIdentity,
+    resnet18,
+    resnet18_gray,
+    resnet20,
+)
+from neurofreq.models._small import cnn_a_mix4, cnn_a_wide, marabou_large, small_cnn
+from neurofreq.models._spec import ModelSpec, parse_spec
+from neurofreq.models._vgg import Vgg19, vgg19_bn
+from neurofreq.models._zoo import ZooCard, write_zoo_model
+
+__all__ = [
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "PCA",
+    "Blur",
+    "CifarResNet",
+    "ModelInfo",
+    "ModelSpec",
+    "Normalized",
+    "SubsampledIdentity",
+    "Vgg19",
+    "ZooCard",
+    "cnn_a_mix4",
+    "cnn_a_wide",
+    "fold_batch_norm",
+    "list_models",
+    "load_model",
+    "marabou_large",
+    "parse_spec",
+    "resnet18",
+    "resnet18_gray",
+    "resnet20",
+    "small_cnn",
+    "vgg19_bn",
+    "write_zoo_model",
+]

@@ -1,0 +1,275 @@
+"""What stands before a network: normalisation, a blur, principal components.
+
+Front ends act on pixels, before the normalisation. For a blur the order makes
+no difference (its weights sum to 1 and no channel looks at another), and
+principal components are fitted to pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+
+from neurofreq import _validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neurofreq._validate import Array
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# What most CIFAR-10 code normalises with; the deviations are means over images.
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2023, 0.1994, 0.2010)
+
+# Columns beside those asked for, and power iterations, of the randomised SVD.
+_OVERSAMPLING = 32
+_ITERATIONS = 4
+
+
+class Normalized(nn.Module):
+    """A network behind its front end and its normalisation, ``(x - mean) / std``.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Takes normalised images (N, C, H, W). Its layers are called
+        ``network.…``, with or without a front end.
+    mean, std : sequence of float, length C
+        In units of images in [0, 1].
+    front : nn.Module, optional
+        `Blur`, `PCA` or another map from images to images, on pixels.
+
+    Notes
+    -----
+    ``state_dict`` holds ``network.…`` and, where there is one, ``front.…``; the
+    normalisation belongs to the architecture and is not stored. Any other
+    module takes a front end as ``nn.Sequential(Blur(1.5), module)``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        front: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        if len(mean) != len(std):
+            raise ValueError(
+                f"std: got {len(std)} values, expected {len(mean)} as in mean"
+            )
+        self.in_channels = len(mean)
+        self.register_module("front", front)
+        self.network = network
+        # Not persistent: a checkpoint holds the network alone.
+        shape = (1, len(mean), 1, 1)
+        self.register_buffer("mean", torch.tensor(mean).view(shape), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(shape), persistent=False)
+
+    network: nn.Module
+    front: nn.Module | None
+    mean: Tensor
+    std: Tensor
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the logits of images in [0, 1], shape (N, C, H, W)."""
+        if self.front is not None:
+            images = self.front(images)
+        return self.network((images - self.mean) / self.std)
+
+
+class Blur(nn.Module):
+    """A fixed Gaussian blur of every channel by itself, at the image's own size.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation in pixels, more than 0.
+
+    Attributes
+    ----------
+    kernel : Tensor, shape (2 * half + 1,)
+        One axis of the separable kernel, sum 1, with ``half = ceil(2.5 * sigma)``:
+        7, 9, 11 and 17 taps for sigma 1, 1.5, 2 and 3. A buffer, not a
+        parameter, and part of ``state_dict``: weights trained behind a blur say so.
+
+    Notes
+    -----
+    Weights are proportional to ``exp(-(x² + y²) / (2 sigma²))`` and padding is
+    circular, so the blur commutes with circular shifts, leaves constant images
+    alone, and multiplies each Fourier coefficient by a number. Images may have
+    any number of channels and sides of at least ``half`` pixels; gradients
+    flow through.
+
+    References
+    ----------
+    Li et al. 2023, PLOS Comput Biol 19(3): e1010932, the models "blur" of
+    Figures 4 and 5.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, sigma: float) -> None:
+        super().__init__()
+        is_size = math.isfinite(sigma) and sigma > 0.0
+        _validate.within("sigma", sigma, is_size, "a number of pixels above 0")
+        half = math.ceil(2.5 * sigma - 1e-9)  # 2.5 * 1.2 is a little more than 3
+        taps = torch.arange(-half, half + 1, dtype=torch.float64) / sigma
+        weights = (-taps.square() / 2.0).exp()
+        kernel = (weights / weights.sum()).to(torch.get_default_dtype())
+        self.register_buffer("kernel", kernel)
+
+    @classmethod
+    def from_kernel(cls, kernel: Tensor) -> Blur:
+        """Return the blur whose kernel a ``state_dict`` holds.
+
+        Raises
+        ------
+        ValueError
+            If it is no odd number of taps that sum to 1.
+        """
+        is_kernel = kernel.ndim == 1 and len(kernel) % 2 == 1 and len(kernel) > 1
+        if not is_kernel or abs(float(kernel.sum()) - 1.0) > 1e-3:
+            raise ValueError(
+                f"kernel: got shape {tuple(kernel.shape)} with sum "
+                f"{float(kernel.sum()):.6g}, expected an odd number of taps with sum 1"
+            )
+        blur = cls(1.0)
+        blur.kernel = kernel.detach().to(torch.get_default_dtype())
+        return blur
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation in pixels, as the kernel has it."""
+        half = len(self.kernel) // 2
+        fall = math.log(float(self.kernel[half]) / float(self.kernel[-1]))
+        return half / math.sqrt(2.0 * fall)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the blurred images, shape (N, C, H, W)."""
+        return _blurred(images, self.kernel)
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows between the brackets."""
+        return f"sigma={self.sigma:.4g}"
+
+
+class PCA(nn.Module):
+    """Projection of images on principal components: ``mu + V Vᵀ (x - mu)``.
+
+    Parameters
+    ----------
+    mean : Tensor, shape (C, H, W)
+        In units of images in [0, 1].
+    components : Tensor, shape (K, C, H, W)
+        Orthonormal. Both are buffers and part of ``state_dict``, so they are
+        stored with a network's weights.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other or the components are not orthonormal.
+
+    References
+    ----------
+    Li et al. 2023, the model "PCA" of Figures 4 and 5 (512 components of 3072).
+    """
+
+    mean: Tensor
+    components: Tensor
+
+    def __init__(self, mean: Tensor, components: Tensor) -> None:
+        super().__init__()
+        if mean.ndim != 3 or components.ndim != 4 or components.shape[1:] != mean.shape:
+            raise ValueError(
+                f"components: got shape {tuple(components.shape)} with a mean of shape "
+                f"{tuple(mean.shape)}, expected (K, C, H, W) and (C, H, W)"
+            )
+        for name, values in (("mean", mean), ("components", components)):
+            # Copied in order: safetensors stores no views.
+            own = values.detach().to(torch.get_default_dtype(), copy=True)
+            self.register_buffer(name, own.contiguous())
+        rows = self.components.flatten(1)
+        off = float(
+            (rows @ rows.T - torch.eye(len(rows), device=rows.device)).abs().max()
+        )
+        # Halves, in which networks are stored, are good to three digits.
+        _validate.within("components", off, off < 1e-2, "V Vᵀ to be the identity")
+
+    @classmethod
+    def fit(cls, images: Array, n_components: int = 512, *, seed: int = 0) -> PCA:
+        """Return the leading principal components of images, by randomised SVD.
+
+        Parameters
+        ----------
+        images : ndarray or Tensor, shape (N, C, H, W)
+            Training images in [0, 1], float32 or float64. A centred copy is held.
+        n_components : int
+            From 1 to N - 1 and to C * H * W.
+        seed : int
+            Of the random projection. The state of torch's generator is left alone.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Bad images, or more components than they can have.
+
+        References
+        ----------
+        Halko, Martinsson & Tropp 2011, SIAM Review 53(2), algorithm 4.4.
+        """
+        _validate.images(images, unit_range=True)
+        _validate.count("n_components", n_components)
+        most = min(len(images) - 1, math.prod(images.shape[1:]))
+        is_possible = n_components <= most
+        _validate.within("n_components", n_components, is_possible, f"1 to {most}")
+        data = torch.as_tensor(images).detach()
+        mean = data.mean(dim=0)
+        centred = (data - mean).flatten(1)
+        size = min(n_components + _OVERSAMPLING, *centred.shape)
+        devices = [data.device] if data.is_cuda else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(_validate.seed(seed))
+            _, _, basis = torch.svd_lowrank(centred, q=size, niter=_ITERATIONS)
+        return cls(mean, basis.T[:n_components].reshape(-1, *mean.shape))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the projected images, shape (N, C, H, W)."""
+        return _projected(images, self.mean, self.components)
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows between the brackets."""
+        return f"{len(self.components)} components of {self.mean.numel()}"
+
+
+# Wrapped: tracing, which folds batch norms, leaves the checks of shapes inside.
+@torch.fx.wrap
+def _blurred(images: Tensor, kernel: Tensor) -> Tensor:
+    half, n_channels = len(kernel) // 2, images.shape[1]
+    if min(images.shape[2:]) < half:
+        raise ValueError(
+            f"images: got {images.shape[2]}x{images.shape[3]} pixels, expected sides "
+            f"of at least {half}, half the width of the blur"
+        )
+    padded = nn.functional.pad(images, (half,) * 4, mode="circular")
+    rows = kernel.expand(n_channels, 1, 1, -1)
+    across = nn.functional.conv2d(padded, rows, groups=n_channels)
+    return nn.functional.conv2d(across, rows.transpose(2, 3), groups=n_channels)
+
+
+@torch.fx.wrap
+def _projected(images: Tensor, mean: Tensor, components: Tensor) -> Tensor:
+    if images.shape[1:] != mean.shape:
+        raise ValueError(
+            f"images: got shape {tuple(images.shape)}, expected (N, "
+            f"{', '.join(map(str, mean.shape))}) as the components were fitted to"
+        )
+    basis = components.flatten(1)
+    weights = (images - mean).flatten(1) @ basis.T
+    return mean + (weights @ basis).reshape(images.shape)

@@ -1,0 +1,218 @@
+"""From a spec to a model in evaluation mode."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from neurofreq import _checkpoint
+from neurofreq.models import _sources, _zoo
+from neurofreq.models._front_ends import PCA, Blur, Normalized
+from neurofreq.models._registry import FACTORIES
+from neurofreq.models._spec import FRONTS, convert_options, nearest, split_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from os import PathLike
+
+
+def load_model(
+    spec: str,
+    *,
+    weights: str | PathLike[str] | None = None,
+    sha256: str | None = None,
+) -> nn.Module:
+    """Return a model in evaluation mode. Nothing is downloaded.
+
+    Parameters
+    ----------
+    spec : str
+        One of
+
+        - a network of `list_models`, with options after commas, as in
+          ``resnet18,base_width=16,stem=7``: the keywords of its function, and
+          ``blur=SIGMA`` in pixels or ``pca=K`` components in front of it;
+        - ``torchvision:NAME``, a classifier with ``n_classes``, ``blur`` and
+          ``pca`` as options, or ``torchvision:NAME:WEIGHTS`` such as
+          ``torchvision:resnet50:IMAGENET1K_V2``, where torch hub's cache has them;
+        - ``robustbench:[DATASET/]NAME[:THREAT]``, by default ``cifar10`` and
+          ``Linf``, where the package is installed and its folder ``models`` has
+          the checkpoint;
+        - ``zoo:NAME``, trained here and in the package;
+        - ``python.module:factory``, where the module is found from the current
+          directory too and the factory is called without arguments;
+        - an exported program file (``.pt2``).
+    weights : path, optional
+        Safetensors, or a torch file read with ``weights_only``. An entry
+        ``state_dict``, ``model_state_dict``, ``model`` or ``net`` of a larger
+        record, a list around it, and the prefixes ``module.``, ``model.``,
+        ``network.`` and ``_orig_mod.`` are taken off. Weights that were stored
+        with a blur or principal components bring them along.
+    sha256 : str, optional
+        Hexadecimal digest the weights file must have, or its first 8 digits or
+        more.
+
+    Returns
+    -------
+    nn.Module
+        On the CPU; takes images (N, C, H, W) in [0, 1]. Layers of all but a
+        user's own modules and RobustBench's are called ``network.…``.
+
+    Raises
+    ------
+    ValueError
+        An unknown name or option, a spec of another form, weights that do not
+        fit, have another digest, or contradict the options.
+    FileNotFoundError
+        If a file does not exist: for published weights, what to fetch, and
+        where it goes.
+    ImportError, AttributeError
+        If the module or its factory cannot be found.
+    TypeError
+        If the factory returns anything but an ``nn.Module``.
+    """
+    complete = _complete(spec)
+    if complete is not None:
+        if weights is not None:
+            raise ValueError(
+                f"weights: got a file, expected none: {spec} brings its own"
+            )
+        return complete().eval()
+    if sha256 is not None and weights is None:
+        raise ValueError("weights: got none, expected the file that sha256 is of")
+    model, fronts = _network(spec)
+    state = None
+    if weights is not None:
+        state = _checkpoint.read_state(Path(weights), sha256=sha256)
+    if isinstance(model, Normalized):
+        _put_front(model, fronts, state or {})
+    if state is not None and weights is not None:
+        has_front = any(key.startswith("front.") for key in state)
+        holder = model
+        if isinstance(model, Normalized) and not has_front:
+            holder = model.network
+        _checkpoint.load_state(holder, state, Path(weights))
+    return model.eval()
+
+
+def load_zoo(name: str) -> nn.Module:
+    """Return a network of the package's zoo.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or its files were changed.
+    """
+    card = _zoo.zoo_card(name)
+    path = _zoo.FOLDER / f"{name}.safetensors"
+    return load_model(card.spec, weights=path, sha256=card.sha256)
+
+
+def _complete(spec: str) -> Callable[[], nn.Module] | None:
+    """Return what makes a model that brings its own weights, None for others."""
+    if spec.endswith(".pt2"):
+        return partial(_checkpoint.load_program, Path(spec))
+    source, _, rest = spec.partition(":")
+    if source == "zoo":
+        return partial(load_zoo, rest)
+    if source == "robustbench":
+        return partial(_sources.robustbench, rest)
+    if source == "torchvision" and ":" in rest:
+        return partial(_sources.torchvision_pretrained, *rest.split(":", 1))
+    if spec in _sources.PUBLISHED:
+        return partial(_sources.published, spec)
+    return None
+
+
+def _network(spec: str) -> tuple[nn.Module, dict[str, float]]:
+    """Return an untrained network and the front ends that the options ask for."""
+    name, texts = split_options(spec)
+    source, colon, rest = name.partition(":")
+    if source == "torchvision" and colon:
+        factory: Callable[..., nn.Module] = partial(_sources.torchvision_network, rest)
+    elif colon:
+        if texts:
+            raise ValueError(
+                f"model: got options for {name!r}, expected none: only networks of the "
+                "registry and of torchvision have them"
+            )
+        return _from_module(spec), {}
+    elif name in FACTORIES:
+        factory = FACTORIES[name]
+    else:
+        known = [*FACTORIES, *_sources.PUBLISHED]
+        raise ValueError(
+            f"model: got {name!r}, expected one of {', '.join(known)}, "
+            "torchvision:NAME, robustbench:NAME, zoo:NAME, python.module:factory, or a "
+            f".pt2 file{nearest(name, known)}"
+        )
+    options = convert_options(factory, texts, name)
+    fronts = {key: options.pop(key) for key in FRONTS if key in options}
+    return factory(**options), fronts
+
+
+def _put_front(
+    model: Normalized, asked: Mapping[str, float], state: Mapping[str, Tensor]
+) -> None:
+    """Put before a network what the options ask for or its weights were stored with."""
+    if len(asked) > 1:
+        raise ValueError("model: got blur and pca, expected one front end")
+    front: PCA | Blur | None = None
+    if "front.kernel" in state:
+        front = Blur.from_kernel(state["front.kernel"])
+    elif "front.components" in state and "front.mean" in state:
+        front = PCA(state["front.mean"], state["front.components"])
+    if "pca" in asked and not (
+        isinstance(front, PCA) and len(front.components) == asked["pca"]
+    ):
+        got = f"weights behind {front or 'no front end'}" if state else "no weights"
+        raise ValueError(
+            f"pca: got {asked['pca']} and {got}, expected weights stored with as many "
+            "components, which are fitted to images"
+        )
+    if "blur" in asked:
+        blur = Blur(asked["blur"])
+        if front is not None and not _is_same(front, blur):
+            raise ValueError(
+                f"blur: got {asked['blur']} and weights behind {front}, expected the "
+                "front end that the weights were stored with"
+            )
+        front = blur
+    if front is not None:
+        model.front = front
+
+
+def _is_same(front: nn.Module, blur: Blur) -> bool:
+    kernel = getattr(front, "kernel", torch.empty(0))
+    return kernel.shape == blur.kernel.shape and torch.allclose(kernel, blur.kernel)
+
+
+def _from_module(spec: str) -> nn.Module:
+    module_name, _, factory_name = spec.partition(":")
+    if not module_name or not factory_name:
+        raise ValueError(f"model: got {spec!r}, expected python.module:factory")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"model: cannot import {module_name!r} of {spec!r} ({error})"
+        ) from error
+    finally:
+        sys.path.pop(0)
+    if not hasattr(module, factory_name):
+        raise AttributeError(f"model: {module_name!r} has no {factory_name!r}")
+    model = getattr(module, factory_name)
+    if not isinstance(model, nn.Module):
+        model = model()
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model: {spec!r} gave {type(model).__name__}, expected an nn.Module"
+        )
+    return model

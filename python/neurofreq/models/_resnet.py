@@ -1,0 +1,171 @@
+"""Residual networks for small images: ResNet18 of the papers, and ResNet-20."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from neurofreq import _validate
+from neurofreq.models._front_ends import IMAGENET_MEAN, IMAGENET_STD, Normalized
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SubsampledIdentity(nn.Module):
+    """Option A shortcut of He et al.: every second pixel, new channels zero."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.before = (n_out - n_in) // 2
+        self.after = n_out - n_in - self.before
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of half the size with zero channels on both sides."""
+        channels = (0, 0, 0, 0, self.before, self.after)
+        return nn.functional.pad(features[:, :, ::2, ::2], channels)
+
+
+class CifarResNet(nn.Module):
+    """A residual network for small images: stem, stages of basic blocks, mean.
+
+    Parameters
+    ----------
+    depths, widths : sequence of int
+        Blocks and channels of each stage; every stage but the first halves
+        height and width.
+    n_classes, in_channels : int
+    stem : {3, 7}
+        Kernel size of the first convolution, stride 1, no max-pooling.
+    projection : bool
+        Shortcut where the shape changes: a strided 1x1 convolution with batch
+        norm, or option A of He et al. without parameters.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Counts that are no positive integers, or another stem.
+    """
+
+    def __init__(
+        self,
+        depths: Sequence[int],
+        widths: Sequence[int],
+        *,
+        n_classes: int = 10,
+        in_channels: int = 3,
+        stem: int = 3,
+        projection: bool = True,
+    ) -> None:
+        super().__init__()
+        if stem not in (3, 7):
+            raise ValueError(f"stem: got {stem}, expected 3 or 7")
+        _validate.count("n_classes", n_classes)
+        _validate.count("in_channels", in_channels)
+        self.conv1 = nn.Conv2d(
+            in_channels, widths[0], stem, padding=stem // 2, bias=False
+        )
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.relu = nn.ReLU()
+        self.n_stages = len(depths)
+        n_in = widths[0]
+        for index, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+            stride = 1 if index == 0 else 2
+            stage = _stage(n_in, width, depth, stride, projection)
+            self.add_module(f"layer{index + 1}", stage)
+            n_in = width
+        self.linear = nn.Linear(n_in, n_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, shape (N, n_classes)."""
+        features = self.relu(self.bn1(self.conv1(images)))
+        for index in range(self.n_stages):
+            features = self.get_submodule(f"layer{index + 1}")(features)
+        return self.linear(features.mean(dim=(2, 3)))
+
+
+def _stage(
+    n_in: int, n_out: int, depth: int, stride: int, projection: bool
+) -> nn.Sequential:
+    """Return `depth` basic blocks, the first of which changes the shape."""
+    from torchvision.models.resnet import BasicBlock  # a second to import
+
+    shortcut: nn.Module | None = None
+    if stride != 1 or n_in != n_out:
+        shortcut = SubsampledIdentity(n_in, n_out)
+        if projection:
+            convolution = nn.Conv2d(n_in, n_out, 1, stride=stride, bias=False)
+            shortcut = nn.Sequential(convolution, nn.BatchNorm2d(n_out))
+    blocks = [BasicBlock(n_in, n_out, stride, shortcut)]
+    blocks += [BasicBlock(n_out, n_out) for _ in range(depth - 1)]
+    return nn.Sequential(*blocks)
+
+
+def resnet20() -> Normalized:
+    """Return the CIFAR-10 ResNet-20 of He et al. 2016, option A shortcuts."""
+    network = CifarResNet((3, 3, 3), (16, 32, 64), projection=False)
+    return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Normalized:
+    """Return the colour ResNet18 for images of 32 pixels, normalised as ImageNet.
+
+    Parameters
+    ----------
+    base_width : int
+        Channels of the first stage, 64 in the papers; the stages
+        ``network.layer1`` to ``network.layer4`` have 1, 2, 4 and 8 times as many.
+    stem : {3, 7}
+        Kernel size of the first convolution, stride 1, no max-pooling.
+    n_classes : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number that is no positive integer, or another stem.
+
+    References
+    ----------
+    Li et al. 2023, PLOS Comput Biol 19(3): e1010932, the networks "blur" and
+    "PCA" of Figures 4 and 5.
+    """
+    network = _resnet18(3, base_width, stem, n_classes)
+    return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
+
+
+def resnet18_gray(
+    *, base_width: int = 64, stem: int = 3, n_classes: int = 10
+) -> Normalized:
+    """Return the grayscale CIFAR-10 ResNet18 of the paper, mean 0.5 and std 0.2.
+
+    Parameters
+    ----------
+    base_width : int
+        Channels of the first stage; 64 in the paper.
+    stem : {3, 7}
+        Kernel size of the first convolution: 3x3 in the authors' own CIFAR
+        networks, 7x7 in the code of Attias et al.; which of the two Figure 2
+        used is not established.
+    n_classes : int
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number that is no positive integer, or another stem.
+
+    References
+    ----------
+    Li et al. 2023, Figures 2 and 3; Attias et al. 2024, arXiv 2410.03952.
+    """
+    return Normalized(_resnet18(1, base_width, stem, n_classes), (0.5,), (0.2,))
+
+
+def _resnet18(
+    in_channels: int, base_width: int, stem: int, n_classes: int
+) -> CifarResNet:
+    _validate.count("base_width", base_width)
+    widths = tuple(base_width * factor for factor in (1, 2, 4, 8))
+    return CifarResNet(
+        (2, 2, 2, 2), widths, n_classes=n_classes, in_channels=in_channels, stem=stem
+    )

@@ -1,0 +1,88 @@
+"""Plain convolution networks: the demo's, and those of published checkpoints."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from neurofreq import _validate
+from neurofreq.models._front_ends import (
+    CIFAR10_MEAN,
+    CIFAR10_STD,
+    IMAGENET_MEAN,
+    Normalized,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def small_cnn(
+    *, n_classes: int = 8, width: int = 16, in_channels: int = 1
+) -> Normalized:
+    """Return three convolution stages and a linear layer, for 32-px demos.
+
+    Parameters
+    ----------
+    n_classes, width, in_channels : int
+        `width` is the number of channels of the first stage; the stages are
+        called ``network.stage1`` to ``network.stage3``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number that is no positive integer.
+    """
+    for name, value in (
+        ("n_classes", n_classes),
+        ("width", width),
+        ("in_channels", in_channels),
+    ):
+        _validate.count(name, value)
+    network = nn.Sequential()
+    n_in = in_channels
+    for index, n_out in enumerate((width, 2 * width, 4 * width)):
+        stage = nn.Sequential(
+            nn.Conv2d(n_in, n_out, 3, stride=1 + (index > 0), padding=1, bias=False),
+            nn.BatchNorm2d(n_out),
+            nn.ReLU(),
+        )
+        network.add_module(f"stage{index + 1}", stage)
+        n_in = n_out
+    network.add_module("pool", nn.AdaptiveAvgPool2d(4))
+    network.add_module("flatten", nn.Flatten())
+    network.add_module("linear", nn.Linear(16 * n_in, n_classes))
+    return Normalized(network, (0.5,) * in_channels, (0.2,) * in_channels)
+
+
+def _plain_cnn(
+    channels: Sequence[int], padding: int, widths: Sequence[int]
+) -> nn.Sequential:
+    """Return 4x4 stride-2 convolutions, then linear layers, ReLU between all."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise((3, *channels)):
+        layers += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=padding), nn.ReLU()]
+    layers.append(nn.Flatten())
+    for n_in, n_out in pairwise(widths):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def cnn_a_mix4() -> Normalized:
+    """Return the adversarially trained CNN-A of the verification literature."""
+    network = _plain_cnn((16, 32), 1, (2048, 100, 10))
+    return Normalized(network, CIFAR10_MEAN, CIFAR10_STD)
+
+
+def cnn_a_wide() -> Normalized:
+    """Return the same architecture with the normalisation of Wong and Kolter."""
+    network = _plain_cnn((16, 32), 1, (2048, 100, 10))
+    return Normalized(network, IMAGENET_MEAN, (0.225, 0.225, 0.225))
+
+
+def marabou_large() -> Normalized:
+    """Return the larger CIFAR-10 network of the Marabou benchmarks, on plain pixels."""
+    network = _plain_cnn((32, 64), 0, (2304, 128, 64, 10))
+    return Normalized(network, (0.0,) * 3, (1.0,) * 3)

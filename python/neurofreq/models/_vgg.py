@@ -1,0 +1,99 @@
+"""VGG19 with batch norm for grayscale TinyImageNet: the monkey's network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from neurofreq import _validate
+from neurofreq.models._front_ends import Normalized
+
+# Up to and including the ReLU of conv3-1: what both tasks share.
+N_SHARED = 17
+
+
+class Vgg19(nn.Module):
+    """Torchvision's VGG19-bn features with a read-out of 1x1 convolutions.
+
+    Parameters
+    ----------
+    base_width : int
+        Channels of the first convolutions; all others, and the 4096 of the
+        read-out, are scaled by ``base_width / 64``.
+    n_classes : int
+
+    Notes
+    -----
+    Submodules, by the names a hook may use: ``shared`` is the trunk, the first 17
+    modules of the feature stack, from the image to the ReLU of conv3-1 (four
+    times `base_width` channels, a quarter of the image's side); ``private`` the
+    other features, which keep their torchvision numbers 17 to 52; ``readout``
+    the classifier. Features start as torchvision starts them.
+    """
+
+    def __init__(self, base_width: int = 64, n_classes: int = 200) -> None:
+        from torchvision.models import vgg  # a second to import
+
+        super().__init__()
+        _validate.count("base_width", base_width)
+        _validate.count("n_classes", n_classes)
+        layout = [
+            step if step == "M" else int(step) * base_width // 64
+            for step in vgg.cfgs["E"]
+        ]
+        features = vgg.make_layers(layout, batch_norm=True)
+        for module in features:
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(
+                    module.weight, mode="fan_out", nonlinearity="relu"
+                )
+                module.bias = nn.Parameter(torch.zeros(module.out_channels))
+        self.shared = features[:N_SHARED]
+        self.private = features[N_SHARED:]
+        width, n_in = 64 * base_width, 8 * base_width
+        self.readout = nn.Sequential(
+            nn.Conv2d(n_in, width, 1), nn.ReLU(), nn.Dropout(0.5),
+            nn.Conv2d(width, width, 1), nn.ReLU(), nn.Dropout(0.5),
+            nn.Conv2d(width, n_classes, 1), nn.AdaptiveMaxPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, shape (N, n_classes), of images (N, 1, H, W), H, W >= 32."""
+        return self.readout(self.private(self.shared(images.repeat(1, 3, 1, 1))))
+
+
+def vgg19_bn(*, base_width: int = 64, n_classes: int = 200) -> Normalized:
+    """Return the VGG19-bn of the monkey experiments, for 64x64 gray images.
+
+    Parameters
+    ----------
+    base_width : int
+        Channels of the first convolutions, 64 in the paper; 16 makes a network
+        of a sixteenth of the weights.
+    n_classes : int
+        200 in TinyImageNet.
+
+    Returns
+    -------
+    Normalized
+        Takes (N, 1, H, W) in [0, 1] and normalises with mean 0.4519 and std
+        0.2221, those of grayscale TinyImageNet; the gray image stands in all
+        three channels of the first convolution. The trunk that the neural task
+        shares is the submodule ``network.shared``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A number that is no positive integer.
+
+    Notes
+    -----
+    The features are torchvision's, untrained. How the read-out started is not
+    published: it has torch's default.
+
+    References
+    ----------
+    Safarani et al. 2021, NeurIPS, arXiv 2107.14344; Li et al. 2023, Figures 2
+    and 3.
+    """
+    return Normalized(Vgg19(base_width, n_classes), (0.4519,), (0.2221,))

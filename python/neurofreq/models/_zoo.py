@@ -1,0 +1,185 @@
+"""Networks trained here that come with the package: weights and a card each.
+
+A model ``NAME`` is two files of the folder ``zoo``: ``NAME.safetensors``, with
+matrices and kernels as float16 and vectors as they were, and ``NAME.json``, the
+card, which names the architecture as a spec of `load_model`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, fields, replace
+from hashlib import sha256 as hash_of
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from neurofreq import _store
+from neurofreq.models._spec import nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FOLDER = Path(__file__).resolve().parent.parent / "zoo"
+
+
+@dataclass(frozen=True)
+class ZooCard:
+    """What is known of a trained network.
+
+    Parameters
+    ----------
+    name : str
+        Small letters, digits, ``_``, ``-`` and ``.``.
+    spec : str
+        The architecture, for example ``resnet18,base_width=16,blur=1.5``.
+    group : str
+        ``base``, ``adv``, ``crp``, ``blur`` or ``pca``.
+    architecture : str
+        In words.
+    in_channels, n_classes : int
+    recipe : str
+        The command that reproduces it.
+    seed : int
+    data : str
+        What it was trained on.
+    accuracies : dict of str to float
+        In percent; ``clean`` must be there.
+    date : str
+        When it was trained, ISO 8601.
+    sha256 : str
+        Of the weights; `write_zoo_model` fills it in.
+    """
+
+    name: str
+    spec: str
+    group: str
+    architecture: str
+    in_channels: int
+    n_classes: int
+    recipe: str
+    seed: int
+    data: str
+    accuracies: dict[str, float]
+    date: str
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what others rely on.
+
+        Raises
+        ------
+        ValueError
+            A name that is no file name, an unknown group, or no clean accuracy.
+        """
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", self.name):
+            raise ValueError(
+                f"name: got {self.name!r}, expected small letters, digits, _, - and ."
+            )
+        groups = ("base", "adv", "crp", "blur", "pca")
+        if self.group not in groups:
+            raise ValueError(
+                f"group: got {self.group!r}, expected one of {', '.join(groups)}"
+            )
+        clean = self.accuracies.get("clean")
+        if clean is None or not 0.0 <= clean <= 100.0:
+            raise ValueError(
+                f"accuracies: got {self.accuracies}, expected 'clean' in percent"
+            )
+
+
+def zoo_cards() -> list[ZooCard]:
+    """Return the cards of the package, sorted by name.
+
+    Raises
+    ------
+    ValueError
+        If a card lacks a field or has an unknown one.
+    """
+    return [_read(path) for path in sorted(FOLDER.glob("*.json"))]
+
+
+def zoo_card(name: str) -> ZooCard:
+    """Return one card.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+    """
+    path = FOLDER / f"{name}.json"
+    known = [one.stem for one in sorted(FOLDER.glob("*.json"))]
+    if name not in known:
+        expected = f"one of {', '.join(known)}" if known else "none: the zoo is empty"
+        raise ValueError(
+            f"model: got 'zoo:{name}', expected {expected}{nearest(name, known)}"
+        )
+    return _read(path)
+
+
+def write_zoo_model(
+    model: nn.Module, card: ZooCard, folder: Path | None = None
+) -> Path:
+    """Store a network and its card, and read it back.
+
+    Parameters
+    ----------
+    model : nn.Module
+        As ``load_model(card.spec)`` makes it, trained.
+    card : ZooCard
+    folder : path, optional
+        Made where it is missing; by default that of the package.
+
+    Returns
+    -------
+    Path
+        The file of weights; the card is beside it and written last.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite as float16, or the spec makes another network.
+    """
+    from safetensors.torch import save_file
+
+    from neurofreq.models._load import load_model  # which reads this module
+
+    state = {key: _stored(key, value) for key, value in model.state_dict().items()}
+    folder = FOLDER if folder is None else folder
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{card.name}.safetensors"
+    save_file(state, path)
+    digest = hash_of(path.read_bytes()).hexdigest()
+    try:
+        loaded = load_model(card.spec, weights=path, sha256=digest)
+        if loaded.state_dict().keys() != state.keys():
+            raise ValueError("spec: got one that makes another network than the model")
+    except Exception:
+        path.unlink()
+        raise
+    text = json.dumps(asdict(replace(card, sha256=digest)), indent=2)
+    _store.write_text(path.with_suffix(".json"), text + "\n")
+    return path
+
+
+def _stored(key: str, value: torch.Tensor) -> torch.Tensor:
+    """Return what is stored: vectors are few, and batch norm's ranges wide."""
+    value = value.detach().cpu().contiguous()
+    if value.is_floating_point() and value.ndim > 1:
+        value = value.half()
+    if not bool(value.isfinite().all()):
+        raise ValueError(f"model: got {key} that is not finite as {value.dtype}")
+    return value
+
+
+def _read(path: Path) -> ZooCard:
+    values = json.loads(path.read_text())
+    names = {one.name for one in fields(ZooCard)}
+    if values.keys() != names:
+        wrong = ", ".join(sorted(values.keys() ^ names))
+        raise ValueError(
+            f"model: {path} is no card: it lacks or should not have {wrong}"
+        )
+    return ZooCard(**values)
