@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -57,7 +58,7 @@ def test_the_version_does_not_wait_for_torch():
         "import sys; from neurofreq import cli\n"
         "assert 'matplotlib' not in sys.modules and 'pandas' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.call([sys.executable, "-c", code], check=True)
 
 
 def test_the_registry_is_a_table():
@@ -214,3 +215,58 @@ def test_the_tiny_demo_says_three_sentences(folder):
     assert lines[-2].startswith("Adversarial perturbations: ")
     assert lines[-1].startswith("Robustness: its median perturbation is ")
     assert str(folder / "demo" / "report.html").endswith(lines[-4].split()[-1])
+
+
+def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
+    words = [
+        "train", "mouse", "--data", "synthetic", "--n-images", "60", "--stimuli",
+        "synthetic", "--n-stimuli", "20", "--target", "simulated", "--fast", "--quiet",
+        "--set", "network=small_cnn,width=4", "--set", "epochs=2",
+        "--set", 'layers=["network.stage2"]', "--set", "batch_size=20",
+        "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    done = call(*words)
+    assert done.exit_code == 0, done.output
+    assert "epoch 2" in done.output
+    assert "small_cnn,width=4@" in done.output
+    weights = tmp_path / "run/best.safetensors"
+    model = nf.models.load_model("small_cnn,width=4", weights=weights)
+    assert not model.training
+    again = call(*words)
+    assert again.output == done.output
+    other = call(*words, "--shuffle")
+    assert other.exit_code == 2
+    assert "holds a run with regularizer" in other.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["dog"], "recipe: got 'dog', expected one of 'mouse', 'monkey'"),
+        (["mouse", "--set", "epochs"], "--set: got 'epochs', expected NAME=VALUE"),
+        (["mouse", "--set", "epoch=1"], "nearest is 'epochs'"),
+        (["mouse", "--target", "pixel"], "--target: expected --stimuli with it"),
+        (["mouse", "--stimuli", "synthetic"], "stimuli: expected stimuli with either"),
+    ],
+)
+def test_bad_training_words_are_named(words, message, tmp_path):
+    done = call(
+        "train", *words, "--data", "synthetic", "--n-images", "8", "--out",
+        str(tmp_path),
+    )  # fmt: skip
+    assert done.exit_code == 2
+    assert message in done.output
+
+
+def test_responses_are_trained_with_from_the_command(tmp_path):
+    responses = np.random.default_rng(0).random((20, 3))
+    np.save(tmp_path / "responses.npy", responses)
+    np.save(tmp_path / "images.npy", np.random.default_rng(1).random((20, 1, 32, 32)))
+    done = call(
+        "train", "monkey", "--data", "synthetic", "--n-images", "60", "--stimuli",
+        str(tmp_path / "images.npy"), "--responses", str(tmp_path / "responses.npy"),
+        "--quiet", "--set", "network=small_cnn,width=4", "--set", "epochs=1",
+        "--set", "layers=network.stage1", "--out", str(tmp_path / "run"), "--shuffle",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "responses" in done.output

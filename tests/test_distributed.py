@@ -39,7 +39,6 @@ def batch():
 
 def regularizer(model, **keywords):
     target, images = stimuli()
-    images = images.to(next(model.parameters()))
     return nf.SimilarityRegularizer(model, ["1", "3"], target, images, **keywords)
 
 

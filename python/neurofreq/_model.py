@@ -53,6 +53,20 @@ def device_of(model: Any) -> torch.device:
     return torch.device("cpu")
 
 
+def dtype_of(model: Any) -> torch.dtype:
+    """Return the type of the model's first floating-point parameter, else float32.
+
+    Parameters
+    ----------
+    model : callable
+    """
+    if isinstance(model, torch.nn.Module):
+        for tensor in model.parameters():
+            if tensor.is_floating_point():
+                return tensor.dtype
+    return torch.float32
+
+
 def input_channels(model: Any) -> int | None:
     """Return how many channels a model's images have, None where it does not say.
 

@@ -49,7 +49,8 @@ class SimilarityRegularizer(nn.Module):
         `response_similarity` of recorded responses.
     stimuli : Tensor or ndarray, shape (N, C, H, W)
         The images that evoked the responses, as the model takes them (float32
-        or float64). Their size may differ from that of the training images.
+        or float64, converted to the type of the model's parameters). Their size
+        may differ from that of the training images.
     n_pairs : int
         Pairs of images per step. Pairs are drawn without replacement from all
         N (N - 1) / 2; when all were used a new order begins.
@@ -149,7 +150,8 @@ class SimilarityRegularizer(nn.Module):
         self.criterion = SimilarityLoss(len(self.layers), half=half, beta=beta)
         target = _check_similarity(similarity, len(images))
         self.register_buffer("similarity", target, persistent=False)
-        self.register_buffer("stimuli", images.detach(), persistent=False)
+        images = images.detach().to(_model.dtype_of(model))
+        self.register_buffer("stimuli", images, persistent=False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._order: tuple[int, NDArray[np.int64]] | None = None
         self.to(_model.device_of(model))

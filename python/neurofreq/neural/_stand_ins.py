@@ -5,7 +5,7 @@ None of these rests on measured neurons, and each says so in its source.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -80,6 +80,12 @@ def pixel_similarity(images: Any) -> Target:
     return Target(response_similarity(rows), "pixel")
 
 
+@overload
+def threshold_similarity(similarity: Target, *, threshold: float = ...) -> Target: ...
+@overload
+def threshold_similarity(
+    similarity: ArrayLike, *, threshold: float = ...
+) -> NDArray[np.float64]: ...
 def threshold_similarity(
     similarity: ArrayLike | Target, *, threshold: float = 0.8
 ) -> NDArray[np.float64] | Target:

@@ -71,6 +71,7 @@ class Checkpoints:
             "regularizer": None if regularizer is None else regularizer.digest(),
             "neurofreq": _runtime.VERSION,
         }
+        ours = json.loads(json.dumps(ours))  # as it is read: lists, not tuples
         path = self.folder / "settings.json"
         if not path.exists():
             _store.write_text(path, json.dumps(ours, indent=2) + "\n")

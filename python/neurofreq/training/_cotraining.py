@@ -103,7 +103,8 @@ class CoTraining(nn.Module):
         self.batch_size = min(batch_size, len(images))
         self.seed = _validate.seed(seed) % 2**62
         self.layer = layer
-        self.register_buffer("stimuli", images.detach(), persistent=False)
+        images = images.detach().to(_model.dtype_of(model))
+        self.register_buffer("stimuli", images, persistent=False)
         self.register_buffer("responses", truth / truth.std(), persistent=False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self.log_variance = nn.Parameter(torch.zeros(2))

@@ -107,6 +107,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every value."""
+        if not isinstance(self.layers, str):  # JSON has lists
+            object.__setattr__(self, "layers", tuple(self.layers))
         for name in (
             "epochs",
             "batch_size",

@@ -1,0 +1,52 @@
+"""The ``neurofreq`` command: a thin face over the package.
+
+What a user got wrong is one sentence on stderr and exit code 2; ``--traceback``
+shows where it came from. An interrupted run ends with exit code 130.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from neurofreq.cli import _corruptions, _measure, _models
+
+app = typer.Typer(
+    help="Which spatial frequencies does a vision model rely on?",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+for _command in (
+    _measure.report,
+    _measure.attack,
+    _measure.hybrid,
+    _corruptions.corruptions,
+    _corruptions.corrupt,
+    _measure.spectrum,
+    _models.models,
+    _models.train,
+    _measure.demo,
+):
+    app.command()(_command)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.")
+    ] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"neurofreq {installed('neurofreq')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command."""
+    app()

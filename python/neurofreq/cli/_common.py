@@ -1,0 +1,114 @@
+"""What the commands share: their options, loading what was named, plain errors."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+# What our own checks raise; AttributeError: a factory that a module lacks.
+_USER_ERRORS = (ValueError, TypeError, OSError, ImportError, AttributeError)
+
+Models = Annotated[
+    list[str],
+    typer.Option(
+        "--model",
+        metavar="[LABEL=]SPEC[@WEIGHTS]",
+        help="A model: a name that `neurofreq models` lists, with options as in "
+        "resnet18,base_width=16,blur=1.5, python.module:factory, or an exported "
+        "program. Repeat it to compare several; the first is the reference.",
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="Images: synthetic, or cifar10:, tinyimagenet: or imagenet:FOLDER.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
+Images = Annotated[
+    int | None, typer.Option("--n-images", help="Use the first N images only.")
+]
+NAttack = Annotated[
+    int | None,
+    typer.Option("--n-attack", help="Images to attack: by default 200, or all."),
+]
+Steps = Annotated[int, typer.Option("--attack-steps", help="Most steps of the attack.")]
+Untargeted = Annotated[
+    bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
+]
+Pairings = Annotated[int, typer.Option("--pairings", help="Pairings of hybrid images.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of targets, attack, corruptions.")]
+Batch = Annotated[int, typer.Option("--batch-size", help="Images per model call.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+Trace = Annotated[
+    bool, typer.Option("--traceback", help="Show where an error came from.")
+]
+
+
+def place(device: str) -> torch.device:
+    import torch
+
+    try:
+        place = torch.device(device)
+    except RuntimeError:
+        raise ValueError(
+            f"device: got {device}, expected cpu, cuda or cuda:N"
+        ) from None
+    if place.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: got {device}, expected one that torch can see")
+    return place
+
+
+def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
+    """Load the models that were named."""
+    from neurofreq.models import load_model, parse_spec
+
+    loaded = {}
+    for text in models:
+        label, spec, weights = parse_spec(text)
+        if label in loaded:
+            raise ValueError(f"--model: got {label} twice, expected different labels")
+        loaded[label] = load_model(spec, weights=weights)
+        if place.type != "cpu":
+            loaded[label] = loaded[label].to(place)
+    return loaded
+
+
+def data(spec: str, n_images: int | None, as_stored: bool = False) -> Any:
+    from neurofreq.data import load_data, open_data
+
+    read = open_data if as_stored else load_data
+    return read(spec, split="test", n=n_images)
+
+
+@contextlib.contextmanager
+def plainly(traceback: bool) -> Iterator[None]:
+    """Turn an error of the user into one sentence and exit code 2."""
+    from neurofreq import ModelError
+
+    try:
+        yield
+    except (*_USER_ERRORS, ModelError) as error:
+        if traceback:
+            raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        typer.echo(f"neurofreq: {text}", err=True)
+        raise typer.Exit(2) from None
+
+
+def command() -> str:
+    """Return the command line with the user's home folder abbreviated."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
+    return shlex.join(words).replace(str(Path.home()), "~")

@@ -1,0 +1,101 @@
+"""Commands of common corruptions: accuracy under them, folders of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from neurofreq.cli import _common
+from neurofreq.cli._common import (
+    Batch,
+    Data,
+    Device,
+    Images,
+    Models,
+    Out,
+    Quiet,
+    Seed,
+    Trace,
+)
+
+
+def corruptions(
+    model: Models,
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            help="Clean images, as for report, or corrupted:FOLDER, the folder of a "
+            "benchmark such as CIFAR-10-C.",
+        ),
+    ],
+    out: Out,
+    clean: Annotated[
+        str | None,
+        typer.Option("--clean", help="Clean images beside corrupted:FOLDER."),
+    ] = None,
+    n_images: Images = None,
+    seed: Seed = 0,
+    batch_size: Batch = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Measure accuracy under every common corruption at every severity.
+
+    Ctrl-C keeps what is done; the same command again goes on from there.
+    """
+    with _common.plainly(traceback):
+        from neurofreq.data import CorruptedFolder
+        from neurofreq.report import _corruptions
+
+        kind, _, folder = data.partition(":")
+        is_folder = kind == "corrupted" and folder
+        if is_folder and n_images is not None:
+            raise ValueError("--n-images: got one, expected none with corrupted:FOLDER")
+        images = (
+            CorruptedFolder(folder)
+            if is_folder
+            else _common.data(data, n_images, as_stored=True)
+        )
+        place = _common.place(device)
+        try:
+            found = _corruptions.write(
+                _common.load(model, place),
+                images,
+                out,
+                command=_common.command(),
+                seed=seed,
+                clean=None if clean is None else _common.data(clean, None, True),
+                batch_size=batch_size,
+                device=place,
+                progress=not quiet,
+            )
+        except KeyboardInterrupt:
+            typer.echo("interrupted: the same command again goes on", err=True)
+            raise typer.Exit(130) from None
+        for name, one in found.items():
+            typer.echo(f"{name}\n{one}")
+        typer.echo(f"written to {out}")
+
+
+def corrupt(
+    data: Data,
+    out: Out,
+    n_images: Images = None,
+    seed: Seed = 0,
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Write a benchmark folder of corrupted images, as CIFAR-10-C or ImageNet-C.
+
+    A stopped run goes on where it was.
+    """
+    with _common.plainly(traceback):
+        from neurofreq.data import write_corrupted
+
+        made = write_corrupted(
+            _common.data(data, n_images, True), out, seed=seed, progress=not quiet
+        )
+        typer.echo(f"{len(made.names)} corruptions of {len(made)} images: {out}")

@@ -1,0 +1,186 @@
+"""Commands that measure models and images: report, attack, hybrid, spectrum, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurofreq.cli import _common
+from neurofreq.cli._common import (
+    Batch,
+    Data,
+    Device,
+    Images,
+    Models,
+    NAttack,
+    Out,
+    Pairings,
+    Quiet,
+    Seed,
+    Steps,
+    Trace,
+    Untargeted,
+)
+
+if TYPE_CHECKING:
+    from neurofreq.report import Report
+
+
+def report(
+    model: Models,
+    data: Data,
+    out: Out,
+    n_images: Images = None,
+    n_attack: NAttack = None,
+    attack_steps: Steps = 300,
+    untargeted: Untargeted = False,
+    pairings: Pairings = 6,
+    seed: Seed = 0,
+    batch_size: Batch = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Measure everything and write tables, pictures and one page.
+
+    Ctrl-C keeps what is done; the same command again goes on from there.
+    """
+    with _common.plainly(traceback):
+        _finish(
+            _run(
+                model, data, out, n_images, device, not quiet,
+                n_attack=n_attack, attack_steps=attack_steps, targeted=not untargeted,
+                seeds=range(pairings), seed=seed, batch_size=batch_size,
+            )
+        )  # fmt: skip
+
+
+def attack(
+    model: Models,
+    data: Data,
+    out: Out,
+    n_images: Images = None,
+    n_attack: NAttack = None,
+    attack_steps: Steps = 300,
+    untargeted: Untargeted = False,
+    seed: Seed = 0,
+    batch_size: Batch = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Find minimal Linf perturbations: their sizes and success curve."""
+    with _common.plainly(traceback):
+        _finish(
+            _run(
+                model, data, out, n_images, device, not quiet,
+                n_attack=n_attack, attack_steps=attack_steps, targeted=not untargeted,
+                seed=seed, batch_size=batch_size, measurements=("clean", "attack"),
+            )
+        )  # fmt: skip
+
+
+def hybrid(
+    model: Models,
+    data: Data,
+    out: Out,
+    n_images: Images = None,
+    pairings: Pairings = 6,
+    batch_size: Batch = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Measure the reversal frequency with hybrid images."""
+    with _common.plainly(traceback):
+        _finish(
+            _run(
+                model, data, out, n_images, device, not quiet,
+                seeds=range(pairings), batch_size=batch_size, n_attack=1,
+                measurements=("hybrid",),
+            )
+        )  # fmt: skip
+
+
+def spectrum(
+    data: Data,
+    out: Out,
+    n_images: Images = None,
+    corruption: Annotated[
+        str | None,
+        typer.Option("--corruption", help="The change this corruption makes."),
+    ] = None,
+    severity: Annotated[int, typer.Option("--severity", help="1 to 5.")] = 3,
+    seed: Seed = 0,
+    traceback: Trace = False,
+) -> None:
+    """Draw the spectrum of images, or of what a corruption changes in them."""
+    with _common.plainly(traceback):
+        from neurofreq.report import _spectrum
+
+        found = _spectrum.write(
+            _common.data(data, n_images), out, corruption=corruption, severity=severity,
+            seed=seed,
+        )  # fmt: skip
+        typer.echo(
+            f"half of the power lies below {found.value:.3f} "
+            f"[{found.lower:.3f}, {found.upper:.3f}] cycles/pixel"
+        )
+        typer.echo(f"written to {out}")
+
+
+def demo(
+    out: Out = Path("neurofreq-demo"),
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="Seconds, to see that it runs.")
+    ] = False,
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Train two small networks, no data needed, and compare them in a report."""
+    with _common.plainly(traceback):
+        from neurofreq import demo as demonstration
+
+        found = demonstration.run(
+            out, tiny=tiny, progress=not quiet, command=_common.command()
+        )
+        _finish(found)
+        typer.echo("\n".join(demonstration.sentences(found)))
+
+
+def _run(
+    models: list[str],
+    data: str,
+    out: Path,
+    n_images: int | None,
+    device: str,
+    progress: bool,
+    **settings: Any,
+) -> Report:
+    """Load what was named and measure it."""
+    from neurofreq import report as reporting
+
+    place = _common.place(device)
+    return reporting.run(
+        _common.load(models, place),
+        _common.data(data, n_images),
+        out,
+        device=place,
+        progress=progress,
+        command=_common.command(),
+        **settings,
+    )
+
+
+def _finish(found: Report) -> None:
+    """Print the summary; an interrupted run ends as one."""
+    typer.echo(str(found))
+    if not found.is_complete:
+        typer.echo(
+            f"interrupted: {len(found.missing)} measurements are missing; the same "
+            "command again goes on from there",
+            err=True,
+        )
+        raise typer.Exit(130)

@@ -1,0 +1,167 @@
+"""Commands of networks: the list of those with a name, and training by recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neurofreq.cli import _common
+from neurofreq.cli._common import Device, Out, Quiet, Seed, Trace
+
+if TYPE_CHECKING:
+    from neurofreq.training import Recipe
+
+
+def models(traceback: Trace = False) -> None:
+    """List the models that have a name, and whether their weights are at hand."""
+    with _common.plainly(traceback):
+        from neurofreq.models._registry import list_models, table
+
+        typer.echo(table(list_models()))
+
+
+def train(
+    recipe: Annotated[
+        str, typer.Argument(help="mouse or monkey; options change its settings.")
+    ],
+    data: Annotated[
+        str,
+        typer.Option(
+            "--data",
+            help="Training images: synthetic, or cifar10:, tinyimagenet: or "
+            "imagenet:FOLDER.",
+        ),
+    ],
+    out: Out,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="Similarities to train towards: simulated, pixel or threshold (made "
+            "of the stimuli), or a file of nf.neural.Target.save.",
+        ),
+    ] = None,
+    responses: Annotated[
+        Path | None,
+        typer.Option(
+            "--responses", help="Co-train with these: a .npy file, stimuli x neurons."
+        ),
+    ] = None,
+    stimuli: Annotated[
+        str | None,
+        typer.Option(
+            "--stimuli",
+            help="Images of the target or responses: a .npy file, (N, C, H, W) in "
+            "[0, 1], or a data set as for --data.",
+        ),
+    ] = None,
+    n_stimuli: Annotated[
+        int, typer.Option("--n-stimuli", help="Of a data set, the first N.")
+    ] = 1000,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="The control: exchange the images.")
+    ] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Scaled down for a processor.")
+    ] = False,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting."),
+    ] = None,
+    n_images: Annotated[
+        int | None, typer.Option("--n-images", help="Train on the first N images.")
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Train a network by a published recipe, alone or towards visual cortex.
+
+    Ctrl-C keeps the last whole epoch; the same command again goes on from there.
+    """
+    with _common.plainly(traceback):
+        from neurofreq import training
+        from neurofreq.data import load_data
+
+        settings = _recipe(recipe, fast, change or [])
+        shown = _stimuli(stimuli, n_stimuli)
+        try:
+            found = training.train(
+                settings, load_data(data, split="train", n=n_images), out,
+                stimuli=shown, similarity=_target(target, shown, shuffle, seed),
+                responses=_responses(responses, shuffle, seed), seed=seed,
+                device=_common.place(device), progress=not quiet,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            typer.echo("interrupted: the same command again goes on", err=True)
+            raise typer.Exit(130) from None
+        last = {name: round(value, 4) for name, value in found.history[-1].items()}
+        typer.echo(", ".join(f"{name} {value}" for name, value in last.items()))
+        typer.echo(f"use it as {settings.network}@{out / 'best.safetensors'}")
+
+
+def _recipe(name: str, fast: bool, changes: list[str]) -> Recipe:
+    """Return the recipe that was named, scaled and changed."""
+    from neurofreq import _validate
+    from neurofreq.training import RECIPES
+
+    _validate.one_of("recipe", name, tuple(RECIPES))
+    recipe = RECIPES[name].fast() if fast else RECIPES[name]
+    values: dict[str, Any] = {}
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise ValueError(f"--set: got {change!r}, expected NAME=VALUE")
+        try:
+            values[key] = json.loads(text)
+        except json.JSONDecodeError:
+            values[key] = text
+    return recipe.replace(**values)
+
+
+def _stimuli(spec: str | None, n: int) -> Any:
+    """Return the stimuli of a file or a data set, or None."""
+    import numpy as np
+
+    from neurofreq.data import load_data
+
+    if spec is None:
+        return None
+    if spec.endswith(".npy"):
+        return np.load(spec, allow_pickle=False)
+    return load_data(spec, split="train", n=n).gray().images
+
+
+def _target(name: str | None, stimuli: Any, shuffle: bool, seed: int) -> Any:
+    """Return the target that was named, made of the stimuli or read from a file."""
+    from neurofreq import neural
+
+    if name is None:
+        return None
+    if stimuli is None:
+        raise ValueError("--target: expected --stimuli with it, the images it is of")
+    if name == "simulated":
+        target = neural.v1_similarity(stimuli)
+    elif name in ("pixel", "threshold"):
+        target = neural.pixel_similarity(stimuli)
+        if name == "threshold":
+            target = neural.threshold_similarity(target)
+    else:
+        target = neural.Target.load(name)
+    return target.shuffled(seed=seed) if shuffle else target
+
+
+def _responses(path: Path | None, shuffle: bool, seed: int) -> Any:
+    """Return the responses of a file, exchanged between images where asked."""
+    import numpy as np
+
+    if path is None:
+        return None
+    found = np.load(path, allow_pickle=False)
+    if shuffle:
+        found = np.random.default_rng(seed).permutation(found)
+    return found
