@@ -1,12 +1,10 @@
-"""Train gray CIFAR-10 networks towards several similarity targets, and measure them.
+"""Train gray CIFAR-10 networks towards several similarity targets.
 
-Usage: python benches/regularized_training.py train --data DIR --work FOLDER
-       python benches/regularized_training.py measure --data DIR --work FOLDER
+Usage: python benches/regularized_training.py --data DIR --work FOLDER
 
 DIR holds ``cifar10/cifar-10-batches-bin``, ``tiny/tiny-imagenet-50`` (unpacked) and
-``neural/``. ``train`` goes through CONDITIONS for every seed and keeps each network in
-FOLDER/<condition>-<seed>; ``measure`` takes those that are whole and writes
-docs/results/regularized-training.md. Both go on where they were stopped.
+``neural/``. Goes through CONDITIONS for every seed and keeps each network in
+FOLDER/<condition>-<seed>; a stopped run goes on. regularized_measures.py measures them.
 """
 
 from __future__ import annotations
@@ -123,7 +121,6 @@ def train(data: Path, work: Path, seeds: list[int], conditions: list[str]) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("train", "measure"))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))

@@ -1,0 +1,265 @@
+"""Measure the networks that regularized_training.py trained, and write their page.
+
+Usage: python benches/regularized_measures.py --data DIR --work FOLDER
+
+Measures every network in FOLDER whose training is complete, keeps each result in
+FOLDER/measured, and writes docs/results/regularized-training.md over the seeds that
+all conditions have. DIR as in regularized_training.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from _machine import processor
+from regularized_training import CONDITIONS, RECIPE, SEEDS
+
+import neurofreq as nf
+from neurofreq import intervals, models
+from neurofreq._store import Store, model_digest
+from neurofreq.report import _analysis, _measure
+
+if TYPE_CHECKING:
+    from neurofreq.report._analysis import Quantity
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "results" / "regularized-training.md"
+NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
+SETTINGS = _measure.Settings(n_attack=128, n_hybrid=1000, seeds=(0, 1, 2))
+NAMES = {
+    "clean": "clean accuracy",
+    **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
+    "f_rev": "f_rev, of Nyquist",
+    "median linf": "median Linf, 1/255",
+    "f_0.5": "f_0.5, cycles/pixel",
+}
+PAPER = {  # sign of condition less none, for a condition that works as in the paper
+    "clean": -1, "noise 0.1": 1, "f_rev": -1, "median linf": 1, "f_0.5": -1,
+}  # fmt: skip
+
+
+def subject(folder: Path, data: nf.data.ImageSet) -> _measure.Subject:
+    weights = folder / "best.safetensors"
+    model = models.load_model(RECIPE.network, weights=weights)
+    folded = models.fold_batch_norm(model, torch.as_tensor(data.images[:2]))
+    folded = folded.to(memory_format=torch.channels_last)
+    return _measure.Subject(
+        folder.name, folded, data.images, data.labels, True, model_digest(model)
+    )
+
+
+def noisy(one: _measure.Subject, sd: float) -> np.ndarray:
+    """Return whether each image is named right with Gaussian noise, clipped."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(one.images.shape, dtype=np.float32)
+    images = (one.images + np.float32(sd) * noise).clip(0, 1)
+    return _measure.Running().classes(one.model, images) == one.labels
+
+
+def measured(one: _measure.Subject, store: Store) -> dict[str, np.ndarray]:
+    """Return the raw values per image of one network, from the store if there."""
+    record = {
+        "measurement": one.name,
+        "weights": one.digest,
+        "noise": NOISE,
+        "n_attack": SETTINGS.n_attack,
+        "n_hybrid": SETTINGS.n_hybrid,
+        "pairings": len(SETTINGS.seeds),
+    }
+    kept = store.load(record)
+    if kept is not None:
+        return kept
+    running = _measure.Running(progress=False)
+    arrays = {"clean": _measure.clean(one, SETTINGS, running)["correct"]}
+    arrays |= {f"noise {sd:g}": noisy(one, sd) for sd in NOISE}
+    found = _measure.hybrids(one, SETTINGS, running)
+    arrays |= {"mixing": found["frequency"], "difference": found["difference"]}
+    found = _measure.attack(one, SETTINGS, running, range(SETTINGS.n_attack))
+    arrays |= {key: found[key] for key in ("distance", "radial", "frequency")}
+    store.save(record, arrays)
+    return arrays
+
+
+def quantities(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
+    """Return what the table shows of one network."""
+    found = {
+        name: _analysis.accuracy(raw[name])
+        for name in raw
+        if name == "clean" or name.startswith("noise ")
+    }
+    hybrids = {"frequency": raw["mixing"], "difference": raw["difference"]}
+    found["f_rev"] = _analysis.reversal(hybrids)
+    found["median linf"] = _analysis.median_size(255.0 * raw["distance"])
+    found["f_0.5"] = _analysis.half_power(raw)
+    return found
+
+
+def estimates(
+    found: dict[tuple[str, int], dict[str, Quantity]], seeds: list[int]
+) -> pd.DataFrame:
+    """Return each quantity of each condition: mean over seeds, intervals over images.
+
+    Resamples are of images, the same for all networks, so that differences from the
+    condition "none" are paired; the range over seeds stands beside.
+    """
+    rows = []
+    for quantity in NAMES:
+        values, draws = {}, {}
+        for (condition, seed), one in found.items():
+            values[condition, seed] = one[quantity].estimate().value
+            draws[condition, seed] = one[quantity]._resampled()
+        for condition in CONDITIONS:
+            each = np.array([values[condition, seed] for seed in seeds])
+            base = np.array([values["none", seed] for seed in seeds])
+            drawn = np.mean([draws[condition, seed] for seed in seeds], axis=0)
+            bases = np.mean([draws["none", seed] for seed in seeds], axis=0)
+            low, high = intervals.percentile_interval(drawn)
+            less, more = intervals.percentile_interval(drawn - bases)
+            rows.append(
+                {
+                    "quantity": quantity, "condition": condition, "value": each.mean(),
+                    "low": low, "high": high, "least_seed": each.min(),
+                    "most_seed": each.max(), "difference": (each - base).mean(),
+                    "difference_low": less, "difference_high": more,
+                    "seeds_above": int((each > base).sum()),
+                    "seeds_below": int((each < base).sum()),
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Return the Markdown table: conditions in columns."""
+    lines = [
+        "| | " + " | ".join(CONDITIONS) + " |",
+        "|---" * (len(CONDITIONS) + 1) + "|",
+    ]
+    for quantity, title in NAMES.items():
+        cells = []
+        for condition in CONDITIONS:
+            one = at(rows, quantity, condition)
+            cells.append(interval(quantity, one["value"], one["low"], one["high"]))
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def differences(rows: pd.DataFrame, n_seeds: int) -> str:
+    """Return the Markdown table of paired differences from "none"."""
+    others = CONDITIONS[1:]
+    lines = [
+        "| less none | " + " | ".join(others) + " |",
+        "|---" * (len(others) + 1) + "|",
+    ]
+    for quantity, title in NAMES.items():
+        cells = []
+        for condition in others:
+            one = at(rows, quantity, condition)
+            low, high = one["difference_low"], one["difference_high"]
+            text = interval(quantity, one["difference"], low, high)
+            alike = max(one["seeds_above"], one["seeds_below"])
+            cells.append(f"{text}, {alike}/{n_seeds}")
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def verdicts(rows: pd.DataFrame, n_seeds: int) -> str:
+    """Say of each direction of the paper whether it holds for each condition."""
+    lines = []
+    for quantity, sign in PAPER.items():
+        held: dict[str, list[str]] = {
+            "holds": [],
+            "is reversed": [],
+            "is undecided": [],
+        }
+        for condition in CONDITIONS[1:]:
+            one = at(rows, quantity, condition)
+            low, high = one["difference_low"] * sign, one["difference_high"] * sign
+            low, high = min(low, high), max(low, high)
+            agreed = n_seeds in (one["seeds_above"], one["seeds_below"])
+            word = "is undecided"
+            if agreed and low > 0:
+                word = "holds"
+            elif agreed and high < 0:
+                word = "is reversed"
+            held[word].append(condition)
+        words = "; ".join(f"{key} for {', '.join(v)}" for key, v in held.items() if v)
+        direction = "higher" if sign > 0 else "lower"
+        lines.append(f"- {NAMES[quantity]} {direction} than without: {words}.")
+    return "\n".join(lines)
+
+
+def at(rows: pd.DataFrame, quantity: str, condition: str) -> pd.Series:
+    chosen = (rows["quantity"] == quantity) & (rows["condition"] == condition)
+    return rows[chosen].iloc[0]
+
+
+def interval(quantity: str, value: float, low: float, high: float) -> str:
+    if quantity == "clean" or quantity.startswith("noise"):
+        return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    digits = 2 if quantity == "median linf" else 3
+    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def write(rows: pd.DataFrame, seeds: list[int]) -> None:
+    """Put the numbers between the marks of the page, and the raw ones beside it."""
+    folder = PAGE.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    rows.to_csv(folder / "table.csv", index=False)
+    about = {
+        "date": f"{datetime.date.today():%-d %B %Y}",
+        "machine": processor(),
+        "python": platform.python_version(),
+        "neurofreq": nf.__version__,
+        "torch": torch.__version__,
+        "seeds": seeds,
+        "recipe": RECIPE.as_dict(),
+        "attacked images": SETTINGS.n_attack,
+        "images of hybrids": SETTINGS.n_hybrid,
+        "pairings of hybrids": len(SETTINGS.seeds),
+    }
+    (folder / "settings.json").write_text(json.dumps(about, indent=2) + "\n")
+    text = (
+        f"{about['date']}, {about['machine']}; torch {about['torch']}; seeds "
+        f"{', '.join(map(str, seeds))}.\n\n{table(rows)}\n\n"
+        f"{differences(rows, len(seeds))}\n\n{verdicts(rows, len(seeds))}\n"
+    )
+    before, mark, rest = PAGE.read_text().partition("<!-- numbers -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    PAGE.write_text(f"{before}{mark}{text}<!-- end -->{after}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    options = parser.parse_args()
+    data = nf.data.load_data(f"cifar10:{options.data / 'cifar10'}").gray()
+    store = Store(options.work / "measured")
+    found = {}
+    for seed in SEEDS:
+        for condition in CONDITIONS:
+            folder = options.work / f"{condition}-{seed}"
+            curves = folder / "curves.csv"
+            if curves.exists() and len(pd.read_csv(curves)) == RECIPE.epochs:
+                found[condition, seed] = quantities(
+                    measured(subject(folder, data), store)
+                )
+                one = found[condition, seed]
+                values = {k: round(q.estimate().value, 4) for k, q in one.items()}
+                print(condition, seed, values, flush=True)
+    seeds = [s for s in SEEDS if all((c, s) in found for c in CONDITIONS)]
+    if not seeds:
+        parser.error("--work: no seed has all conditions yet")
+    write(estimates(found, seeds), seeds)
+
+
+if __name__ == "__main__":
+    main()
