@@ -61,6 +61,10 @@ Untargeted = Annotated[
     bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
 ]
 Pairings = Annotated[int, typer.Option("--pairings", help="Pairings of hybrid images.")]
+Textures = Annotated[
+    Path | None,
+    typer.Option("--textures", help="Folder with the published pictures of frost."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of targets, attack, corruptions.")]
 Batch = Annotated[int, typer.Option("--batch-size", help="Images per model call.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]
@@ -180,6 +184,7 @@ def corruptions(
     ] = None,
     n_images: Images = None,
     seed: Seed = 0,
+    textures: Textures = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -203,7 +208,8 @@ def corruptions(
             found = _corruptions.write(
                 _load(model, place), images, out, command=_command(), seed=seed,
                 clean=None if clean is None else _data(clean, None, True),
-                batch_size=batch_size, device=place, progress=not quiet,
+                textures=textures, batch_size=batch_size, device=place,
+                progress=not quiet,
             )  # fmt: skip
         except KeyboardInterrupt:
             typer.echo("interrupted: the same command again goes on", err=True)
@@ -219,6 +225,7 @@ def corrupt(
     out: Out,
     n_images: Images = None,
     seed: Seed = 0,
+    textures: Textures = None,
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
@@ -230,8 +237,9 @@ def corrupt(
         from neurofreq.data import write_corrupted
 
         made = write_corrupted(
-            _data(data, n_images, True), out, seed=seed, progress=not quiet
-        )
+            _data(data, n_images, True), out, seed=seed, textures=textures,
+            progress=not quiet,
+        )  # fmt: skip
         typer.echo(f"{len(made.names)} corruptions of {len(made)} images: {out}")
 
 
