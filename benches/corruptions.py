@@ -4,7 +4,8 @@ Usage: python benches/corruptions.py --images FOLDER_OR_ZIP [--quick]
 
 Photographs are scaled to 32 and 224 pixels; 256 of them make a batch (repeated where
 there are fewer). Per corruption the five severities are timed on one thread and on
-all, and the peer on a few images one by one, in turns. Raw times go to
+all, and the peer on a few images one by one, in turns. Where the process has one
+processor, time is that of the processor: others may be using it too. Raw times go to
 benches/results/<date>-<n>cores/corruptions-<size>.json, tables to
 docs/results/bench-corruptions.md. `_imagecorruptions.py` says how to get the peer.
 """
@@ -37,6 +38,8 @@ BATCH = 256
 # Images of the peer per corruption and severity.
 N_PEER = {32: 32, 224: 3}
 SEVERITIES = range(1, 6)
+THREADS = sorted({1, CORES})
+clock = time.process_time if CORES == 1 else time.perf_counter
 
 
 def photographs(path: Path, size: int, count: int) -> np.ndarray:
@@ -63,16 +66,16 @@ def photographs(path: Path, size: int, count: int) -> np.ndarray:
 
 
 def ours(images: np.ndarray, name: str, severity: int, parameters: Any) -> float:
-    start = time.perf_counter()
+    start = clock()
     nf.corrupt(images, name, severity, seed=0, layout="nhwc", parameters=parameters)
-    return (time.perf_counter() - start) / len(images)
+    return (clock() - start) / len(images)
 
 
 def theirs(images: np.ndarray, name: str, severity: int) -> float:
-    start = time.perf_counter()
+    start = clock()
     for image in images:
         _imagecorruptions.corrupt(image, name, severity)
-    return (time.perf_counter() - start) / len(images)
+    return (clock() - start) / len(images)
 
 
 def race(images: np.ndarray, size: int) -> dict[str, Any]:
@@ -81,13 +84,11 @@ def race(images: np.ndarray, size: int) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for name in nf.CORRUPTIONS:
         times: dict[str, list[float]] = {
-            "1": [],
-            str(CORES): [],
-            "imagecorruptions": [],
+            key: [] for key in (*map(str, THREADS), "imagecorruptions")
         }
         for severity in SEVERITIES:
             theirs(few[:1], name, severity)  # warm: imports, files, plans
-            for threads in (1, CORES):
+            for threads in THREADS:
                 nf.set_num_threads(threads)
                 ours(images[:4], name, severity, SIZES[size])
                 times[str(threads)].append(ours(images, name, severity, SIZES[size]))
@@ -98,37 +99,40 @@ def race(images: np.ndarray, size: int) -> dict[str, Any]:
 
 
 def table(record: dict[str, Any]) -> str:
-    many = str(record["cores"])
+    many = [str(threads) for threads in record["threads"]]
+    words = [f"{one} thread{'s' * (one != '1')}" for one in many]
     lines = [
         f"**{record['size']} x {record['size']} x 3, batch of {record['batch']}**",
         "",
-        f"{record['date']}, {record['processor']}, {record['cores']} cores; neurofreq "
+        f"{record['date']}, {record['processor']}, {record['cores']} "
+        f"{'core' if record['cores'] == 1 else 'cores'}; neurofreq "
         f"{record['neurofreq']}, imagecorruptions 1.1.2 with OpenCV {record['cv2']} on "
         "one thread. Milliseconds per image, mean over the five severities.",
         "",
-        f"| | imagecorruptions | neurofreq, 1 thread | {many} threads | ratio, 1 "
-        f"| {many} threads | least of a severity, 1 thread |",
-        "|---|---|---|---|---|---|---|",
+        "| | imagecorruptions | "
+        + " | ".join(
+            [f"neurofreq, {one}" for one in words]
+            + [f"ratio, {one}" for one in words]
+            + ["least of a severity, 1 thread |"]
+        ),
+        "|---|---|" + 2 * len(many) * "---|" + "---|",
     ]
-    totals = np.zeros(3)
+    totals = np.zeros(1 + len(many))
     for name, times in record["results"].items():
-        peer, one, all_ = (
-            statistics.mean(times[key]) for key in ("imagecorruptions", "1", many)
-        )
-        totals += (peer, one, all_)
+        means = [statistics.mean(times[key]) for key in ("imagecorruptions", *many)]
+        totals += means
         least = min(
             p / o for p, o in zip(times["imagecorruptions"], times["1"], strict=True)
         )
-        lines.append(
-            f"| {name} | {1e3 * peer:.3g} | {1e3 * one:.3g} | {1e3 * all_:.3g} "
-            f"| {peer / one:.1f} | {peer / all_:.1f} | {least:.1f} |"
-        )
-    peer, one, all_ = totals
-    lines.append(
-        f"| **all nineteen** | {1e3 * peer:.4g} | {1e3 * one:.3g} | {1e3 * all_:.3g} "
-        f"| {peer / one:.1f} | {peer / all_:.1f} | |"
-    )
+        lines.append(row(name, means, f"{least:.1f}"))
+    lines.append(row("**all nineteen**", totals, ""))
     return "\n".join([*lines, "", ""])
+
+
+def row(name: str, seconds: Any, last: str) -> str:
+    times = [f"{1e3 * one:.3g}" for one in seconds]
+    ratios = [f"{seconds[0] / one:.1f}" for one in seconds[1:]]
+    return f"| {' | '.join([name, *times, *ratios, last])} |"
 
 
 def main() -> None:
@@ -148,6 +152,8 @@ def main() -> None:
             "date": datetime.date.today().isoformat(),
             "processor": processor(),
             "cores": CORES,
+            "threads": THREADS,
+            "clock": clock.__name__,
             "neurofreq": nf.__version__,
             "cv2": cv2.__version__,
             "numpy": np.__version__,

@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+from neurofreq import _textures
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -34,4 +38,16 @@ def cifar10_dir(data_dir, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cifar10")
     unpack = [sys.executable, str(data_dir / "unpack_cifar10.py"), str(folder)]
     subprocess.run(unpack, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def frost_folder(tmp_path_factory) -> Path:
+    """Five pictures named as the published photographs of frost."""
+    folder = tmp_path_factory.mktemp("frost")
+    rng = np.random.default_rng(0)
+    for index, name in enumerate(_textures.NAMES):
+        levels = np.full((40, 50, 3), 40 * (index + 1), np.uint8)
+        levels[..., 2] += rng.integers(0, 2, (40, 50), dtype=np.uint8)
+        Image.fromarray(levels).save(folder / name, quality=95)
     return folder

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy import ndimage, stats
 
 import neurofreq as nf
@@ -322,18 +321,9 @@ def test_elastic_displacement_has_the_spread_of_smoothed_noise(
     )
 
 
-def frost_folder(tmp_path):
-    rng = np.random.default_rng(0)
-    for index, name in enumerate(nf.corruptions._FROST):
-        levels = np.full((40, 50, 3), 40 * (index + 1), np.uint8)
-        levels[..., 2] += rng.integers(0, 2, (40, 50), dtype=np.uint8)
-        Image.fromarray(levels).save(tmp_path / name, quality=95)
-    return tmp_path
-
-
 @every
-def test_frost_adds_one_of_five_given_textures(tmp_path, parameters, severity):
-    folder = frost_folder(tmp_path)
+def test_frost_adds_one_of_five_given_textures(frost_folder, parameters, severity):
+    folder = frost_folder
     ours = run(
         np.full((200, 3, 16, 16), 0.2), "frost", severity, parameters, textures=folder
     )

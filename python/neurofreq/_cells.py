@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from neurofreq import _model, corruptions
+from neurofreq import _model, _textures, corruptions
 from neurofreq._accuracy import CLEAN
 from neurofreq._ahead import ahead
 from neurofreq._neurofreq import ModelError
@@ -70,12 +70,15 @@ class Corrupting:
     Parameters
     ----------
     data : ImageSet
-    seed, parameters
+    seed, parameters, textures
         As of `corrupt`.
     """
 
-    def __init__(self, data: ImageSet, seed: int, parameters: Any = "auto") -> None:
+    def __init__(
+        self, data: ImageSet, seed: int, parameters: Any = "auto", textures: Any = None
+    ) -> None:
         self.data, self.seed, self.parameters = data, seed, parameters
+        self.textures = textures
         self._held: tuple[tuple[int, int], NDArray[Any]] | None = None
         self._digests: dict[tuple[int, int], str] = {}
 
@@ -99,6 +102,7 @@ class Corrupting:
             layout="nchw",
             parameters=self.parameters,
             first_index=start,
+            textures=self.textures,
         )
 
     def labels(self, part: Part) -> NDArray[np.int64]:
@@ -111,6 +115,8 @@ class Corrupting:
         if rows not in self._digests:
             self._digests[rows] = self.data.take(np.arange(*rows)).digest()
         made = {"seed": self.seed, "parameters": self.parameters}
+        if part.corruption == "frost" and self.textures is not None:
+            made["textures"] = _textures.digest(str(self.textures))
         return {"data": self._digests[rows]} | (
             {} if part.corruption == CLEAN else made
         )

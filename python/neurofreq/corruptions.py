@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _neurofreq, _textures, _validate
 
 if TYPE_CHECKING:
     import os
@@ -51,7 +49,6 @@ EXTRA_CORRUPTIONS: Final[tuple[str, ...]] = CORRUPTIONS[15:]
 """Corruptions that the paper does not use; they are in no group."""
 
 # The published code holds six photographs, and draws from the first five.
-_FROST: Final = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 # Values per call of the kernel: between calls Ctrl-C is heard.
 _PART: Final = 2**24
 
@@ -154,7 +151,7 @@ def corrupt(
         (name, int(severity), _validate.seed(seed)),
         streams,
         (layout, parameters),
-        None if textures is None else _textures(str(textures)),
+        None if textures is None else _textures.read(str(textures)),
         progress,
     )
     if isinstance(images, torch.Tensor):
@@ -231,7 +228,7 @@ class Corruption(torch.nn.Module):
             (self.name, self.severity, seed),
             streams,
             (layout, self.parameter_set),
-            None if self.textures is None else _textures(self.textures),
+            None if self.textures is None else _textures.read(self.textures),
         )
         corrupted = corrupted[0] if single else corrupted
         if isinstance(images, torch.Tensor):
@@ -363,18 +360,4 @@ def _digest(image: NDArray[Any]) -> int:
     pixels = np.ascontiguousarray(image)
     return int.from_bytes(
         hashlib.blake2b(pixels.data, digest_size=8).digest(), "little"
-    )
-
-
-@lru_cache(maxsize=4)
-def _textures(folder: str) -> _neurofreq.Textures:
-    """Read the published photographs of frost from a folder."""
-    from PIL import Image
-
-    paths = [Path(folder) / name for name in _FROST]
-    for path in paths:
-        if not path.is_file():
-            raise FileNotFoundError(f"textures: got {folder!r} without {path.name}")
-    return _neurofreq.Textures(
-        [np.asarray(Image.open(path).convert("RGB")) for path in paths]
     )

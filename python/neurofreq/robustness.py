@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
 
-from neurofreq import _cells, _groups, _model, _runtime, _store, _validate
+from neurofreq import _cells, _groups, _model, _runtime, _store, _textures, _validate
 from neurofreq._accuracy import CLEAN, CorruptionAccuracy
 from neurofreq.corruptions import CORRUPTIONS
 from neurofreq.data import CorruptedFolder, ImageSet
@@ -28,6 +28,48 @@ if TYPE_CHECKING:
     Found = dict[str, dict[Part, NDArray[np.bool_]]]
 
 
+@overload
+def corruption_accuracy(
+    model: Mapping[str, _model.Model],
+    images: Images | os.PathLike[str],
+    labels: Any = ...,
+    *,
+    clean: ImageSet | None = ...,
+    corruptions: Sequence[str] | None = ...,
+    severities: Sequence[int] = ...,
+    seed: int = ...,
+    parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = ...,
+    textures: str | os.PathLike[str] | None = ...,
+    gray: bool | Literal["auto"] = ...,
+    batch_size: int = ...,
+    device: torch.device | str | None = ...,
+    out: str | os.PathLike[str] | None = ...,
+    progress: bool = ...,
+    level: float = ...,
+) -> dict[str, CorruptionAccuracy]: ...
+
+
+@overload
+def corruption_accuracy(
+    model: _model.Model,
+    images: Images | os.PathLike[str],
+    labels: Any = ...,
+    *,
+    clean: ImageSet | None = ...,
+    corruptions: Sequence[str] | None = ...,
+    severities: Sequence[int] = ...,
+    seed: int = ...,
+    parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = ...,
+    textures: str | os.PathLike[str] | None = ...,
+    gray: bool | Literal["auto"] = ...,
+    batch_size: int = ...,
+    device: torch.device | str | None = ...,
+    out: str | os.PathLike[str] | None = ...,
+    progress: bool = ...,
+    level: float = ...,
+) -> CorruptionAccuracy: ...
+
+
 def corruption_accuracy(
     model: _model.Model | Mapping[str, _model.Model],
     images: Images | os.PathLike[str],
@@ -38,13 +80,14 @@ def corruption_accuracy(
     severities: Sequence[int] = SEVERITIES,
     seed: int = 0,
     parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = "auto",
+    textures: str | os.PathLike[str] | None = None,
     gray: bool | Literal["auto"] = "auto",
     batch_size: int = 256,
     device: torch.device | str | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: bool = False,
     level: float = 0.95,
-) -> Any:
+) -> CorruptionAccuracy | dict[str, CorruptionAccuracy]:
     """Measure accuracy under every corruption at every severity.
 
     Parameters
@@ -64,7 +107,7 @@ def corruption_accuracy(
         By default the paper's that exist, or that the folder holds.
     severities : sequence of int
         Of 1 to 5.
-    seed, parameters
+    seed, parameters, textures
         As of `corrupt`; not used with a folder.
     gray : bool or "auto"
         Show the luma of colour images, after their corruption. "auto" does so
@@ -119,7 +162,8 @@ def corruption_accuracy(
     >>> list(found.cells)
     ['corruption', 'severity', 'group', 'accuracy', 'low', 'high', 'n']
     """
-    source, shape, known = _source(images, labels, clean, seed, parameters)
+    made = (seed, parameters, textures)
+    source, shape, known = _source(images, labels, clean, made)
     names = _groups.chosen(corruptions, known)
     _validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
     _model.check_batch_size(batch_size)
@@ -138,7 +182,7 @@ def corruption_accuracy(
 
 
 def _source(
-    images: Any, labels: Any, clean: ImageSet | None, seed: int, parameters: str
+    images: Any, labels: Any, clean: ImageSet | None, made: tuple[int, str, Any]
 ) -> tuple[Source, tuple[int, ...], tuple[str, ...]]:
     """Return where images come from, the shape of one, and the corruptions."""
     if isinstance(images, (str, os.PathLike)):
@@ -165,10 +209,13 @@ def _source(
         _arrays(images.images, images.labels)
     if clean is not None:
         raise ValueError("clean: got some, expected none: the images are clean")
+    seed, parameters, textures = made
     _validate.one_of(
         "parameters", parameters, ("auto", "cifar", "tinyimagenet", "imagenet")
     )
-    source = _cells.Corrupting(images, _validate.seed(seed), parameters)
+    if textures is not None:
+        _textures.digest(str(textures))  # refuses a folder that lacks one
+    source = _cells.Corrupting(images, _validate.seed(seed), parameters, textures)
     return source, images.images.shape[1:], CORRUPTIONS
 
 

@@ -48,6 +48,10 @@ Untargeted = Annotated[
     bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
 ]
 Pairings = Annotated[int, typer.Option("--pairings", help="Pairings of hybrid images.")]
+Textures = Annotated[
+    Path | None,
+    typer.Option("--textures", help="Folder with the published pictures of frost."),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of targets, attack, corruptions.")]
 Batch = Annotated[int, typer.Option("--batch-size", help="Images per model call.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]

@@ -16,6 +16,7 @@ from neurofreq.cli._common import (
     Out,
     Quiet,
     Seed,
+    Textures,
     Trace,
 )
 
@@ -37,6 +38,7 @@ def corruptions(
     ] = None,
     n_images: Images = None,
     seed: Seed = 0,
+    textures: Textures = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -68,6 +70,7 @@ def corruptions(
                 command=_common.command(),
                 seed=seed,
                 clean=None if clean is None else _common.data(clean, None, True),
+                textures=textures,
                 batch_size=batch_size,
                 device=place,
                 progress=not quiet,
@@ -85,6 +88,7 @@ def corrupt(
     out: Out,
     n_images: Images = None,
     seed: Seed = 0,
+    textures: Textures = None,
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
@@ -96,6 +100,10 @@ def corrupt(
         from neurofreq.data import write_corrupted
 
         made = write_corrupted(
-            _common.data(data, n_images, True), out, seed=seed, progress=not quiet
+            _common.data(data, n_images, True),
+            out,
+            seed=seed,
+            textures=textures,
+            progress=not quiet,
         )
         typer.echo(f"{len(made.names)} corruptions of {len(made)} images: {out}")

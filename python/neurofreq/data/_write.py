@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from neurofreq import _groups, _runtime, _store, _validate, corruptions
+from neurofreq import _groups, _runtime, _store, _textures, _validate, corruptions
 from neurofreq._ahead import ahead
 from neurofreq.data._corrupted import MANIFEST, SEVERITIES, CorruptedFolder
 from neurofreq.data._files import ImageFiles
@@ -38,6 +38,7 @@ def write_corrupted(
     seed: int = 0,
     parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = "auto",
     layout: Literal["auto", "arrays", "files"] = "auto",
+    textures: str | os.PathLike[str] | None = None,
     batch_size: int = 256,
     progress: bool = False,
 ) -> CorruptedFolder:
@@ -52,7 +53,7 @@ def write_corrupted(
         was stopped goes on where it was.
     names : sequence of str, optional
         Of `CORRUPTIONS`; by default those of the paper's groups.
-    seed, parameters
+    seed, parameters, textures
         As of `corrupt`.
     layout : {"auto", "arrays", "files"}
         "arrays" writes ``labels.npy`` and ``NAME.npy``, as CIFAR-10-C; "files"
@@ -71,7 +72,9 @@ def write_corrupted(
     ------
     ValueError
         An unknown name, gray images as files, or a folder that holds corruptions
-        of other images, seeds or parameters.
+        of other images, seeds, parameters or textures.
+    FileNotFoundError
+        A texture is not in its folder.
 
     Notes
     -----
@@ -90,9 +93,21 @@ def write_corrupted(
         raise ValueError(
             f"data: got {data.images.shape[1]} channels, expected 3 for files"
         )
+    frost = None if textures is None else _textures.digest(str(textures))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    _note(folder, data, seed, parameters, layout)
+    _note(
+        folder,
+        {
+            "classes": list(data.class_names),
+            "data": data.digest(),
+            "seed": _validate.seed(seed),
+            "parameters": parameters,
+            "layout": layout,
+            "neurofreq": _runtime.VERSION,
+            "textures": frost,
+        },
+    )
 
     held: dict[range, NDArray[np.uint8]] = {}  # the last rows, for cell after cell
 
@@ -103,6 +118,7 @@ def write_corrupted(
         images = corruptions.corrupt(
             held[rows], name, severity, seed=seed,
             layout="nchw", parameters=parameters, first_index=rows.start,
+            textures=textures,
         )  # fmt: skip
         return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
@@ -210,19 +226,9 @@ def _write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
     os.replace(part, path)
 
 
-def _note(
-    folder: Path, data: ImageSet, seed: int, parameters: str, layout: str
-) -> None:
+def _note(folder: Path, note: dict[str, Any]) -> None:
     """Note what the folder holds; refuse one that holds something else."""
     path = folder / MANIFEST
-    note = {
-        "classes": list(data.class_names),
-        "data": data.digest(),
-        "seed": _validate.seed(seed),
-        "parameters": parameters,
-        "layout": layout,
-        "neurofreq": _runtime.VERSION,
-    }
     if not path.exists():
         _store.write_text(path, json.dumps(note, indent=2) + "\n")
         return

@@ -38,9 +38,7 @@ def write(
         Further arguments of `corruption_accuracy`.
     """
     folder = folder_for(out)
-    found: dict[str, CorruptionAccuracy] = corruption_accuracy(
-        dict(models), images, out=folder / "items", **how
-    )
+    found = corruption_accuracy(dict(models), images, out=folder / "items", **how)
     for name, table in tables(found).items():
         write_text(folder / f"{name}.csv", table.to_csv(index=False))
     first = next(iter(found.values()))
@@ -51,6 +49,7 @@ def write(
         "severities": first.severities,
         "n_images": first.correct.shape[2],
         "seed": how.get("seed"),
+        "textures": None if how.get("textures") is None else str(how["textures"]),
         "neurofreq": _runtime.VERSION,
     }
     write_text(folder / "settings.json", json.dumps(record, indent=2) + "\n")

@@ -1,20 +1,12 @@
 /*!
-Blur of defocus, motion, zoom, and the plain Gaussian.
+Blur of motion and zoom, and the constants of the plain Gaussian.
 */
 
 use rand::RngExt;
 
-use super::filter::{Border, Gaussian, add_symmetric};
+use super::filter::Border;
 use super::image::Planes;
 use super::{Rng, Table};
-
-/// Radius of the disk, and standard deviation of the Gaussian that smooths
-/// its rim, in pixels.
-pub const DEFOCUS: Table<(f64, f64)> = [
-    [(0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1.0, 0.2), (1.5, 0.1)],
-    [(0.5, 0.6), (1.0, 0.1), (1.5, 0.1), (2.5, 0.01), (3.0, 0.1)],
-    [(3.0, 0.1), (4.0, 0.5), (6.0, 0.5), (8.0, 0.5), (10.0, 0.5)],
-];
 
 /// Standard deviation of the Gaussian blur, in pixels.
 pub const GAUSSIAN: Table<f64> = [
@@ -36,81 +28,6 @@ pub const ZOOM: Table<(f64, usize)> = [
     [(0.01, 7), (0.01, 12), (0.01, 16), (0.01, 21), (0.01, 26)],
     [(0.01, 12), (0.01, 16), (0.02, 11), (0.02, 13), (0.03, 11)],
 ];
-
-/// A kernel of odd size that is symmetric up and down, left and right.
-#[derive(Clone, Debug)]
-pub struct Kernel {
-    /// Row at distance 0, 1, ... from the centre: weights at distance 0, 1,
-    /// ..., as [`add_symmetric`] wants them.
-    rows: Vec<Vec<f32>>,
-}
-
-impl Kernel {
-    /// The published defocus kernel: pixels within `radius` of the centre of
-    /// a grid, divided by their number, then smoothed by a Gaussian cut to 3
-    /// pixels (5 for radii above 8).
-    ///
-    /// The grid spans 17 pixels, or the diameter for radii above 8. Mirroring
-    /// at its edge is published behaviour too, and makes the kernels of radius
-    /// 8 and 10 sum to 1.013 and 1.010: those blurs brighten slightly.
-    pub fn disk(radius: f64, sigma: f64) -> Self {
-        let (half, reach) = if radius <= 8.0 {
-            (8, 1)
-        } else {
-            (radius as usize, 2)
-        };
-        let size = 2 * half + 1;
-        let distance = |at: usize| (at as f64 - half as f64).powi(2);
-        let inside: Vec<bool> = (0..size * size)
-            .map(|at| distance(at / size) + distance(at % size) <= radius * radius)
-            .collect();
-        let weight = 1.0 / inside.iter().filter(|&&inside| inside).count() as f32;
-        let values = inside
-            .into_iter()
-            .map(|inside| f32::from(u8::from(inside)) * weight)
-            .collect();
-        let mut disk = Planes::plane(size, size, values);
-        Gaussian::cut(sigma, reach).smooth(&mut disk, Border::Mirror);
-        let rows = disk.values.chunks_exact(size).skip(half);
-        let mut rows: Vec<Vec<f32>> = rows.map(|row| row[half..].to_vec()).collect();
-        for row in &mut rows {
-            row[0] /= 2.0;
-            row.truncate(row.iter().rposition(|&w| w != 0.0).map_or(0, |at| at + 1));
-        }
-        rows.truncate(
-            rows.iter()
-                .rposition(|r| !r.is_empty())
-                .map_or(0, |r| r + 1),
-        );
-        Self { rows }
-    }
-
-    /// Correlates every plane with the kernel; the border is mirrored.
-    pub fn correlate(&self, image: &mut Planes) {
-        let (height, width) = (image.height, image.width);
-        let radius = self.rows.len() - 1;
-        let mut lines: Vec<Vec<f32>> = vec![Vec::new(); height];
-        let mut pair = vec![0.0; width + 2 * radius];
-        for plane in image.planes_mut() {
-            for (line, row) in lines.iter_mut().zip(plane.chunks_exact(width)) {
-                Border::Mirror.pad(row, radius, line);
-            }
-            for (y, out) in plane.chunks_exact_mut(width).enumerate() {
-                out.fill(0.0);
-                add_symmetric(out, &lines[y], radius, &self.rows[0]);
-                for (dy, half) in self.rows.iter().enumerate().skip(1) {
-                    let line =
-                        |offset: isize| &lines[Border::Mirror.index(y as isize + offset, height)];
-                    let both = line(-(dy as isize)).iter().zip(line(dy as isize));
-                    pair.iter_mut()
-                        .zip(both)
-                        .for_each(|(pair, (above, below))| *pair = above + below);
-                    add_symmetric(out, &pair, radius, half);
-                }
-            }
-        }
-    }
-}
 
 /// Motion within 45 degrees of the horizontal.
 pub fn motion(image: &mut Planes, (radius, sigma): (usize, f64), rng: &mut Rng) {
@@ -244,33 +161,6 @@ mod tests {
         let mut image = Planes::plane(size, size, vec![0.0; size * size]);
         image.values[size / 2 * size + size / 2] = 1.0;
         image
-    }
-
-    #[test]
-    fn a_point_becomes_the_kernel() {
-        let mut image = point(31);
-        Kernel::disk(3.0, 0.1).correlate(&mut image);
-        let inside = image.values.iter().filter(|&&v| v > 1e-6).count();
-        // 29 lattice points lie within 3 pixels of the centre.
-        assert_eq!(inside, 29);
-        assert!((image.values.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        assert!((image.values[15 * 31 + 18] - 1.0 / 29.0).abs() < 1e-7);
-        assert_eq!(image.values[12 * 31 + 15], image.values[15 * 31 + 12]);
-    }
-
-    #[test]
-    fn kernels_sum_to_one_or_as_published() {
-        for (radius, sigma) in DEFOCUS.into_iter().flatten() {
-            let mut image = Planes::plane(24, 40, vec![0.5; 960]);
-            Kernel::disk(radius, sigma).correlate(&mut image);
-            let excess = 2.0 * image.values[3 * 40 + 7] - 1.0;
-            let expected = if radius < 8.0 {
-                -1e-6..1e-6
-            } else {
-                0.009..0.014
-            };
-            assert!(expected.contains(&excess), "{radius}: {excess}");
-        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::frost::{Frost, Texture};
 use super::image::{Bytes, Planes};
 use super::jpeg::Jpeg;
-use super::{Parameters, Rng, blur, elastic, filter, fog, glass, jpeg, noise, pixelate};
+use super::{Parameters, Rng, blur, defocus, elastic, filter, fog, glass, jpeg, noise, pixelate};
 use super::{snow, spatter, tone};
 use crate::{Error, Result};
 
@@ -68,8 +68,8 @@ impl Corruption {
             "impulse_noise" => unit(noise::IMPULSE_SHARE[set][level], noise::impulse),
             "speckle_noise" => unit(noise::SPECKLE_SD[set][level], noise::speckle),
             "defocus_blur" => {
-                let (radius, sigma) = blur::DEFOCUS[set][level];
-                let kernel = blur::Kernel::disk(radius, sigma);
+                let (radius, sigma) = defocus::DEFOCUS[set][level];
+                let kernel = defocus::Kernel::disk(radius, sigma);
                 Kernel::Unit(Box::new(move |image, _| kernel.correlate(image)))
             }
             "gaussian_blur" => {

@@ -5,13 +5,24 @@ The factorisation of Loeffler, Ligtenberg and Moschytz (1989), twelve
 multiplications per line, with constants of 13 fractional bits and rounding
 where the reference JPEG codec rounds: its pixels are the definition here.
 Coefficients are 8 times the orthonormal ones.
+
+Eight blocks are worked on at once, one in each lane of a vector, so that
+neither direction of the transform has to turn anything.
 */
 
-/// Rows of values, or of coefficients.
-pub type Block = [Lanes; 8];
+// What runs on vectors must become part of code compiled for the processor found.
+#![allow(clippy::inline_always)]
+// Iterators over small arrays by value are not unrolled.
+#![allow(clippy::needless_range_loop)]
 
-/// One row: eight lines are transformed at once, a lane each.
-type Lanes = [i32; 8];
+/// Blocks that are worked on at once.
+pub const LANES: usize = 8;
+
+/// The same place in each of eight blocks.
+pub type Lanes = [i32; LANES];
+
+/// Eight blocks of values, or of coefficients, by row and column.
+pub type Blocks = [[Lanes; 8]; 8];
 
 /// Fractional bits of the constants, and those kept between the two passes.
 const BITS: i32 = 13;
@@ -23,58 +34,113 @@ const SINGLE: [i32; 4] = [2446, 16819, 25172, 12299];
 const DOUBLE: [i32; 4] = [-7373, -20995, -16069, -3196];
 const TURN: i32 = 9633;
 
+/// Fractional bits of the reciprocals of quantisation steps.
+const SHARE: u32 = 20;
+
+/// Quantisation steps from 1 to 255, as the loop over coefficients wants them.
+#[derive(Clone, Debug)]
+pub struct Steps([[(i32, u32); 8]; 8]);
+
+impl Steps {
+    /// From the steps themselves, by row and column.
+    pub fn new(steps: &[[i32; 8]; 8]) -> Self {
+        Self(steps.map(|row| row.map(|step| (step, (1_u32 << SHARE).div_ceil(step as u32)))))
+    }
+}
+
 /// Replaces values around 0 by what is left of them when their coefficients
-/// are rounded to multiples of `steps`.
-pub fn quantise(block: &mut Block, steps: &Block) {
-    *block = transposed(block);
-    forward(block, -KEPT, BITS - KEPT);
-    *block = transposed(block);
-    forward(block, KEPT, BITS + KEPT);
-    for (row, steps) in block.iter_mut().zip(steps) {
-        for (value, &step) in row.iter_mut().zip(steps) {
-            let divisor = 8 * step;
-            // The half keeps the quotient of whole numbers off the next one.
-            let size = (value.abs() + divisor / 2) as f32 + 0.5;
-            let count = (size * (1.0 / divisor as f32)) as i32;
-            *value = value.signum() * count * step;
+/// are rounded to multiples of the steps.
+#[inline(always)]
+pub fn quantise(blocks: &mut Blocks, Steps(steps): &Steps) {
+    for y in 0..8 {
+        blocks[y] = forward(blocks[y], -KEPT, BITS - KEPT);
+    }
+    for x in 0..8 {
+        let mut column = forward(column(blocks, x), KEPT, BITS + KEPT);
+        for y in 0..8 {
+            column[y] = rounded(column[y], steps[y][x]);
+        }
+        let column = inverse(column, BITS - KEPT);
+        for y in 0..8 {
+            blocks[y][x] = column[y];
         }
     }
-    inverse(block, BITS - KEPT);
-    *block = transposed(block);
-    inverse(block, BITS + KEPT + 3);
-    *block = transposed(block);
+    for y in 0..8 {
+        blocks[y] = inverse(blocks[y], BITS + KEPT + 3);
+    }
 }
 
-fn transposed(block: &Block) -> Block {
-    std::array::from_fn(|x| std::array::from_fn(|y| block[y][x]))
+#[inline(always)]
+fn column(blocks: &Blocks, x: usize) -> [Lanes; 8] {
+    let mut column = [[0; LANES]; 8];
+    for y in 0..8 {
+        column[y] = blocks[y][x];
+    }
+    column
 }
 
+/// The nearest multiple of a step, halves away from 0, of coefficients that
+/// are 8 times as large.
+///
+/// Coefficients have less than 15 bits, so a count has less than 12 before it
+/// is divided by the step: the product fits, and is exact once it is shifted.
+#[inline(always)]
+fn rounded(coefficients: Lanes, (step, share): (i32, u32)) -> Lanes {
+    let mut out = [0; LANES];
+    for lane in 0..LANES {
+        let value = coefficients[lane];
+        let eighths = (value.abs() + 4 * step) as u32 / 8;
+        let size = ((eighths * share) >> SHARE) as i32 * step;
+        out[lane] = if value < 0 { -size } else { size };
+    }
+    out
+}
+
+#[inline(always)]
 fn add(a: Lanes, b: Lanes) -> Lanes {
-    std::array::from_fn(|lane| a[lane] + b[lane])
+    let mut sum = a;
+    for lane in 0..LANES {
+        sum[lane] += b[lane];
+    }
+    sum
 }
 
+#[inline(always)]
 fn subtract(a: Lanes, b: Lanes) -> Lanes {
-    std::array::from_fn(|lane| a[lane] - b[lane])
+    let mut difference = a;
+    for lane in 0..LANES {
+        difference[lane] -= b[lane];
+    }
+    difference
 }
 
 /// Values have 16 bits, as in the reference codec; said so, the product takes
 /// one instruction for eight.
+#[inline(always)]
 fn times(a: Lanes, factor: i32) -> Lanes {
-    std::array::from_fn(|lane| i32::from(a[lane] as i16) * factor)
+    let mut product = a;
+    for lane in 0..LANES {
+        product[lane] = i32::from(a[lane] as i16) * factor;
+    }
+    product
 }
 
 /// Divides by 2^bits, rounding; multiplies where `bits` is negative.
+#[inline(always)]
 fn scale(a: Lanes, bits: i32) -> Lanes {
-    std::array::from_fn(|lane| {
-        if bits < 0 {
+    let mut scaled = a;
+    for lane in 0..LANES {
+        scaled[lane] = if bits < 0 {
             a[lane] << -bits
         } else {
             (a[lane] + (1 << (bits - 1))) >> bits
-        }
-    })
+        };
+    }
+    scaled
 }
 
 /// The odd half, which both directions share: four values to four sums.
+#[inline(always)]
 fn odd([a, b, c, d]: [Lanes; 4]) -> [Lanes; 4] {
     let (outer, inner) = (times(add(a, d), DOUBLE[0]), times(add(b, c), DOUBLE[1]));
     let (even, odd) = (add(a, c), add(b, d));
@@ -89,25 +155,35 @@ fn odd([a, b, c, d]: [Lanes; 4]) -> [Lanes; 4] {
     ]
 }
 
-/// Transforms the eight columns; the two sums lose `plain` bits, the products
-/// `turned`.
-fn forward(v: &mut Block, plain: i32, turned: i32) {
-    let sum: [Lanes; 4] = std::array::from_fn(|k| add(v[k], v[7 - k]));
-    let odd = odd(std::array::from_fn(|k| subtract(v[3 - k], v[4 + k])));
-    let (a, b) = (add(sum[0], sum[3]), add(sum[1], sum[2]));
-    let (c, d) = (subtract(sum[1], sum[2]), subtract(sum[0], sum[3]));
+/// Transforms one line; the two sums lose `plain` bits, the products `turned`.
+#[inline(always)]
+fn forward(v: [Lanes; 8], plain: i32, turned: i32) -> [Lanes; 8] {
+    let (a, b) = (add(v[0], v[7]), add(v[1], v[6]));
+    let (c, d) = (add(v[2], v[5]), add(v[3], v[4]));
+    let odd = odd([
+        subtract(v[3], v[4]),
+        subtract(v[2], v[5]),
+        subtract(v[1], v[6]),
+        subtract(v[0], v[7]),
+    ]);
+    let (c, d) = (subtract(b, c), subtract(a, d));
+    let (a, b) = (subtract(add(a, a), d), subtract(add(b, b), c));
     let turn = times(add(c, d), EVEN[0]);
-    v[0] = scale(add(a, b), plain);
-    v[4] = scale(subtract(a, b), plain);
-    v[2] = scale(add(turn, times(d, EVEN[1])), turned);
-    v[6] = scale(subtract(turn, times(c, EVEN[2])), turned);
-    for (k, odd) in [7, 5, 3, 1].into_iter().zip(odd) {
-        v[k] = scale(odd, turned);
-    }
+    [
+        scale(add(a, b), plain),
+        scale(odd[3], turned),
+        scale(add(turn, times(d, EVEN[1])), turned),
+        scale(odd[2], turned),
+        scale(subtract(a, b), plain),
+        scale(odd[1], turned),
+        scale(subtract(turn, times(c, EVEN[2])), turned),
+        scale(odd[0], turned),
+    ]
 }
 
-/// Transforms the eight columns back; all lose `bits`.
-fn inverse(v: &mut Block, bits: i32) {
+/// Transforms one line back; all values lose `bits`.
+#[inline(always)]
+fn inverse(v: [Lanes; 8], bits: i32) -> [Lanes; 8] {
     let turn = times(add(v[2], v[6]), EVEN[0]);
     let c = subtract(turn, times(v[6], EVEN[2]));
     let d = add(turn, times(v[2], EVEN[1]));
@@ -117,34 +193,41 @@ fn inverse(v: &mut Block, bits: i32) {
     );
     let even = [add(a, d), add(b, c), subtract(b, c), subtract(a, d)];
     let odd = odd([v[7], v[5], v[3], v[1]]);
-    for (k, even) in even.into_iter().enumerate() {
-        v[k] = scale(add(even, odd[3 - k]), bits);
-        v[7 - k] = scale(subtract(even, odd[3 - k]), bits);
+    let mut out = v;
+    for k in 0..4 {
+        out[k] = scale(add(even[k], odd[3 - k]), bits);
+        out[7 - k] = scale(subtract(even[k], odd[3 - k]), bits);
     }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::array::from_fn;
     use std::f64::consts::PI;
 
-    fn sample(seed: usize) -> Block {
-        std::array::from_fn(|y| {
-            std::array::from_fn(|x| {
-                ((y * 31 + x * 47 + y * x * seed + seed) * 97 % 256) as i32 - 128
+    /// Eight blocks that have nothing to do with each other.
+    fn sample(seed: usize) -> Blocks {
+        from_fn(|y| {
+            from_fn(|x| {
+                from_fn(|lane| {
+                    let seed = 8 * seed + lane;
+                    ((y * 31 + x * 47 + y * x * seed + seed) * 97 % 256) as i32 - 128
+                })
             })
         })
     }
 
-    fn coefficient(block: &Block, v: usize, u: usize) -> f64 {
+    fn coefficient(blocks: &Blocks, lane: usize, v: usize, u: usize) -> f64 {
         let basis = |at: usize, k: usize| {
             let scale = if k == 0 { 0.125_f64.sqrt() } else { 0.5 };
             scale * ((2 * at + 1) as f64 * k as f64 * PI / 16.0).cos()
         };
         let mut sum = 0.0;
-        for (y, row) in block.iter().enumerate() {
-            for (x, &value) in row.iter().enumerate() {
-                sum += basis(y, v) * basis(x, u) * f64::from(value);
+        for (y, row) in blocks.iter().enumerate() {
+            for (x, values) in row.iter().enumerate() {
+                sum += basis(y, v) * basis(x, u) * f64::from(values[lane]);
             }
         }
         sum
@@ -152,16 +235,30 @@ mod tests {
 
     #[test]
     fn coefficients_are_those_of_the_definition() {
-        for seed in 0..20 {
-            let block = sample(seed);
-            let mut ours = transposed(&block);
-            forward(&mut ours, -KEPT, BITS - KEPT);
-            ours = transposed(&ours);
-            forward(&mut ours, KEPT, BITS + KEPT);
-            for (v, row) in ours.iter().enumerate() {
-                for (u, &value) in row.iter().enumerate() {
-                    let expected = 8.0 * coefficient(&block, v, u);
-                    assert!((f64::from(value) - expected).abs() < 2.0, "{v} {u}");
+        for seed in 0..3 {
+            let blocks = sample(seed);
+            let rows = blocks.map(|row| forward(row, -KEPT, BITS - KEPT));
+            for u in 0..8 {
+                let ours = forward(column(&rows, u), KEPT, BITS + KEPT);
+                for (v, values) in ours.iter().enumerate() {
+                    for (lane, &value) in values.iter().enumerate() {
+                        let expected = 8.0 * coefficient(&blocks, lane, v, u);
+                        assert!((f64::from(value) - expected).abs() < 2.0, "{v} {u}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_coefficient_is_rounded_to_the_nearest_multiple() {
+        for step in 1..=255 {
+            let Steps(steps) = Steps::new(&[[step; 8]; 8]);
+            for first in (-9000..9000).step_by(LANES) {
+                let values: Lanes = from_fn(|lane| first + lane as i32);
+                for (got, value) in rounded(values, steps[0][0]).into_iter().zip(values) {
+                    let count = (value.abs() + 4 * step) / (8 * step);
+                    assert_eq!(got, value.signum() * count * step, "{value} {step}");
                 }
             }
         }
@@ -169,25 +266,29 @@ mod tests {
 
     #[test]
     fn steps_of_one_keep_the_block_and_wide_ones_its_mean() {
-        for seed in 0..20 {
-            let mut block = sample(seed);
-            quantise(&mut block, &[[1; 8]; 8]);
-            for (row, before) in block.iter().zip(sample(seed)) {
-                for (value, before) in row.iter().zip(before) {
+        for seed in 0..3 {
+            let before = sample(seed);
+            let mut blocks = before;
+            quantise(&mut blocks, &Steps::new(&[[1; 8]; 8]));
+            let pairs = blocks.as_flattened().iter().zip(before.as_flattened());
+            for (value, before) in pairs {
+                for (value, before) in value.iter().zip(before) {
                     assert!((value - before).abs() <= 2);
                 }
             }
-            let mut block = sample(seed);
+            let mut blocks = before;
             let mut steps = [[30_000; 8]; 8];
             steps[0][0] = 1;
-            quantise(&mut block, &steps);
-            let mean = coefficient(&sample(seed), 0, 0) / 8.0;
-            assert!(
-                block
-                    .iter()
-                    .flatten()
-                    .all(|&v| (f64::from(v) - mean).abs() <= 1.0)
-            );
+            quantise(&mut blocks, &Steps::new(&steps));
+            for lane in 0..LANES {
+                let mean = coefficient(&before, lane, 0, 0) / 8.0;
+                let values = blocks.as_flattened().iter().map(|values| values[lane]);
+                assert!(
+                    values
+                        .into_iter()
+                        .all(|v| (f64::from(v) - mean).abs() <= 1.0)
+                );
+            }
         }
     }
 }

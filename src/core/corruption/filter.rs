@@ -51,7 +51,7 @@ impl Border {
 ///
 /// `source[radius]` lies under the first value. `half` holds the weights at
 /// distance 0, 1, ..., the first of them halved: both sides are added.
-pub fn add_symmetric(sums: &mut [f32], source: &[f32], radius: usize, half: &[f32]) {
+fn add_symmetric(sums: &mut [f32], source: &[f32], radius: usize, half: &[f32]) {
     const LANES: usize = 16;
     let (tiles, rest) = sums.as_chunks_mut::<LANES>();
     for (tile, sums) in tiles.iter_mut().enumerate() {

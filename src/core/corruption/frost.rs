@@ -2,8 +2,12 @@
 Frost: a photograph of ice, or a drawn texture, laid over the image.
 */
 
+// What runs on vectors must become part of code compiled for the processor found.
+#![allow(clippy::inline_always)]
+
 use std::sync::Arc;
 
+use pulp::{Arch, NullaryFnOnce};
 use rand::RngExt;
 
 use super::ice;
@@ -112,6 +116,17 @@ impl Frost {
         let (rows, columns) = sizes(scale);
         let top = rng.random_range(0..rows - height);
         let left = rng.random_range(0..columns - width);
+        let is_whole = (scale - 1.0).abs() < f64::EPSILON;
+        if let (true, Some(planes)) = (is_whole, image.colour_mut()) {
+            Arch::new().dispatch(Window {
+                levels: &texture.levels[3 * (top * texture.width + left)..],
+                stride: 3 * texture.width,
+                width,
+                planes,
+                weights: self.weights,
+            });
+            return;
+        }
         let rows = Texture::line(texture.height, scale, top, height);
         let columns = Texture::line(texture.width, scale, left, width);
         self.blend(image, texture, &rows, &columns);
@@ -159,6 +174,39 @@ impl Frost {
     }
 }
 
+/// A window of a texture at its full size, over a colour image: what
+/// [`Frost::blend`] comes to without interpolation.
+struct Window<'a> {
+    levels: &'a [u8],
+    stride: usize,
+    width: usize,
+    planes: [&'a mut [f32]; 3],
+    weights: (f32, f32),
+}
+
+impl NullaryFnOnce for Window<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let (own, ice) = (self.weights.0, self.weights.1 / 255.0);
+        let add = |value: &mut f32, level: u8| *value = own * *value + ice * f32::from(level);
+        let [reds, greens, blues] = self.planes.map(|plane| plane.chunks_exact_mut(self.width));
+        for (((reds, greens), blues), levels) in reds
+            .zip(greens)
+            .zip(blues)
+            .zip(self.levels.chunks(self.stride))
+        {
+            let values = reds.iter_mut().zip(greens).zip(blues);
+            for (pixel, ((red, green), blue)) in levels.as_chunks::<3>().0.iter().zip(values) {
+                add(red, pixel[0]);
+                add(green, pixel[1]);
+                add(blue, pixel[2]);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::float_cmp)] // copies and whole numbers
 mod tests {
@@ -189,6 +237,29 @@ mod tests {
             assert!((level(1, at) - left - (at % 30) as f32).abs() < 1e-3);
             assert!((level(2, at) - 9.0).abs() < 1e-3);
         }
+    }
+
+    #[test]
+    fn a_whole_window_is_what_interpolation_comes_to() {
+        let textures = ice::textures();
+        let frost = Frost::new((Parameters::ImageNet, 3), None);
+        let (height, width, size) = (30, 45, 30 * 45);
+        let mut image = Planes {
+            channels: 3,
+            height,
+            width,
+            values: (0..3 * size).map(|at| (at % 101) as f32 / 101.0).collect(),
+        };
+        let mut expected = image.clone();
+        frost.apply(&mut image, &mut Rng::seed_from_u64(8));
+        let rng = &mut Rng::seed_from_u64(8);
+        let texture = &textures[rng.random_range(0..textures.len())];
+        let top = rng.random_range(0..texture.height - height);
+        let left = rng.random_range(0..texture.width - width);
+        let rows = Texture::line(texture.height, 1.0, top, height);
+        let columns = Texture::line(texture.width, 1.0, left, width);
+        frost.blend(&mut expected, texture, &rows, &columns);
+        assert_eq!(image, expected);
     }
 
     #[test]

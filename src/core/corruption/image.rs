@@ -1,9 +1,16 @@
 /*!
 One image in the form the kernels work on: planar, and its way from and to a
 batch of any pixel type and layout.
+
+Colour pixels that lie together are the common case, and this is done for every
+image: all three planes in one pass, with the vectors of the processor found.
 */
 
+// What runs on vectors must become part of code compiled for the processor found.
+#![allow(clippy::inline_always)]
+
 use ndarray::{ArrayView3, ArrayViewMut3};
+use pulp::{Arch, NullaryFnOnce};
 
 /// A planar image: `channels` planes of `height` rows of `width` values.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +27,7 @@ pub type Planes = Image<f32>;
 /// The form of the kernels that are defined on 8 bits.
 pub type Bytes = Image<u8>;
 
-impl<T: Copy> Image<T> {
+impl<T: Copy + Default> Image<T> {
     /// One plane, row by row.
     pub fn plane(height: usize, width: usize, values: Vec<T>) -> Self {
         Self {
@@ -49,45 +56,132 @@ impl<T: Copy> Image<T> {
     /// Reads a (C, H, W) view, converting each value.
     pub fn read<S: Copy>(view: ArrayView3<S>, convert: impl Fn(S) -> T) -> Self {
         let (channels, height, width) = view.dim();
-        let mut values = Vec::with_capacity(view.len());
-        if let Some(source) = view.as_slice() {
-            values.extend(source.iter().map(|&value| convert(value)));
-        } else if let Some(source) = view.view().permuted_axes([1, 2, 0]).as_slice() {
-            for channel in 0..channels {
-                let pixels = source.chunks_exact(channels);
-                values.extend(pixels.map(|pixel| convert(pixel[channel])));
-            }
-        } else {
-            values.extend(view.iter().map(|&value| convert(value)));
-        }
-        Self {
+        let values = vec![T::default(); view.len()];
+        let mut image = Self {
             channels,
             height,
             width,
             values,
+        };
+        let last = view.view().permuted_axes([1, 2, 0]);
+        if let (Some(source), 2..) = (last.as_slice(), channels) {
+            let pixels = source.as_chunks::<3>().0;
+            if let Some(planes) = image.colour_mut() {
+                Arch::new().dispatch(Separate {
+                    pixels,
+                    planes,
+                    convert,
+                });
+                return image;
+            }
+            for (channel, plane) in image.planes_mut().enumerate() {
+                let pixels = source.chunks_exact(channels);
+                plane
+                    .iter_mut()
+                    .zip(pixels)
+                    .for_each(|(value, pixel)| *value = convert(pixel[channel]));
+            }
+        } else {
+            Arch::new().dispatch(Convert {
+                source: view.iter(),
+                out: image.values.iter_mut(),
+                convert: |&value: &S| convert(value),
+            });
         }
+        image
     }
 
     /// Writes into a (C, H, W) view, converting each value.
-    pub fn write<S>(&self, mut view: ArrayViewMut3<S>, convert: impl Fn(T) -> S) {
-        if let Some(out) = view.as_slice_mut() {
-            for (out, &value) in out.iter_mut().zip(&self.values) {
-                *out = convert(value);
-            }
-            return;
-        }
+    pub fn write<S: Copy>(&self, mut view: ArrayViewMut3<S>, convert: impl Fn(T) -> S) {
         let channels = self.channels;
-        if let Some(out) = view.view_mut().permuted_axes([1, 2, 0]).as_slice_mut() {
-            let planes = self.values.chunks_exact(self.height * self.width);
-            for (channel, plane) in planes.enumerate() {
-                for (out, &value) in out.chunks_exact_mut(channels).zip(plane) {
-                    out[channel] = convert(value);
+        let mut planes = self.values.chunks_exact(self.height * self.width);
+        let mut last = view.view_mut().permuted_axes([1, 2, 0]);
+        match (last.as_slice_mut(), channels) {
+            (Some(out), 3) => Arch::new().dispatch(Join {
+                planes: std::array::from_fn(|_| planes.next().unwrap_or_default()),
+                pixels: out.as_chunks_mut::<3>().0,
+                convert,
+            }),
+            (Some(out), 2..) => {
+                for (channel, plane) in planes.enumerate() {
+                    for (out, &value) in out.chunks_exact_mut(channels).zip(plane) {
+                        out[channel] = convert(value);
+                    }
                 }
             }
-            return;
+            _ => Arch::new().dispatch(Convert {
+                source: self.values.iter(),
+                out: view.iter_mut(),
+                convert: |&value: &T| convert(value),
+            }),
         }
-        for (out, &value) in view.iter_mut().zip(&self.values) {
-            *out = convert(value);
+    }
+}
+
+/// Values one after another, whatever order their memory has.
+struct Convert<I, O, F> {
+    source: I,
+    out: O,
+    convert: F,
+}
+
+impl<'a, S, T, I, O, F> NullaryFnOnce for Convert<I, O, F>
+where
+    T: 'a,
+    I: Iterator<Item = S>,
+    O: Iterator<Item = &'a mut T>,
+    F: Fn(S) -> T,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (out, value) in self.out.zip(self.source) {
+            *out = (self.convert)(value);
+        }
+    }
+}
+
+/// Colour pixels to planes.
+struct Separate<'a, S, T, F> {
+    pixels: &'a [[S; 3]],
+    planes: [&'a mut [T]; 3],
+    convert: F,
+}
+
+impl<S: Copy, T, F: Fn(S) -> T> NullaryFnOnce for Separate<'_, S, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let [reds, greens, blues] = self.planes;
+        let values = reds.iter_mut().zip(greens).zip(blues);
+        for (&[r, g, b], ((red, green), blue)) in self.pixels.iter().zip(values) {
+            *red = (self.convert)(r);
+            *green = (self.convert)(g);
+            *blue = (self.convert)(b);
+        }
+    }
+}
+
+/// Planes to colour pixels.
+struct Join<'a, S, T, F> {
+    planes: [&'a [T]; 3],
+    pixels: &'a mut [[S; 3]],
+    convert: F,
+}
+
+impl<S: Copy, T: Copy, F: Fn(T) -> S> NullaryFnOnce for Join<'_, S, T, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let [reds, greens, blues] = self.planes;
+        let values = reds.iter().zip(greens).zip(blues);
+        for (pixel, ((&red, &green), &blue)) in self.pixels.iter_mut().zip(values) {
+            pixel[0] = (self.convert)(red);
+            pixel[1] = (self.convert)(green);
+            pixel[2] = (self.convert)(blue);
         }
     }
 }
@@ -116,12 +210,14 @@ pub trait Pixel: Copy + Default + Send + Sync {
 }
 
 impl Pixel for u8 {
+    #[inline(always)]
     fn to_unit(self) -> f32 {
         f32::from(self) / 255.0
     }
 
     /// Truncates, as the published code does. What is added is a 500th of a
     /// level: single precision must not turn a whole level into the one below.
+    #[inline(always)]
     fn from_unit(value: f32) -> Self {
         (value * 255.0 + 0.002) as Self
     }
@@ -136,10 +232,12 @@ impl Pixel for u8 {
 }
 
 impl Pixel for f32 {
+    #[inline(always)]
     fn to_unit(self) -> f32 {
         self
     }
 
+    #[inline(always)]
     fn from_unit(value: f32) -> Self {
         value.clamp(0.0, 1.0)
     }
@@ -154,10 +252,12 @@ impl Pixel for f32 {
 }
 
 impl Pixel for f64 {
+    #[inline(always)]
     fn to_unit(self) -> f32 {
         self as f32
     }
 
+    #[inline(always)]
     fn from_unit(value: f32) -> Self {
         value.clamp(0.0, 1.0).into()
     }

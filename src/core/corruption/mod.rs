@@ -18,6 +18,7 @@ severities of one corruption share their draws.
 mod blur;
 mod catalogue;
 mod dct;
+mod defocus;
 mod edges;
 mod elastic;
 mod filter;

@@ -2,6 +2,11 @@
 Pixelate: fewer pixels by area averages, and back to the size there was.
 */
 
+// What runs on vectors must become part of code compiled for the processor found.
+#![allow(clippy::inline_always)]
+
+use pulp::{Arch, NullaryFnOnce};
+
 use super::Table;
 use super::image::Bytes;
 
@@ -16,15 +21,80 @@ pub const PIXELATE: Table<f64> = [
 /// published code, and levels are rounded after each axis.
 const BITS: u32 = 22;
 
+/// The same pixel of up to four planes, which are averaged together.
+type Quad = [u8; 4];
+
 /// Shrinks and enlarges, both with a box filter.
 pub fn pixelate(image: &mut Bytes, share: f64) {
-    let (height, width) = (image.height, image.width);
-    let small = |size: usize| (size as f64 * share) as usize;
-    let (rows, columns) = (small(height), small(width));
-    for plane in image.planes_mut() {
-        let shrunk = resize(plane, (height, width), (rows, columns));
-        let enlarged = resize(&shrunk, (rows, columns), (height, width));
-        plane.copy_from_slice(&enlarged);
+    Arch::new().dispatch(Job { image, share });
+}
+
+/// One image on its way.
+struct Job<'a> {
+    image: &'a mut Bytes,
+    share: f64,
+}
+
+impl NullaryFnOnce for Job<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let (height, width) = (self.image.height, self.image.width);
+        let small = |size: usize| (size as f64 * self.share) as usize;
+        let rows = windows(height, small(height));
+        let columns = windows(width, small(width));
+        // Enlarged, each pixel is the mean of one.
+        let wide: Vec<usize> = windows(columns.len(), width).iter().map(|w| w.0).collect();
+        let high = windows(rows.len(), height);
+        let size = height * width;
+        let mut quads = vec![Quad::default(); size];
+        for planes in self.image.values.chunks_mut(4 * size) {
+            join(planes, &mut quads);
+            let shrunk = shrink(&quads, width, &rows, &columns);
+            let mut lines = quads.chunks_exact_mut(width);
+            let mut before: (usize, &[Quad]) = (usize::MAX, &[]);
+            for (&(row, ..), line) in high.iter().zip(&mut lines) {
+                if row == before.0 {
+                    line.copy_from_slice(before.1);
+                } else {
+                    let source = &shrunk[row * columns.len()..][..columns.len()];
+                    for (pixel, &column) in line.iter_mut().zip(&wide) {
+                        *pixel = source[column];
+                    }
+                }
+                before = (row, line);
+            }
+            separate(&quads, planes);
+        }
+    }
+}
+
+/// Planes to quads. A quad holds what it held where there are fewer planes.
+#[inline(always)]
+fn join(planes: &[u8], quads: &mut [Quad]) {
+    let size = quads.len();
+    if let [reds, greens, blues] = planes.chunks_exact(size).collect::<Vec<_>>()[..] {
+        let values = reds.iter().zip(greens).zip(blues);
+        for (quad, ((&red, &green), &blue)) in quads.iter_mut().zip(values) {
+            *quad = [red, green, blue, 0];
+        }
+        return;
+    }
+    for (at, plane) in planes.chunks_exact(size).enumerate() {
+        for (quad, &value) in quads.iter_mut().zip(plane) {
+            quad[at] = value;
+        }
+    }
+}
+
+/// Quads to planes.
+#[inline(always)]
+fn separate(quads: &[Quad], planes: &mut [u8]) {
+    for (at, plane) in planes.chunks_exact_mut(quads.len()).enumerate() {
+        for (quad, value) in quads.iter().zip(plane) {
+            *value = quad[at];
+        }
     }
 }
 
@@ -54,31 +124,43 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
 }
 
 /// The level of a sum of levels.
+#[inline(always)]
 fn mean(sum: u32, weight: u32) -> u8 {
     ((sum * weight + (1 << (BITS - 1))) >> BITS) as u8
 }
 
-fn resize(plane: &[u8], from: (usize, usize), to: (usize, usize)) -> Vec<u8> {
-    let columns = windows(from.1, to.1);
-    let mut wide = Vec::with_capacity(from.0 * to.1);
-    for row in plane.chunks_exact(from.1) {
-        wide.extend(columns.iter().map(|&(first, count, weight)| {
-            let pixels = &row[first..first + count];
-            mean(pixels.iter().map(|&pixel| u32::from(pixel)).sum(), weight)
+/// Means along the rows, then of these along the columns.
+#[inline(always)]
+fn shrink(quads: &[Quad], width: usize, rows: &[Window], columns: &[Window]) -> Vec<Quad> {
+    let mut narrow = Vec::with_capacity(quads.len() / width * columns.len());
+    for row in quads.chunks_exact(width) {
+        narrow.extend(columns.iter().map(|&(first, count, weight)| {
+            let mut sums = [0_u32; 4];
+            for pixel in &row[first..first + count] {
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum += u32::from(value);
+                }
+            }
+            sums.map(|sum| mean(sum, weight))
         }));
     }
-    let mut out = Vec::with_capacity(to.0 * to.1);
-    let mut sums = vec![0_u32; to.1];
-    for (first, count, weight) in windows(from.0, to.0) {
+    let length = 4 * columns.len();
+    let mut shrunk = vec![Quad::default(); rows.len() * columns.len()];
+    let mut sums = vec![0_u16; length];
+    let lines = shrunk.as_flattened_mut().chunks_exact_mut(length);
+    for (line, &(first, count, weight)) in lines.zip(rows) {
         sums.fill(0);
-        for row in wide.chunks_exact(to.1).skip(first).take(count) {
-            for (sum, &pixel) in sums.iter_mut().zip(row) {
-                *sum += u32::from(pixel);
+        let levels = narrow.as_flattened().chunks_exact(length);
+        for row in levels.skip(first).take(count) {
+            for (sum, &level) in sums.iter_mut().zip(row) {
+                *sum += u16::from(level);
             }
         }
-        out.extend(sums.iter().map(|&sum| mean(sum, weight)));
+        for (level, &sum) in line.iter_mut().zip(&sums) {
+            *level = mean(sum.into(), weight);
+        }
     }
-    out
+    shrunk
 }
 
 #[cfg(test)]
@@ -103,5 +185,41 @@ mod tests {
         let mut same = Bytes::plane(16, 16, values.clone());
         pixelate(&mut same, 1.0);
         assert_eq!(same.values, values);
+    }
+
+    #[test]
+    fn an_enlarged_pixel_is_the_mean_of_one() {
+        for size in 16..700 {
+            for share in PIXELATE.into_iter().flatten() {
+                let small = (size as f64 * share) as usize;
+                assert!(windows(small, size).iter().all(|&(_, count, _)| count == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn any_number_of_planes_is_treated_one_by_one() {
+        let (height, width) = (19, 23);
+        let values: Vec<u8> = (0..6 * height * width)
+            .map(|at| (at * at / 7 % 251) as u8)
+            .collect();
+        let plane = |index: usize| {
+            let size = height * width;
+            Bytes::plane(height, width, values[index * size..][..size].to_vec())
+        };
+        for channels in 1..=6 {
+            let mut image = Bytes {
+                channels,
+                height,
+                width,
+                values: values[..channels * height * width].to_vec(),
+            };
+            pixelate(&mut image, 0.6);
+            for (index, got) in image.planes_mut().enumerate() {
+                let mut alone = plane(index);
+                pixelate(&mut alone, 0.6);
+                assert_eq!(got, alone.values, "{index} of {channels}");
+            }
+        }
     }
 }
