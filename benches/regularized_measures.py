@@ -1,9 +1,10 @@
 """Measure the networks that regularized_training.py trained, and write their page.
 
-Usage: python benches/regularized_measures.py --data DIR --work FOLDER
+Usage: python benches/regularized_measures.py mouse --data DIR --work FOLDER
+       python benches/regularized_measures.py monkey --data DIR --work FOLDER
 
 Measures every network in FOLDER whose training is complete, keeps each result in
-FOLDER/measured, and writes docs/results/regularized-training.md over the seeds that
+FOLDER/measured, and writes docs/results/regularized-<study>.md over the seeds that
 all conditions have. DIR as in regularized_training.py.
 """
 
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 from _machine import processor
-from regularized_training import CONDITIONS, RECIPE, SEEDS
+from regularized_training import SEEDS, STUDIES, Study
 
 import neurofreq as nf
 from neurofreq import intervals, models
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from neurofreq.report._analysis import Quantity
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "results" / "regularized-training.md"
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
 SETTINGS = _measure.Settings(n_attack=128, n_hybrid=1000, seeds=(0, 1, 2))
 NAMES = {
@@ -46,9 +46,9 @@ PAPER = {  # sign of condition less none, for a condition that works as in the p
 }  # fmt: skip
 
 
-def subject(folder: Path, data: nf.data.ImageSet) -> _measure.Subject:
+def subject(folder: Path, data: nf.data.ImageSet, network: str) -> _measure.Subject:
     weights = folder / "best.safetensors"
-    model = models.load_model(RECIPE.network, weights=weights)
+    model = models.load_model(network, weights=weights)
     folded = models.fold_batch_norm(model, torch.as_tensor(data.images[:2]))
     folded = folded.to(memory_format=torch.channels_last)
     return _measure.Subject(
@@ -103,7 +103,9 @@ def quantities(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
 
 
 def estimates(
-    found: dict[tuple[str, int], dict[str, Quantity]], seeds: list[int]
+    found: dict[tuple[str, int], dict[str, Quantity]],
+    conditions: tuple[str, ...],
+    seeds: list[int],
 ) -> pd.DataFrame:
     """Return each quantity of each condition: mean over seeds, intervals over images.
 
@@ -116,7 +118,7 @@ def estimates(
         for (condition, seed), one in found.items():
             values[condition, seed] = one[quantity].estimate().value
             draws[condition, seed] = one[quantity]._resampled()
-        for condition in CONDITIONS:
+        for condition in conditions:
             each = np.array([values[condition, seed] for seed in seeds])
             base = np.array([values["none", seed] for seed in seeds])
             drawn = np.mean([draws[condition, seed] for seed in seeds], axis=0)
@@ -136,24 +138,24 @@ def estimates(
     return pd.DataFrame(rows)
 
 
-def table(rows: pd.DataFrame) -> str:
+def table(rows: pd.DataFrame, conditions: tuple[str, ...]) -> str:
     """Return the Markdown table: conditions in columns."""
     lines = [
-        "| | " + " | ".join(CONDITIONS) + " |",
-        "|---" * (len(CONDITIONS) + 1) + "|",
+        "| | " + " | ".join(conditions) + " |",
+        "|---" * (len(conditions) + 1) + "|",
     ]
     for quantity, title in NAMES.items():
         cells = []
-        for condition in CONDITIONS:
+        for condition in conditions:
             one = at(rows, quantity, condition)
             cells.append(interval(quantity, one["value"], one["low"], one["high"]))
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def differences(rows: pd.DataFrame, n_seeds: int) -> str:
+def differences(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> str:
     """Return the Markdown table of paired differences from "none"."""
-    others = CONDITIONS[1:]
+    others = conditions[1:]
     lines = [
         "| less none | " + " | ".join(others) + " |",
         "|---" * (len(others) + 1) + "|",
@@ -170,7 +172,7 @@ def differences(rows: pd.DataFrame, n_seeds: int) -> str:
     return "\n".join(lines)
 
 
-def verdicts(rows: pd.DataFrame, n_seeds: int) -> str:
+def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> str:
     """Say of each direction of the paper whether it holds for each condition."""
     lines = []
     for quantity, sign in PAPER.items():
@@ -179,7 +181,7 @@ def verdicts(rows: pd.DataFrame, n_seeds: int) -> str:
             "is reversed": [],
             "is undecided": [],
         }
-        for condition in CONDITIONS[1:]:
+        for condition in conditions[1:]:
             one = at(rows, quantity, condition)
             low, high = one["difference_low"] * sign, one["difference_high"] * sign
             low, high = min(low, high), max(low, high)
@@ -208,9 +210,9 @@ def interval(quantity: str, value: float, low: float, high: float) -> str:
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def write(rows: pd.DataFrame, seeds: list[int]) -> None:
+def write(page: Path, study: Study, rows: pd.DataFrame, seeds: list[int]) -> None:
     """Put the numbers between the marks of the page, and the raw ones beside it."""
-    folder = PAGE.with_suffix("")
+    folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "table.csv", index=False)
     about = {
@@ -220,45 +222,51 @@ def write(rows: pd.DataFrame, seeds: list[int]) -> None:
         "neurofreq": nf.__version__,
         "torch": torch.__version__,
         "seeds": seeds,
-        "recipe": RECIPE.as_dict(),
+        "recipe": study.recipe.as_dict(),
         "attacked images": SETTINGS.n_attack,
         "images of hybrids": SETTINGS.n_hybrid,
         "pairings of hybrids": len(SETTINGS.seeds),
     }
     (folder / "settings.json").write_text(json.dumps(about, indent=2) + "\n")
+    conditions = study.conditions
     text = (
         f"{about['date']}, {about['machine']}; torch {about['torch']}; seeds "
-        f"{', '.join(map(str, seeds))}.\n\n{table(rows)}\n\n"
-        f"{differences(rows, len(seeds))}\n\n{verdicts(rows, len(seeds))}\n"
+        f"{', '.join(map(str, seeds))}.\n\n{table(rows, conditions)}\n\n"
+        f"{differences(rows, conditions, len(seeds))}\n\n"
+        f"{verdicts(rows, conditions, len(seeds))}\n"
     )
-    before, mark, rest = PAGE.read_text().partition("<!-- numbers -->\n")
+    before, mark, rest = page.read_text().partition("<!-- numbers -->\n")
     after = rest.partition("<!-- end -->")[2]
-    PAGE.write_text(f"{before}{mark}{text}<!-- end -->{after}")
+    page.write_text(f"{before}{mark}{text}<!-- end -->{after}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", choices=tuple(STUDIES))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     options = parser.parse_args()
-    data = nf.data.load_data(f"cifar10:{options.data / 'cifar10'}").gray()
+    study = STUDIES[options.study]
+    data = nf.data.load_data(study.data.format(options.data)).gray()
     store = Store(options.work / "measured")
     found = {}
     for seed in SEEDS:
-        for condition in CONDITIONS:
+        for condition in study.conditions:
             folder = options.work / f"{condition}-{seed}"
             curves = folder / "curves.csv"
-            if curves.exists() and len(pd.read_csv(curves)) == RECIPE.epochs:
-                found[condition, seed] = quantities(
-                    measured(subject(folder, data), store)
-                )
-                one = found[condition, seed]
-                values = {k: round(q.estimate().value, 4) for k, q in one.items()}
+            if curves.exists() and len(pd.read_csv(curves)) == study.recipe.epochs:
+                one = subject(folder, data, study.recipe.network)
+                found[condition, seed] = quantities(measured(one, store))
+                values = {
+                    name: round(quantity.estimate().value, 4)
+                    for name, quantity in found[condition, seed].items()
+                }
                 print(condition, seed, values, flush=True)
-    seeds = [s for s in SEEDS if all((c, s) in found for c in CONDITIONS)]
+    seeds = [s for s in SEEDS if all((c, s) in found for c in study.conditions)]
     if not seeds:
         parser.error("--work: no seed has all conditions yet")
-    write(estimates(found, seeds), seeds)
+    page = ROOT / "docs" / "results" / f"regularized-{options.study}.md"
+    write(page, study, estimates(found, study.conditions, seeds), seeds)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Train gray CIFAR-10 networks towards several similarity targets.
+"""Train gray networks towards cortex and its stand-ins, mouse way and monkey way.
 
-Usage: python benches/regularized_training.py --data DIR --work FOLDER
+Usage: python benches/regularized_training.py mouse --data DIR --work FOLDER
+       python benches/regularized_training.py monkey --data DIR --work FOLDER
 
 DIR holds ``cifar10/cifar-10-batches-bin``, ``tiny/tiny-imagenet-50`` (unpacked) and
-``neural/``. Goes through CONDITIONS for every seed and keeps each network in
-FOLDER/<condition>-<seed>; a stopped run goes on. regularized_measures.py measures them.
+``neural/``. Goes through the conditions of the study for every seed and keeps each
+network in FOLDER/<condition>-<seed>; a stopped run goes on. regularized_measures.py
+measures them.
 """
 
 from __future__ import annotations
@@ -19,21 +21,46 @@ import numpy as np
 import torch
 
 import neurofreq as nf
-from neurofreq import models, neural, training
+from neurofreq import neural, training
 
-CONDITIONS = ("none", "simulated", "threshold", "mouse", "macaque", "shuffled")
+MONKEY_NETWORK = "vgg19_bn,base_width=16,n_classes=50"
 SEEDS = (0, 1, 2)
 N_STIMULI = 2000
-RECIPE = training.MOUSE.fast(epochs=5)
+
+
+class Study(NamedTuple):
+    """What is trained, on what, and under which conditions; "none" is the first."""
+
+    recipe: training.Recipe
+    data: str
+    conditions: tuple[str, ...]
+
+
+STUDIES = {
+    "mouse": Study(
+        training.MOUSE.fast(epochs=5),
+        "cifar10:{}/cifar10",
+        ("none", "simulated", "threshold", "mouse", "macaque", "shuffled"),
+    ),
+    "monkey": Study(
+        training.MONKEY.fast(epochs=15).replace(network=MONKEY_NETWORK),
+        "tinyimagenet:{}/tiny/tiny-imagenet-50",
+        ("none", "monkey"),
+    ),
+}
 
 
 @functools.cache
-def stimuli(data: Path) -> np.ndarray:
-    """Return gray TinyImageNet images at half their size, (2000, 1, 32, 32)."""
+def photographs(data: Path) -> np.ndarray:
+    """Return gray TinyImageNet training images, (2000, 1, 64, 64)."""
     folder = data / "tiny/tiny-imagenet-50"
     shown = nf.data.open_tinyimagenet(folder, split="train").sample(N_STIMULI, seed=0)
-    gray = torch.as_tensor(shown.load().gray().images)
-    return torch.nn.functional.avg_pool2d(gray, 2).clamp(0, 1).numpy()
+    return shown.load().gray().images
+
+
+def stimuli(data: Path) -> np.ndarray:
+    """Return the photographs at half their size, (2000, 1, 32, 32)."""
+    return scaled(photographs(data))
 
 
 class Towards(NamedTuple):
@@ -43,11 +70,11 @@ class Towards(NamedTuple):
     images: np.ndarray
 
 
-def at_half(images: np.ndarray | torch.Tensor, side: int = 32) -> np.ndarray:
+def scaled(images: np.ndarray | torch.Tensor, side: int = 32) -> np.ndarray:
     """Return images scaled to `side` by averaging, in [0, 1]."""
     pixels = torch.as_tensor(images).float()
-    scaled = torch.nn.functional.interpolate(pixels, (side, side), mode="area")
-    return scaled.clamp(0, 1).numpy()
+    smaller = torch.nn.functional.interpolate(pixels, (side, side), mode="area")
+    return smaller.clamp(0, 1).numpy()
 
 
 def recorded(condition: str, data: Path) -> Towards:
@@ -64,14 +91,12 @@ def recorded(condition: str, data: Path) -> Towards:
     target = neural.mean_target(
         [one.similarity(weights=nf.reliability(one.trials)) for one in judged]
     )
-    return Towards(target, at_half(scans[0].images[scans[0].judged]))
+    return Towards(target, scaled(scans[0].images[scans[0].judged]))
 
 
 @functools.cache
-def towards(condition: str, data: Path) -> Towards | None:
-    """Return what a condition trains towards."""
-    if condition == "none":
-        return None
+def towards(condition: str, data: Path) -> Towards:
+    """Return the similarities that a condition trains towards."""
     if condition in ("mouse", "macaque"):
         return recorded(condition, data)
     if condition == "shuffled":
@@ -83,35 +108,68 @@ def towards(condition: str, data: Path) -> Towards | None:
     return Towards(neural.threshold_similarity(pixels), stimuli(data))
 
 
-def network(seed: int) -> torch.nn.Module:
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        return models.resnet18_gray(base_width=16)
+@functools.cache
+def predicted(data: Path, work: Path) -> np.ndarray:
+    """Return what the macaque's neurons would respond to the photographs, (2000, K).
+
+    By predictive models of the recordings, cross-validated; neurons whose held-out
+    responses are not predicted at all (v below .1) are left out.
+    """
+    (scan,) = neural_targets.macaque(data / "neural")
+    model = neural.PredictiveModel(**scan.settings).fit(
+        scan.images, scan.responses, groups=scan.groups, folder=work / "fits"
+    )
+    return model.predict(photographs(data))[:, model.v > 0.1]
 
 
-def train(data: Path, work: Path, seeds: list[int], conditions: list[str]) -> None:
-    shown = nf.data.load_data(f"cifar10:{data / 'cifar10'}", split="train").gray()
+def regularizer(
+    condition: str, model: torch.nn.Module, seed: int, study: Study, where: Where
+) -> nf.SimilarityRegularizer | training.CoTraining | None:
+    """Return what a condition adds to cross-entropy."""
+    if condition == "none":
+        return None
+    recipe = study.recipe
+    if condition == "monkey":
+        return training.CoTraining(
+            model,
+            recipe.layers,
+            predicted(*where),
+            photographs(where.data),
+            batch_size=recipe.batch_size,
+            seed=seed,
+        )
+    return nf.SimilarityRegularizer(
+        model,
+        recipe.layers,
+        *towards(condition, where.data),
+        n_pairs=recipe.n_pairs,
+        all_pairs=recipe.all_pairs,
+        seed=seed,
+    )
+
+
+class Where(NamedTuple):
+    """Folders of the data and of what is kept."""
+
+    data: Path
+    work: Path
+
+
+def train(study: Study, where: Where, seeds: list[int], conditions: list[str]) -> None:
+    spec = study.data.format(where.data)
+    shown = nf.data.load_data(spec, split="train").gray()
     for seed in seeds:
         for condition in conditions:
-            model = network(seed)
-            aim = towards(condition, data)
-            pull = None
-            if aim is not None:
-                pull = nf.SimilarityRegularizer(
-                    model,
-                    "auto",
-                    *aim,
-                    n_pairs=RECIPE.n_pairs,
-                    all_pairs=RECIPE.all_pairs,
-                    seed=seed,
-                )
+            with torch.random.fork_rng([]):
+                torch.manual_seed(seed)
+                model = nf.models.load_model(study.recipe.network)
             history = training.fit(
                 model,
                 shown.images,
                 shown.labels,
-                RECIPE,
-                regularizer=pull,
-                folder=work / f"{condition}-{seed}",
+                study.recipe,
+                regularizer=regularizer(condition, model, seed, study, where),
+                folder=where.work / f"{condition}-{seed}",
                 seed=seed,
                 callback=lambda row: print(row, flush=True),
             )
@@ -121,13 +179,16 @@ def train(data: Path, work: Path, seeds: list[int], conditions: list[str]) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", choices=tuple(STUDIES))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS))
+    parser.add_argument("--conditions", nargs="+")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
-    train(options.data, options.work, options.seeds, options.conditions)
+    study = STUDIES[options.study]
+    where = Where(options.data, options.work)
+    train(study, where, options.seeds, options.conditions or list(study.conditions))
 
 
 if __name__ == "__main__":
