@@ -5,6 +5,8 @@ Coordinates lie in groups of eight, so that a pass becomes vector
 instructions, in f64 whatever the pixels are.
 */
 
+use pulp::{Arch, NullaryFnOnce};
+
 use super::Problem;
 use super::rank::Rank;
 use crate::core::real::Real;
@@ -48,6 +50,29 @@ pub(super) struct Group {
     pub(super) above: Lanes,
 }
 
+/// Sums over all coordinates, compiled for each width of vectors.
+struct Pass<'a, F, const N: usize> {
+    groups: &'a [Group],
+    terms: F,
+}
+
+impl<F: Fn(&Group, usize) -> [f64; N], const N: usize> NullaryFnOnce for Pass<'_, F, N> {
+    type Output = [f64; N];
+
+    #[inline(always)]
+    fn call(self) -> [f64; N] {
+        let mut totals = [[0.0; LANES]; N];
+        for group in self.groups {
+            for k in 0..LANES {
+                for (total, term) in totals.iter_mut().zip((self.terms)(group, k)) {
+                    total[k] += term;
+                }
+            }
+        }
+        totals.map(|lanes| lanes.iter().sum())
+    }
+}
+
 impl Scratch {
     /// Fills `ranks`, a coordinate each.
     pub(super) fn rank(&mut self, rank: impl Fn(&Group, usize) -> Rank) {
@@ -83,21 +108,15 @@ impl Pixels {
         along
     }
 
-    /// Sums of `terms(group, lane)` over all coordinates.
+    /// Sums of `terms(group, lane)` over all coordinates, with the widest
+    /// vectors of the processor.
     #[inline]
     pub(super) fn sums<const N: usize>(
         &self,
         terms: impl Fn(&Group, usize) -> [f64; N],
     ) -> [f64; N] {
-        let mut totals = [[0.0; LANES]; N];
-        for group in &self.groups {
-            for k in 0..LANES {
-                for (total, term) in totals.iter_mut().zip(terms(group, k)) {
-                    total[k] += term;
-                }
-            }
-        }
-        totals.map(|lanes| lanes.iter().sum())
+        let groups = &self.groups;
+        Arch::new().dispatch(Pass { groups, terms })
     }
 
     /// Writes `x + delta` to `out`, kept in [0, 1] against rounding. A
