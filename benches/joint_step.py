@@ -17,7 +17,7 @@ import os
 import statistics
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +32,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+PAGE = ROOT / "docs" / "results" / "bench-joint-step.md"
+TITLES = {
+    "plain": "cross-entropy, 96 images (base)",
+    "ours": "joint, two passes, as in the paper",
+    "joint": "joint, one pass (`joint=True`)",
+    "eager": "joint, two passes, loss in eager torch",
+}
+LOSS_TITLES = {
+    "ours": "loss alone, neurofreq",
+    "eager": "loss alone, eager torch (base)",
+}
 N_IMAGES, N_STIMULI, ALPHA, BETA = 64, 32, 20.0, 0.9
 LAYERS = ["network.relu", *(f"network.layer{stage}" for stage in (1, 2, 3, 4))]
 EPSILON = 1e-5
@@ -216,18 +227,40 @@ def main() -> None:
     folder = ROOT / "benches" / "results" / f"{day}-{CORES}cores"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "joint-step.json").write_text(json.dumps(raw, indent=1) + "\n")
-    for title, times in (("step", step_times), ("loss", loss_times)):
-        base = times["plain" if title == "step" else "eager"]
-        for name, values in times.items():
-            ratio = statistics.median(
-                ours / theirs for ours, theirs in zip(values, base, strict=True)
-            )
-            print(
-                f"{title} {name}: median {1e3 * statistics.median(values):.1f} ms, "
-                f"least {1e3 * min(values):.1f} ms, {ratio:.3f} of the base, "
-                f"minima {min(values) / min(base):.3f}"
-            )
-    print("bytes kept by the loss", memory)
+    text = tables(raw)
+    print(text)
+    before, mark, _ = PAGE.read_text().partition("<!-- numbers -->\n")
+    PAGE.write_text(before + mark + text)
+
+
+def tables(raw: dict[str, Any]) -> str:
+    """Return what goes below the mark of the page."""
+    memory = raw["loss_kept_bytes"]
+    parts = [
+        f"{datetime.date.today():%-d %B %Y}, {raw['machine']}, {raw['cores']} core, "
+        f"{raw['threads']} thread; torch {raw['torch']}.\n",
+        table(raw["step_seconds"], "plain", TITLES),
+        table(raw["loss_seconds"], "eager", LOSS_TITLES),
+        "Bytes that autograd keeps for the backward pass of the loss, beside the "
+        f"features: {memory['ours'] / 1e6:.1f} MB, eager torch "
+        f"{memory['eager'] / 1e6:.1f} MB.\n",
+    ]
+    return "\n".join(parts)
+
+
+def table(times: dict[str, list], base: str, titles: dict[str, str]) -> str:
+    """Return medians, minima, and ratios of each round's times to the base's."""
+    lines = ["| | median, ms | least, ms | of the base, median | of the base, least |"]
+    lines.append("|---|---|---|---|---|")
+    for name, values in times.items():
+        rounds = zip(values, times[base], strict=True)
+        ratio = statistics.median(ours / theirs for ours, theirs in rounds)
+        least = min(values) / min(times[base])
+        lines.append(
+            f"| {titles[name]} | {1e3 * statistics.median(values):.1f} | "
+            f"{1e3 * min(values):.1f} | {ratio:.3f} | {least:.3f} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
