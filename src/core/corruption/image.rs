@@ -82,7 +82,7 @@ impl<T: Copy + Default> Image<T> {
                     .for_each(|(value, pixel)| *value = convert(pixel[channel]));
             }
         } else {
-            Arch::new().dispatch(Convert {
+            Arch::new().dispatch(Each {
                 source: view.iter(),
                 out: image.values.iter_mut(),
                 convert: |&value: &S| convert(value),
@@ -109,7 +109,7 @@ impl<T: Copy + Default> Image<T> {
                     }
                 }
             }
-            _ => Arch::new().dispatch(Convert {
+            _ => Arch::new().dispatch(Each {
                 source: self.values.iter(),
                 out: view.iter_mut(),
                 convert: |&value: &T| convert(value),
@@ -119,13 +119,13 @@ impl<T: Copy + Default> Image<T> {
 }
 
 /// Values one after another, whatever order their memory has.
-struct Convert<I, O, F> {
+struct Each<I, O, F> {
     source: I,
     out: O,
     convert: F,
 }
 
-impl<'a, S, T, I, O, F> NullaryFnOnce for Convert<I, O, F>
+impl<'a, S, T, I, O, F> NullaryFnOnce for Each<I, O, F>
 where
     T: 'a,
     I: Iterator<Item = S>,
