@@ -59,6 +59,8 @@ struct Pass<'a, F, const N: usize> {
 impl<F: Fn(&Group, usize) -> [f64; N], const N: usize> NullaryFnOnce for Pass<'_, F, N> {
     type Output = [f64; N];
 
+    // Out of line it would have the vectors of the plainest processor.
+    #[allow(clippy::inline_always)]
     #[inline(always)]
     fn call(self) -> [f64; N] {
         let mut totals = [[0.0; LANES]; N];
