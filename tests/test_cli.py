@@ -58,7 +58,7 @@ def test_the_version_does_not_wait_for_torch():
         "import sys; from neurofreq import cli\n"
         "assert 'matplotlib' not in sys.modules and 'pandas' not in sys.modules"
     )
-    subprocess.call([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_registry_is_a_table():
