@@ -137,6 +137,14 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
     ) == FAST.replace(layers="auto")
 
 
+def test_a_damaged_state_is_named_and_left(tmp_path):
+    run(tmp_path, stop_after=1)
+    (tmp_path / "last.safetensors").write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"last\.safetensors is damaged"):
+        run(tmp_path)
+    assert (tmp_path / "last.safetensors").read_bytes() == b"torn"
+
+
 def test_a_loss_that_turns_nan_keeps_the_last_good_epoch(tmp_path):
     images, labels = problem()
     model = network()

@@ -104,16 +104,28 @@ class Checkpoints:
             self._drawn = time.monotonic()
 
     def load(self, run: _Run) -> None:
-        """Bring a run to where the folder's ended; a new folder changes nothing."""
-        from safetensors import safe_open
+        """Bring a run to where the folder's ended; a new folder changes nothing.
+
+        Raises
+        ------
+        ValueError
+            If the file was damaged from outside: it is written whole or not at all.
+        """
+        from safetensors import SafetensorError, safe_open
         from safetensors.torch import load_file
 
         path = self.folder / "last.safetensors"
         if not path.exists():
             return
-        with safe_open(path, framework="pt") as file:
-            numbers = json.loads(file.metadata()["run"])
-        tensors = load_file(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                numbers = json.loads(file.metadata()["run"])
+            tensors = load_file(path)
+        except SafetensorError as error:
+            raise ValueError(
+                f"folder: {path} is damaged ({error}); name another folder, or empty "
+                "this one to begin again"
+            ) from error
         unwrapped(run.model).load_state_dict(_part(tensors, "model"))
         if run.regularizer is not None:
             run.regularizer.load_state_dict(_part(tensors, "regularizer"))

@@ -119,9 +119,13 @@ class CoTraining(nn.Module):
     @property
     def model(self) -> nn.Module:
         """The user's model, without distributed or compiled wrapping."""
+        return self._reader.model
+
+    @property
+    def _reader(self) -> Features:
         if self._features is None:
             raise RuntimeError("the co-training is closed and has let go of its model")
-        return self._features.model
+        return self._features
 
     def close(self) -> None:
         """Let go of the model; it carries no hooks outside `loss`."""
@@ -141,10 +145,8 @@ class CoTraining(nn.Module):
             If the layer is not reached, or its output is NaN or infinite: the
             message names the layer and the step.
         """
-        assert self.model is not None
-        assert self._features is not None
         index = self._draw().to(self.stimuli.device)
-        _, (features,) = self._features.of(self.stimuli[index], whole=False)
+        _, (features,) = self._reader.of(self.stimuli[index], whole=False)
         if not torch.isfinite(features.detach()).all():
             raise _neurofreq.ModelError(
                 f"features: got NaN or infinite values in layer {self.layer!r} "
@@ -200,9 +202,8 @@ class CoTraining(nn.Module):
 
     def _channels(self, images: Tensor) -> int:
         """Return the channels of the layer's output."""
-        assert self._features is not None
         with _model.evaluating(self.model), torch.no_grad():
-            _, (features,) = self._features.of(images, whole=False)
+            _, (features,) = self._reader.of(images, whole=False)
         if features.ndim != 4:
             raise _neurofreq.ModelError(
                 f"layer: {self.layer!r} returned shape {tuple(features.shape)}, "
