@@ -25,7 +25,11 @@ def models(traceback: Trace = False) -> None:
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="mouse or monkey; options change its settings.")
+        str,
+        typer.Argument(
+            help="standard, adversarial, adversarial_pgd, adversarial_l2, noise, "
+            "augmix, blur, pca, mouse or monkey; options change its settings."
+        ),
     ],
     data: Annotated[
         str,

@@ -259,8 +259,10 @@ def _blurred(images: Tensor, kernel: Tensor) -> Tensor:
         )
     padded = nn.functional.pad(images, (half,) * 4, mode="circular")
     rows = kernel.expand(n_channels, 1, 1, -1)
-    across = nn.functional.conv2d(padded, rows, groups=n_channels)
-    return nn.functional.conv2d(across, rows.transpose(2, 3), groups=n_channels)
+    # Half precision would add a rounding noise at all frequencies.
+    with torch.autocast(images.device.type, enabled=False):
+        across = nn.functional.conv2d(padded, rows, groups=n_channels)
+        return nn.functional.conv2d(across, rows.transpose(2, 3), groups=n_channels)
 
 
 @torch.fx.wrap
@@ -271,5 +273,6 @@ def _projected(images: Tensor, mean: Tensor, components: Tensor) -> Tensor:
             f"{', '.join(map(str, mean.shape))}) as the components were fitted to"
         )
     basis = components.flatten(1)
-    weights = (images - mean).flatten(1) @ basis.T
-    return mean + (weights @ basis).reshape(images.shape)
+    with torch.autocast(images.device.type, enabled=False):
+        weights = (images - mean).flatten(1) @ basis.T
+        return mean + (weights @ basis).reshape(images.shape)

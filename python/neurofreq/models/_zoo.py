@@ -36,7 +36,7 @@ class ZooCard:
     spec : str
         The architecture, for example ``resnet18,base_width=16,blur=1.5``.
     group : str
-        ``base``, ``adv``, ``crp``, ``blur`` or ``pca``.
+        ``base``, ``adv``, ``crp``, ``blur``, ``pca`` or ``neural``.
     architecture : str
         In words.
     in_channels, n_classes : int
@@ -78,7 +78,7 @@ class ZooCard:
             raise ValueError(
                 f"name: got {self.name!r}, expected small letters, digits, _, - and ."
             )
-        groups = ("base", "adv", "crp", "blur", "pca")
+        groups = ("base", "adv", "crp", "blur", "pca", "neural")
         if self.group not in groups:
             raise ValueError(
                 f"group: got {self.group!r}, expected one of {', '.join(groups)}"

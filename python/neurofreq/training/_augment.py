@@ -88,6 +88,48 @@ def shift_flip_and_turn(images: Tensor, generator: torch.Generator) -> Tensor:
     return turn(moved, generator, degrees=15.0)
 
 
+def jitter(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
+    """Change brightness, contrast and, in colour, saturation of each image.
+
+    Parameters
+    ----------
+    images : Tensor, shape (N, C, H, W)
+        In [0, 1]; so is the result, clipped.
+    generator : torch.Generator
+        Source of the draws.
+    strength : float
+        Each factor is uniform in 1 - strength to 1 + strength; 0 to 1.
+
+    Returns
+    -------
+    Tensor, shape (N, C, H, W)
+    """
+    factors = torch.empty(3, len(images), 1, 1, 1)
+    factors.uniform_(1.0 - strength, 1.0 + strength, generator=generator)
+    brightness, contrast, saturation = factors.to(images)
+    images = (images * brightness).clamp(0.0, 1.0)
+    middle = _luma(images).mean(dim=(1, 2, 3), keepdim=True)
+    images = (middle + contrast * (images - middle)).clamp(0.0, 1.0)
+    plain = _luma(images)
+    return (plain + saturation * (images - plain)).clamp(0.0, 1.0)
+
+
+def _luma(images: Tensor) -> Tensor:
+    from torchvision.transforms.functional import rgb_to_grayscale
+
+    gray: Tensor = rgb_to_grayscale(images) if images.shape[1] == 3 else images
+    return gray
+
+
+def shift_turn_flip_and_jitter(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn by up to 2 degrees, shift, mirror, and change the colours by a quarter.
+
+    The augmentation of the networks "blur" of Li et al. 2023.
+    """
+    moved = shift_and_flip(turn(images, generator, degrees=2.0), generator)
+    return jitter(moved, generator, strength=0.25)
+
+
 def unchanged(images: Tensor, generator: torch.Generator) -> Tensor:
     """Return the images as they are."""
     del generator
@@ -98,5 +140,6 @@ AUGMENTATIONS: dict[str, Augment] = {
     "none": unchanged,
     "shift_and_flip": shift_and_flip,
     "shift_flip_and_turn": shift_flip_and_turn,
+    "shift_turn_flip_and_jitter": shift_turn_flip_and_jitter,
 }
 """By the names that recipes use."""

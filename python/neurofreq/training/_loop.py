@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from neurofreq import _model, _validate
 from neurofreq._features import unwrapped
-from neurofreq.training._augment import AUGMENTATIONS
 from neurofreq.training._checkpoint import Checkpoints
+from neurofreq.training._inputs import Inputs
 from neurofreq.training._recipe import Recipe
 from neurofreq.training._schedule import Progress, rate
 from neurofreq.training._step import training_step
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 EVALUATED = 500
 """Validation images per pass."""
+
+NARROWEST = 16
+"""Channels of the processor's widest vector of float32."""
 
 
 def fit(
@@ -78,7 +81,7 @@ def fit(
         One row per epoch: "epoch" (from 1), "lr" (at its end), the mean losses of
         `training_step`, what the regularizer reports (such as the weights of
         layers), and with held-out images "validation_loss" and
-        "validation_accuracy".
+        "validation_accuracy", of images as the recipe's adversary perturbs them.
 
     Raises
     ------
@@ -128,7 +131,7 @@ class _Run:
         self.recipe = recipe
         self.regularizer = regularizer
         self.seed = _validate.seed(seed) % 2**62
-        self.augment = augment or AUGMENTATIONS[recipe.augment]
+        self.inputs = Inputs(recipe, augment)
         self.images, self.labels = images, labels
         order = torch.randperm(len(images), generator=self._draws(0))
         n_held = round(recipe.validation * len(images))
@@ -139,6 +142,7 @@ class _Run:
             )
         self.device = _model.device_of(model)
         if recipe.channels_last:
+            _check_channels_last(model, self.device)
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _optimizer(model, recipe, regularizer)
         self.history: list[Row] = []
@@ -191,19 +195,22 @@ class _Run:
             group["lr"] = value * self._fallen
 
     def _step(self, index: Tensor, draws: torch.Generator) -> Row:
-        batch = self.augment(self.images[index], draws).to(self.device)
-        if self.recipe.channels_last:
-            batch = batch.contiguous(memory_format=torch.channels_last)
+        labels = self.labels[index].to(self.device)
+        images, views = self.inputs(
+            self.model, self.images[index], labels, draws, self._autocast
+        )
         return training_step(
             self.model,
             self.optimizer,
-            batch,
-            self.labels[index].to(self.device),
+            images,
+            labels,
             self.regularizer,
             self.recipe.alpha,
             joint=self.recipe.joint and self.regularizer is not None,
             autocast=self._autocast,
             label_smoothing=self.recipe.label_smoothing,
+            views=views,
+            consistency=self.recipe.consistency,
         )
 
     @property
@@ -224,15 +231,24 @@ class _Run:
         return {"validation_loss": loss, "validation_accuracy": accuracy}
 
     def _score(self) -> tuple[float, float]:
-        """Return mean cross-entropy and accuracy on the held-out images."""
+        """Return mean cross-entropy and accuracy on the held-out images.
+
+        Perturbed by the recipe's adversary, from the same starts in every epoch.
+        """
         loss, right = 0.0, 0
+        draws = self._draws(0)
         with _model.evaluating(self.model), torch.no_grad():
             for index in torch.split(self.held, EVALUATED):
+                truth = self.labels[index].to(self.device)
+                images = self.images[index].to(self.device)
+                if self.inputs.adversary is not None:
+                    images = self.inputs.adversary.perturb(
+                        self.model, images, truth, draws, self._autocast
+                    )
                 with torch.autocast(
                     self.device.type, self._autocast, enabled=self._autocast is not None
                 ):
-                    logits = self.model(self.images[index].to(self.device)).float()
-                truth = self.labels[index].to(self.device)
+                    logits = self.model(images).float()
                 loss += float(cross_entropy(logits, truth, reduction="sum"))
                 right += int((logits.argmax(1) == truth).sum())
         return loss / len(self.held), right / len(self.held)
@@ -242,6 +258,27 @@ class _Run:
         # The golden ratio's fraction spreads neighbouring seeds and epochs apart.
         spread = (self.seed + epoch * 0x9E3779B97F4A7C15) % 2**63
         return torch.Generator().manual_seed(spread)
+
+
+def _check_channels_last(model: nn.Module, device: torch.device) -> None:
+    """Refuse convolutions whose weight gradients oneDNN writes past their memory.
+
+    uxlfoundation/oneDNN issue 6035: fewer channels than a vector holds.
+    """
+    if device.type != "cpu":
+        return
+    for name, module in model.named_modules():
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.kernel_size == (1, 1)
+            and max(module.stride) > 1
+            and module.in_channels < NARROWEST
+        ):
+            raise ValueError(
+                f"channels_last: got True with {name}, a strided 1x1 convolution of "
+                f"{module.in_channels} channels; expected False where there are fewer "
+                f"than {NARROWEST}, or training would write past its memory"
+            )
 
 
 def _optimizer(

@@ -1,4 +1,4 @@
-"""Recipes: every setting of a training run, with the published values."""
+"""A recipe: every setting of a training run."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from neurofreq import _validate
+from neurofreq import _runtime, _validate
+from neurofreq.training._adversary import NORMS
 from neurofreq.training._augment import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEDULES = ("triangle", "cyclic", "plateau", "constant")
+SCHEDULES = ("triangle", "cosine", "cyclic", "plateau", "constant")
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -39,10 +40,11 @@ class Recipe:
         Whether biases and batch-norm parameters decay too.
     label_smoothing : float
         In [0, 1).
-    schedule : {"triangle", "cyclic", "plateau", "constant"}
+    schedule : {"triangle", "cosine", "cyclic", "plateau", "constant"}
         "triangle": linear rise over a tenth of all steps to `lr`, linear fall to
-        zero. "cyclic": phases of `phase_epochs` at ``lr * factor**phase``, and
-        back to `lr` after `n_phases`. "plateau": times `factor` when `patience`
+        zero. "cosine": from `lr` to zero along half a period. "cyclic": phases of
+        `phase_epochs` at ``lr * factor**phase``, and back to `lr` after
+        `n_phases`. "plateau": times `factor` when `patience`
         epochs have brought no better validation accuracy, from the best weights
         so far, `n_phases` times at most; then training ends.
     phase_epochs, n_phases, patience : int
@@ -55,6 +57,21 @@ class Recipe:
         The validation score: cross-entropy, or accuracy.
     augment : str
         One of ``nf.training.AUGMENTATIONS``.
+    augmix : bool
+        Mix every image with chains of operations, `nf.training.augmix`.
+    consistency : float
+        With `augmix`: show the image and two mixtures of it, and add this times the
+        Jensen-Shannon divergence of the predictions; 0 shows one mixture alone.
+    noise : float
+        Standard deviation of Gaussian noise on half of the images, in pixel units.
+    adversary : {"none", "linf", "l2"}
+        Perturb every batch within a ball of this norm, `nf.training.Adversary`.
+    epsilon : float
+        Radius of the ball, in pixel units of [0, 1].
+    attack_steps : int
+        Gradient steps of the adversary; 1 is the fast gradient sign method.
+    attack_step : float
+        Length of a step in units of `epsilon`.
     alpha : float
         Weight of a similarity loss. It multiplies that loss's learning rate:
         small networks diverge where ``alpha * lr`` is above about 0.5.
@@ -88,7 +105,9 @@ class Recipe:
     weight_decay: float = 0.0
     decay_all: bool = True
     label_smoothing: float = 0.0
-    schedule: Literal["triangle", "cyclic", "plateau", "constant"] = "triangle"
+    schedule: Literal["triangle", "cosine", "cyclic", "plateau", "constant"] = (
+        "triangle"
+    )
     phase_epochs: int = 4
     n_phases: int = 5
     patience: int = 5
@@ -96,6 +115,13 @@ class Recipe:
     validation: float = 0.0
     monitor: Literal["loss", "accuracy"] = "loss"
     augment: str = "none"
+    augmix: bool = False
+    consistency: float = 0.0
+    noise: float = 0.0
+    adversary: Literal["none", "linf", "l2"] = "none"
+    epsilon: float = 8 / 255
+    attack_steps: int = 1
+    attack_step: float = 1.25
     alpha: float = 20.0
     layers: str | tuple[str, ...] = "auto"
     n_pairs: int = 16
@@ -116,6 +142,7 @@ class Recipe:
             "n_phases",
             "patience",
             "n_pairs",
+            "attack_steps",
         ):
             _validate.count(name, getattr(self, name))
         for name, known in (
@@ -123,15 +150,19 @@ class Recipe:
             ("monitor", ("loss", "accuracy")),
             ("augment", tuple(AUGMENTATIONS)),
             ("precision", PRECISIONS),
+            ("adversary", ("none", *NORMS)),
         ):
             _validate.one_of(name, getattr(self, name), known)
         for name, value, holds, interval in (
             ("lr", self.lr, self.lr > 0.0, "above 0"),
             ("factor", self.factor, 0.0 < self.factor < 1.0, "in (0, 1)"),
-            ("alpha", self.alpha, self.alpha >= 0.0, "0 or more"),
-            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "0 or more"),
+            ("epsilon", self.epsilon, self.epsilon > 0.0, "above 0"),
+            ("attack_step", self.attack_step, self.attack_step > 0.0, "above 0"),
         ):
             _validate.within(name, value, holds, interval)
+        for name in ("alpha", "weight_decay", "consistency", "noise"):
+            value = getattr(self, name)
+            _validate.within(name, value, value >= 0.0, "0 or more")
         for name in ("momentum", "label_smoothing", "validation"):
             value = getattr(self, name)
             _validate.within(name, value, 0.0 <= value < 1.0, "in [0, 1)")
@@ -164,7 +195,8 @@ class Recipe:
         Recipe
             A sixteenth of the arithmetic per image (16 base channels in place of
             64), batches of 128, `epochs` with one rise and fall of the learning
-            rate, all pairs of each draw of stimuli, half precision, channels last.
+            rate, all pairs of each draw of stimuli, channels last, and half
+            precision where this processor computes in it.
         """
         return self.replace(
             name=f"{self.name}, fast",
@@ -173,7 +205,7 @@ class Recipe:
             batch_size=128,
             schedule="triangle",
             all_pairs=True,
-            precision="bfloat16",
+            precision=_runtime.fast_precision(),
             channels_last=True,
         )
 
@@ -185,50 +217,3 @@ class Recipe:
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe of settings that `as_dict` gave, or some of them."""
         return cls().replace(**settings)
-
-
-MOUSE = Recipe(
-    name="mouse",
-    epochs=40,
-    batch_size=64,
-    lr=0.1,
-    momentum=0.9,
-    weight_decay=0.0,
-    schedule="cyclic",
-    phase_epochs=4,
-    n_phases=5,
-    factor=0.3,
-    validation=0.01,
-    monitor="loss",
-    augment="shift_and_flip",
-    alpha=20.0,
-    n_pairs=16,
-)
-"""Joint training of Li et al. 2019 with similarities of mouse V1: grayscale CIFAR-10.
-
-40 epochs of 64 images and 16 pairs of stimuli a step, cross-entropy plus 20 times the
-similarity loss. The schedule, augmentation and validation are those of the code of
-Attias et al. 2024 (arXiv 2410.03952); whether 2019 had the same is not established.
-"""
-
-MONKEY = Recipe(
-    name="monkey",
-    network="vgg19_bn",
-    epochs=407,
-    batch_size=128,
-    lr=0.1,
-    momentum=0.75,
-    weight_decay=5e-4,
-    schedule="plateau",
-    n_phases=5,
-    patience=5,
-    factor=0.3,
-    validation=0.1,
-    monitor="accuracy",
-    augment="shift_flip_and_turn",
-    layers="network.shared",
-)
-"""Co-training of Safarani et al. 2021 with responses of macaque V1: TinyImageNet."""
-
-RECIPES = {"mouse": MOUSE, "monkey": MONKEY}
-"""By name, for the command line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,9 @@ def rate(recipe: Recipe, step: int, epoch: int, steps_per_epoch: int) -> float:
     """
     if recipe.schedule == "triangle":
         return recipe.lr * triangle(step, recipe.epochs * steps_per_epoch)
+    if recipe.schedule == "cosine":
+        share = step / (recipe.epochs * steps_per_epoch)
+        return recipe.lr * 0.5 * (1.0 + math.cos(math.pi * share))
     if recipe.schedule == "cyclic":
         phase = epoch // recipe.phase_epochs % recipe.n_phases
         return recipe.lr * recipe.factor**phase

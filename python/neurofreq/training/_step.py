@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import math
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from neurofreq import _validate
 from neurofreq._neurofreq import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Regularizer(Protocol):
@@ -38,6 +43,8 @@ def training_step(
     joint: bool = False,
     autocast: torch.dtype | None = None,
     label_smoothing: float = 0.0,
+    views: Sequence[Tensor] = (),
+    consistency: float = 12.0,
 ) -> dict[str, float]:
     """Take one optimizer step on cross-entropy plus alpha times similarity loss.
 
@@ -63,12 +70,19 @@ def training_step(
         Run the model's passes in this type; losses stay in float32.
     label_smoothing : float
         Of the cross-entropy, in [0, 1).
+    views : sequence of Tensor, each of shape (N, C, H, W)
+        Other views of the same images, which should be named alike: the mean
+        Jensen-Shannon divergence of all predictions is added to the loss. They
+        pass through the model together with the images.
+    consistency : float
+        Weight of that divergence; 12 in AugMix.
 
     Returns
     -------
     dict of float
         "loss", "cross_entropy" and, with a regularizer, its own loss ("similarity",
-        before multiplication by `alpha`), all before the step.
+        before multiplication by `alpha`), and with views "divergence" (before
+        multiplication by `consistency`), all before the step.
 
     Raises
     ------
@@ -76,28 +90,37 @@ def training_step(
         If the model returns no logits, or the loss is NaN or infinite; no step
         is taken then.
     ValueError
-        If labels do not fit images or logits, or `alpha` is negative.
+        If labels do not fit images or logits, `alpha` or `consistency` is negative,
+        or a view has another shape than the images.
 
     References
     ----------
-    Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity.
+    Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity. Hendrycks et
+    al. 2020, arXiv 1912.02781, equation 1: the divergence.
     """
-    if not alpha >= 0.0:
-        raise ValueError(f"alpha: got {alpha}, expected 0 or more")
+    for name, value in (("alpha", alpha), ("consistency", consistency)):
+        _validate.within(name, value, value >= 0.0, "0 or more")
+    _check_views(images, views)
     optimizer.zero_grad(set_to_none=True)
+    shown = torch.cat([images, *views]) if views else images
     added = None
     with torch.autocast(images.device.type, autocast, enabled=autocast is not None):
         if regularizer is not None and joint:
-            logits, added = regularizer.joint(images)
+            logits, added = regularizer.joint(shown)
         else:
-            logits = model(images)
-        _check_logits(logits, labels, len(images))
+            logits = model(shown)
+        _check_logits(logits, labels, len(images), len(shown))
         if regularizer is not None and not joint:
             added = regularizer.loss()
     if logits.dtype != torch.float64:
         logits = logits.float()
-    total = cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    first, *others = torch.split(logits, len(images))
+    total = cross_entropy(first, labels, label_smoothing=label_smoothing)
     values = {"cross_entropy": total.item()}
+    if others:
+        apart = divergence(torch.stack([first, *others]))
+        values["divergence"] = apart.item()
+        total = total + consistency * apart
     if regularizer is not None and added is not None:
         values[regularizer.term] = added.item()
         total = regularizer.total(total, added, alpha)
@@ -113,12 +136,41 @@ def training_step(
     return values
 
 
-def _check_logits(logits: Any, labels: Tensor, n_images: int) -> None:
+def divergence(logits: Tensor) -> Tensor:
+    """Return the mean Jensen-Shannon divergence of V predictions of each image.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (V, N, n_classes)
+
+    Returns
+    -------
+    Tensor, shape ()
+        In nats, from 0 (alike) to log V.
+    """
+    log_p = logits.log_softmax(dim=2)
+    mean = log_p.exp().mean(dim=0)
+    log_mean = log_p.logsumexp(dim=0) - math.log(len(logits))
+    cross = -(mean * log_mean).sum(dim=1)
+    own = -(log_p.exp() * log_p).sum(dim=2).mean(dim=0)
+    return (cross - own).mean()
+
+
+def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
+    for view in views:
+        if view.shape != images.shape:
+            raise ValueError(
+                f"views: got shape {tuple(view.shape)}, expected "
+                f"{tuple(images.shape)} as of images"
+            )
+
+
+def _check_logits(logits: Any, labels: Tensor, n_images: int, n_shown: int) -> None:
     shape = tuple(getattr(logits, "shape", ()))
-    if len(shape) != 2 or shape[0] != n_images:
+    if len(shape) != 2 or shape[0] != n_shown:
         got = shape or type(logits).__name__
         raise ModelError(
-            f"model: returned {got}, expected logits of shape ({n_images}, n_classes)"
+            f"model: returned {got}, expected logits of shape ({n_shown}, n_classes)"
         )
     if labels.shape != (n_images,):
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from neurofreq import _model, _validate
-from neurofreq.models import load_model
+from neurofreq.models import PCA, load_model
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.training._cotraining import CoTraining
 from neurofreq.training._loop import fit
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from neurofreq.data import ImageSet
     from neurofreq.training._loop import Row
     from neurofreq.training._recipe import Recipe
+
+
+PCA_OPTION = re.compile(r",pca=(\d+)")
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,11 @@ def train(
             f"of them; got {'' if stimuli is not None else 'no '}stimuli and "
             f"{len(given)} of the two"
         )
+    shown = data.load()
     with torch.random.fork_rng([]):
         torch.manual_seed(_validate.seed(seed) % 2**63)
-        model = load_model(recipe.network).to(device)
-    shown = data.load()
-    if _model.input_channels(model) == 1:
-        shown = shown.gray()
+        model, shown = _built(recipe.network, shown, seed)
+    model = model.to(device)
     regularizer: SimilarityRegularizer | CoTraining | None = None
     if similarity is not None and stimuli is not None:
         regularizer = SimilarityRegularizer(
@@ -133,3 +136,19 @@ def train(
         progress=progress,
     )
     return Trained(model.eval(), history)
+
+
+def _built(
+    network: str, shown: ImageSet, seed: int
+) -> tuple[torch.nn.Module, ImageSet]:
+    """Return an untrained network and its images, in gray where it takes gray.
+
+    Principal components in front of it are fitted to these images.
+    """
+    asked = PCA_OPTION.search(network)
+    model = load_model(PCA_OPTION.sub("", network))
+    if _model.input_channels(model) == 1:
+        shown = shown.gray()
+    if asked is not None:
+        model.front = PCA.fit(shown.images, int(asked.group(1)), seed=seed)
+    return model, shown

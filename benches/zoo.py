@@ -1,0 +1,228 @@
+"""Train the networks of the zoo on CIFAR-10, measure them, and write their page.
+
+Usage: python benches/zoo.py --data DIR --work FOLDER [--device cuda] [NAME ...]
+
+DIR holds ``cifar10`` (an official layout, unpacked) and, for the gray network towards
+mouse V1, ``neural``. Goes through the networks named, or all; a stopped run goes on in
+FOLDER. A finished one is stored in the package, with its card, and
+docs/results/zoo.md is written over those that are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import neural_targets
+import numpy as np
+import torch
+from _machine import processor
+from regularized_training import scaled
+
+import neurofreq as nf
+from neurofreq import attacks, intervals, models, neural, training
+from neurofreq.models import _zoo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "results" / "zoo.md"
+WIDTH = 14
+N_ATTACKED = 1000
+COLOUR, GRAY = f"resnet18,base_width={WIDTH}", f"resnet18_gray,base_width={WIDTH}"
+
+
+class Entry(NamedTuple):
+    """A network: its group in the figures, its recipe and what is changed in it."""
+
+    group: str
+    recipe: str
+    epochs: int
+    seed: int = 0
+    network: str = COLOUR
+    changes: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def settings(self) -> training.Recipe:
+        """Every setting of its training."""
+        recipe = training.RECIPES[self.recipe].fast(epochs=self.epochs)
+        return recipe.replace(network=self.network, **self.changes)
+
+    def command(self, name: str) -> str:
+        """Return the line that trains it."""
+        if self.recipe == "mouse":
+            return f"python benches/zoo.py --data DIR --work FOLDER {name}"
+        changes = {"network": self.network, "epochs": self.epochs} | dict(self.changes)
+        options = "".join(f" --set {key}={value}" for key, value in changes.items())
+        return (
+            f"neurofreq train {self.recipe} --fast{options} --seed {self.seed} "
+            f"--data cifar10:DIR --out FOLDER"
+        )
+
+
+ENTRIES = {
+    "standard-0": Entry("base", "standard", 10),
+    "standard-1": Entry("base", "standard", 10, seed=1),
+    "adversarial-8": Entry("adv", "adversarial", 12),
+    "adversarial-12": Entry("adv", "adversarial", 12, changes={"epsilon": 12 / 255}),
+    "noise": Entry("crp", "noise", 10),
+    "augmix": Entry("crp", "augmix", 10),
+    "blur-1.0": Entry("blur", "standard", 10, network=f"{COLOUR},blur=1.0"),
+    "blur-1.5": Entry("blur", "standard", 10, network=f"{COLOUR},blur=1.5"),
+    "blur-2.0": Entry("blur", "standard", 10, network=f"{COLOUR},blur=2.0"),
+    "blur-3.0": Entry("blur", "standard", 10, network=f"{COLOUR},blur=3.0"),
+    "pca-64": Entry("pca", "standard", 10, network=f"{COLOUR},pca=64"),
+    "gray-standard": Entry("base", "standard", 10, network=GRAY),
+    "gray-mouse": Entry("neural", "mouse", 10, network=GRAY),
+}
+
+
+class Place(NamedTuple):
+    """Where data and training runs are, and on which device."""
+
+    data: Path
+    work: Path
+    device: str
+
+
+def trained(name: str, entry: Entry, place: Place) -> torch.nn.Module:
+    """Return the trained network; a run that is complete is only read."""
+    towards: dict[str, Any] = {}
+    if entry.recipe == "mouse":
+        scans = neural_targets.mouse(place.data / "neural")[:2]
+        judged = [scan.responses.select(images=scan.judged) for scan in scans]
+        target = neural.mean_target(
+            [one.similarity(weights=nf.reliability(one.trials)) for one in judged]
+        )
+        shown = scaled(scans[0].images[scans[0].judged])
+        towards = {"similarity": target, "stimuli": shown}
+    return training.train(
+        entry.settings,
+        nf.data.load_data(f"cifar10:{place.data / 'cifar10'}", split="train"),
+        place.work / name,
+        seed=entry.seed,
+        device=place.device,
+        progress=True,
+        **towards,
+    ).model
+
+
+def measured(model: torch.nn.Module, place: Place) -> dict[str, NDArray[np.bool_]]:
+    """Return which test images are named right: clean, noisy, attacked."""
+    test = nf.data.load_data(f"cifar10:{place.data / 'cifar10'}")
+    if model.in_channels == 1:
+        test = test.gray()
+    images, labels = np.asarray(test.images), np.asarray(test.labels)
+    rng = np.random.default_rng(0)
+    noise = np.float32(0.1) * rng.standard_normal(images.shape, dtype=np.float32)
+    model = model.to(place.device)
+    attack = attacks.PGD(norm="linf", epsilon=8 / 255, steps=20, restarts=1)
+    part = slice(0, N_ATTACKED)
+    found = attack(model, images[part], labels[part], seed=0, progress=True)
+    right = {"clean": named(model, images) == labels}
+    # An image that was named wrong before is no success of the attack.
+    right["pgd 8/255"] = right["clean"][part] & ~np.asarray(found.success)
+    right["noise 0.1"] = named(model, (images + noise).clip(0, 1)) == labels
+    return right
+
+
+def named(model: torch.nn.Module, images: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the class of every image."""
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        parts = torch.from_numpy(images).split(500)
+        logits = [model(part.to(device)).argmax(1).cpu() for part in parts]
+    return torch.cat(logits).numpy()
+
+
+def add(name: str, entry: Entry, place: Place) -> None:
+    """Train a network, store it, and measure what was stored."""
+    model = trained(name, entry, place)
+    whole = measured(model, place)["clean"].mean()
+    card = models.ZooCard(
+        name=name,
+        spec=entry.network,
+        group=entry.group,
+        architecture=f"ResNet18 with {WIDTH} base channels",
+        in_channels=model.in_channels,
+        n_classes=10,
+        recipe=entry.command(name),
+        seed=entry.seed,
+        data="CIFAR-10, 50,000 training images",
+        accuracies={"clean": 100 * float(whole)},
+        date=f"{datetime.date.today():%Y-%m-%d}",
+    )
+    models.write_zoo_model(model.cpu(), card)
+    right = measured(models.load_model(f"zoo:{name}"), place)
+    scores = {key: round(100 * float(value.mean()), 2) for key, value in right.items()}
+    models.write_zoo_model(model, dataclasses.replace(card, accuracies=scores))
+    change = 100 * abs(float(right["clean"].mean() - whole))
+    print(f"{name}: {scores}; stored as float16: {change:.2f} points", flush=True)
+    if change > 0.1:
+        raise SystemExit(f"{name}: float16 changes the accuracy by {change:.2f} points")
+
+
+def page() -> str:
+    """Return the table of all networks in the package."""
+    rows = [
+        "| network | group | clean | PGD 8/255 | noise 0.1 | MB | trained |",
+        "|---" * 7 + "|",
+    ]
+    commands = []
+    for card in _zoo.zoo_cards():
+        size = (_zoo.FOLDER / f"{card.name}.safetensors").stat().st_size / 1e6
+        scores = card.accuracies
+        cells = [
+            interval(scores["clean"], 10_000),
+            interval(scores["pgd 8/255"], N_ATTACKED),
+            interval(scores["noise 0.1"], 10_000),
+        ]
+        rows.append(
+            f"| zoo:{card.name} | {card.group} | {' | '.join(cells)} | {size:.2f} | "
+            f"{card.date} |"
+        )
+        commands.append(f"# {card.name}\n{card.recipe}")
+    about = f"{processor()}, torch {torch.__version__}"
+    text = "\n".join(rows)
+    return f"{about}.\n\n{text}\n\n```sh\n{chr(10).join(commands)}\n```\n"
+
+
+def interval(percent: float, n: int) -> str:
+    """Return a percentage of n images with its 95 % bootstrap interval."""
+    right = np.zeros(n)
+    right[: round(percent * n / 100)] = 1.0
+    low, high = intervals.percentile_interval(intervals.resampled_means(right))
+    return f"{percent:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def write() -> None:
+    """Put the table between the marks of the page."""
+    before, mark, rest = PAGE.read_text().partition("<!-- numbers -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    PAGE.write_text(f"{before}{mark}{page()}<!-- end -->{after}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ENTRIES))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    if unknown := set(options.names) - ENTRIES.keys():
+        parser.error(f"NAME: got {', '.join(unknown)}, expected {', '.join(ENTRIES)}")
+    place = Place(options.data, options.work, options.device)
+    for name in options.names or ENTRIES:
+        add(name, ENTRIES[name], place)
+        write()
+
+
+if __name__ == "__main__":
+    main()

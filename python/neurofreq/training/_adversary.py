@@ -1,0 +1,134 @@
+"""The adversary of adversarial training: a batch moved towards a larger loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from neurofreq import _validate
+
+if TYPE_CHECKING:
+    from neurofreq.training._recipe import Recipe
+
+NORMS = ("linf", "l2")
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """Perturbs each batch within a ball before the step that learns from it.
+
+    Parameters
+    ----------
+    norm : {"linf", "l2"}
+    epsilon : float
+        Radius of the ball, in pixel units of [0, 1].
+    steps : int
+        Gradient steps; 1 is the fast gradient sign method from a random start
+        (for "l2", the normalised gradient).
+    step : float
+        Length of a step in units of `epsilon`.
+
+    Notes
+    -----
+    Starts from a uniform point of the ball's box ("linf") or a random direction
+    and radius ("l2"). Every point is projected to the ball and to [0, 1]. The
+    model answers in the mode it is in, as in the published code: running
+    averages of batch norm see perturbed images too. No parameter's gradient is
+    computed or changed.
+
+    `nf.attacks.PGD` measures robustness, image by image, with restarts and a
+    final check; this is the short version that a training step can afford.
+
+    References
+    ----------
+    Madry et al. 2018, arXiv 1706.06083; Wong, Rice & Kolter 2020, arXiv 2001.03994
+    (one step of 1.25 epsilon from a random start).
+    """
+
+    norm: str = "linf"
+    epsilon: float = 8 / 255
+    steps: int = 1
+    step: float = 1.25
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _validate.one_of("norm", self.norm, NORMS)
+        _validate.count("steps", self.steps)
+        for name, value in (("epsilon", self.epsilon), ("step", self.step)):
+            _validate.within(name, value, 0.0 < value < float("inf"), "above 0")
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Adversary | None:
+        """Return the adversary of a recipe, None where it has none."""
+        if recipe.adversary == "none":
+            return None
+        return cls(
+            recipe.adversary, recipe.epsilon, recipe.attack_steps, recipe.attack_step
+        )
+
+    def perturb(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        draws: torch.Generator,
+        autocast: torch.dtype | None = None,
+    ) -> Tensor:
+        """Return perturbed images, detached.
+
+        Parameters
+        ----------
+        model : nn.Module
+            Maps images to logits.
+        images : Tensor, shape (N, C, H, W)
+            In [0, 1], on the model's device.
+        labels : int64 Tensor, shape (N,)
+        draws : torch.Generator
+            On the host, of the random start.
+        autocast : torch.dtype, optional
+            Type of the model's passes.
+        """
+        moved = self._within(images, images + self._start(images, draws))
+        for _ in range(self.steps):
+            moved.requires_grad_(True)
+            device = moved.device.type
+            with torch.enable_grad():
+                with torch.autocast(device, autocast, enabled=autocast is not None):
+                    logits = model(moved)
+                loss = cross_entropy(logits.float(), labels, reduction="sum")
+                (slope,) = torch.autograd.grad(loss, moved)
+            step = self.step * self.epsilon * self._direction(slope)
+            moved = self._within(images, moved.detach() + step)
+        return moved
+
+    def _start(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        shape = images.shape
+        if self.norm == "linf":
+            unit = torch.empty(shape).uniform_(-1.0, 1.0, generator=draws)
+        else:
+            unit = torch.empty(shape).normal_(generator=draws)
+            unit = unit / _length(unit)
+            unit = unit * torch.rand(len(images), 1, 1, 1, generator=draws)
+        return self.epsilon * unit.to(images)
+
+    def _direction(self, slope: Tensor) -> Tensor:
+        if self.norm == "linf":
+            return slope.sign()
+        return slope / _length(slope).clamp_min(1e-12)
+
+    def _within(self, images: Tensor, moved: Tensor) -> Tensor:
+        change = moved - images
+        if self.norm == "linf":
+            change = change.clamp(-self.epsilon, self.epsilon)
+        else:
+            change = change * (self.epsilon / _length(change).clamp_min(self.epsilon))
+        # Pixels move towards the image where the box cuts: the ball still holds.
+        return (images + change).clamp(0.0, 1.0).detach()
+
+
+def _length(change: Tensor) -> Tensor:
+    return change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)

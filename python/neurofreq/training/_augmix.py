@@ -1,0 +1,166 @@
+"""AugMix: chains of simple operations, mixed with the image they began with."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from neurofreq import _validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHAPES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
+"""Operations that move pixels; each image has one matrix."""
+
+
+def augmix(
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    severity: float = 3.0,
+    width: int = 3,
+    depth: int = 3,
+    alpha: float = 1.0,
+) -> Tensor:
+    """Mix each image with chains of operations on it.
+
+    Parameters
+    ----------
+    images : Tensor, shape (N, C, H, W)
+        float32 in [0, 1], on the host.
+    generator : torch.Generator
+        Source of the draws.
+    severity : float
+        Largest strength of an operation, in (0, 10]; each is uniform from 0.1.
+    width : int
+        Chains per image.
+    depth : int
+        Most operations of a chain; each chain has 1 to `depth`.
+    alpha : float
+        Of the Dirichlet weights of chains and the Beta weight of the mixture.
+
+    Returns
+    -------
+    Tensor, shape (N, C, H, W)
+        In [0, 1].
+
+    Notes
+    -----
+    The nine operations do not overlap with the common corruptions: rotation (up
+    to 30 degrees at strength 10), shear (0.3), translation (a third of a side),
+    posterisation, solarisation, histogram equalisation and automatic contrast.
+    What comes from outside an image is 0. Values are rounded to 8 bits where an
+    operation is defined on those.
+
+    References
+    ----------
+    Hendrycks et al. 2020, arXiv 1912.02781, algorithm 1 and section 3.
+    """
+    _validate.within("severity", severity, 0.1 <= severity <= 10.0, "0.1 to 10")
+    _validate.count("width", width)
+    _validate.count("depth", depth)
+    _validate.within("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
+    n = len(images)
+    weights = _dirichlet(torch.full((n, width), alpha), generator)
+    kept = _dirichlet(torch.full((n, 2), alpha), generator)
+    mixture = torch.zeros_like(images)
+    for chain in range(width):
+        changed = images
+        length = torch.randint(1, depth + 1, (n,), generator=generator)
+        for place in range(depth):
+            changed = _operate(changed, length > place, severity, generator)
+        mixture += weights[:, chain].view(-1, 1, 1, 1) * changed
+    share = kept[:, 0].view(-1, 1, 1, 1)
+    return (share * images + (1.0 - share) * mixture).clamp_(0.0, 1.0)
+
+
+def _dirichlet(concentration: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw rows that sum to 1; Beta is the case of two columns."""
+    gamma = torch._standard_gamma(concentration.double(), generator=generator)
+    gamma = gamma.clamp_min(1e-30)
+    return (gamma / gamma.sum(dim=1, keepdim=True)).float()
+
+
+def _operate(
+    images: Tensor, chosen: Tensor, severity: float, generator: torch.Generator
+) -> Tensor:
+    """Apply one random operation to each chosen image, of a random strength."""
+    n = len(images)
+    kind = torch.randint(len(SHAPES) + len(_VALUES), (n,), generator=generator)
+    level = 0.1 + (severity - 0.1) * torch.rand(n, generator=generator)
+    sign = 2.0 * torch.randint(2, (n,), generator=generator) - 1.0
+    changed = images.clone()
+    moved = (chosen & (kind < len(SHAPES))).nonzero().flatten()
+    if len(moved):
+        changed[moved] = _moved(images[moved], kind[moved], (sign * level)[moved])
+    for index, operation in enumerate(_VALUES):
+        at = (chosen & (kind == len(SHAPES) + index)).nonzero().flatten()
+        if len(at):
+            changed[at] = operation(images[at], level[at].view(-1, 1, 1, 1))
+    return changed
+
+
+def _moved(images: Tensor, kind: Tensor, level: Tensor) -> Tensor:
+    """Rotate, shear or shift each image, bilinearly."""
+    _, _, height, width = images.shape
+    matrix = torch.eye(2, 3).repeat(len(images), 1, 1)
+    angle = torch.where(kind == 0, level / 10.0 * math.radians(30.0), 0.0)
+    ratio = height / width  # the grid is in units of half the width and height
+    matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
+    matrix[:, 0, 1], matrix[:, 1, 0] = -angle.sin() * ratio, angle.sin() / ratio
+    shear, shift = level / 10.0 * 0.3, level / 10.0 * 2.0 / 3.0
+    matrix[:, 0, 1] += torch.where(kind == 1, shear * ratio, 0.0)
+    matrix[:, 1, 0] += torch.where(kind == 2, shear / ratio, 0.0)
+    matrix[:, 0, 2] = torch.where(kind == 3, shift, 0.0)
+    matrix[:, 1, 2] = torch.where(kind == 4, shift, 0.0)
+    grid = affine_grid(matrix, list(images.shape), align_corners=False).to(images)
+    return grid_sample(images, grid, align_corners=False)
+
+
+def _posterized(images: Tensor, level: Tensor) -> Tensor:
+    """Keep the 4 leading bits, fewer the stronger."""
+    size = 2.0 ** (8.0 - (4.0 - (level * 0.4).floor()))
+    return ((images * 255.0).round() / size).floor() * size / 255.0
+
+
+def _solarized(images: Tensor, level: Tensor) -> Tensor:
+    """Invert the bright pixels, more of them the stronger."""
+    threshold = 1.0 - level / 10.0
+    return torch.where(images < threshold, images, 1.0 - images)
+
+
+def _contrasted(images: Tensor, level: Tensor) -> Tensor:
+    """Stretch each channel to [0, 1]."""
+    del level
+    low = images.amin(dim=(2, 3), keepdim=True)
+    spread = images.amax(dim=(2, 3), keepdim=True) - low
+    stretched = (images - low) / spread.clamp_min(1e-6)
+    return torch.where(spread > 1e-6, stretched, images)
+
+
+def _equalized(images: Tensor, level: Tensor) -> Tensor:
+    """Make each channel's histogram of 256 values as flat as it can be."""
+    del level
+    values = (images * 255.0).round().long().flatten(2)
+    counts = torch.zeros(*values.shape[:2], 256)
+    counts.scatter_add_(2, values, torch.ones_like(values, dtype=counts.dtype))
+    brightest = counts.gather(2, values.amax(dim=2, keepdim=True))
+    step = ((values.shape[2] - brightest) / 255.0).floor()
+    below = counts.cumsum(2) - counts
+    table = ((below + (step / 2.0).floor()) / step.clamp_min(1.0)).floor()
+    table = table.clamp(0.0, 255.0) / 255.0
+    flat = table.gather(2, values).view_as(images)
+    return torch.where(step.unsqueeze(3) > 0.0, flat, images)
+
+
+_VALUES: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (
+    _posterized,
+    _solarized,
+    _contrasted,
+    _equalized,
+)

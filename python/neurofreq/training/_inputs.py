@@ -1,0 +1,100 @@
+"""What a step is shown: augmented, mixed, noisy or adversarial images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurofreq.training._adversary import Adversary
+from neurofreq.training._augment import AUGMENTATIONS
+from neurofreq.training._augmix import augmix
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from neurofreq.training._augment import Augment
+    from neurofreq.training._recipe import Recipe
+
+
+class Shown(NamedTuple):
+    """Images to learn from, and other views of them that should be named alike."""
+
+    images: Tensor
+    views: tuple[Tensor, ...] = ()
+
+
+class Inputs:
+    """Prepares batches as a recipe says.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    augment : callable, optional
+        In place of the recipe's.
+    """
+
+    def __init__(self, recipe: Recipe, augment: Augment | None = None) -> None:
+        self.recipe = recipe
+        self.augment = augment or AUGMENTATIONS[recipe.augment]
+        self.adversary = Adversary.of(recipe)
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        draws: torch.Generator,
+        autocast: torch.dtype | None,
+    ) -> Shown:
+        """Return what the step is shown, on the device of `labels`.
+
+        Parameters
+        ----------
+        model : nn.Module
+            Asked by the adversary alone.
+        images : Tensor, shape (N, C, H, W)
+            On the host.
+        labels : int64 Tensor, shape (N,)
+            On the model's device.
+        draws : torch.Generator
+            On the host.
+        autocast : torch.dtype, optional
+            Of the adversary's passes.
+        """
+        batch = self.augment(images, draws)
+        views: tuple[Tensor, ...] = ()
+        if self.recipe.augmix and self.recipe.consistency > 0.0:
+            views = (augmix(batch, draws), augmix(batch, draws))
+        elif self.recipe.augmix:
+            batch = augmix(batch, draws)
+        if self.recipe.noise > 0.0:
+            batch = noisy(batch, draws, sd=self.recipe.noise)
+        batch, *others = (self._placed(part, labels) for part in (batch, *views))
+        if self.adversary is not None:
+            batch = self.adversary.perturb(model, batch, labels, draws, autocast)
+            batch = self._placed(batch, labels)
+        return Shown(batch, tuple(others))
+
+    def _placed(self, images: Tensor, labels: Tensor) -> Tensor:
+        images = images.to(labels.device)
+        if self.recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images
+
+
+def noisy(images: Tensor, generator: torch.Generator, *, sd: float) -> Tensor:
+    """Add Gaussian noise to half of the images, drawn at random.
+
+    Parameters
+    ----------
+    images : Tensor, shape (N, C, H, W)
+        In [0, 1]; so is the result, clipped.
+    generator : torch.Generator
+    sd : float
+        Standard deviation, in pixel units of [0, 1].
+    """
+    noise = torch.empty(images.shape, dtype=images.dtype).normal_(generator=generator)
+    chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+    return torch.where(chosen, (images + sd * noise).clamp(0.0, 1.0), images)
