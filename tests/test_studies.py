@@ -26,8 +26,8 @@ SETTINGS = {
     "frequencies": [0.0, 0.3, 1.0],
     "corruptions": ["gaussian_noise", "brightness"],
 }
-N_KILLS = int(os.environ.get("NEUROFREQ_KILLS", "6"))
-SECONDS = 4.0  # about what the whole study takes when it is slowed down
+N_KILLS = 6  # of one study; $NEUROFREQ_KILLS in all, by default as many
+N_STUDIES = int(os.environ.get("NEUROFREQ_KILLS", N_KILLS)) // N_KILLS
 
 
 def images(n=12, channels=1, size=16, n_classes=4):
@@ -306,7 +306,7 @@ def test_the_command_runs_counts_and_exports(tmp_path):
 # --- several processes -------------------------------------------------------
 
 
-def work(out, log, ready, environment):
+def work(out, log, environment):
     """Run the study in a process of its own, and say what it kept."""
     torch.set_num_threads(1)
     os.environ.update(environment)
@@ -323,7 +323,6 @@ def work(out, log, ready, environment):
         say(f"kept {item} {item.rows}")
 
     _work.Work._keep = kept
-    ready.wait()
     found = run(study(), out)
     say("complete" if found.is_complete else "incomplete")
 
@@ -333,19 +332,23 @@ def processes():
     """Start processes from one that has imported everything and used no thread."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["test_studies"])
+    here = os.path.dirname(__file__)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", here, prepend=os.pathsep)
+        first = context.Process(target=os.getpid)
+        first.start()
+        first.join()
     return context
 
 
 def started(context, out, logs, environments):
-    """Let processes begin together, once all are ready."""
-    ready = context.Barrier(len(logs) + 1)
+    """Return processes at work on the study."""
     workers = [
-        context.Process(target=work, args=(out, log, ready, environment))
+        context.Process(target=work, args=(out, log, environment))
         for log, environment in zip(logs, environments, strict=True)
     ]
     for one in workers:
         one.start()
-    ready.wait()
     return workers
 
 
@@ -353,7 +356,7 @@ def started(context, out, logs, environments):
 def test_two_processes_never_do_the_same_item(tmp_path, whole, processes, is_ranked):
     ranks = [{"RANK": str(r), "WORLD_SIZE": "2"} if is_ranked else {} for r in range(2)]
     logs = [tmp_path / f"{r}.log" for r in range(2)]
-    slow = [rank | {"SLEEP": "0.004"} for rank in ranks]
+    slow = [rank | {"SLEEP": "0.01"} for rank in ranks]
     for one in started(processes, tmp_path / "out", logs, slow):
         one.join(60)
     lines = [log.read_text().splitlines() for log in logs]
@@ -369,17 +372,17 @@ def test_two_processes_never_do_the_same_item(tmp_path, whole, processes, is_ran
     assert table == (whole.out_dir / "study.csv").read_bytes()
 
 
+@pytest.mark.parametrize("seed", range(N_STUDIES))
 def test_a_study_killed_at_any_moment_loses_nothing_finished(
-    tmp_path, whole, processes
+    tmp_path, whole, processes, seed
 ):
-    """``NEUROFREQ_KILLS=30`` kills it as often."""
-    out, moments = tmp_path / "out", random.Random(0)
+    out, moments = tmp_path / "out", random.Random(seed)
     finished: dict[str, bytes] = {}
     log = tmp_path / "log"
     log.touch()
     for _ in range(N_KILLS):
-        (one,) = started(processes, out, [log], [{"SLEEP": "0.004"}])
-        time.sleep(moments.uniform(0.0, SECONDS / N_KILLS))
+        (one,) = started(processes, out, [log], [{"SLEEP": "0.02"}])
+        time.sleep(moments.uniform(0.0, 0.8))
         one.kill()
         one.join()
         now = {path.stem: path for path in (out / "items").glob("*.json")}
