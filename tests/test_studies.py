@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import os
 import random
+import shutil
+import signal
 import time
 
 import numpy as np
@@ -182,10 +184,10 @@ def test_what_fails_is_written_down_and_the_rest_goes_on(tmp_path, whole):
 
 def test_one_model_of_a_shared_corruption_fails_alone(tmp_path):
     bad = study(measurements=["corruption"])
-    bad.models[0].spec.refuses = lambda x: len(x) == 12
+    bad.models[1].spec.refuses = lambda x: len(x) == 12
     part = run(bad, tmp_path)
-    assert {one.model for one in part.failed} == {"m0"}
-    assert len(part.measured[1].arrays) == 2
+    assert {one.model for one in part.failed} == {"m1"}
+    assert len(part.measured[0].arrays) == 2
 
 
 def test_a_model_that_cannot_be_loaded_is_written_down(tmp_path):
@@ -404,6 +406,44 @@ def test_a_study_killed_at_any_moment_loses_nothing_finished(
     assert not list(out.rglob("*.lock"))
     table = (out / "study.csv").read_bytes()
     assert table == (whole.out_dir / "study.csv").read_bytes()
+
+
+def die_writing(out):
+    """Be killed while the first item is half written."""
+
+    def half(file, **_):
+        file.write(b"half")
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    np.savez_compressed = half
+    run(study(), out)
+
+
+def test_what_is_half_written_does_not_count(tmp_path, whole, processes):
+    one = processes.Process(target=die_writing, args=(tmp_path,))
+    one.start()
+    one.join(60)
+    assert one.exitcode == -signal.SIGKILL
+    assert list((tmp_path / "items").glob(".*.part"))
+    assert not list((tmp_path / "items").glob("*.json"))
+    assert set(studies.status(tmp_path)["running"]) == {0}, "nobody holds a claim"
+    assert run(study(), tmp_path).n_measured == whole.n_measured
+    assert not list((tmp_path / "items").glob(".*"))
+
+
+def test_what_another_finished_while_it_was_claimed_is_read(
+    tmp_path, whole, monkeypatch
+):
+    claim = _work.claim
+
+    def late(path):
+        shutil.copytree(whole.out_dir / "items", path.parent, dirs_exist_ok=True)
+        return claim(path)
+
+    monkeypatch.setattr(_work, "claim", late)
+    assert run(study(), tmp_path).n_measured == 0
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_a_report_is_a_study_too(tmp_path):
