@@ -26,14 +26,15 @@ from regularized_training import SEEDS, STUDIES, Study
 import neurofreq as nf
 from neurofreq import intervals, models
 from neurofreq._store import Store, model_digest
-from neurofreq.report import _analysis, _measure
+from neurofreq.studies import _analysis, _measure
+from neurofreq.studies._settings import Settings
 
 if TYPE_CHECKING:
-    from neurofreq.report._analysis import Quantity
+    from neurofreq.studies._analysis import Quantity
 
 ROOT = Path(__file__).resolve().parents[1]
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
-SETTINGS = _measure.Settings(n_attack=128, n_hybrid=1000, seeds=(0, 1, 2))
+SETTINGS = Settings(n_attack=128, n_hybrid=1000, seeds=(0, 1, 2))
 NAMES = {
     "clean": "clean accuracy",
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import neurofreq as nf
 from neurofreq import _cells, cli
 from neurofreq._groups import averaged
-from neurofreq.report import _measure
+from neurofreq.studies import _measure
 
 FACTORY = """
 import torch

@@ -15,7 +15,7 @@ from torch import nn
 import neurofreq as nf
 from neurofreq import _store, report
 from neurofreq.data import ImageSet
-from neurofreq.report import _analysis, _measure
+from neurofreq.studies import _analysis, _measure
 
 SMALL = {
     "n_attack": 4,

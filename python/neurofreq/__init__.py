@@ -36,7 +36,7 @@ from neurofreq.spectra import (
 from neurofreq.training import training_step
 
 if TYPE_CHECKING:
-    from neurofreq import plot, report
+    from neurofreq import plot, report, studies
 
 __version__ = _runtime.VERSION
 
@@ -73,14 +73,15 @@ __all__ = [
     "response_similarity",
     "set_num_threads",
     "similarity_loss",
+    "studies",
     "training",
     "training_step",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the report and the plots when they are first asked for."""
-    if name in ("plot", "report"):
+    """Load plots, reports and studies when they are first asked for."""
+    if name in ("plot", "report", "studies"):
         import importlib
 
         return importlib.import_module(f"neurofreq.{name}")

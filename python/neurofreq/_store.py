@@ -3,7 +3,8 @@
 An item is one measurement of one model. Its name holds a digest of everything
 that decides its numbers: settings, weights and code of the model, data, and
 the release of neurofreq. A second run with the same digest reads the item
-instead of measuring again; anything else measures again.
+instead of measuring again; anything else measures again. What failed has a
+record of its own, with its traceback, until it succeeds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import safetensors.numpy
 import torch
 
 if TYPE_CHECKING:
@@ -43,15 +45,29 @@ class Store:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
+    def path(self, record: Mapping[str, Any], suffix: str) -> Path:
+        """Return the file of an item with this suffix, there or not.
+
+        Parameters
+        ----------
+        record : mapping
+            JSON values; ``record["measurement"]`` begins the file's name.
+        suffix : str
+            ".npz", ".json", ".safetensors", ".failed.json" or ".lock".
+        """
+        text = json.dumps(record, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        return self.folder / f"{record['measurement']}-{digest}{suffix}"
+
     def load(self, record: Mapping[str, Any]) -> Arrays | None:
         """Return the item of exactly this record, or None.
 
         Parameters
         ----------
         record : mapping
-            JSON values; ``record["measurement"]`` begins the file's name.
+            As in `path`.
         """
-        path = self._path(record)
+        path = self.path(record, ".npz")
         if not path.with_suffix(".json").exists():
             return None
         try:
@@ -61,25 +77,56 @@ class Store:
         except (OSError, ValueError, zipfile.BadZipFile):
             return None  # damaged from outside: measure again
 
-    def save(self, record: Mapping[str, Any], arrays: Arrays) -> None:
+    def save(
+        self,
+        record: Mapping[str, Any],
+        arrays: Arrays,
+        tensors: Arrays | None = None,
+    ) -> None:
         """Write an item; the JSON beside it comes last and makes it count.
 
         Parameters
         ----------
         record : mapping
-            As in `load`.
+            As in `path`.
         arrays : dict of str to ndarray
+        tensors : dict of str to ndarray, optional
+            Large arrays, kept exactly in a safetensors file of their own.
         """
-        path = self._path(record)
+        path = self.path(record, ".npz")
+        if tensors is not None:
+            whole = {name: np.ascontiguousarray(one) for name, one in tensors.items()}
+            write_bytes(path.with_suffix(".safetensors"), safetensors.numpy.save(whole))
         values: dict[str, Any] = dict(arrays)
         write_atomically(path, lambda file: np.savez_compressed(file, **values))
-        text = json.dumps(record, indent=2, sort_keys=True) + "\n"
-        write_text(path.with_suffix(".json"), text)
+        write_json(path.with_suffix(".json"), record)
+        self.path(record, ".failed.json").unlink(missing_ok=True)
 
-    def _path(self, record: Mapping[str, Any]) -> Path:
-        text = json.dumps(record, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
-        return self.folder / f"{record['measurement']}-{digest}.npz"
+    def fail(self, record: Mapping[str, Any], traceback: str) -> None:
+        """Write down that this item failed, and how."""
+        write_json(
+            self.path(record, ".failed.json"), {**record, "traceback": traceback}
+        )
+
+    def failure(self, record: Mapping[str, Any]) -> tuple[tuple[int, int], str] | None:
+        """Return a mark that is new with every failure and the traceback, or None."""
+        try:
+            with self.path(record, ".failed.json").open("rb") as file:
+                status = os.fstat(file.fileno())
+                text = json.load(file)["traceback"]
+        except FileNotFoundError:
+            return None
+        return (status.st_mtime_ns, status.st_ino), text
+
+    def sweep(self, record: Mapping[str, Any]) -> None:
+        """Remove what a killed process left half written; for one who claimed it."""
+        for left in self.folder.glob(f".{self.path(record, '').name}.*.part"):
+            left.unlink(missing_ok=True)
+
+    def discard(self, record: Mapping[str, Any]) -> None:
+        """Forget an item, finished or failed."""
+        for suffix in (".json", ".failed.json", ".npz", ".safetensors"):
+            self.path(record, suffix).unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, write: Callable[[Any], object]) -> None:
@@ -91,7 +138,9 @@ def write_atomically(path: Path, write: Callable[[Any], object]) -> None:
     write : callable
         Given a binary file open for writing, in the same folder.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=".part"
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -115,6 +164,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file atomically."""
     write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def data_digest(images: Any, labels: Any) -> str:

@@ -191,8 +191,7 @@ def index(name: str, value: Any, length: int) -> NDArray[np.int64]:
 
 def seed(value: int, name: str = "seed") -> int:
     """Return a seed, an integer from 0 to 2**64 - 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
+    integer(name, value)
     if not 0 <= value < 2**64:
         raise ValueError(f"{name}: got {value}, expected 0 to 2**64 - 1")
     return int(value)
@@ -205,10 +204,15 @@ def one_of(name: str, value: object, known: tuple[str, ...]) -> None:
         raise ValueError(f"{name}: got {value!r}, expected one of {words}")
 
 
-def count(name: str, value: int) -> None:
-    """Require an integer of at least 1."""
+def integer(name: str, value: Any) -> None:
+    """Require an integer."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
+
+
+def count(name: str, value: int) -> None:
+    """Require an integer of at least 1."""
+    integer(name, value)
     if value < 1:
         raise ValueError(f"{name}: got {value}, expected at least 1")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from neurofreq.cli import _corruptions, _measure, _models
+from neurofreq.cli import _corruptions, _measure, _models, _studies
 
 app = typer.Typer(
     help="Which spatial frequencies does a vision model rely on?",
@@ -32,6 +32,7 @@ for _command in (
     _measure.demo,
 ):
     app.command()(_command)
+app.add_typer(_studies.app, name="studies")
 
 
 @app.callback(invoke_without_command=True)

@@ -6,6 +6,7 @@ writes tables, settings, pictures and one page into a folder.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import html
@@ -19,9 +20,12 @@ import numpy as np
 import torch
 
 from neurofreq import _runtime, _store, hybrid
-from neurofreq.report import _analysis, _measure, _page, _pictures, _tables
-from neurofreq.report._subjects import make_settings, make_subjects
-from neurofreq.report._work import MEASUREMENTS, Work
+from neurofreq.report import _page, _pictures, _tables
+from neurofreq.studies import _analysis
+from neurofreq.studies._measure import Running
+from neurofreq.studies._run import prepare
+from neurofreq.studies._settings import MEASUREMENTS
+from neurofreq.studies._spec import ModelEntry, Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
     from neurofreq.data import ImageSet
     from neurofreq.report._tables import Results
+    from neurofreq.studies._quantities import Column
+    from neurofreq.studies._work import Work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Report:
                 lines.append(f"  {column.title:28} {number} {column.unit}")
         return "\n".join([*lines, self._where()])
 
-    def _shown(self) -> tuple[list[_tables.Column], list[dict[str, Any]]]:
+    def _shown(self) -> tuple[list[Column], list[dict[str, Any]]]:
         columns = _page.shown_columns(self._results, self.summary)
         return columns, _page.summary_rows(columns, self.summary)
 
@@ -169,7 +175,7 @@ def run(
     measurements : sequence of str
         Of "clean", "hybrid", "attack" and "corruption".
     progress : bool
-        One bar with the time left for each stage.
+        One bar over all measurements, with the time left.
     command : str
         Kept in settings.json, to say how to run this again.
 
@@ -195,55 +201,52 @@ def run(
     >>> report = nf.report.run({"mine": model}, data, "out")  # doctest: +SKIP
     >>> report.summary[["model", "f_rev", "f_half"]]  # doctest: +SKIP
     """
-    settings = make_settings(
+    study = Study(
         data,
-        n_attack=n_attack,
-        attack_steps=attack_steps,
-        targeted=targeted,
-        n_hybrid=n_hybrid,
-        n_corruption=n_corruption,
-        frequencies=frequencies,
-        n_thresholds=n_thresholds,
-        seeds=seeds,
-        seed=seed,
-        gray=gray,
+        [ModelEntry(model, name) for name, model in models.items()],
+        name="report",
+        measurements=measurements,
+        settings={
+            "n_attack": n_attack,
+            "attack_steps": attack_steps,
+            "targeted": targeted,
+            "n_hybrid": n_hybrid,
+            "n_corruption": n_corruption,
+            "frequencies": tuple(frequencies),
+            "n_thresholds": n_thresholds,
+            "seeds": tuple(seeds),
+            "seed": seed,
+            "gray": gray,
+        },
+        keep_adversarial=False,
     )
-    unknown = [name for name in measurements if name not in MEASUREMENTS]
-    if unknown or not measurements:
-        expected = ", ".join(MEASUREMENTS)
-        got = unknown[0] if unknown else "nothing"
-        raise ValueError(f"measurements: got {got}, expected some of {expected}")
-    running = _measure.Running(batch_size, device, progress)
-    folder = folder_for(out_dir)
-    subjects = make_subjects(models, data, settings, running)
-    work = Work(subjects, data, settings, running, _store.Store(folder / "items"))
-    try:
-        for measurement in MEASUREMENTS:
-            if measurement in measurements:
-                work.stage(measurement)
-    except KeyboardInterrupt:
-        pass  # what is missing is said in the report
-    missing = work.missing(measurements)
-    results = work.results(measurements)
+    work = prepare(
+        study, out_dir, Running(batch_size, device, progress), is_strict=True
+    )
+
+    with contextlib.suppress(KeyboardInterrupt):  # the report says what is missing
+        work.run()
+    missing = work.missing()
+    results = _results(work)
     record = _settings_record(work, command, missing)
+    folder = Path(out_dir)
     tables = _write(folder, results, record)
     return Report(folder, tables, tuple(missing), work.n_measured, results)
 
 
-def folder_for(out_dir: str | os.PathLike[str]) -> Path:
-    """Return the folder as a path, made where it is missing.
-
-    Raises
-    ------
-    ValueError
-        If it or a folder above it is a file.
-    """
-    folder = Path(out_dir)
-    for part in (folder, *folder.parents):
-        if part.exists() and not part.is_dir():
-            raise ValueError(f"out_dir: got {part}, a file, expected a folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _results(work: Work) -> Results:
+    """Gather what is finished."""
+    measured = work.measured()
+    is_corrupted = "corruption" in work.plan.measurements
+    return _tables.Results(
+        items={one.name: one.arrays for one in measured},
+        images={name: one.images for name, one in work.subjects.items()},
+        labels=np.asarray(work.data.labels),
+        class_names=tuple(work.data.class_names),
+        data_name=work.data.name,
+        settings=work.plan.settings,
+        corruptions=work.plan.settings.corruptions if is_corrupted else (),
+    )
 
 
 def _write(
@@ -291,7 +294,7 @@ def _settings_record(work: Work, command: str, missing: list[str]) -> dict[str, 
                 "is_gray": subject.is_gray,
                 "digest": subject.digest,
             }
-            for subject in work.subjects
+            for subject in work.subjects.values()
         ],
         "data": {
             "name": work.data.name,
@@ -300,9 +303,9 @@ def _settings_record(work: Work, command: str, missing: list[str]) -> dict[str, 
             "height": images.shape[2],
             "width": images.shape[3],
             "channels": images.shape[1],
-            "digest": work.data_digest,
+            "digest": work.plan.data_digest,
         },
-        "numbers": dataclasses.asdict(work.settings),
+        "numbers": dataclasses.asdict(work.plan.settings),
         "n_resamples": _analysis.N_RESAMPLES,
         "level": _analysis.LEVEL,
         "batch_size": work.running.batch_size,
@@ -323,7 +326,9 @@ def _machine(work: Work) -> str:
     from neurofreq._model import device_of
 
     text = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-    device = torch.device(work.running.device or device_of(work.subjects[0].model))
+    device = torch.device(
+        work.running.device or device_of(next(iter(work.subjects.values())).model)
+    )
     if device.type == "cuda":
         text += f", {torch.cuda.get_device_name(device)}"
     return text

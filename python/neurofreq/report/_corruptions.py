@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from neurofreq import _runtime, plot
 from neurofreq._store import write_bytes, write_text
-from neurofreq.report import _pictures, folder_for
+from neurofreq.report import _pictures
 from neurofreq.robustness import corruption_accuracy
+from neurofreq.studies._result import folder_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

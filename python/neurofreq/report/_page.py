@@ -7,13 +7,14 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import plot
-from neurofreq.report import _tables
+from neurofreq.studies._quantities import columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from neurofreq.report._pictures import Picture
-    from neurofreq.report._tables import Column, Results
+    from neurofreq.report._tables import Results
+    from neurofreq.studies._quantities import Column
 
 Cell = dict[str, str]
 _MINUS = "\N{MINUS SIGN}"
@@ -65,7 +66,7 @@ def shown_columns(results: Results, summary: pd.DataFrame) -> list[Column]:
     """Return the columns that hold a number for at least one model."""
     return [
         column
-        for column in _tables.columns(results)
+        for column in columns(results.corruptions)
         if summary[f"{column.key}_n_images"].max() > 0
     ]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from neurofreq import _groups, plot
 from neurofreq.plot import Curve
-from neurofreq.report import _analysis
-from neurofreq.report._measure import N_EXAMPLES
-from neurofreq.report._tables import found_only
+from neurofreq.studies import _analysis
+from neurofreq.studies._measure import N_EXAMPLES
+from neurofreq.studies._quantities import found_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,9 +8,12 @@ import numpy as np
 
 from neurofreq import corruptions, plot
 from neurofreq._store import write_bytes, write_text
-from neurofreq.report import _analysis, _pictures, folder_for
-from neurofreq.report._measure import Settings, perturbation_power
+from neurofreq.report import _pictures
 from neurofreq.report._tables import map_rows
+from neurofreq.studies import _analysis
+from neurofreq.studies._measure import perturbation_power
+from neurofreq.studies._result import folder_for
+from neurofreq.studies._settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,19 +9,18 @@ import numpy as np
 
 from neurofreq._accuracy import CorruptionAccuracy
 from neurofreq.data._corrupted import SEVERITIES
-from neurofreq.report import _analysis
+from neurofreq.studies import _analysis
+from neurofreq.studies._quantities import columns, found_by_both, found_only
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from neurofreq._store import Arrays
-    from neurofreq.report._analysis import Quantity
-    from neurofreq.report._measure import Settings
-
-Items = dict[str, "Arrays"]  # measurement -> arrays
+    from neurofreq.studies._quantities import Items
+    from neurofreq.studies._settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,59 +76,6 @@ class Results:
         return found
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A number of the summary: how it is made and shown.
-
-    Attributes
-    ----------
-    key : str
-        Its column in summary.csv; `_lower` and `_upper` are appended.
-    title, unit : str
-    factor : float
-        From the CSV's unit to the page's.
-    decimals : int
-    build : callable
-        From the items of a model and a mask of attacked images (or None) to
-        the quantity, or None where it was not measured.
-    """
-
-    key: str
-    title: str
-    unit: str
-    factor: float
-    decimals: int
-    build: Callable[[Items, NDArray[np.bool_] | None], Quantity | None]
-
-
-def columns(results: Results) -> list[Column]:
-    """Return the numbers of the summary in their order."""
-    wanted = [f"corruption/{name}" for name in results.corruptions]
-
-    def corrupted(items: Items, _: Any) -> Quantity | None:
-        if not wanted or not all(key in items for key in wanted):
-            return None
-        stack = np.stack([items[key]["correct"] for key in wanted])
-        return _analysis.accuracy(stack)
-
-    return [
-        Column("clean_accuracy", "clean accuracy", "%", 100.0, 1, _clean),
-        Column("f_rev", "reversal frequency f_rev", "of Nyquist", 1.0, 3, _reversal),
-        Column("f_half", "half-power frequency f_0.5", "cycles/pixel", 1.0, 3, _half),
-        Column("median_linf", "median perturbation", "1/255", 255.0, 2, _median),
-        Column("corruption_accuracy", "corrupted accuracy", "%", 100.0, 1, corrupted),
-    ]
-
-
-def found_by_both(first: Items, second: Items) -> NDArray[np.bool_] | None:
-    """Return which attacked images have a perturbation in both models."""
-    if "attack" not in first or "attack" not in second:
-        return None
-    a, b = first["attack"]["success"], second["attack"]["success"]
-    both: NDArray[np.bool_] = a & b
-    return both
-
-
 def build(results: Results) -> dict[str, pd.DataFrame]:
     """Return every table that has rows, by the name of its file.
 
@@ -152,35 +98,11 @@ def build(results: Results) -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
 
 
-def _clean(items: Items, _: Any) -> Quantity | None:
-    return _analysis.accuracy(items["clean"]["correct"]) if "clean" in items else None
-
-
-def _reversal(items: Items, _: Any) -> Quantity | None:
-    return _analysis.reversal(items["hybrid"]) if "hybrid" in items else None
-
-
-def _half(items: Items, found: NDArray[np.bool_] | None) -> Quantity | None:
-    if "attack" not in items:
-        return None
-    item = items["attack"]
-    kept = item["success"] if found is None else found
-    if not kept.any():
-        return None
-    return _analysis.half_power(item | {"radial": item["radial"][kept]})
-
-
-def _median(items: Items, _: Any) -> Quantity | None:
-    if "attack" not in items:
-        return None
-    return _analysis.median_size(items["attack"]["distance"])
-
-
 def _summary(results: Results) -> list[dict[str, Any]]:
     rows = []
     for name, items in results.items.items():
         row: dict[str, Any] = {"model": name}
-        for column in columns(results):
+        for column in columns(results.corruptions):
             quantity = column.build(items, None)
             estimate = quantity.estimate() if quantity else None
             row[column.key] = estimate.value if estimate else np.nan
@@ -198,7 +120,7 @@ def _differences(results: Results) -> list[dict[str, Any]]:
     for name in names[1:]:
         first, other = results.items[names[0]], results.items[name]
         found = found_by_both(first, other)
-        for column in columns(results):
+        for column in columns(results.corruptions):
             ours, theirs = column.build(other, found), column.build(first, found)
             if ours is None or theirs is None:
                 continue
@@ -264,11 +186,6 @@ def _radial(results: Results) -> list[dict[str, Any]]:
                 upper=curve.upper,
             )  # fmt: skip
     return rows
-
-
-def found_only(item: Arrays) -> Arrays:
-    """Return an attack's item with the radial rows of its successes alone."""
-    return item | {"radial": item["radial"][item["success"]]}
 
 
 def _spectrum(results: Results) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The measurements of the report, each as raw values per image.
+"""The measurements of a study, each as raw values per image.
 
 Everything here is kept per image, so that intervals and paired differences can
 be taken afterwards without running a model again.
@@ -23,31 +23,11 @@ if TYPE_CHECKING:
 
     from neurofreq._store import Arrays
     from neurofreq.data import ImageSet
+    from neurofreq.studies._settings import Settings
 
 N_EXAMPLES = 6
 N_CANDIDATES = 1000  # images that an attack may start from
 ATTACK_PART = 100  # images attacked between two writes to disk
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What decides the numbers; ``neurofreq.report.run`` explains each."""
-
-    n_attack: int = 0
-    attack_steps: int = 300
-    targeted: bool = True
-    n_hybrid: int = 0
-    n_corruption: int = 0
-    frequencies: tuple[float, ...] = hybrid.FREQUENCIES
-    n_thresholds: int = 25
-    seeds: tuple[int, ...] = tuple(range(6))
-    seed: int = 0
-    gray: str = "auto"
-
-    @property
-    def attack(self) -> attacks.BrendelBethge:
-        """The attack that finds minimal perturbations."""
-        return attacks.BrendelBethge(norm="linf", steps=self.attack_steps)
 
 
 @dataclasses.dataclass
@@ -132,7 +112,8 @@ def attack(
 ) -> Arrays:
     """Minimal Linf perturbations of some of the images, and their power.
 
-    Distances are infinite where the attack found nothing. ``radial`` (n, T) is
+    Distances are infinite where the attack found nothing, ``adversarial`` has
+    every image's last point (n, C, H, W), and ``radial`` (n, T) is
     each image's cumulative power, ``power`` their mean spectrum. How the images
     are split into calls changes nothing.
     """
@@ -160,7 +141,7 @@ def attack(
         "status": np.asarray(result.status).astype(str),
         "n_queries": np.asarray(result.n_queries),
         "targets": targets if settings.targeted else np.full(len(images), -1),
-        "adversarial": adversarial[:N_EXAMPLES],
+        "adversarial": adversarial,
     }
     return arrays | perturbation_power(change.astype(images.dtype), settings)
 

@@ -1,0 +1,97 @@
+"""Commands of studies: run one, see how far it is, export its numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from neurofreq.cli import _common
+from neurofreq.cli._common import Batch, Device, Out, Quiet, Trace
+
+if TYPE_CHECKING:
+    from neurofreq.studies import StudyResult
+
+app = typer.Typer(
+    help="Many models measured alike, resumed and shared between processes.",
+    no_args_is_help=True,
+)
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")]
+
+
+@app.command()
+def run(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The study.")],
+    out: Out,
+    again: Annotated[
+        bool, typer.Option("--again", help="Forget what is finished, and measure it.")
+    ] = False,
+    batch_size: Batch = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    traceback: Trace = False,
+) -> None:
+    """Measure every model of a study; several processes may do so at once.
+
+    Ctrl-C keeps what is done; the same command again goes on from there, and
+    tries again what failed.
+    """
+    with _common.plainly(traceback):
+        from neurofreq import studies
+
+        place = _common.place(device)
+        found = studies.run(
+            spec, out, resume=not again, progress=not quiet, device=place,
+            batch_size=batch_size,
+        )  # fmt: skip
+        _finish(found)
+
+
+@app.command()
+def status(out: Folder, traceback: Trace = False) -> None:
+    """Count what is done, failed, running and missing; say why it failed."""
+    with _common.plainly(traceback):
+        from neurofreq import studies
+
+        typer.echo(studies.status(out).to_string(index=False))
+        _failures(studies.load(out), traceback)
+
+
+@app.command()
+def export(
+    out: Folder,
+    to: Annotated[Path, typer.Option("--to", help="Folder for what is written.")],
+    traceback: Trace = False,
+) -> None:
+    """Write all numbers as one long table: CSV, and Parquet where pyarrow is."""
+    with _common.plainly(traceback):
+        from neurofreq import studies
+
+        written = studies.export(out, to)
+        typer.echo(f"written: {', '.join(map(str, written))}")
+        if len(written) == 1:
+            typer.echo("no Parquet: pyarrow is not installed", err=True)
+
+
+def _finish(found: StudyResult) -> None:
+    """Print the numbers; an interrupted study ends as one, a failed one as failed."""
+    typer.echo(found.tables["summary"].drop(columns="x").to_string(index=False))
+    typer.echo(f"written to {found.out_dir}")
+    _failures(found, False)
+    if found.missing:
+        typer.echo(
+            f"interrupted: {len(found.missing)} measurements are missing; the same "
+            "command again goes on from there",
+            err=True,
+        )
+        raise typer.Exit(130)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _failures(found: StudyResult, traceback: bool) -> None:
+    for one in found.failed:
+        text = one.traceback.rstrip()
+        text = text if traceback else text.splitlines()[-1]
+        typer.echo(f"failed: {one.model}: {one.measurement}: {text}", err=True)

@@ -1,0 +1,261 @@
+"""What a study has measured: read from its folder, counted, tabulated, exported."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from neurofreq import _store
+from neurofreq.studies import _tables
+from neurofreq.studies._claims import claim
+from neurofreq.studies._plan import Plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from neurofreq._store import Store
+    from neurofreq.studies._measured import Measured
+    from neurofreq.studies._plan import Item
+
+STATES = ("done", "failed", "running", "missing")
+
+
+class Failure(NamedTuple):
+    """What went wrong: the model, its measurement in words, the traceback."""
+
+    model: str
+    measurement: str
+    traceback: str
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyResult:
+    """What a study has measured so far.
+
+    Attributes
+    ----------
+    out_dir : Path
+    measured : list of Measured
+        In the order of the models.
+    failed : tuple of Failure
+        The next run tries them again.
+    missing : tuple of str
+        What is neither finished nor failed.
+    n_measured : int
+        Items that this call measured; others were read.
+    """
+
+    out_dir: Path
+    measured: list[Measured]
+    failed: tuple[Failure, ...]
+    missing: tuple[str, ...]
+    n_measured: int
+    _plan: Plan = dataclasses.field(repr=False)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was measured."""
+        return not self.missing and not self.failed
+
+    @functools.cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Long tables of model, group, quantity, x, value, low, high and n.
+
+        "summary", "hybrid", "success", "radial" and "corruption", as far as
+        finished; "study" is all of them.
+        """
+        import pandas as pd
+
+        is_corrupted = "corruption" in self._plan.measurements
+        wanted = self._plan.settings.corruptions if is_corrupted else ()
+        parts = _tables.build(self.measured, wanted)
+        full = [table for table in parts.values() if len(table)]
+        whole = pd.concat(full, ignore_index=True) if full else parts["summary"]
+        return parts | {"study": whole}
+
+    def adversarial(self, model: str) -> NDArray[np.float32]:
+        """Return all attacked images of a model, (n, C, H, W) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If there is no such model, or its images were not kept.
+        """
+        from safetensors.numpy import load_file
+
+        store = _store.Store(self.out_dir / "items")
+        items = [item for item in self._plan.items if item.key == "attack"]
+        paths = [
+            store.path(item.record, ".safetensors")
+            for item in items
+            if item.model == model
+        ]
+        if not paths or not all(path.exists() for path in paths):
+            raise ValueError(
+                f"model: got {model!r}, expected one whose images are kept"
+            )
+        return np.concatenate([load_file(path)["adversarial"] for path in paths])
+
+
+def load(out_dir: str | os.PathLike[str]) -> StudyResult:
+    """Read a study, finished or not, without its models and data.
+
+    Parameters
+    ----------
+    out_dir : path
+        Of `run`, or of a report.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    FileNotFoundError
+        If it holds no study.
+    """
+    folder = Path(out_dir)
+    plan = Plan.read(folder)
+    store = _store.Store(folder / "items")
+    found = {item: store.load(item.record) for item in plan.items}
+    failures = {}
+    for item in (item for item, arrays in found.items() if arrays is None):
+        failure = store.failure(item.record)
+        if failure is not None:
+            failures[item] = failure[1]
+    missing = [
+        str(item)
+        for item, arrays in found.items()
+        if arrays is None and item not in failures
+    ]
+    return StudyResult(
+        folder,
+        plan.gather(found.__getitem__),
+        failed(plan, failures),
+        tuple(dict.fromkeys(missing)),
+        0,
+        plan,
+    )
+
+
+def failed(plan: Plan, failures: dict[Item, str]) -> tuple[Failure, ...]:
+    """Return the models that could not be loaded, and the items that failed."""
+    unloaded = [
+        Failure(model.name, "loading", model.traceback)
+        for model in plan.models
+        if model.traceback
+    ]
+    return (
+        *unloaded,
+        *(Failure(item.model, item.words, text) for item, text in failures.items()),
+    )
+
+
+def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return how far a study is, also while it runs.
+
+    Parameters
+    ----------
+    out_dir : path
+        Of `run`.
+
+    Returns
+    -------
+    DataFrame
+        A row per model and measurement: "model", "group", "measurement", and the
+        number of items "done", "failed" (tried again by the next run),
+        "running" (claimed by a process that lives) and "missing". A model that
+        could not be loaded has a row "loading".
+
+    Raises
+    ------
+    FileNotFoundError
+        If it holds no study.
+    """
+    import pandas as pd
+
+    plan = Plan.read(Path(out_dir))
+    store = _store.Store(Path(out_dir) / "items")
+    groups = {model.name: model.group for model in plan.models}
+    counts: dict[tuple[str, str], dict[str, int]] = {
+        (model.name, "loading"): dict.fromkeys(STATES, 0) | {"failed": 1}
+        for model in plan.models
+        if model.traceback
+    }
+    for item in plan.items:
+        key = item.model, item.measurement
+        counts.setdefault(key, dict.fromkeys(STATES, 0))[_state(item, store)] += 1
+    rows = [
+        {"model": model, "group": groups[model], "measurement": measurement} | row
+        for (model, measurement), row in counts.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _state(item: Item, store: Store) -> str:
+    if store.path(item.record, ".json").exists():
+        return "done"
+    lock = store.path(item.record, ".lock")
+    if lock.exists():
+        with claim(lock) as is_free:
+            if not is_free:
+                return "running"
+    is_failed = store.path(item.record, ".failed.json").exists()
+    return "failed" if is_failed else "missing"
+
+
+def export(
+    out_dir: str | os.PathLike[str], folder: str | os.PathLike[str]
+) -> list[Path]:
+    """Write the long table of a study, as CSV and where pyarrow is, as Parquet.
+
+    Parameters
+    ----------
+    out_dir : path
+        Of `run`.
+    folder : path
+        Made where it is missing.
+
+    Returns
+    -------
+    list of Path
+        study.csv, and study.parquet where pyarrow is installed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `out_dir` holds no study.
+    ValueError
+        If `folder` is a file.
+    """
+    table = load(out_dir).tables["study"]
+    target = folder_for(folder)
+    written = [target / "study.csv"]
+    _store.write_text(written[0], table.to_csv(index=False))
+    if importlib.util.find_spec("pyarrow"):
+        written.append(target / "study.parquet")
+        _store.write_atomically(written[1], lambda file: table.to_parquet(file))
+    return written
+
+
+def folder_for(out_dir: str | os.PathLike[str]) -> Path:
+    """Return the folder as a path, made where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If it or a folder above it is a file.
+    """
+    folder = Path(out_dir)
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise ValueError(f"out_dir: got {part}, a file, expected a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

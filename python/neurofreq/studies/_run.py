@@ -1,0 +1,187 @@
+"""Running a study: data and models are loaded, then the work is done."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from neurofreq import _store
+from neurofreq.data import ImageSet, load_data
+from neurofreq.studies import _result, _spec
+from neurofreq.studies._measure import Running
+from neurofreq.studies._plan import Identity, Plan
+from neurofreq.studies._settings import make_settings
+from neurofreq.studies._subjects import Views
+from neurofreq.studies._work import Work, rank_and_count
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from neurofreq.studies._measure import Subject
+    from neurofreq.studies._result import StudyResult
+    from neurofreq.studies._spec import Study
+
+
+def run(
+    spec: Study | Mapping[str, Any] | str | os.PathLike[str],
+    out_dir: str | os.PathLike[str],
+    *,
+    resume: bool = True,
+    progress: bool = True,
+    device: torch.device | str | None = None,
+    batch_size: int = 256,
+    measurements: Sequence[str] | None = None,
+) -> StudyResult:
+    """Measure every model of a study; keep each item as it completes.
+
+    Parameters
+    ----------
+    spec : Study, mapping or path of a TOML file
+        As `read` takes it.
+    out_dir : path
+        Made where it is missing. Any number of processes, on any machines that
+        share it, may run the same study at once: none measures what another does.
+    resume : bool
+        Read finished items whose settings, weights and data agree; otherwise
+        forget them first, which one process alone can do.
+    progress : bool
+        One bar over all items, with the time left.
+    device : torch.device or str, optional
+        Where models named by specs and all batches go; by default where each
+        model is. Under ``torchrun``, "cuda" is each rank's own device.
+    batch_size : int
+        Images per call of a model.
+    measurements : sequence of str, optional
+        Instead of the study's own.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        If the spec, the data or an argument is wrong. A model that cannot be
+        loaded and an item that fails are written down instead, with their
+        tracebacks, and the rest go on.
+
+    Notes
+    -----
+    Ctrl-C ends measuring, not the call: the result says what is missing. What
+    decides an item is in its record, so that a change of another setting, of
+    labels or groups measures nothing again.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> found = nf.studies.run("zoo.toml", "out")  # doctest: +SKIP
+    >>> found.tables["summary"]  # doctest: +SKIP
+    """
+    study = _spec.read(spec)
+    if measurements is not None:
+        study = dataclasses.replace(study, measurements=measurements)
+    rank, n_ranks = rank_and_count()
+    if not resume and n_ranks > 1:
+        raise ValueError("resume: got False under torchrun, expected True")
+    work = prepare(study, out_dir, Running(batch_size, _place(device), progress))
+    if not resume:
+        work.forget()
+    with contextlib.suppress(KeyboardInterrupt):
+        work.run()
+    found = _result.StudyResult(
+        Path(out_dir),
+        work.measured(),
+        _result.failed(work.plan, work.failures),
+        tuple(work.missing()),
+        work.n_measured,
+        work.plan,
+    )
+    if rank == 0:
+        text = found.tables["study"].to_csv(index=False)
+        _store.write_text(found.out_dir / "study.csv", text)
+    return found
+
+
+def prepare(
+    study: Study,
+    out_dir: str | os.PathLike[str],
+    running: Running,
+    *,
+    is_strict: bool = False,
+) -> Work:
+    """Load data and models, write the plan, and return the work to be done.
+
+    Parameters
+    ----------
+    study : Study
+    out_dir : path
+    running : Running
+    is_strict : bool
+        Raise what goes wrong instead of writing it down.
+    """
+    data = study.data
+    if not isinstance(data, ImageSet):
+        data = load_data(data, split="test", n=study.n_images)
+    settings = make_settings(data, **study.settings)
+    folder = _result.folder_for(out_dir)
+    subjects, identities = _loaded(
+        study, Views(data, settings.gray), running, is_strict
+    )
+    digest = _store.data_digest(data.images, data.labels)
+    plan = Plan(
+        study.name,
+        data.name,
+        digest,
+        identities,
+        settings,
+        tuple(study.measurements),
+    )
+    plan.write(folder)
+    return Work(
+        plan,
+        subjects,
+        data,
+        _store.Store(folder / "items"),
+        running,
+        keep_adversarial=study.keep_adversarial,
+        is_strict=is_strict,
+    )
+
+
+def _loaded(
+    study: Study, views: Views, running: Running, is_strict: bool
+) -> tuple[list[Subject], tuple[Identity, ...]]:
+    """Load the models and try each; one that cannot be is written down."""
+    subjects, identities = [], []
+    for entry in study.models:
+        identity = Identity(entry.name, entry.group)
+        try:
+            model = entry.load(running.device)
+            one = views.subject(entry.name, model, running)
+        except Exception:
+            if is_strict:
+                raise
+            text = traceback.format_exc()
+            identities.append(dataclasses.replace(identity, traceback=text))
+            continue
+        subjects.append(one)
+        identities.append(
+            dataclasses.replace(identity, digest=one.digest, is_gray=one.is_gray)
+        )
+    return subjects, tuple(identities)
+
+
+def _place(device: torch.device | str | None) -> torch.device | str | None:
+    """Return the device; of several ranks on a machine, each has its own."""
+    if device is None or "LOCAL_RANK" not in os.environ:
+        return device
+    place = torch.device(device)
+    if place.type == "cuda" and place.index is None:
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    return place

@@ -1,0 +1,120 @@
+"""What decides the numbers of a study, checked before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _groups, _validate, attacks, hybrid
+from neurofreq.corruptions import CORRUPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from neurofreq.data import ImageSet
+
+MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
+# Images attacked unless another number is asked for.
+N_ATTACK = 200
+# The settings that decide each measurement: others may change and it is kept.
+_DECIDING = {
+    "clean": (),
+    "hybrid": ("n_hybrid", "frequencies", "seeds"),
+    "attack": ("attack", "targeted", "seed", "n_thresholds"),
+    "corruption": ("n_corruption", "seed"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What decides the numbers; ``neurofreq.studies.Study`` explains each."""
+
+    n_attack: int = 0
+    attack_steps: int = 300
+    targeted: bool = True
+    n_hybrid: int = 0
+    n_corruption: int = 0
+    frequencies: tuple[float, ...] = hybrid.FREQUENCIES
+    n_thresholds: int = 25
+    seeds: tuple[int, ...] = tuple(range(6))
+    seed: int = 0
+    gray: str = "auto"
+    corruptions: tuple[str, ...] = _groups.averaged(CORRUPTIONS)
+
+    @property
+    def attack(self) -> attacks.BrendelBethge:
+        """The attack that finds minimal perturbations."""
+        return attacks.BrendelBethge(norm="linf", steps=self.attack_steps)
+
+    def deciding(self, measurement: str) -> dict[str, Any]:
+        """Return what decides this measurement, as JSON values."""
+        values = dataclasses.asdict(self)
+        values["attack"] = dataclasses.asdict(self.attack)
+        return {name: values[name] for name in _DECIDING[measurement]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Settings:
+        """Return the settings that ``dataclasses.asdict`` gave, read from JSON."""
+        changed: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        return cls(**changed)
+
+
+def make_settings(
+    data: ImageSet,
+    *,
+    n_attack: int | None = None,
+    n_hybrid: int | None = None,
+    n_corruption: int | None = None,
+    frequencies: Sequence[float] = hybrid.FREQUENCIES,
+    seeds: Iterable[int] = range(6),
+    corruptions: Sequence[str] | None = None,
+    **others: Any,
+) -> Settings:
+    """Return the checked settings of a study of these data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is of another type or out of its range.
+    """
+    n_images = len(_validate.images(np.asarray(data.images), unit_range=True))
+    _validate.labels(data.labels, count=n_images)
+    settings = Settings(
+        n_attack=min(N_ATTACK, n_images) if n_attack is None else n_attack,
+        n_hybrid=n_images if n_hybrid is None else n_hybrid,
+        n_corruption=n_images if n_corruption is None else n_corruption,
+        frequencies=tuple(float(value) for value in frequencies),
+        seeds=tuple(_validate.seed(value, "seeds") for value in seeds),
+        corruptions=_groups.chosen(corruptions, CORRUPTIONS),
+        **others,
+    )
+    for name in ("n_attack", "n_hybrid", "n_corruption"):
+        value = getattr(settings, name)
+        _validate.integer(name, value)
+        if not 1 <= value <= n_images:
+            raise ValueError(
+                f"{name}: got {value}, expected 1 to {n_images}, the number of images"
+            )
+    _check_numbers(settings)
+    return settings
+
+
+def _check_numbers(settings: Settings) -> None:
+    """Check what does not depend on the data."""
+    for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
+        value = getattr(settings, name)
+        _validate.integer(name, value)
+        if value < least:
+            raise ValueError(f"{name}: got {value}, expected {least} or more")
+    if not settings.seeds:
+        raise ValueError("seeds: got none, expected at least one")
+    _validate.seed(settings.seed)
+    steps = np.diff(settings.frequencies)
+    if len(settings.frequencies) < 2 or not (steps > 0.0).all():
+        raise ValueError("frequencies: got these in no order, expected increasing ones")
+    _validate.one_of("gray", settings.gray, ("auto", "always", "never"))

@@ -1,0 +1,80 @@
+"""Each model paired with the images it is shown, and tried on two of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import nn
+
+from neurofreq import _model, _store, _validate
+from neurofreq.studies._measure import Subject
+
+if TYPE_CHECKING:
+    from neurofreq.data import ImageSet
+    from neurofreq.studies._measure import Running
+
+
+class Views:
+    """The images of a study, in colour and grey, each made once.
+
+    Parameters
+    ----------
+    data : ImageSet
+        Floats in [0, 1].
+    gray : str
+        "auto", "always" or "never".
+    """
+
+    def __init__(self, data: ImageSet, gray: str) -> None:
+        self.images = np.ascontiguousarray(data.images)
+        self.labels = _validate.labels(data.labels)
+        self.gray = data.gray().images if self.images.shape[1] == 3 else self.images
+        self._wanted = gray
+
+    def subject(self, name: str, model: object, running: Running) -> Subject:
+        """Pair a model with the images it is shown, and try it on two of them.
+
+        Raises
+        ------
+        TypeError
+            If it is no ``nn.Module``.
+        ValueError
+            If it does not fit the images or the labels.
+        ModelError
+            If its logits are not finite.
+        """
+        if not isinstance(model, nn.Module):
+            raise TypeError(
+                f"models: got {type(model).__name__} for {name!r}, expected nn.Module"
+            )
+        wanted = _model.input_channels(model)
+        is_gray = self.images.shape[1] == 3 and (
+            self._wanted == "always" or (self._wanted == "auto" and wanted == 1)
+        )
+        shown = self.gray if is_gray else self.images
+        if wanted is not None and wanted != shown.shape[1]:
+            raise ValueError(
+                f"models: got {name!r} for images of {wanted} channels, "
+                f"expected {shown.shape[1]} as in the data"
+            )
+        digest = _store.model_digest(model)
+        subject = Subject(name, model, shown, self.labels, is_gray, digest)
+        _try(subject, running)
+        return subject
+
+
+def _try(subject: Subject, running: Running) -> None:
+    """Run two images through a model before hours are spent on it."""
+    logits = _model.predict(
+        subject.model,
+        subject.images[:2],
+        batch_size=running.batch_size,
+        device=running.device,
+    )
+    n_classes, highest = logits.shape[1], int(subject.labels.max())
+    if highest >= n_classes:
+        raise ValueError(
+            f"models: got {subject.name!r} with {n_classes} classes, expected more "
+            f"than {highest}, the highest label of the data"
+        )
