@@ -13,9 +13,9 @@ from PIL import Image
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _store, report
+from neurofreq import _analysis, _store, report
 from neurofreq.data import ImageSet
-from neurofreq.report import _analysis, _measure
+from neurofreq.report import _measure
 
 SMALL = {
     "n_attack": 4,

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _groups, plot
+from neurofreq import _analysis, _groups, plot
 from neurofreq.plot import Curve
-from neurofreq.report import _analysis
 from neurofreq.report._measure import N_EXAMPLES
 from neurofreq.report._tables import found_only
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import corruptions, plot
+from neurofreq import _analysis, corruptions, plot
 from neurofreq._store import write_bytes, write_text
-from neurofreq.report import _analysis, _pictures, folder_for
+from neurofreq.report import _pictures, folder_for
 from neurofreq.report._measure import Settings, perturbation_power
 from neurofreq.report._tables import map_rows
 

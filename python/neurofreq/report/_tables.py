@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurofreq import _analysis
 from neurofreq._accuracy import CorruptionAccuracy
 from neurofreq.data._corrupted import SEVERITIES
-from neurofreq.report import _analysis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from neurofreq._analysis import Quantity
     from neurofreq._store import Arrays
-    from neurofreq.report._analysis import Quantity
     from neurofreq.report._measure import Settings
 
 Items = dict[str, "Arrays"]  # measurement -> arrays
