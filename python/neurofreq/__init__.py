@@ -36,7 +36,7 @@ from neurofreq.spectra import (
 from neurofreq.training import training_step
 
 if TYPE_CHECKING:
-    from neurofreq import plot, report
+    from neurofreq import figures, plot, report
 
 __version__ = _runtime.VERSION
 
@@ -58,6 +58,7 @@ __all__ = [
     "corrupt",
     "corruption_accuracy",
     "data",
+    "figures",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",
@@ -79,8 +80,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the report and the plots when they are first asked for."""
-    if name in ("plot", "report"):
+    """Load the report, the plots and the figures when they are first asked for."""
+    if name in ("figures", "plot", "report"):
         import importlib
 
         return importlib.import_module(f"neurofreq.{name}")

@@ -131,8 +131,9 @@ def mean_size(distance: Floats) -> Quantity:
     values = np.stack([np.where(found, distance, 0.0), found], axis=1)
 
     def statistic(means: Floats) -> Floats:
+        total, share = means.T
         undefined = np.full(len(means), np.nan)
-        return np.divide(*means.T, out=undefined, where=means[:, 1] > 0.0)
+        return np.divide(total, share, out=undefined, where=share > 0.0)
 
     return Quantity(values, statistic)
 
