@@ -168,7 +168,7 @@ def _draw_spaces(
     for ax in axes[:, 2]:  # from before to after
         arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.2}
         at = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
-        ax.annotate("", (-0.01, 0.5), (-0.11, 0.5), **at, arrowprops=arrow)
+        ax.annotate("", (-0.01, 0.5), (-0.085, 0.5), **at, arrowprops=arrow)
     axes[0, 0].set_ylabel("similarity of stimuli", fontsize=8, color=INK)
     axes[1, 0].set_ylabel("stimuli in the plane", fontsize=8, color=INK)
     bar = figure.colorbar(image, ax=axes[0], fraction=0.03, pad=0.01, shrink=0.85)

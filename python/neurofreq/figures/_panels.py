@@ -61,7 +61,7 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
         lines = (np.asarray(one) for one in (curve.y, curve.lower, curve.upper))
         below = [float(np.interp(_AT, np.asarray(curve.x), line)) for line in lines]
         point = Estimate(below[0], below[1], below[2], n)
-        table.add(panel, row, "power_below", point, "%", x=_AT, scale=100.0)
+        table.add(panel, row, f"power_below_{_AT:g}", point, "%", scale=100.0)
         table.add(panel, row, "f_half", _marked(curve, n), "cycles/pixel")
         means[group] = curve._replace(color=COLORS[group])
     plot.plot_radial_profiles(means, ax, linewidth=2.2)

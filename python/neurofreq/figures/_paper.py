@@ -173,7 +173,7 @@ def _curves() -> Iterator[tuple[Key, float]]:
     for group, (half, power) in _PROFILES.items():
         who = of_group(group)
         yield ("fig4", "b", who, "f_half", None), half
-        yield ("fig4", "b", who, "power_below", 0.2), power
+        yield ("fig4", "b", who, "power_below_0.2", None), power
     for group, values in _REVERSALS.items():
         yield from _hybrid("fig5", "a", of_group(group), values)
 

@@ -51,11 +51,12 @@ def panel(ax: Axes, letter: str, title: str = "") -> Axes:
     letter, title : str
     """
     ax.set_title(letter, loc="left", fontsize=10, fontweight="bold", color=INK)
-    beside = ax.annotate(
-        title, (0.0, 1.0), (13, 6.5), xycoords="axes fraction",
-        textcoords="offset points", fontsize=8, color=INK,
-    )  # fmt: skip
-    beside.set_in_layout(False)  # it may be longer than the panel is wide
+    if title:
+        beside = ax.annotate(
+            title, (0.0, 1.0), (13, 6.5), xycoords="axes fraction",
+            textcoords="offset points", fontsize=8, color=INK,
+        )  # fmt: skip
+        beside.set_in_layout(False)  # it may be longer than the panel is wide
     for axis in (ax.xaxis, ax.yaxis):
         axis.label.set_fontsize(8)
     ax.tick_params(labelsize=7)
