@@ -53,7 +53,8 @@ def fig5(
     Notes
     -----
     Intervals are 95 %, bootstrap over images. A panel that no model was measured
-    for is left blank and says so.
+    for is left blank and says so. A model whose curve never crosses zero has no
+    f_rev: NaN in the table, and no point.
 
     References
     ----------

@@ -171,8 +171,9 @@ def accuracies(
         row = (model.name, BLUR_SERIES)
         table.add(panel, row, "f_rev", x, unit, x=sigma)
         table.add(panel, row, "corruption_accuracy", y, "%", x=sigma)
-        points[sigma] = (x.value, y.value)
-    if points:
+        if np.isfinite(x.value):
+            points[sigma] = (x.value, y.value)
+    if len(points) > 2:  # a parabola's worth
         _draw_series(ax, points)
     _finish(
         ax, "reversal frequency $f_{rev}$ (units of Nyquist)",
