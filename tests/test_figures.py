@@ -345,6 +345,17 @@ def test_figure_5_is_drawn_as_its_caption_says():
     assert {text.get_text() for text in b.texts} == {r"$\sigma$ = 3", r"$\sigma$ = 1"}
 
 
+def test_a_curve_that_never_crosses_has_no_reversal_and_no_point():
+    always_low = hybrid()
+    always_low["difference"] = np.abs(always_low["difference"]) + 0.1
+    series = blur_series() | {1.0: model("low", "blur", hybrid=always_low)}
+    table, figure = figures.fig5([model(hybrid=always_low)], series=series)
+    check_drawn(figure)
+    assert pick(table, model="one", quantity="f_rev")["value"].isna().all()
+    b = panels(figure)["b"]
+    assert not [line for line in b.get_lines() if line.get_linestyle() == "--"]
+
+
 def test_figure_6_is_the_two_scatters():
     table, figure = figures.fig6(several())
     check_intervals(table)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from neurofreq.studies import Measured
 
+_COLUMNS = 7  # maps in a row
 _MAP = 1.08  # inches, height of a row of maps with its titles
 
 
@@ -86,14 +87,14 @@ def fig4(
     return table.frame(), figure
 
 
-def _rows(models: Sequence[Measured], n_columns: int = 7) -> list[list[Measured]]:
+def _rows(models: Sequence[Measured]) -> list[list[Measured]]:
     """Lay the groups out in rows: those that fit into one share it."""
     rows: list[list[Measured]] = [[]]
     for members in _panels.grouped(models).values():
-        if rows[-1] and len(rows[-1]) + len(members) > n_columns:
+        if rows[-1] and len(rows[-1]) + len(members) > _COLUMNS:
             rows.append([])
         for model in members:
-            if len(rows[-1]) == n_columns:
+            if len(rows[-1]) == _COLUMNS:
                 rows.append([])
             rows[-1].append(model)
     return rows
@@ -101,7 +102,7 @@ def _rows(models: Sequence[Measured], n_columns: int = 7) -> list[list[Measured]
 
 def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
     """Draw the maps under their models' names, in the colours of their groups."""
-    axes = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
+    axes = figure.subplots(len(rows), _COLUMNS, squeeze=False)
     for line, row in zip(axes, rows, strict=True):
         previous = ""
         for ax, model in zip(line, row, strict=False):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 GRAY_LEVELS = 255.0
 _CORRUPTED = _groups.averaged(CORRUPTIONS)
-# Per measurement: its key in the arrays, and the abscissa that members share.
+# What of a measurement is averaged into a curve: values per image and abscissa.
 _CURVES = {"attack": "radial", "hybrid": "difference"}
 _NEEDED = {
     "clean": ("clean",),
