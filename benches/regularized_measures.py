@@ -24,12 +24,13 @@ from _machine import processor
 from regularized_training import SEEDS, STUDIES, Study
 
 import neurofreq as nf
-from neurofreq import _analysis, intervals, models
+from neurofreq import intervals, models
 from neurofreq._store import Store, model_digest
 from neurofreq.report import _measure
+from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
-    from neurofreq._analysis import Quantity
+    from neurofreq.studies._analysis import Quantity
 
 ROOT = Path(__file__).resolve().parents[1]
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)

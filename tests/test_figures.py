@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import neurofreq as nf
-from neurofreq import _analysis, _groups, figures
+from neurofreq import _groups, figures
 from neurofreq.corruptions import CORRUPTIONS
 from neurofreq.figures import _paper, _spaces
 from neurofreq.figures._style import COLORS
-from neurofreq.studies import Measured
+from neurofreq.studies import Measured, _analysis
 
 N = 20
 FIFTEEN = _groups.averaged(CORRUPTIONS)
@@ -284,6 +284,15 @@ def test_figure_4_is_drawn_as_its_caption_says():
     assert [text.get_text() for text in c.get_legend().get_texts()] == ["base", "adv"]
 
 
+def test_any_other_group_is_drawn_last_and_grey():
+    _, figure = figures.fig4([model("mine", "my own"), model("plain")])
+    c = panels(figure)["c"]
+    legend = c.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["base", "my own"]
+    tints = [handle.get_color() for handle in legend.legend_handles]
+    assert tints == [COLORS["base"], "#777777"]
+
+
 def test_many_models_fill_rows_and_small_groups_share_one():
     from neurofreq.figures._fig4 import _rows
 
@@ -533,7 +542,6 @@ def test_groups_are_over_the_same_images_and_frequencies():
     [
         (lambda: figures.fig4([]), "models: got none"),
         (lambda: figures.fig4([model(), model()]), "got 'one' twice"),
-        (lambda: figures.fig4([model(group="own")]), "got group 'own' for one"),
         (lambda: figures.fig2([model()]), "got 1, expected a pair"),
         (lambda: figures.fig3([model()], None, None), "got 1, expected two"),
         (lambda: figures.fig5([model()], series={1.0: model()}), "series: got 1"),

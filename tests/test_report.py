@@ -13,9 +13,10 @@ from PIL import Image
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _analysis, _store, report
+from neurofreq import _store, report
 from neurofreq.data import ImageSet
 from neurofreq.report import _measure
+from neurofreq.studies import _analysis
 
 SMALL = {
     "n_attack": 4,

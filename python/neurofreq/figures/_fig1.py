@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _analysis, _validate
+from neurofreq import _validate
 from neurofreq.figures._spaces import aligned, coordinates, order
 from neurofreq.figures._style import COLORS, INK, new_figure
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
+from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _analysis, plot
+from neurofreq import plot
 from neurofreq.figures import _measures
 from neurofreq.figures._measures import GRAY_LEVELS
 from neurofreq.figures._paper import SHARES
 from neurofreq.figures._style import COLORS, blank, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
+from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from neurofreq import plot
 from neurofreq.figures import _measures, _panels
-from neurofreq.figures._style import COLORS, INK, new_figure, panel
+from neurofreq.figures._style import INK, color, new_figure, panel
 from neurofreq.figures._table import Table
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
         for ax, model in zip(line, row, strict=False):
             power = model.arrays["attack"]["power"]
             plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
-            tint = COLORS[model.group]
+            tint = color(model.group)
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
             ax.set_title(_short(model.name), fontsize=6.5, color=tint, pad=2)
             ax.spines[:].set(color=tint, linewidth=1.2)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _analysis, _groups, _neurofreq
+from neurofreq import _groups, _neurofreq
 from neurofreq._accuracy import CorruptionAccuracy
-from neurofreq._analysis import Quantity
 from neurofreq.corruptions import CORRUPTIONS
 from neurofreq.data._corrupted import SEVERITIES
-from neurofreq.figures._style import COLORS
+from neurofreq.studies import _analysis
+from neurofreq.studies._analysis import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,8 +53,7 @@ def check(models: Sequence[Measured], *measurements: str) -> None:
     Raises
     ------
     ValueError
-        If there is no model, a name twice, an unknown group, or none of the
-        measurements.
+        If there is no model, a name twice, or none of the measurements.
     """
     names = [model.name for model in models]
     if not names:
@@ -62,11 +61,6 @@ def check(models: Sequence[Measured], *measurements: str) -> None:
     for model in models:
         if names.count(model.name) > 1:
             raise ValueError(f"models: got {model.name!r} twice, expected it once")
-        if model.group not in COLORS:
-            raise ValueError(
-                f"models: got group {model.group!r} for {model.name}, expected one of "
-                f"{', '.join(COLORS)}"
-            )
     if not any([have(models, one) for one in measurements]):
         raise ValueError(
             f"models: got no {' or '.join(measurements)} of {', '.join(names)}, "

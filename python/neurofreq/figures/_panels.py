@@ -10,7 +10,7 @@ from neurofreq import intervals, plot
 from neurofreq.figures import _measures
 from neurofreq.figures._measures import GRAY_LEVELS
 from neurofreq.figures._paper import ALL, BLUR_SERIES, GROUP_MEAN
-from neurofreq.figures._style import COLORS, INK, MARKERS, group_legend
+from neurofreq.figures._style import COLORS, INK, color, group_legend, marker
 from neurofreq.intervals import Estimate
 
 if TYPE_CHECKING:
@@ -18,22 +18,23 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from neurofreq._analysis import Quantity
     from neurofreq.figures._table import Table
     from neurofreq.plot import Curve
     from neurofreq.studies import Measured
+    from neurofreq.studies._analysis import Quantity
 
 _AT = 0.2  # cycles/pixel, where the paper's profiles of all groups are told apart
 
 
 def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
-    """Return the models by group, groups in the order of the captions.
+    """Return the models by group, groups in the captions' order, others last.
 
     Parameters
     ----------
     models : sequence of Measured
     """
-    members = {group: [m for m in models if m.group == group] for group in COLORS}
+    groups = dict.fromkeys([*COLORS, *(model.group for model in models)])
+    members = {group: [m for m in models if m.group == group] for group in groups}
     return {group: found for group, found in members.items() if found}
 
 
@@ -63,7 +64,7 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
         point = Estimate(below[0], below[1], below[2], n)
         table.add(panel, row, f"power_below_{_AT:g}", point, "%", scale=100.0)
         table.add(panel, row, "f_half", _marked(curve, n), "cycles/pixel")
-        means[group] = curve._replace(color=COLORS[group])
+        means[group] = curve._replace(color=color(group))
     plot.plot_radial_profiles(means, ax, linewidth=2.2)
     ax.set(xlabel="spatial frequency |f| / $f_s$", ylabel="power below |f| (%)")
 
@@ -92,7 +93,7 @@ def hybrid_curves(
         row = (GROUP_MEAN, group)
         table.add_curve(panel, row, "p_low_minus_p_high", curve, n)
         table.add(panel, row, "f_rev", _marked(curve, n), "Nyquist")
-        means[group] = curve._replace(color=COLORS[group])
+        means[group] = curve._replace(color=color(group))
     plot.plot_hybrid_curves(means, ax, linewidth=2.2)
     ax.set(
         xlabel="mixing frequency (units of Nyquist)",
@@ -188,7 +189,7 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
     # Centred: frequencies are small numbers, whose squares are smaller still.
     fit = np.polynomial.Polynomial.fit(x, y, 2)
     grid = np.linspace(x.min(), x.max(), 100)
-    tint = COLORS["blur"]
+    tint = color("blur")
     ax.plot(
         grid, fit(grid), "--", color=tint, linewidth=1.2, label=r"blur, by $\sigma$"
     )
@@ -210,7 +211,7 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
 def _thin(ax: Axes, curve: Curve, group: str) -> None:
     """Draw one model's line in the light colour of its group."""
     y = 100.0 * np.asarray(curve.y)
-    ax.plot(np.asarray(curve.x), y, color=COLORS[group], linewidth=0.6, alpha=0.45)
+    ax.plot(np.asarray(curve.x), y, color=color(group), linewidth=0.6, alpha=0.45)
 
 
 def _point(ax: Axes, x: Estimate, y: Estimate, group: str) -> None:
@@ -220,8 +221,8 @@ def _point(ax: Axes, x: Estimate, y: Estimate, group: str) -> None:
         for one in (x, y)
     ]
     ax.errorbar(
-        x.value, y.value, xerr=spans[0], yerr=spans[1], fmt=MARKERS[group],
-        color=COLORS[group], markersize=4.5, markeredgecolor="white",
+        x.value, y.value, xerr=spans[0], yerr=spans[1], fmt=marker(group),
+        color=color(group), markersize=4.5, markeredgecolor="white",
         markeredgewidth=0.4, elinewidth=0.8,
     )  # fmt: skip
 

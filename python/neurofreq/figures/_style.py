@@ -25,8 +25,23 @@ COLORS = {
     "blur": "#009e73",
     "pca": "#e69f00",
     "neural": "#d55e00",
+    "shuffle": "#56b4e9",
+    "pixel": "#8c6d31",
 }
-MARKERS = {"base": "o", "adv": "s", "crp": "^", "blur": "D", "pca": "v", "neural": "P"}
+MARKERS = {
+    "base": "o", "adv": "s", "crp": "^", "blur": "D", "pca": "v", "neural": "P",
+    "shuffle": "X", "pixel": "*",
+}  # fmt: skip
+
+
+def color(group: str) -> str:
+    """Return a group's colour: grey where it is none of the known ones."""
+    return COLORS.get(group, "#777777")
+
+
+def marker(group: str) -> str:
+    """Return a group's marker."""
+    return MARKERS.get(group, "h")
 
 
 def new_figure(height: float) -> Figure:
@@ -100,7 +115,7 @@ def group_legend(ax: Axes, groups: Iterable[str]) -> None:
 
     handles = [
         Line2D(
-            [], [], color=COLORS[one], marker=MARKERS[one], linestyle="", label=one,
+            [], [], color=color(one), marker=marker(one), linestyle="", label=one,
             markersize=4.5,
         )
         for one in groups

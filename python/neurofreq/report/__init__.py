@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from neurofreq import _analysis, _runtime, _store, hybrid
+from neurofreq import _runtime, _store, hybrid
 from neurofreq.report import _measure, _page, _pictures, _tables
 from neurofreq.report._subjects import make_settings, make_subjects
 from neurofreq.report._work import MEASUREMENTS, Work
+from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _analysis, _groups, plot
+from neurofreq import _groups, plot
 from neurofreq.plot import Curve
 from neurofreq.report._measure import N_EXAMPLES
 from neurofreq.report._tables import found_only
+from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

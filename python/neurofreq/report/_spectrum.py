@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _analysis, corruptions, plot
+from neurofreq import corruptions, plot
 from neurofreq._store import write_bytes, write_text
 from neurofreq.report import _pictures, folder_for
 from neurofreq.report._measure import Settings, perturbation_power
 from neurofreq.report._tables import map_rows
+from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _analysis
 from neurofreq._accuracy import CorruptionAccuracy
 from neurofreq.data._corrupted import SEVERITIES
+from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from neurofreq._analysis import Quantity
     from neurofreq._store import Arrays
     from neurofreq.report._measure import Settings
+    from neurofreq.studies._analysis import Quantity
 
 Items = dict[str, "Arrays"]  # measurement -> arrays
 
