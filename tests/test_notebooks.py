@@ -9,9 +9,16 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SMALL = "n_train, n_test, n_stimuli, epochs = 512, 48, 16, 2"
 # Overrides of the cell tagged "parameters", per notebook.
 TINY = {
     "quickstart": "n_train, n_test, n_attack, epochs, steps = 256, 96, 8, 1, 10",
+    "fig1": "n_train, n_stimuli, n_shown, epochs, alpha = 64, 16, 4, 1, 20.0",
+    "fig2": f"{SMALL}; n_attack, steps, n_corruption = 8, 20, 8",
+    "fig3": SMALL,
+    "fig4": f"{SMALL}; n_attack, steps = 8, 20",
+    "fig5": f"{SMALL}; n_corruption = 8",
+    "fig6": f"{SMALL}; n_attack, steps, n_corruption = 8, 20, 8",
 }
 
 

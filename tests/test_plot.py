@@ -74,6 +74,15 @@ def test_results_are_drawn_as_they_come(ax):
     assert dots[0].get_xdata()[0] == pytest.approx(profile.half_power)
 
 
+def test_a_curve_may_bring_its_colour(ax):
+    curves = {"mine": a_curve(mark=0.5, color="#009e73"), "yours": a_curve()}
+    plot.plot_hybrid_curves(curves, ax)
+    tints = {line.get_label(): line.get_color() for line in ax.get_lines()}
+    assert (tints["mine"], tints["yours"]) == ("#009e73", plot.color(1))
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    assert [dot.get_color() for dot in dots] == ["#009e73"]
+
+
 def test_budgets_are_drawn_in_grey_levels(ax):
     plot.plot_success_curves({"mine": a_curve(x=np.linspace(0.0, 8 / 255, 5))}, ax)
     np.testing.assert_allclose(lines(ax)["mine"][-1], (8.0, 100.0))

@@ -36,7 +36,7 @@ from neurofreq.spectra import (
 from neurofreq.training import training_step
 
 if TYPE_CHECKING:
-    from neurofreq import plot, report, studies
+    from neurofreq import figures, plot, report, studies
 
 __version__ = _runtime.VERSION
 
@@ -58,6 +58,7 @@ __all__ = [
     "corrupt",
     "corruption_accuracy",
     "data",
+    "figures",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",
@@ -80,8 +81,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load plots, reports and studies when they are first asked for."""
-    if name in ("plot", "report", "studies"):
+    """Load figures, plots, reports and studies when they are first asked for."""
+    if name in ("figures", "plot", "report", "studies"):
         import importlib
 
         return importlib.import_module(f"neurofreq.{name}")

@@ -62,6 +62,8 @@ class Curve(NamedTuple):
         An abscissa to mark, such as a reversal frequency; NaN for none.
     mark_interval : tuple of float
         Its interval.
+    color : str, optional
+        By default that of its position among the curves.
     """
 
     x: ArrayLike
@@ -70,6 +72,7 @@ class Curve(NamedTuple):
     upper: ArrayLike | None = None
     mark: float = float("nan")
     mark_interval: tuple[float, float] = (float("nan"), float("nan"))
+    color: str | None = None
 
 
 def color(position: int) -> str:
@@ -267,7 +270,7 @@ def plot_corruption_groups(
         height = 100.0 * np.asarray(curve.y, dtype=np.float64)
         where = np.arange(len(groups)) + (position - (len(drawn) - 1) / 2) * width
         keywords: dict[str, Any] = {
-            "color": color(position),
+            "color": curve.color or color(position),
             "alpha": 0.85,
             "label": name,
         } | kw
@@ -331,7 +334,7 @@ def _draw(
     x = np.asarray(curve.x, dtype=np.float64)
     y = scale * np.asarray(curve.y, dtype=np.float64)
     keywords: dict[str, Any] = {
-        "color": color(position),
+        "color": curve.color or color(position),
         "linewidth": 1.8,
         "markersize": 3.5,
     } | kw
@@ -351,7 +354,7 @@ def _mark(ax: Axes, curve: Curve, position: int, level: float, drop_to: float) -
     """Draw a dot where the curve meets the level, its interval, a line to the axis."""
     if not np.isfinite(curve.mark):
         return
-    tint = color(position)
+    tint = curve.color or color(position)
     ax.plot(
         [curve.mark] * 2, [drop_to, level], color=tint, linewidth=0.8, dashes=(2, 2)
     )

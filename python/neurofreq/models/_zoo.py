@@ -142,7 +142,7 @@ def write_zoo_model(
     ValueError
         If a weight is not finite as float16, or the spec makes another network.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from neurofreq.models._load import load_model  # which reads this module
 
@@ -150,7 +150,7 @@ def write_zoo_model(
     folder = FOLDER if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{card.name}.safetensors"
-    save_file(state, path)
+    _store.write_bytes(path, save(state))
     digest = hash_of(path.read_bytes()).hexdigest()
     try:
         loaded = load_model(card.spec, weights=path, sha256=digest)

@@ -46,17 +46,18 @@ class Quantity:
     def estimate(self) -> Estimate:
         """Return the statistic over all images with its interval."""
         value = float(self.statistic(self.values.mean(axis=0)[None])[0])
-        lower, upper = intervals.percentile_interval(self._resampled(), level=LEVEL)
+        lower, upper = intervals.percentile_interval(self.resampled(), level=LEVEL)
         return Estimate(value, lower, upper, len(self.values))
 
     def minus(self, other: Quantity) -> Estimate:
         """Return this statistic less another's, paired over the same images."""
         value = self.estimate().value - other.estimate().value
-        difference = self._resampled() - other._resampled()
+        difference = self.resampled() - other.resampled()
         lower, upper = intervals.percentile_interval(difference, level=LEVEL)
         return Estimate(value, lower, upper, len(self.values))
 
-    def _resampled(self) -> Floats:
+    def resampled(self) -> Floats:
+        """Return the statistic of every resample, shape (B,)."""
         return self.statistic(
             intervals.resampled_means(self.values, n_resamples=N_RESAMPLES)
         )
@@ -82,21 +83,24 @@ def reversal(item: dict[str, NDArray[Any]]) -> Quantity:
     )
 
 
-def half_power(item: dict[str, NDArray[Any]]) -> Quantity:
-    """Return the frequency below which half of the power lies."""
+def half_power(item: dict[str, NDArray[Any]], share: float = 0.5) -> Quantity:
+    """Return the frequency below which half, or another share, of the power lies."""
+    frequency = item["frequency"]
     return Quantity(
         item["radial"],
-        lambda means: _neurofreq.crossing(item["frequency"], _normalised(means), 0.5),
+        lambda means: _neurofreq.crossing(frequency, normalised(means), share),
     )
 
 
-def median_size(distance: Floats) -> Quantity:
+def median_size(distance: Floats, share: float = 0.5) -> Quantity:
     """Return the median over images of the smallest perturbation found.
 
     Parameters
     ----------
     distance : ndarray, shape (N,)
         Infinite where the attack found nothing.
+    share : float
+        Of the images that need at most this size: another quantile.
 
     Notes
     -----
@@ -108,11 +112,57 @@ def median_size(distance: Floats) -> Quantity:
     edge = 0.25 / len(distance)
 
     def statistic(means: Floats) -> Floats:
-        first = sizes[(means >= 0.5 - edge).argmax(axis=1)]
-        second = sizes[(means > 0.5 + edge).argmax(axis=1)]
+        first = sizes[(means >= share - edge).argmax(axis=1)]
+        second = sizes[(means > min(share + edge, 1.0 - edge)).argmax(axis=1)]
         return np.where(np.isfinite(second), 0.5 * (first + second), np.nan)
 
     return Quantity(below, statistic)
+
+
+def mean_size(distance: Floats) -> Quantity:
+    """Return the mean size over the images for which a perturbation was found.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (N,)
+        Infinite where the attack found nothing.
+    """
+    found = np.isfinite(distance)
+    values = np.stack([np.where(found, distance, 0.0), found], axis=1)
+
+    def statistic(means: Floats) -> Floats:
+        total, share = means.T
+        undefined = np.full(len(means), np.nan)
+        return np.divide(total, share, out=undefined, where=share > 0.0)
+
+    return Quantity(values, statistic)
+
+
+def similarity_correlation(first: Floats, second: Floats) -> Quantity:
+    """Return the correlation of two similarity matrices above their diagonals.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (N, N)
+        Of the same images, symmetric.
+
+    Notes
+    -----
+    An image drawn k times weighs k in every pair it is in; pairs of an image
+    with itself are left out.
+    """
+    n = len(first)
+    off = 1.0 - np.eye(n)
+    a, b = off * first, off * second
+    planes = (off, a, b, a * a, b * b, a * b)
+
+    def statistic(means: Floats) -> Floats:
+        one, x, y, xx, yy, xy = (((means @ p) * means).sum(axis=1) for p in planes)
+        spread = (xx - x * x / one) * (yy - y * y / one)
+        with np.errstate(invalid="ignore", divide="ignore"):  # too few images drawn
+            return (xy - x * y / one) / np.sqrt(spread)
+
+    return Quantity(np.eye(n), statistic)
 
 
 def hybrid_curve(item: dict[str, NDArray[Any]]) -> Curve:
@@ -125,7 +175,7 @@ def hybrid_curve(item: dict[str, NDArray[Any]]) -> Curve:
 def radial_curve(item: dict[str, NDArray[Any]]) -> Curve:
     """Return the cumulative radial power against frequency."""
     mark = half_power(item).estimate()
-    curve = pointwise(item["frequency"], item["radial"], _normalised)
+    curve = pointwise(item["frequency"], item["radial"], normalised)
     return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
 
 
@@ -159,7 +209,7 @@ def budgets(distances: list[Floats]) -> Floats:
     return np.linspace(0.0, top or 1.0 / 255.0, 61)
 
 
-def _normalised(means: Floats) -> Floats:
+def normalised(means: Floats) -> Floats:
     """Cumulative power as a fraction of all of it; zero where there is none."""
     total = means[:, -1:]
     return np.divide(means, total, out=np.zeros_like(means), where=total > 0.0)

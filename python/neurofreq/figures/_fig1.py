@@ -1,0 +1,221 @@
+"""Figure 1: neural similarity regularization, drawn from real similarities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _validate
+from neurofreq.figures._spaces import aligned, coordinates, order
+from neurofreq.figures._style import COLORS, INK, new_figure
+from neurofreq.figures._table import Table
+from neurofreq.intervals import Estimate
+from neurofreq.studies import _analysis
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats = NDArray[np.float64]
+
+_SPACES = {
+    "neural": "neural responses",
+    "before": "model, before training",
+    "after": "model, after training",
+}
+
+
+def fig1(
+    stimuli: ArrayLike,
+    neural: ArrayLike,
+    before: ArrayLike,
+    after: ArrayLike,
+    *,
+    n_shown: int = 12,
+    cmap: str = "RdBu_r",
+) -> tuple[pd.DataFrame, Figure]:
+    """Draw Figure 1: the similarities that training pulls together.
+
+    Parameters
+    ----------
+    stimuli : array_like of float, shape (N, C, H, W)
+        In [0, 1], C = 1 or 3.
+    neural, before, after : array_like of float, shape (N, N), or Target
+        Similarities of the stimuli in the neural response space, and in the
+        model's feature space before and after training; N >= 4.
+    n_shown : int
+        Stimuli drawn as pictures, spread evenly over the order of the matrices.
+    cmap : str
+        Of the matrices.
+
+    Returns
+    -------
+    table : DataFrame
+        similarity_correlation of each model space with the neural one, and of
+        after less before (paired over images); mds_1 and mds_2 of every stimulus,
+        x its index.
+    figure : Figure
+        The stimuli; per space its similarity matrix, all in one order and on one
+        scale of colours, and its stimuli in the plane that keeps their
+        similarities best, where points of one colour are one stimulus.
+
+    Raises
+    ------
+    ValueError
+        If a matrix holds no similarities, or numbers of stimuli differ.
+
+    Notes
+    -----
+    The order is spectral: along the neural similarities' second eigenvector of
+    the graph Laplacian. The planes are classical multidimensional scaling, the
+    model's turned onto the neural one (rotation, reflection and scale). Intervals
+    are 95 %, bootstrap over stimuli.
+
+    Differences from the paper: its Fig 1 is a sketch, this one is measured.
+
+    References
+    ----------
+    Li et al. 2023, Fig 1.
+    """
+    given = {"neural": neural, "before": before, "after": after}
+    spaces = {key: _validate.similarity(matrix, key) for key, matrix in given.items()}
+    pictures = np.asarray(stimuli)
+    for key, matrix in spaces.items():
+        if pictures.ndim != 4 or len(matrix) != len(pictures) or len(matrix) < 4:
+            raise ValueError(
+                f"{key}: got {len(matrix)} images and stimuli of shape "
+                f"{pictures.shape}, expected (N, C, H, W) and N >= 4 of each"
+            )
+    table = Table("fig1")
+    correlations = _correlate(table, spaces)
+    ranks = order(spaces["neural"])
+    planes = {key: coordinates(matrix) for key, matrix in spaces.items()}
+    for key in ("before", "after"):
+        planes[key] = aligned(planes[key], planes["neural"])
+    for key, plane in planes.items():
+        for axis in (0, 1):
+            for image, value in enumerate(plane[:, axis]):
+                one = Estimate(float(value), np.nan, np.nan, len(plane))
+                table.add("", (key, ""), f"mds_{axis + 1}", one, "", x=image)
+    shown = ranks[np.linspace(0, len(ranks) - 1, min(n_shown, len(ranks))).astype(int)]
+    figure = new_figure(4.4)
+    parts = figure.subfigures(1, 2, width_ratios=[1.25, 6.25], squeeze=False)
+    left, right = parts.ravel()
+    _stimuli(left, pictures, shown, ranks)
+    _draw_spaces(right, spaces, planes, ranks, correlations, (pictures, shown), cmap)
+    return table.frame(), figure
+
+
+def _correlate(table: Table, spaces: dict[str, Floats]) -> dict[str, Estimate]:
+    """Add the correlations with the neural space, and return them."""
+    quantities = {
+        key: _analysis.similarity_correlation(spaces["neural"], spaces[key])
+        for key in ("before", "after")
+    }
+    found = {key: one.estimate() for key, one in quantities.items()}
+    found["after less before"] = quantities["after"].minus(quantities["before"])
+    for key, estimate in found.items():
+        table.add("", (key, ""), "similarity_correlation", estimate, "")
+    return found
+
+
+def _stimuli(
+    figure: SubFigure,
+    pictures: NDArray[Any],
+    shown: NDArray[np.intp],
+    ranks: NDArray[np.intp],
+) -> None:
+    """Draw some stimuli in two columns, framed in the colour of their points."""
+    axes = figure.subplots(-(-len(shown) // 2), 2, squeeze=False).ravel()
+    tints = _tints(ranks)
+    for ax in axes[len(shown) :]:
+        ax.set_axis_off()
+    for ax, index in zip(axes, shown, strict=False):
+        ax.imshow(_tile(pictures[index]), cmap="gray", vmin=0.0, vmax=1.0)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set(color=tints[index], linewidth=1.2)
+    figure.suptitle("stimuli", fontsize=8.5, color=INK)
+
+
+def _draw_spaces(
+    figure: SubFigure,
+    spaces: dict[str, Floats],
+    planes: dict[str, Floats],
+    ranks: NDArray[np.intp],
+    correlations: dict[str, Estimate],
+    pictures: tuple[NDArray[Any], NDArray[np.intp]],
+    cmap: str,
+) -> None:
+    """Draw each space as a column: its matrix above its plane."""
+    figure.get_layout_engine().set(wspace=0.06)  # type: ignore[call-arg]
+    axes = figure.subplots(2, len(spaces), squeeze=False)
+    off = ~np.eye(len(ranks), dtype=bool)
+    top = max(float(np.quantile(np.abs(m[off]), 0.99)) for m in spaces.values())
+    for column, (key, matrix) in enumerate(spaces.items()):
+        ax = axes[0, column]
+        image = ax.imshow(matrix[np.ix_(ranks, ranks)], cmap=cmap, vmin=-top, vmax=top)
+        ax.set(xticks=[], yticks=[])
+        tint = COLORS["neural"] if key == "neural" else INK
+        ax.set_title(_SPACES[key], fontsize=8.5, color=tint)
+        text = "what training pulls towards"
+        if key in correlations:
+            one = correlations[key]
+            text = f"r = {one.value:.2f} [{one.lower:.2f}, {one.upper:.2f}] with neural"
+        ax.set_xlabel(text, fontsize=7, color=INK)
+        _plane(axes[1, column], planes[key], ranks, pictures)
+    for ax in axes[:, 2]:  # from before to after
+        arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.2}
+        at = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
+        ax.annotate("", (-0.01, 0.5), (-0.085, 0.5), **at, arrowprops=arrow)
+    axes[0, 0].set_ylabel("similarity of stimuli", fontsize=8, color=INK)
+    axes[1, 0].set_ylabel("stimuli in the plane", fontsize=8, color=INK)
+    bar = figure.colorbar(image, ax=axes[0], fraction=0.03, pad=0.01, shrink=0.85)
+    bar.ax.tick_params(labelsize=6, length=2)
+    bar.set_label("similarity", fontsize=7)
+    bar.outline.set_linewidth(0.5)
+
+
+def _plane(
+    ax: Axes,
+    plane: Floats,
+    ranks: NDArray[np.intp],
+    pictures: tuple[NDArray[Any], NDArray[np.intp]],
+) -> None:
+    """Draw stimuli as points coloured along their order, some as pictures."""
+    from matplotlib.colors import Normalize
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    images, shown = pictures
+    tints = _tints(ranks)
+    ax.scatter(plane[:, 0], plane[:, 1], c=tints, s=9, linewidth=0)
+    for index in shown:
+        tile = OffsetImage(
+            _tile(images[index]), zoom=12.0 / images.shape[-1], cmap="gray",
+            norm=Normalize(0.0, 1.0), resample=True,
+        )  # fmt: skip
+        frame = {"linewidth": 0.9, "edgecolor": tints[index]}
+        place = (float(plane[index, 0]), float(plane[index, 1]))
+        ax.add_artist(AnnotationBbox(tile, place, pad=0.05, bboxprops=frame))
+    ends = np.stack([plane.min(axis=0), plane.max(axis=0)])
+    reach = 0.6 * float(np.ptp(ends, axis=0).max())
+    (left, right), (bottom, top) = ends.mean(axis=0)[:, None] + [-reach, reach]
+    ax.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+    ax.set_aspect("equal")
+    ax.spines[:].set_color("#bbbbbb")
+
+
+def _tints(ranks: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the colour of each stimulus, along their order; shape (N, 4)."""
+    from matplotlib import colormaps
+
+    place = np.empty(len(ranks))
+    place[ranks] = np.linspace(0.0, 1.0, len(ranks))
+    return np.asarray(colormaps["viridis"](place))
+
+
+def _tile(picture: NDArray[Any]) -> NDArray[Any]:
+    """Return an image as imshow takes it."""
+    return picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1)

@@ -1,0 +1,89 @@
+"""Figure 3: hybrid images, and which part of them two models see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neurofreq import plot
+from neurofreq._tiles import EXAMPLE_FREQUENCIES
+from neurofreq.figures import _measures
+from neurofreq.figures._fig2 import ROLES
+from neurofreq.figures._style import COLORS, new_figure, panel
+from neurofreq.figures._table import Table
+from neurofreq.intervals import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from neurofreq.studies import Measured
+
+
+def fig3(
+    models: Sequence[Measured],
+    low: ArrayLike,
+    high: ArrayLike,
+    *,
+    frequencies: Sequence[float] = EXAMPLE_FREQUENCIES,
+) -> tuple[pd.DataFrame, Figure]:
+    """Draw Figure 3: probing frequency sensitivity with hybrid images.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        A baseline and its neurally regularized model, with "hybrid".
+    low, high : array_like of float, shape (C, H, W)
+        Two images of different classes, in [0, 1], C = 1 or 3: one example gives
+        its low and the other its high frequencies.
+    frequencies : sequence of float
+        Mixing frequencies of the examples, in units of Nyquist.
+
+    Returns
+    -------
+    table : DataFrame
+        p_low_minus_p_high (percentage points at x of Nyquist) and f_rev.
+    figure : Figure
+        (a) The parts and the hybrid at each mixing frequency; (b) p_low - p_high
+        against mixing frequency with its interval, f_rev marked. Black is the
+        baseline, orange the regularized model.
+
+    Raises
+    ------
+    ValueError
+        If there are not two models, or one has no "hybrid".
+
+    Notes
+    -----
+    Intervals are 95 %, bootstrap over images.
+
+    References
+    ----------
+    Li et al. 2023, Fig 3.
+    """
+    if len(models) != 2:
+        raise ValueError(f"models: got {len(models)}, expected two: baseline, neural")
+    _measures.check(models, "hybrid")
+    table = Table("fig3")
+    drawn = {}
+    for role, model in zip(ROLES, models, strict=True):
+        curve = _measures.hybrid_curve([model])
+        n = len(model.arrays["hybrid"]["difference"])
+        row = (model.name, role)
+        table.add_curve("b", row, "p_low_minus_p_high", curve, n)
+        f_rev = Estimate(curve.mark, *curve.mark_interval, n)
+        table.add("b", row, "f_rev", f_rev, "Nyquist")
+        drawn[role] = curve._replace(color=COLORS[role])
+    figure = new_figure(2.7)
+    left, right = figure.subplots(1, 2, width_ratios=[1.35, 1.0])
+    plot.plot_hybrid_examples(low, high, frequencies, left).set_anchor("N")
+    plot.plot_hybrid_curves(drawn, right)
+    right.set(
+        xlabel="mixing frequency (units of Nyquist)",
+        ylabel="$p_{low} - p_{high}$ (%)",
+    )
+    panel(left, "a")
+    panel(right, "b")
+    return table.frame(), figure

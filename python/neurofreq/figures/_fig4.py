@@ -1,0 +1,133 @@
+"""Figure 4: spectra and sizes of minimal perturbations of robust models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from neurofreq import plot
+from neurofreq.figures import _measures, _panels
+from neurofreq.figures._style import INK, color, new_figure, panel
+from neurofreq.figures._table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure, SubFigure
+
+    from neurofreq.studies import Measured
+
+_COLUMNS = 7  # maps in a row
+_MAP = 1.08  # inches, height of a row of maps with its titles
+
+
+def fig4(
+    models: Sequence[Measured],
+    *,
+    size: Literal["mean", "median"] = "mean",
+    cmap: str = "jet",
+) -> tuple[pd.DataFrame, Figure]:
+    """Draw Figure 4: frequency analysis of adversarial attacks on robust models.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        With "attack". A group is attacked on the same images.
+    size : {"mean", "median"}
+        Over the images for which a perturbation was found.
+    cmap : str
+        Of the maps.
+
+    Returns
+    -------
+    table : DataFrame
+        The profiles ("power_below", in % at x cycles/pixel) and f_half of group
+        means in panel b; f_half (cycles/pixel), size (1/255, largest pixel change)
+        and their correlation over models in panel c. The maps of panel a are the
+        models' own arrays.
+    figure : Figure
+        (a) Mean power of the perturbations, each map logarithmic between its own
+        minimum and maximum, zero frequency blank; (b) radial profiles, thin per
+        model, thick per group with its interval, f_0.5 marked; (c) size against
+        f_0.5, with intervals of both.
+
+    Raises
+    ------
+    ValueError
+        If no model has an attack, or one that others have is missing, the images
+        or frequencies differ within a group, or an attack found nothing.
+
+    Notes
+    -----
+    Intervals are 95 %, bootstrap over images. A perturbation that was not found
+    has no power and no size.
+
+    Differences from the paper: the size is the largest absolute pixel change,
+    not the largest signed one.
+
+    References
+    ----------
+    Li et al. 2023, Fig 4.
+    """
+    _measures.check(models, "attack")
+    table = Table("fig4")
+    rows = _rows(models)
+    figure = new_figure(_MAP * len(rows) + 2.9)
+    figure.get_layout_engine().set(wspace=0.17)  # type: ignore[union-attr, call-arg]
+    parts = figure.subfigures(
+        2, 1, height_ratios=[_MAP * len(rows), 2.9], squeeze=False
+    )
+    above, below = parts.ravel()
+    _maps(above, rows, cmap)
+    left, right = below.subplots(1, 2)
+    _panels.profiles(left, table, "b", models)
+    _panels.sizes(right, table, "c", models, size)
+    panel(left, "b")
+    panel(right, "c")
+    return table.frame(), figure
+
+
+def _rows(models: Sequence[Measured]) -> list[list[Measured]]:
+    """Lay the groups out in rows: those that fit into one share it."""
+    rows: list[list[Measured]] = [[]]
+    for members in _panels.grouped(models).values():
+        if rows[-1] and len(rows[-1]) + len(members) > _COLUMNS:
+            rows.append([])
+        for model in members:
+            if len(rows[-1]) == _COLUMNS:
+                rows.append([])
+            rows[-1].append(model)
+    return rows
+
+
+def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
+    """Draw the maps under their models' names, in the colours of their groups."""
+    axes = figure.subplots(len(rows), _COLUMNS, squeeze=False)
+    for line, row in zip(axes, rows, strict=True):
+        previous = ""
+        for ax, model in zip(line, row, strict=False):
+            power = model.arrays["attack"]["power"]
+            plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
+            tint = color(model.group)
+            ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
+            ax.set_title(_short(model.name), fontsize=6.5, color=tint, pad=2)
+            ax.spines[:].set(color=tint, linewidth=1.2)
+            if model.group != previous:
+                text = ax.text(
+                    -0.01, 0.5, model.group, transform=ax.transAxes, rotation=90,
+                    ha="right", va="center", fontsize=8, fontweight="bold", color=tint,
+                )  # fmt: skip
+                # In the gap between maps: only the first column makes room.
+                text.set_in_layout(ax is line[0])
+                previous = model.group
+        for ax in line[len(row) :]:
+            ax.set_axis_off()
+    figure.text(0.004, 0.99, "a", va="top", fontsize=10, fontweight="bold", color=INK)
+
+
+def _short(name: str, most: int = 16) -> str:
+    """Return a name that fits above its map: the label of the paper, or its end."""
+    from neurofreq.figures._paper import label
+
+    shown = label(name)
+    return shown if len(shown) <= most else f"…{shown[1 - most :]}"

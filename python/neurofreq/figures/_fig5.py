@@ -1,0 +1,107 @@
+"""Figure 5: hybrid images and corruption accuracy of robust models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from neurofreq.figures import _measures, _panels
+from neurofreq.figures._style import blank, new_figure, panel
+from neurofreq.figures._table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from neurofreq.studies import Measured
+
+
+def fig5(
+    models: Sequence[Measured], *, series: Mapping[float, Measured] | None = None
+) -> tuple[pd.DataFrame, Figure]:
+    """Draw Figure 5: hybrid image classification of robust models.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        With "hybrid"; "corruption/NAME" of the paper's fifteen for panel b. A
+        group is measured on the same images.
+    series : mapping of float to Measured, optional
+        At least three blurred models by their sigma in pixels, for the dashed
+        line; they may be among `models` too.
+
+    Returns
+    -------
+    table : DataFrame
+        The curves ("p_low_minus_p_high", percentage points at x of Nyquist) and
+        f_rev of group means in panel a; f_rev and corruption_accuracy (%) in panel
+        b, where rows of the group "blur series" have sigma as x.
+    figure : Figure
+        (a) p_low - p_high against mixing frequency, thin per model, thick per
+        group with its interval, f_rev marked; (b) accuracy over all 75 cells
+        against f_rev, with intervals of both, and the blur series with its
+        quadratic fit.
+
+    Raises
+    ------
+    ValueError
+        If no model has either measurement, some have one and others lack it, a
+        group's images or frequencies differ, or the series is too short.
+
+    Notes
+    -----
+    Intervals are 95 %, bootstrap over images. A panel that no model was measured
+    for is left blank and says so. A model whose curve never crosses zero has no
+    f_rev: NaN in the table, and no point.
+
+    References
+    ----------
+    Li et al. 2023, Fig 5.
+    """
+    _measures.check(models, "hybrid", "corruption")
+    table = Table("fig5")
+    figure = new_figure(3.1)
+    left, right = figure.subplots(1, 2)
+    if _measures.have(models, "hybrid"):
+        _panels.hybrid_curves(left, table, "a", models)
+    else:
+        blank(left, "no hybrid images measured")
+    accuracy_panel(right, table, "b", models, series)
+    panel(left, "a")
+    panel(right, "b")
+    return table.frame(), figure
+
+
+def accuracy_panel(
+    ax: Axes,
+    table: Table,
+    letter: str,
+    models: Sequence[Measured],
+    series: Mapping[float, Measured] | None,
+) -> None:
+    """Draw the scatter of Figs 5b and 6b, or leave it blank.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : Table
+    letter : str
+    models : sequence of Measured
+    series : mapping of float to Measured, optional
+    """
+    blurred = dict(series or {})
+    if series is not None:
+        if len(blurred) < 3:
+            raise ValueError(f"series: got {len(blurred)} models, expected at least 3")
+        members = list(blurred.values())
+        for one in ("hybrid", "corruption"):
+            if not _measures.have(members, one):
+                raise ValueError(f"series: got no {one} of {members[0].name}")
+    measured = [_measures.have(models, one) for one in ("hybrid", "corruption")]
+    if all(measured):
+        _panels.accuracies(ax, table, letter, models, blurred)
+    else:
+        missing = "hybrid images" if measured[1] else "corruptions"
+        blank(ax, f"no {missing} measured")

@@ -1,0 +1,71 @@
+"""Figure 6: the two scatters for models trained on ImageNet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from neurofreq.figures import _measures, _panels
+from neurofreq.figures._fig5 import accuracy_panel
+from neurofreq.figures._style import blank, new_figure, panel
+from neurofreq.figures._table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from neurofreq.studies import Measured
+
+
+def fig6(
+    models: Sequence[Measured],
+    *,
+    series: Mapping[float, Measured] | None = None,
+    size: Literal["mean", "median"] = "mean",
+) -> tuple[pd.DataFrame, Figure]:
+    """Draw Figure 6: frequency analysis of models trained on ImageNet.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        With "attack" for panel a, "hybrid" and "corruption/NAME" for panel b.
+    series : mapping of float to Measured, optional
+        As in `fig5`.
+    size : {"mean", "median"}
+        As in `fig4`.
+
+    Returns
+    -------
+    table : DataFrame
+        As panel c of `fig4` and panel b of `fig5`.
+    figure : Figure
+        (a) Size of minimal perturbations against f_0.5; (b) accuracy over all 75
+        cells against f_rev; with intervals of both.
+
+    Raises
+    ------
+    ValueError
+        As `fig4` and `fig5`.
+
+    Notes
+    -----
+    As in `fig4` and `fig5`; a panel that no model was measured for is left blank
+    and says so.
+
+    References
+    ----------
+    Li et al. 2023, Fig 6.
+    """
+    _measures.check(models, "attack", "hybrid", "corruption")
+    table = Table("fig6")
+    figure = new_figure(3.1)
+    left, right = figure.subplots(1, 2)
+    if _measures.have(models, "attack"):
+        _panels.sizes(left, table, "a", models, size)
+    else:
+        blank(left, "no attack measured")
+    accuracy_panel(right, table, "b", models, series)
+    panel(left, "a")
+    panel(right, "b")
+    return table.frame(), figure

@@ -1,0 +1,241 @@
+"""Quantities of measured models and of groups, and what is missing for them.
+
+A panel whose measurement no model has is left blank with a note. Where some
+models have it and some do not, that is an error: a group mean over whichever
+happen to be finished would look like the group's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _groups, _neurofreq
+from neurofreq._accuracy import CorruptionAccuracy
+from neurofreq.corruptions import CORRUPTIONS
+from neurofreq.data._corrupted import SEVERITIES
+from neurofreq.studies import _analysis
+from neurofreq.studies._analysis import Quantity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from neurofreq.plot import Curve
+    from neurofreq.studies import Measured
+
+    Arrays = dict[str, NDArray[Any]]
+    Floats = NDArray[np.float64]
+
+GRAY_LEVELS = 255.0
+_CORRUPTED = _groups.averaged(CORRUPTIONS)
+# What of a measurement is averaged into a curve: values per image and abscissa.
+_CURVES = {"attack": "radial", "hybrid": "difference"}
+_NEEDED = {
+    "clean": ("clean",),
+    "hybrid": ("hybrid",),
+    "attack": ("attack",),
+    "corruption": tuple(f"corruption/{name}" for name in _CORRUPTED),
+}
+
+
+def check(models: Sequence[Measured], *measurements: str) -> None:
+    """Check the models of a figure before anything is computed.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+    *measurements : str
+        Those that the figure's panels show.
+
+    Raises
+    ------
+    ValueError
+        If there is no model, a name twice, or none of the measurements.
+    """
+    names = [model.name for model in models]
+    if not names:
+        raise ValueError("models: got none, expected at least one")
+    for model in models:
+        if names.count(model.name) > 1:
+            raise ValueError(f"models: got {model.name!r} twice, expected it once")
+    if not any([have(models, one) for one in measurements]):
+        raise ValueError(
+            f"models: got no {' or '.join(measurements)} of {', '.join(names)}, "
+            "expected at least one of these measurements"
+        )
+
+
+def have(models: Sequence[Measured], measurement: str) -> bool:
+    """Return whether the models have a measurement: all True, none False.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+    measurement : {"clean", "hybrid", "attack", "corruption"}
+
+    Raises
+    ------
+    ValueError
+        If some have it and some do not, or not all of it.
+    """
+    needed = _NEEDED[measurement]
+    missing = {m.name: [key for key in needed if key not in m.arrays] for m in models}
+    if all(len(keys) == len(needed) for keys in missing.values()):
+        return False
+    for name, keys in missing.items():
+        if keys:
+            others = [one for one in missing if one != name and not missing[one]]
+            reason = f", which {others[0]} has" if others else ""
+            raise ValueError(
+                f"models: {name} has no {', '.join(keys)}{reason}; measure it, or "
+                f"leave {measurement} out for all"
+            )
+    return True
+
+
+def size(model: Measured, statistic: str = "mean") -> Quantity:
+    """Return the mean or median minimal perturbation, in pixel units of [0, 1].
+
+    Parameters
+    ----------
+    model : Measured
+    statistic : {"mean", "median"}
+    """
+    distance = _found(model)["distance"]
+    measure = {"mean": _analysis.mean_size, "median": _analysis.median_size}
+    return measure[statistic](distance)
+
+
+def half_power(model: Measured, share: float = 0.5) -> Quantity:
+    """Return the frequency below which a share of the power lies.
+
+    Parameters
+    ----------
+    model : Measured
+    share : float
+    """
+    return _analysis.half_power(_found(model), share)
+
+
+def reversal(model: Measured) -> Quantity:
+    """Return the mixing frequency where p_low = p_high.
+
+    Parameters
+    ----------
+    model : Measured
+    """
+    return _analysis.reversal(model.arrays["hybrid"])
+
+
+def corrupted(model: Measured) -> CorruptionAccuracy:
+    """Return the accuracy in all 75 cells, and of the same images when clean.
+
+    Parameters
+    ----------
+    model : Measured
+    """
+    cells = [model.arrays[key]["correct"] for key in _NEEDED["corruption"]]
+    correct = np.stack(cells)
+    clean = model.arrays.get("clean", {}).get("correct")
+    if clean is not None:
+        clean = clean[: correct.shape[-1]]
+    return CorruptionAccuracy(_CORRUPTED, SEVERITIES, correct, clean)
+
+
+def corruption_accuracy(model: Measured) -> Quantity:
+    """Return the mean accuracy over all 75 cells.
+
+    Parameters
+    ----------
+    model : Measured
+    """
+    return _analysis.accuracy(corrupted(model).correct)
+
+
+def radial_curve(models: Sequence[Measured]) -> Curve:
+    """Return the mean of the models' radial profiles, marked at its half power.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        One, or a group attacked on the same images.
+    """
+    for model in models:
+        _found(model)
+    return _mean_curve(models, "attack", _analysis.normalised, 0.5)
+
+
+def hybrid_curve(models: Sequence[Measured]) -> Curve:
+    """Return the mean of the models' p_low - p_high, marked at its reversal.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        One, or a group measured on the same images.
+    """
+    return _mean_curve(models, "hybrid", lambda means: means, 0.0)
+
+
+def mean(members: Sequence[Quantity], names: Sequence[str]) -> Quantity:
+    """Return the mean of one quantity of several models, over the same images.
+
+    Parameters
+    ----------
+    members : sequence of Quantity
+    names : sequence of str
+        Of the models, for the error.
+    """
+    values = _beside([one.values for one in members], names)
+    ends = np.cumsum([one.values.shape[1] for one in members])[:-1]
+
+    def statistic(means: Floats) -> Floats:
+        parts = zip(members, np.split(means, ends, axis=1), strict=True)
+        return np.mean([one.statistic(part) for one, part in parts], axis=0)
+
+    return Quantity(values, statistic)
+
+
+def _mean_curve(
+    models: Sequence[Measured], measurement: str, transform: Any, level: float
+) -> Curve:
+    items = [model.arrays[measurement] for model in models]
+    names = [model.name for model in models]
+    x = items[0]["frequency"]
+    for name, item in zip(names, items, strict=True):
+        if not np.array_equal(item["frequency"], x):
+            raise ValueError(
+                f"models: got other frequencies of {name} than of {names[0]} "
+                f"({measurement}), expected the same within a group"
+            )
+    values = _beside([item[_CURVES[measurement]] for item in items], names)
+
+    def averaged(means: Floats) -> Floats:
+        parts = np.split(means, len(items), axis=1)
+        return np.mean([transform(part) for part in parts], axis=0)
+
+    crossing = Quantity(values, lambda m: _neurofreq.crossing(x, averaged(m), level))
+    mark = crossing.estimate()
+    curve = _analysis.pointwise(x, values, averaged)
+    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+
+
+def _beside(values: Sequence[Floats], names: Sequence[str]) -> Floats:
+    """Join columns over the same images."""
+    for name, one in zip(names, values, strict=True):
+        if len(one) != len(values[0]):
+            raise ValueError(
+                f"models: got {len(one)} images of {name} and {len(values[0])} of "
+                f"{names[0]}, expected one number within a group"
+            )
+    return np.concatenate(values, axis=1)
+
+
+def _found(model: Measured) -> Arrays:
+    """Return the attack's arrays, of which some perturbation must be found."""
+    item: Arrays = model.arrays["attack"]
+    if not np.isfinite(item["distance"]).any():
+        raise ValueError(f"models: no perturbation was found for {model.name}")
+    return item

@@ -1,0 +1,289 @@
+"""Panels that more than one figure has: profiles, hybrid curves, two scatters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import intervals, plot
+from neurofreq.figures import _measures
+from neurofreq.figures._measures import GRAY_LEVELS
+from neurofreq.figures._paper import ALL, BLUR_SERIES, GROUP_MEAN
+from neurofreq.figures._style import COLORS, INK, color, group_legend, marker
+from neurofreq.intervals import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+
+    from neurofreq.figures._table import Table
+    from neurofreq.plot import Curve
+    from neurofreq.studies import Measured
+    from neurofreq.studies._analysis import Quantity
+
+_AT = 0.2  # cycles/pixel, where the paper's profiles of all groups are told apart
+
+
+def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
+    """Return the models by group, groups in the captions' order, others last.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+    """
+    groups = dict.fromkeys([*COLORS, *(model.group for model in models)])
+    members = {group: [m for m in models if m.group == group] for group in groups}
+    return {group: found for group, found in members.items() if found}
+
+
+def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> None:
+    """Draw radial profiles: thin per model, thick per group, with f_0.5.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : Table
+        Takes the curves, the groups' f_0.5, and their power below 0.2.
+    panel : str
+    models : sequence of Measured
+    """
+    means: dict[str, Curve] = {}
+    for group, members in grouped(models).items():
+        curve = _measures.radial_curve(members)
+        n = len(members[0].arrays["attack"]["radial"])
+        for model in members:
+            one = _measures.radial_curve([model])
+            _thin(ax, one, group)
+            table.add_curve(panel, (model.name, group), "power_below", one, n)
+        row = (GROUP_MEAN, group)
+        table.add_curve(panel, row, "power_below", curve, n)
+        lines = (np.asarray(one) for one in (curve.y, curve.lower, curve.upper))
+        below = [float(np.interp(_AT, np.asarray(curve.x), line)) for line in lines]
+        point = Estimate(below[0], below[1], below[2], n)
+        table.add(panel, row, f"power_below_{_AT:g}", point, "%", scale=100.0)
+        table.add(panel, row, "f_half", _marked(curve, n), "cycles/pixel")
+        means[group] = curve._replace(color=color(group))
+    plot.plot_radial_profiles(means, ax, linewidth=2.2)
+    ax.set(xlabel="spatial frequency |f| / $f_s$", ylabel="power below |f| (%)")
+
+
+def hybrid_curves(
+    ax: Axes, table: Table, panel: str, models: Sequence[Measured]
+) -> None:
+    """Draw p_low - p_high: thin per model, thick per group, with f_rev.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : Table
+        Takes the curves and the groups' f_rev.
+    panel : str
+    models : sequence of Measured
+    """
+    means: dict[str, Curve] = {}
+    for group, members in grouped(models).items():
+        curve = _measures.hybrid_curve(members)
+        n = len(members[0].arrays["hybrid"]["difference"])
+        for model in members:
+            one = _measures.hybrid_curve([model])
+            _thin(ax, one, group)
+            table.add_curve(panel, (model.name, group), "p_low_minus_p_high", one, n)
+        row = (GROUP_MEAN, group)
+        table.add_curve(panel, row, "p_low_minus_p_high", curve, n)
+        table.add(panel, row, "f_rev", _marked(curve, n), "Nyquist")
+        means[group] = curve._replace(color=color(group))
+    plot.plot_hybrid_curves(means, ax, linewidth=2.2)
+    ax.set(
+        xlabel="mixing frequency (units of Nyquist)",
+        ylabel="$p_{low} - p_{high}$ (%)",
+    )
+
+
+def sizes(
+    ax: Axes, table: Table, panel: str, models: Sequence[Measured], statistic: str
+) -> None:
+    """Draw the size of minimal perturbations against f_0.5, and correlate them.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : Table
+    panel : str
+    models : sequence of Measured
+    statistic : {"mean", "median"}
+    """
+    halves = [_measures.half_power(model) for model in models]
+    found = [_measures.size(model, statistic) for model in models]
+    at = [one.estimate() for one in halves]
+    size = [_scaled(one.estimate(), GRAY_LEVELS) for one in found]
+    for model, x, y in zip(models, at, size, strict=True):
+        _point(ax, x, y, model.group)
+        table.add(panel, (model.name, model.group), "f_half", x, "cycles/pixel")
+        table.add(panel, (model.name, model.group), "size", y, "1/255")
+    for group, quantity in _means(models, found).items():
+        estimate = _scaled(quantity.estimate(), GRAY_LEVELS)
+        table.add(panel, (GROUP_MEAN, group), "size", estimate, "1/255")
+    if len(models) > 2:
+        r = _correlation(found, halves)
+        table.add(panel, (ALL, ALL), "correlation_log_size_f_half", r, "")
+    ax.set_yscale("log")
+    _plain_ticks(ax)
+    _finish(
+        ax, "half-power frequency $f_{0.5}$ / $f_s$",
+        f"{statistic} $L_\\infty$ size ε (1/255)",
+    )  # fmt: skip
+    group_legend(ax, grouped(models))
+
+
+def accuracies(
+    ax: Axes,
+    table: Table,
+    panel: str,
+    models: Sequence[Measured],
+    series: Mapping[float, Measured],
+) -> None:
+    """Draw mean corruption accuracy against f_rev, with the blur series.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : Table
+    panel : str
+    models : sequence of Measured
+    series : mapping of float to Measured
+        Blurred models by their sigma in pixels.
+    """
+    unit = "Nyquist"
+    found = [_measures.corruption_accuracy(model) for model in models]
+    for model, quantity in zip(models, found, strict=True):
+        x, y = _measures.reversal(model).estimate(), _percent(quantity)
+        _point(ax, x, y, model.group)
+        table.add(panel, (model.name, model.group), "f_rev", x, unit)
+        table.add(panel, (model.name, model.group), "corruption_accuracy", y, "%")
+    for group, mean in _means(models, found).items():
+        row = (GROUP_MEAN, group)
+        table.add(panel, row, "corruption_accuracy", _percent(mean), "%")
+    points = {}
+    for sigma, model in sorted(series.items()):
+        x = _measures.reversal(model).estimate()
+        y = _percent(_measures.corruption_accuracy(model))
+        row = (model.name, BLUR_SERIES)
+        table.add(panel, row, "f_rev", x, unit, x=sigma)
+        table.add(panel, row, "corruption_accuracy", y, "%", x=sigma)
+        if np.isfinite(x.value):
+            points[sigma] = (x.value, y.value)
+    if len(points) > 2:  # a parabola's worth
+        _draw_series(ax, points)
+    _finish(
+        ax, "reversal frequency $f_{rev}$ (units of Nyquist)",
+        "corruption accuracy (%)",
+    )  # fmt: skip
+    group_legend(ax, grouped(models))
+
+
+def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
+    """Draw the quadratic fit of accuracy on f_rev, its points, and the sigmas."""
+    x, y = np.array(list(points.values())).T
+    # Centred: frequencies are small numbers, whose squares are smaller still.
+    fit = np.polynomial.Polynomial.fit(x, y, 2)
+    grid = np.linspace(x.min(), x.max(), 100)
+    tint = color("blur")
+    ax.plot(
+        grid, fit(grid), "--", color=tint, linewidth=1.2, label=r"blur, by $\sigma$"
+    )
+    ax.plot(x, y, "o", color=tint, markersize=2.5, alpha=0.7)
+    # Below the least and the most blurred, where the curve of the others is not.
+    for sigma in (min(points), max(points)):
+        ax.annotate(
+            rf"$\sigma$ = {sigma:g}",
+            points[sigma],
+            (0, -5),
+            textcoords="offset points",
+            fontsize=7,
+            color=tint,
+            horizontalalignment="center",
+            verticalalignment="top",
+        )
+
+
+def _thin(ax: Axes, curve: Curve, group: str) -> None:
+    """Draw one model's line in the light colour of its group."""
+    y = 100.0 * np.asarray(curve.y)
+    ax.plot(np.asarray(curve.x), y, color=color(group), linewidth=0.6, alpha=0.45)
+
+
+def _point(ax: Axes, x: Estimate, y: Estimate, group: str) -> None:
+    """Draw a model's marker with the intervals of both its numbers."""
+    spans = [
+        np.clip([[one.value - one.lower], [one.upper - one.value]], 0.0, None)
+        for one in (x, y)
+    ]
+    ax.errorbar(
+        x.value, y.value, xerr=spans[0], yerr=spans[1], fmt=marker(group),
+        color=color(group), markersize=4.5, markeredgecolor="white",
+        markeredgewidth=0.4, elinewidth=0.8,
+    )  # fmt: skip
+
+
+def _means(
+    models: Sequence[Measured], quantities: Sequence[Quantity]
+) -> dict[str, Quantity]:
+    """Return the mean of a quantity over the members of each group."""
+    by_name = {m.name: one for m, one in zip(models, quantities, strict=True)}
+    return {
+        group: _measures.mean(
+            [by_name[m.name] for m in members], [m.name for m in members]
+        )
+        for group, members in grouped(models).items()
+    }
+
+
+def _correlation(sizes: Sequence[Quantity], halves: Sequence[Quantity]) -> Estimate:
+    """Return Pearson's r of log size and f_0.5 over models; images resampled."""
+    values = [[one.estimate().value for one in many] for many in (sizes, halves)]
+    drawn = [np.stack([one.resampled() for one in many], 1) for many in (sizes, halves)]
+    r = _pearson(np.log([values[0]]), np.array([values[1]]))[0]
+    interval = intervals.percentile_interval(_pearson(np.log(drawn[0]), drawn[1]))
+    return Estimate(float(r), *interval, len(sizes))
+
+
+def _pearson(a: Any, b: Any) -> Any:
+    """Correlate row by row."""
+    a, b = (one - one.mean(axis=1, keepdims=True) for one in (a, b))
+    with np.errstate(invalid="ignore"):
+        return (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
+
+
+def _marked(curve: Curve, n: int) -> Estimate:
+    return Estimate(curve.mark, *curve.mark_interval, n)
+
+
+def _scaled(one: Estimate, by: float) -> Estimate:
+    return Estimate(by * one.value, by * one.lower, by * one.upper, one.n_images)
+
+
+def _percent(quantity: Quantity) -> Estimate:
+    return _scaled(quantity.estimate(), 100.0)
+
+
+def _plain_ticks(ax: Axes) -> None:
+    """Write 1, 2, 5, 10 ... on a logarithmic axis, not powers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _finish(ax: Axes, xlabel: str, ylabel: str) -> None:
+    """Set labels and the faint grid of all plots."""
+    ax.margins(0.08)
+    ax.set_xlabel(xlabel, color=INK)
+    ax.set_ylabel(ylabel, color=INK)
+    ax.tick_params(length=3, colors=INK)
+    ax.grid(visible=True, color="#e4e4e4", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#888888")
