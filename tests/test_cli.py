@@ -242,7 +242,7 @@ def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["dog"], "recipe: got 'dog', expected one of 'mouse', 'monkey'"),
+        (["dog"], "recipe: got 'dog', expected one of 'standard'"),
         (["mouse", "--set", "epochs"], "--set: got 'epochs', expected NAME=VALUE"),
         (["mouse", "--set", "epoch=1"], "nearest is 'epochs'"),
         (["mouse", "--target", "pixel"], "--target: expected --stimuli with it"),

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from neurofreq.cli import _corruptions, _measure, _models, _studies
+from neurofreq.cli import _corruptions, _figures, _measure, _models, _studies
 
 app = typer.Typer(
     help="Which spatial frequencies does a vision model rely on?",
@@ -27,6 +27,7 @@ for _command in (
     _corruptions.corruptions,
     _corruptions.corrupt,
     _measure.spectrum,
+    _figures.figures,
     _models.models,
     _models.train,
     _measure.demo,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from neurofreq import plot
 from neurofreq.figures import _measures, _panels
 from neurofreq.figures._style import INK, color, new_figure, panel
@@ -107,7 +109,10 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
         previous = ""
         for ax, model in zip(line, row, strict=False):
             power = model.arrays["attack"]["power"]
-            plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
+            if np.nanmax(power) > 0.0:
+                plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
+            else:
+                ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
             tint = color(model.group)
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
             ax.set_title(_short(model.name), fontsize=6.5, color=tint, pad=2)

@@ -186,13 +186,13 @@ def accuracies(
 def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
     """Draw the quadratic fit of accuracy on f_rev, its points, and the sigmas."""
     x, y = np.array(list(points.values())).T
-    # Centred: frequencies are small numbers, whose squares are smaller still.
-    fit = np.polynomial.Polynomial.fit(x, y, 2)
-    grid = np.linspace(x.min(), x.max(), 100)
     tint = color("blur")
-    ax.plot(
-        grid, fit(grid), "--", color=tint, linewidth=1.2, label=r"blur, by $\sigma$"
-    )
+    if len(np.unique(x)) > 2:  # three points, or there is no parabola
+        # Centred: frequencies are small numbers, whose squares are smaller still.
+        fit = np.polynomial.Polynomial.fit(x, y, 2)
+        grid = np.linspace(x.min(), x.max(), 100)
+        label = r"blur, by $\sigma$"
+        ax.plot(grid, fit(grid), "--", color=tint, linewidth=1.2, label=label)
     ax.plot(x, y, "o", color=tint, markersize=2.5, alpha=0.7)
     # Below the least and the most blurred, where the curve of the others is not.
     for sigma in (min(points), max(points)):
@@ -241,12 +241,20 @@ def _means(
 
 
 def _correlation(sizes: Sequence[Quantity], halves: Sequence[Quantity]) -> Estimate:
-    """Return Pearson's r of log size and f_0.5 over models; images resampled."""
+    """Return Pearson's r of log size and f_0.5 over models; images resampled.
+
+    Undefined where a size is 0: a model that names most images wrong needs none.
+    """
     values = [[one.estimate().value for one in many] for many in (sizes, halves)]
     drawn = [np.stack([one.resampled() for one in many], 1) for many in (sizes, halves)]
-    r = _pearson(np.log([values[0]]), np.array([values[1]]))[0]
-    interval = intervals.percentile_interval(_pearson(np.log(drawn[0]), drawn[1]))
+    r = _pearson(_log([values[0]]), np.array([values[1]]))[0]
+    interval = intervals.percentile_interval(_pearson(_log(drawn[0]), drawn[1]))
     return Estimate(float(r), *interval, len(sizes))
+
+
+def _log(sizes: Any) -> Any:
+    values = np.asarray(sizes, dtype=np.float64)
+    return np.log(np.where(values > 0.0, values, np.nan))
 
 
 def _pearson(a: Any, b: Any) -> Any:

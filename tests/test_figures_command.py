@@ -1,0 +1,95 @@
+"""``neurofreq figures``: the paper's figures from finished studies."""
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+import neurofreq as nf
+from neurofreq import studies
+from neurofreq.cli import app
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Return a network that has learnt a little."""
+    train = nf.data.load_data("synthetic", split="train", n=512)
+    model = nf.models.small_cnn(width=8)
+    torch.manual_seed(0)
+    recipe = nf.training.Recipe(epochs=4, lr=0.05)
+    nf.training.fit(model, train.images, train.labels, recipe)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def folder(network, tmp_path_factory):
+    """Return a study of a base, a neural and three blurred networks."""
+    entries = [
+        studies.ModelEntry(network, "base", "base"),
+        studies.ModelEntry(nn.Sequential(nn.Identity(), network), "towards", "neural"),
+    ]
+    for sigma in (1.0, 1.5, 2.0):
+        blurred = nn.Sequential(nf.models.Blur(sigma), network).eval()
+        entries.append(studies.ModelEntry(blurred, f"blur-{sigma}", "blur"))
+    study = studies.Study(
+        nf.data.load_data("synthetic", split="test", n=24),
+        entries,
+        settings={
+            "n_attack": 6,
+            "attack_steps": 10,
+            "targeted": False,
+            "n_corruption": 6,
+            "seeds": [0],
+        },
+    )
+    out = tmp_path_factory.mktemp("figures") / "study"
+    assert studies.run(study, out, progress=False).is_complete
+    return out
+
+
+def command(*words):
+    return CliRunner().invoke(app, ["figures", *map(str, words)])
+
+
+def test_figures_are_drawn_of_a_study(folder, tmp_path):
+    found = command(folder, "--out", tmp_path / "out")
+    assert found.exit_code == 0, found.output
+    for name in ("fig2", "fig4", "fig5"):
+        for suffix in ("png", "pdf", "csv"):
+            assert (tmp_path / f"out/{name}.{suffix}").stat().st_size > 1000
+    near = pd.read_csv(tmp_path / "out/compare.csv")
+    assert {"2", "4", "5"} <= {str(one).strip("fig") for one in near["figure"]}
+    drawn = pd.read_csv(tmp_path / "out/fig5.csv")
+    assert sorted(drawn[drawn["group"] == "blur series"]["x"].unique()) == [1, 1.5, 2]
+
+
+def test_models_of_several_studies_stand_in_one_figure(network, folder, tmp_path):
+    mine = studies.Study(
+        nf.data.load_data("synthetic", split="test", n=24),
+        [studies.ModelEntry(network, "mine", "my group")],
+        measurements=["attack"],
+        settings={"n_attack": 6, "attack_steps": 10, "targeted": False},
+    )
+    studies.run(mine, tmp_path / "mine", progress=False)
+    found = command(folder, tmp_path / "mine", "--only", "fig4", "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    assert not (tmp_path / "fig5.png").exists()
+    assert "mine" in set(pd.read_csv(tmp_path / "fig4.csv")["model"])
+    alone = command(tmp_path / "mine", "--out", tmp_path / "none")
+    assert alone.exit_code == 0
+    assert "fig4: not drawn, which needs two models with attack" in alone.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "fig9"], "--only: got 'fig9', expected one of 'fig2'"),
+        (["nowhere"], "nowhere"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(folder, tmp_path, words, message):
+    found = command(folder, *words, "--out", tmp_path)
+    assert found.exit_code == 2
+    assert message in found.output
+    assert "Traceback" not in found.output
