@@ -68,19 +68,19 @@ class Entry(NamedTuple):
 
 
 ENTRIES = {
-    "standard-0": Entry("base", "standard", 10),
-    "standard-1": Entry("base", "standard", 10, seed=1),
-    "adversarial-8": Entry("adv", "adversarial", 12),
-    "adversarial-12": Entry("adv", "adversarial", 12, changes={"epsilon": 12 / 255}),
-    "noise": Entry("crp", "noise", 10),
-    "augmix": Entry("crp", "augmix", 10),
-    "blur-1.0": Entry("blur", "standard", 10, network=f"{COLOUR},blur=1.0"),
-    "blur-1.5": Entry("blur", "standard", 10, network=f"{COLOUR},blur=1.5"),
-    "blur-2.0": Entry("blur", "standard", 10, network=f"{COLOUR},blur=2.0"),
-    "blur-3.0": Entry("blur", "standard", 10, network=f"{COLOUR},blur=3.0"),
-    "pca-64": Entry("pca", "standard", 10, network=f"{COLOUR},pca=64"),
-    "gray-standard": Entry("base", "standard", 10, network=GRAY),
-    "gray-mouse": Entry("neural", "mouse", 10, network=GRAY),
+    "standard-0": Entry("base", "standard", 16),
+    "standard-1": Entry("base", "standard", 16, seed=1),
+    "adversarial-8": Entry("adv", "adversarial", 16),
+    "adversarial-12": Entry("adv", "adversarial", 16, changes={"epsilon": 12 / 255}),
+    "noise": Entry("crp", "noise", 16),
+    "augmix": Entry("crp", "augmix", 16),
+    "blur-1.0": Entry("blur", "standard", 16, network=f"{COLOUR},blur=1.0"),
+    "blur-1.5": Entry("blur", "standard", 16, network=f"{COLOUR},blur=1.5"),
+    "blur-2.0": Entry("blur", "standard", 16, network=f"{COLOUR},blur=2.0"),
+    "blur-3.0": Entry("blur", "standard", 16, network=f"{COLOUR},blur=3.0"),
+    "pca-64": Entry("pca", "standard", 16, network=f"{COLOUR},pca=64"),
+    "gray-standard": Entry("base", "standard", 16, network=GRAY),
+    "gray-mouse": Entry("neural", "mouse", 16, network=GRAY),
 }
 
 
