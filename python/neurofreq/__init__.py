@@ -21,6 +21,7 @@ from neurofreq.corruptions import (
 from neurofreq.hybrid import HybridCurve, hybrid_curve, hybrid_images, hybrid_pairs
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.robustness import corruption_accuracy
+from neurofreq.sensitivity import FourierSensitivity, fourier_sensitivity
 from neurofreq.similarity import (
     SimilarityLoss,
     reliability,
@@ -46,6 +47,7 @@ __all__ = [
     "EXTRA_CORRUPTIONS",
     "Corruption",
     "CorruptionAccuracy",
+    "FourierSensitivity",
     "HybridCurve",
     "InternalError",
     "ModelError",
@@ -59,6 +61,7 @@ __all__ = [
     "corruption_accuracy",
     "data",
     "figures",
+    "fourier_sensitivity",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",

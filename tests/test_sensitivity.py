@@ -1,0 +1,102 @@
+"""Fourier sensitivity against the inverse transform, closed forms and brute force."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import neurofreq as nf
+from neurofreq.sensitivity import _opposite, _signs, fourier_basis
+
+
+class Detector(nn.Module):
+    """Says 1 where the power of one frequency is above a threshold."""
+
+    def __init__(self, wave, threshold):
+        super().__init__()
+        self.register_buffer("wave", wave.float())
+        self.threshold = threshold
+
+    def forward(self, images):
+        """Return two logits."""
+        strength = (images.mean(1) * self.wave).sum((1, 2)).abs() - self.threshold
+        return torch.stack([-strength, strength], 1)
+
+
+@settings(deadline=None, max_examples=40)
+@given(height=st.integers(1, 9), width=st.integers(1, 9), data=st.data())
+def test_the_basis_is_that_of_the_inverse_transform(height, width, data):
+    row = data.draw(st.integers(0, height - 1))
+    column = data.draw(st.integers(0, width - 1))
+    spectrum = np.zeros((height, width), complex)
+    spectrum[row, column] += 1.0
+    spectrum[_opposite(row, height), _opposite(column, width)] += 1.0
+    expected = np.fft.ifft2(np.fft.ifftshift(spectrum)).real
+    expected /= np.linalg.norm(expected)
+    np.testing.assert_allclose(
+        fourier_basis(height, width, row, column).numpy(), expected, atol=1e-12
+    )
+
+
+def test_only_the_frequency_a_model_looks_at_makes_it_err():
+    height, width, row, column = 6, 7, 1, 5
+    model = Detector(fourier_basis(height, width, row, column), 0.5)
+    images = np.full((5, 1, height, width), 0.5, np.float32)
+    found = nf.fourier_sensitivity(model, images, np.zeros(5, int), norm=1.0)
+    expected = np.zeros((height, width))
+    expected[row, column] = 1.0
+    expected[_opposite(row, height), _opposite(column, width)] = 1.0
+    np.testing.assert_array_equal(found.error_rate, expected)
+    assert found.clean_error_rate == 0.0
+
+
+def test_it_is_what_a_plain_loop_gives():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(9, 3, 4, 5, generator=generator)
+    labels = torch.arange(9) % 4
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(60, 4)).eval()
+    found = nf.fourier_sensitivity(model, images, labels, norm=1.5, seed=3)
+    signs = _signs(9, 3, 3)
+    for row in range(4):
+        for column in range(5):
+            wrong = 0
+            for index in range(9):
+                wave = 1.5 * fourier_basis(4, 5, row, column)
+                moved = (images[index] + signs[index] * wave).clamp(0, 1).float()
+                wrong += int(model(moved[None]).argmax() != labels[index])
+            assert found.error_rate[row, column] == wrong / 9
+
+
+def test_batches_change_nothing_and_seeds_do():
+    images = torch.rand(20, 1, 5, 5, generator=torch.Generator().manual_seed(2))
+    labels = torch.arange(20) % 3
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(25, 3)).train()
+    first = nf.fourier_sensitivity(model, images, labels)
+    assert model.training
+    parts = nf.fourier_sensitivity(model, images.numpy(), labels, batch_size=7)
+    np.testing.assert_array_equal(first.error_rate, parts.error_rate)
+    other = nf.fourier_sensitivity(model, images, labels, seed=1)
+    assert (other.error_rate != first.error_rate).any()
+    np.testing.assert_array_equal(_signs(9, 2, 0), _signs(20, 2, 0)[:9])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"norm": 0.0}, "norm: got 0.0, expected above 0"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"labels": [0, 1]}, "labels"),
+        ({"images": np.full((3, 1, 4, 4), 2.0)}, "images"),
+    ],
+)
+def test_bad_input_is_named(changes, message):
+    arguments = {"images": np.zeros((3, 1, 4, 4)), "labels": [0, 1, 0]} | changes
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+    with pytest.raises(ValueError, match=message):
+        nf.fourier_sensitivity(model, **arguments)
+    with pytest.raises(ValueError, match="row: got 4, expected 0 to 3"):
+        fourier_basis(4, 4, 4, 0)
