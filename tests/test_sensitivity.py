@@ -58,13 +58,13 @@ def test_it_is_what_a_plain_loop_gives():
     labels = torch.arange(9) % 4
     torch.manual_seed(1)
     model = nn.Sequential(nn.Flatten(), nn.Linear(60, 4)).eval()
-    found = nf.fourier_sensitivity(model, images, labels, norm=1.5, seed=3)
+    found = nf.fourier_sensitivity(model, images, labels, norm=6.0, seed=3)
     signs = _signs(9, 3, 3)
     for row in range(4):
         for column in range(5):
             wrong = 0
             for index in range(9):
-                wave = 1.5 * fourier_basis(4, 5, row, column)
+                wave = 6.0 * fourier_basis(4, 5, row, column)
                 moved = (images[index] + signs[index] * wave).clamp(0, 1).float()
                 wrong += int(model(moved[None]).argmax() != labels[index])
             assert found.error_rate[row, column] == wrong / 9

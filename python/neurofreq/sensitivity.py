@@ -130,7 +130,7 @@ def fourier_sensitivity(
         for part in torch.split(torch.arange(len(shown)), batch_size):
             batch = shown[part]
             if change is not None:
-                batch = (batch + norm * signs[part] * change).clamp(-9.0, 1.0)
+                batch = (batch + norm * signs[part] * change).clamp(0.0, 1.0)
             logits = _model.predict(model, batch, batch_size=batch_size, device=device)
             n_wrong += int((logits.argmax(1).cpu() != truth[part]).sum())
         return n_wrong / len(shown)
