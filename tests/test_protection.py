@@ -229,6 +229,16 @@ def test_bad_settings_of_augmix_are_refused(values, message):
         training.augmix(photographs(), draws(), **values)
 
 
+def test_augmix_refuses_what_are_no_images_and_takes_one_of_odd_sides():
+    with pytest.raises(TypeError, match="images"):
+        training.augmix(photographs().mul(255).to(torch.uint8), draws())
+    for bad in (photographs() * math.nan, photographs() * 3, photographs()[0]):
+        with pytest.raises(ValueError, match="images"):
+            training.augmix(bad, draws())
+    one = photographs(n=1, channels=1)[:, :, :31, ::2]
+    assert training.augmix(one, draws()).shape == (1, 1, 31, 16)
+
+
 def test_half_of_the_images_get_noise():
     images = torch.full((400, 1, 8, 8), 0.5)
     change = _inputs.noisy(images, draws(), sd=0.1) - images

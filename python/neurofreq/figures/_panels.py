@@ -14,7 +14,7 @@ from neurofreq.figures._style import COLORS, INK, color, group_legend, marker
 from neurofreq.intervals import Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -38,6 +38,13 @@ def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
     return {group: found for group, found in members.items() if found}
 
 
+_ROWS = {
+    "power_below": ("attack", "radial"),
+    "p_low_minus_p_high": ("hybrid", "difference"),
+}
+"""Where a curve's rows, one per image, are."""
+
+
 def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> None:
     """Draw radial profiles: thin per model, thick per group, with f_0.5.
 
@@ -49,16 +56,11 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
     panel : str
     models : sequence of Measured
     """
-    means: dict[str, Curve] = {}
-    for group, members in grouped(models).items():
-        curve = _measures.radial_curve(members)
-        n = len(members[0].arrays["attack"]["radial"])
-        for model in members:
-            one = _measures.radial_curve([model])
-            _thin(ax, one, group)
-            table.add_curve(panel, (model.name, group), "power_below", one, n)
+    means = {}
+    for group, curve, n in _group_curves(
+        ax, table, panel, models, "power_below", _measures.radial_curve
+    ):
         row = (GROUP_MEAN, group)
-        table.add_curve(panel, row, "power_below", curve, n)
         lines = (np.asarray(one) for one in (curve.y, curve.lower, curve.upper))
         below = [float(np.interp(_AT, np.asarray(curve.x), line)) for line in lines]
         point = Estimate(below[0], below[1], below[2], n)
@@ -82,23 +84,38 @@ def hybrid_curves(
     panel : str
     models : sequence of Measured
     """
-    means: dict[str, Curve] = {}
-    for group, members in grouped(models).items():
-        curve = _measures.hybrid_curve(members)
-        n = len(members[0].arrays["hybrid"]["difference"])
-        for model in members:
-            one = _measures.hybrid_curve([model])
-            _thin(ax, one, group)
-            table.add_curve(panel, (model.name, group), "p_low_minus_p_high", one, n)
-        row = (GROUP_MEAN, group)
-        table.add_curve(panel, row, "p_low_minus_p_high", curve, n)
-        table.add(panel, row, "f_rev", _marked(curve, n), "Nyquist")
+    means = {}
+    for group, curve, n in _group_curves(
+        ax, table, panel, models, "p_low_minus_p_high", _measures.hybrid_curve
+    ):
+        table.add(panel, (GROUP_MEAN, group), "f_rev", _marked(curve, n), "Nyquist")
         means[group] = curve._replace(color=color(group))
     plot.plot_hybrid_curves(means, ax, linewidth=2.2)
     ax.set(
         xlabel="mixing frequency (units of Nyquist)",
         ylabel="$p_{low} - p_{high}$ (%)",
     )
+
+
+def _group_curves(
+    ax: Axes,
+    table: Table,
+    panel: str,
+    models: Sequence[Measured],
+    quantity: str,
+    measure: Callable[[Sequence[Measured]], Curve],
+) -> Iterator[tuple[str, Curve, int]]:
+    """Draw each model's curve thinly; give each group's mean, and its images."""
+    key, field = _ROWS[quantity]
+    for group, members in grouped(models).items():
+        curve = measure(members)
+        n = len(members[0].arrays[key][field])
+        for model in members:
+            one = measure([model])
+            _thin(ax, one, group)
+            table.add_curve(panel, (model.name, group), quantity, one, n)
+        table.add_curve(panel, (GROUP_MEAN, group), quantity, curve, n)
+        yield group, curve, n
 
 
 def sizes(

@@ -49,6 +49,11 @@ def augmix(
     Tensor, shape (N, C, H, W)
         In [0, 1].
 
+    Raises
+    ------
+    TypeError, ValueError
+        Images of another type, rank or range, or a setting outside its range.
+
     Notes
     -----
     The nine operations do not overlap with the common corruptions: rotation (up
@@ -61,6 +66,7 @@ def augmix(
     ----------
     Hendrycks et al. 2020, arXiv 1912.02781, algorithm 1 and section 3.
     """
+    _validate.images(images, unit_range=True)
     _validate.within("severity", severity, 0.1 <= severity <= 10.0, "0.1 to 10")
     _validate.count("width", width)
     _validate.count("depth", depth)
