@@ -1,11 +1,12 @@
 """A joint training step beside a plain one, and the similarity loss beside eager torch.
 
-Usage: python benches/joint_step.py [--repeats 15]
+Usage: python benches/joint_step.py [--repeats 15] [--device cuda]
 
 ResNet18 at full width, 64 images of 32 x 32 pixels and 32 stimuli, five layers, all
 pairs; the plain step has 96 images and cross-entropy alone. Contestants take turns.
 Raw times go to benches/results/<date>-<n>cores/joint-step.json and the tables into
-docs/results/bench-joint-step.md.
+docs/results/bench-joint-step.md, of a CUDA device between marks of its own; there the
+plain step and the eager one are compiled, too (`torch.compile`).
 """
 
 from __future__ import annotations
@@ -38,11 +39,16 @@ TITLES = {
     "ours": "joint, two passes, as in the paper",
     "joint": "joint, one pass (`joint=True`)",
     "eager": "joint, two passes, loss in eager torch",
+    "compiled plain": "cross-entropy, 96 images, network compiled",
+    "compiled ours": "joint, two passes, loss by neurofreq, network compiled",
+    "compiled eager": "joint, two passes, loss and network compiled",
 }
 LOSS_TITLES = {
     "ours": "loss alone, neurofreq",
     "eager": "loss alone, eager torch (base)",
+    "compiled": "loss alone, compiled torch",
 }
+WARM = 3
 N_IMAGES, N_STIMULI, ALPHA, BETA = 64, 32, 20.0, 0.9
 LAYERS = ["network.relu", *(f"network.layer{stage}" for stage in (1, 2, 3, 4))]
 EPSILON = 1e-5
@@ -55,14 +61,16 @@ def eager_loss(
     logits: torch.Tensor,
 ) -> torch.Tensor:
     """Write the same formula in torch, as one would; updates the running means."""
-    mixture = torch.zeros(())
+    mixture = torch.zeros((), device=target.device)
     for layer, feature in enumerate(features):
         batch = feature.detach().mean(dim=(0, 2, 3))
         means[layer].mul_(BETA).add_(batch, alpha=1 - BETA)
         centred = (feature - means[layer].view(1, -1, 1, 1)).flatten(1)
         unit = torch.nn.functional.normalize(centred, dim=1)
         mixture = mixture + logits.softmax(0)[layer] * (unit @ unit.T)
-    first, second = torch.triu_indices(len(target), len(target), 1)
+    first, second = torch.triu_indices(
+        len(target), len(target), 1, device=target.device
+    )
     gap = arctanh(mixture[first, second]) - arctanh(target[first, second])
     return gap.square().mean()
 
@@ -74,31 +82,37 @@ def arctanh(x: torch.Tensor) -> torch.Tensor:
 class Steps:
     """One step of every contestant, on networks of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str, *, compiled: bool = False) -> None:
         rng = np.random.default_rng(0)
         total = N_IMAGES + N_STIMULI
-        self.images = torch.from_numpy(rng.random((total, 1, 32, 32), np.float32))
-        self.labels = torch.from_numpy(rng.integers(0, 10, total))
+        images = torch.from_numpy(rng.random((total, 1, 32, 32), np.float32))
+        self.images = images.to(device)
+        self.labels = torch.from_numpy(rng.integers(0, 10, total)).to(device)
         target = nf.response_similarity(rng.normal(size=(N_STIMULI, 99)))
-        self.target = torch.from_numpy(target).float()
+        self.target = torch.from_numpy(target).float().to(device)
         stimuli = self.images[:N_STIMULI]
         self.plain_net, self.ours_net, self.joint_net, self.eager_net = (
-            models.resnet18_gray() for _ in range(4)
+            models.resnet18_gray().to(device) for _ in range(4)
         )
         make = nf.SimilarityRegularizer
         keywords = {"n_pairs": N_STIMULI // 2, "all_pairs": True}
         self.pull = make(self.ours_net, "auto", target, stimuli, **keywords)
         self.joint_pull = make(self.joint_net, "auto", target, stimuli, **keywords)
-        self.means = [torch.zeros(c) for c in (64, 64, 128, 256, 512)]
-        self.logits = torch.zeros(5, requires_grad=True)
+        widths = (64, 64, 128, 256, 512)
+        self.means = [torch.zeros(c, device=device) for c in widths]
+        self.logits = torch.zeros(5, requires_grad=True, device=device)
         self.found: dict[str, torch.Tensor] = {}
+        self.eager_loss = torch.compile(eager_loss) if compiled else eager_loss
         modules = dict(self.eager_net.named_modules())
         for name in LAYERS:
             modules[name].register_forward_hook(self._keep(name))
+        nets = (self.plain_net, self.ours_net, self.joint_net, self.eager_net)
         self.optimizers = {
-            id(net): torch.optim.SGD(net.parameters(), lr=0.01)
-            for net in (self.plain_net, self.ours_net, self.joint_net, self.eager_net)
+            id(net): torch.optim.SGD(net.parameters(), lr=0.01) for net in nets
         }
+        if compiled:
+            for net in (self.plain_net, self.ours_net, self.eager_net):
+                net.compile()
 
     def _keep(self, name: str) -> Callable[..., None]:
         def hook(_: object, __: object, output: torch.Tensor) -> None:
@@ -125,7 +139,7 @@ class Steps:
         loss = self._cost(self.eager_net(self.images[:N_IMAGES]), N_IMAGES)
         self.eager_net(self.images[:N_STIMULI])
         features = [self.found[name] for name in LAYERS]
-        pull = eager_loss(features, self.target, self.means, self.logits)
+        pull = self.eager_loss(features, self.target, self.means, self.logits)
         self._finish(self.eager_net, loss + ALPHA * pull)
 
     def _cost(self, logits: torch.Tensor, n: int) -> torch.Tensor:
@@ -141,18 +155,19 @@ class Steps:
 class Losses:
     """The loss alone, forward and backward, on features of the five layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         shapes = [(64, 32), (64, 32), (128, 16), (256, 8), (512, 4)]
         self.features = [
-            torch.rand(N_STIMULI, c, side, side, requires_grad=True)
+            torch.rand(N_STIMULI, c, side, side, requires_grad=True, device=device)
             for c, side in shapes
         ]
         rng = np.random.default_rng(0)
         target = nf.response_similarity(rng.normal(size=(N_STIMULI, 99)))
-        self.target = torch.from_numpy(target).float()
-        self.criterion = nf.SimilarityLoss(5)
-        self.means = [torch.zeros(c) for c, _ in shapes]
-        self.logits = torch.zeros(5, requires_grad=True)
+        self.target = torch.from_numpy(target).float().to(device)
+        self.criterion = nf.SimilarityLoss(5).to(device)
+        self.means = [torch.zeros(c, device=device) for c, _ in shapes]
+        self.logits = torch.zeros(5, requires_grad=True, device=device)
+        self.compiled_loss = torch.compile(eager_loss)
 
     def ours(self) -> torch.Tensor:
         """Neurofreq."""
@@ -162,15 +177,22 @@ class Losses:
         """Eager torch."""
         return eager_loss(self.features, self.target, self.means, self.logits)
 
+    def compiled(self) -> torch.Tensor:
+        """Eager torch, compiled."""
+        return self.compiled_loss(self.features, self.target, self.means, self.logits)
+
 
 def timed(contestants: dict[str, Callable[[], object]], n: int) -> dict[str, list]:
-    """Return seconds of n rounds in which each has a turn; one more goes before."""
+    """Return seconds of n rounds in which each has a turn; some more go before."""
     times: dict[str, list] = {name: [] for name in contestants}
-    for turn in range(n + 1):
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    for turn in range(n + WARM):
         for name, work in contestants.items():
+            wait()
             start = time.perf_counter()
             work()
-            if turn:
+            wait()
+            if turn >= WARM:
                 times[name].append(time.perf_counter() - start)
     return times
 
@@ -192,29 +214,37 @@ def kept_bytes(loss: Callable[[], torch.Tensor], given: list[torch.Tensor]) -> i
     return sum(kept.values())
 
 
+def contestants(device: str) -> tuple[dict[str, Any], dict[str, Any], Losses]:
+    """Return the steps and the losses that take turns on a device."""
+    steps, losses = Steps(device), Losses(device)
+    whole = {name: getattr(steps, name) for name in ("plain", "ours", "joint", "eager")}
+    alone = {
+        "ours": lambda: losses.ours().backward(),
+        "eager": lambda: losses.eager().backward(),
+    }
+    if device != "cpu":
+        compiled = Steps(device, compiled=True)
+        for name in ("plain", "ours", "eager"):
+            whole[f"compiled {name}"] = getattr(compiled, name)
+        alone["compiled"] = lambda: losses.compiled().backward()
+    return whole, alone, losses
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    steps, losses = Steps(), Losses()
-    step_times = timed(
-        {"plain": steps.plain, "ours": steps.ours, "joint": steps.joint,
-         "eager": steps.eager},
-        options.repeats,
-    )  # fmt: skip
-    loss_times = timed(
-        {
-            "ours": lambda: losses.ours().backward(),
-            "eager": lambda: losses.eager().backward(),
-        },
-        5 * options.repeats,
-    )
+    is_cuda = options.device != "cpu"
+    whole, alone, losses = contestants(options.device)
+    step_times = timed(whole, options.repeats)
+    loss_times = timed(alone, 5 * options.repeats)
     memory = {
         "ours": kept_bytes(losses.ours, losses.features),
         "eager": kept_bytes(losses.eager, losses.features),
     }
     raw = {
-        "machine": processor(),
+        "machine": torch.cuda.get_device_name() if is_cuda else processor(),
         "cores": CORES,
         "threads": torch.get_num_threads(),
         "neurofreq": nf.__version__,
@@ -224,21 +254,28 @@ def main() -> None:
         "loss_kept_bytes": memory,
     }
     day = datetime.date.today().isoformat()
-    folder = ROOT / "benches" / "results" / f"{day}-{CORES}cores"
+    place = options.device if is_cuda else f"{CORES}cores"
+    folder = ROOT / "benches" / "results" / f"{day}-{place}"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "joint-step.json").write_text(json.dumps(raw, indent=1) + "\n")
+    write(raw, "cuda" if is_cuda else "numbers")
+
+
+def write(raw: dict[str, Any], mark: str) -> None:
+    """Print the tables and put them between their marks of the page."""
     text = tables(raw)
     print(text)
-    before, mark, _ = PAGE.read_text().partition("<!-- numbers -->\n")
-    PAGE.write_text(before + mark + text)
+    before, start, rest = PAGE.read_text().partition(f"<!-- {mark} -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    PAGE.write_text(f"{before}{start}{text}<!-- end -->{after}")
 
 
 def tables(raw: dict[str, Any]) -> str:
-    """Return what goes below the mark of the page."""
+    """Return what goes between the marks of the page."""
     memory = raw["loss_kept_bytes"]
     parts = [
-        f"{datetime.date.today():%-d %B %Y}, {raw['machine']}, {raw['cores']} core, "
-        f"{raw['threads']} thread; torch {raw['torch']}.\n",
+        f"{datetime.date.today():%-d %B %Y}, {raw['machine']}, {raw['cores']} cores, "
+        f"{raw['threads']} threads; torch {raw['torch']}.\n",
         table(raw["step_seconds"], "plain", TITLES),
         table(raw["loss_seconds"], "eager", LOSS_TITLES),
         "Bytes that autograd keeps for the backward pass of the loss, beside the "

@@ -47,11 +47,13 @@ PAPER = {  # sign of condition less none, for a condition that works as in the p
 }  # fmt: skip
 
 
-def subject(folder: Path, data: nf.data.ImageSet, network: str) -> _measure.Subject:
+def subject(
+    folder: Path, data: nf.data.ImageSet, network: str, device: str
+) -> _measure.Subject:
     weights = folder / "best.safetensors"
     model = models.load_model(network, weights=weights)
     folded = models.fold_batch_norm(model, torch.as_tensor(data.images[:2]))
-    folded = folded.to(memory_format=torch.channels_last)
+    folded = folded.to(device, memory_format=torch.channels_last)
     return _measure.Subject(
         folder.name, folded, data.images, data.labels, True, model_digest(model)
     )
@@ -246,17 +248,24 @@ def main() -> None:
     parser.add_argument("study", choices=tuple(STUDIES))
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=list(SEEDS), help="to measure"
+    )
+    parser.add_argument(
+        "--conditions", nargs="+", help="to measure; the page is written of all"
+    )
     options = parser.parse_args()
     study = STUDIES[options.study]
     data = nf.data.load_data(study.data.format(options.data)).gray()
     store = Store(options.work / "measured")
     found = {}
-    for seed in SEEDS:
-        for condition in study.conditions:
+    for seed in options.seeds:
+        for condition in options.conditions or study.conditions:
             folder = options.work / f"{condition}-{seed}"
             curves = folder / "curves.csv"
             if curves.exists() and len(pd.read_csv(curves)) == study.recipe.epochs:
-                one = subject(folder, data, study.recipe.network)
+                one = subject(folder, data, study.recipe.network, options.device)
                 found[condition, seed] = quantities(measured(one, store))
                 values = {
                     name: round(quantity.estimate().value, 4)
@@ -264,6 +273,8 @@ def main() -> None:
                 }
                 print(condition, seed, values, flush=True)
     seeds = [s for s in SEEDS if all((c, s) in found for c in study.conditions)]
+    if options.conditions:
+        return
     if not seeds:
         parser.error("--work: no seed has all conditions yet")
     page = ROOT / "docs" / "results" / f"regularized-{options.study}.md"

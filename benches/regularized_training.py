@@ -133,7 +133,7 @@ def regularizer(
         return training.CoTraining(
             model,
             recipe.layers,
-            predicted(*where),
+            predicted(where.data, where.work),
             photographs(where.data),
             batch_size=recipe.batch_size,
             seed=seed,
@@ -149,10 +149,11 @@ def regularizer(
 
 
 class Where(NamedTuple):
-    """Folders of the data and of what is kept."""
+    """Folders of the data and of what is kept, and the device to train on."""
 
     data: Path
     work: Path
+    device: str
 
 
 def train(study: Study, where: Where, seeds: list[int], conditions: list[str]) -> None:
@@ -163,6 +164,7 @@ def train(study: Study, where: Where, seeds: list[int], conditions: list[str]) -
             with torch.random.fork_rng([]):
                 torch.manual_seed(seed)
                 model = nf.models.load_model(study.recipe.network)
+            model.to(where.device)
             history = training.fit(
                 model,
                 shown.images,
@@ -184,10 +186,11 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     parser.add_argument("--conditions", nargs="+")
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     study = STUDIES[options.study]
-    where = Where(options.data, options.work)
+    where = Where(options.data, options.work, options.device)
     train(study, where, options.seeds, options.conditions or list(study.conditions))
 
 

@@ -39,6 +39,9 @@ N_ATTACKED = 1000
 COLOUR, GRAY = f"resnet18,base_width={WIDTH}", f"resnet18_gray,base_width={WIDTH}"
 
 
+COMMON = {"batch_size": 256, "lr": 0.2, "precision": "float32"}
+
+
 class Entry(NamedTuple):
     """A network: its group in the figures, its recipe and what is changed in it."""
 
@@ -51,36 +54,44 @@ class Entry(NamedTuple):
 
     @property
     def settings(self) -> training.Recipe:
-        """Every setting of its training."""
+        """Every setting of its training, the same on every machine."""
         recipe = training.RECIPES[self.recipe].fast(epochs=self.epochs)
-        return recipe.replace(network=self.network, **self.changes)
+        changes = COMMON | dict(self.changes)
+        return recipe.replace(network=self.network, **changes)
 
-    def command(self, name: str) -> str:
+    def command(self, name: str, device: str) -> str:
         """Return the line that trains it."""
         if self.recipe == "mouse":
-            return f"python benches/zoo.py --data DIR --work FOLDER {name}"
-        changes = {"network": self.network, "epochs": self.epochs} | dict(self.changes)
+            return (
+                f"python benches/zoo.py --data DIR --work FOLDER --device {device} "
+                f"{name}"
+            )
+        changes = {"network": self.network, "epochs": self.epochs}
+        changes |= COMMON | dict(self.changes)
         options = "".join(f" --set {key}={value}" for key, value in changes.items())
         return (
             f"neurofreq train {self.recipe} --fast{options} --seed {self.seed} "
-            f"--data cifar10:DIR --out FOLDER"
+            f"--data cifar10:DIR --out FOLDER --device {device}"
         )
 
 
+LIGHT = {"weight_decay": 2e-4}
+STRONG = {"epsilon": 12 / 255, "attack_steps": 3, "attack_step": 0.5}
+SLOW = {"batch_size": 128, "lr": 0.1}
 ENTRIES = {
-    "standard-0": Entry("base", "standard", 16),
-    "standard-1": Entry("base", "standard", 16, seed=1),
-    "adversarial-8": Entry("adv", "adversarial", 16),
-    "adversarial-12": Entry("adv", "adversarial", 16, changes={"epsilon": 12 / 255}),
-    "noise": Entry("crp", "noise", 16),
-    "augmix": Entry("crp", "augmix", 16),
-    "blur-1.0": Entry("blur", "standard", 16, network=f"{COLOUR},blur=1.0"),
-    "blur-1.5": Entry("blur", "standard", 16, network=f"{COLOUR},blur=1.5"),
-    "blur-2.0": Entry("blur", "standard", 16, network=f"{COLOUR},blur=2.0"),
-    "blur-3.0": Entry("blur", "standard", 16, network=f"{COLOUR},blur=3.0"),
-    "pca-64": Entry("pca", "standard", 16, network=f"{COLOUR},pca=64"),
-    "gray-standard": Entry("base", "standard", 16, network=GRAY),
-    "gray-mouse": Entry("neural", "mouse", 16, network=GRAY),
+    "standard-0": Entry("base", "standard", 40),
+    "standard-1": Entry("base", "standard", 40, seed=1),
+    "adversarial-8": Entry("adv", "adversarial", 40, changes=LIGHT),
+    "adversarial-12": Entry("adv", "adversarial_pgd", 30, changes=LIGHT | STRONG),
+    "noise": Entry("crp", "noise", 40),
+    "augmix": Entry("crp", "augmix", 40),
+    "blur-1.0": Entry("blur", "standard", 40, network=f"{COLOUR},blur=1.0"),
+    "blur-1.5": Entry("blur", "standard", 40, network=f"{COLOUR},blur=1.5"),
+    "blur-2.0": Entry("blur", "standard", 40, network=f"{COLOUR},blur=2.0"),
+    "blur-3.0": Entry("blur", "standard", 40, network=f"{COLOUR},blur=3.0"),
+    "pca-64": Entry("pca", "standard", 40, network=f"{COLOUR},pca=64"),
+    "gray-standard": Entry("base", "standard", 40, network=GRAY),
+    "gray-mouse": Entry("neural", "mouse", 20, network=GRAY, changes=SLOW),
 }
 
 
@@ -153,7 +164,7 @@ def add(name: str, entry: Entry, place: Place) -> None:
         architecture=f"ResNet18 with {WIDTH} base channels",
         in_channels=model.in_channels,
         n_classes=10,
-        recipe=entry.command(name),
+        recipe=entry.command(name, place.device),
         seed=entry.seed,
         data="CIFAR-10, 50,000 training images",
         accuracies={"clean": 100 * float(whole)},
@@ -215,12 +226,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument(
+        "--no-page", action="store_true", help="for several processes: one writes it"
+    )
     options = parser.parse_args()
     if unknown := set(options.names) - ENTRIES.keys():
         parser.error(f"NAME: got {', '.join(unknown)}, expected {', '.join(ENTRIES)}")
     place = Place(options.data, options.work, options.device)
     for name in options.names or ENTRIES:
         add(name, ENTRIES[name], place)
+    if not options.no_page:
         write()
 
 

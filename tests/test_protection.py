@@ -56,7 +56,8 @@ def test_adversarial_images_keep_to_the_ball_and_the_box(
     found = adversary.perturb(linear(), images, labels, draws(seed))
     change = found - images
     size = change.abs().amax(dim=(1, 2, 3)) if norm == "linf" else length(change)
-    assert float(size.max()) <= epsilon * (1 + 1e-5)
+    # Pixels round to 6e-8 where the change is added to them.
+    assert float(size.max()) <= epsilon * (1 + 1e-5) + 1e-6
     assert float(found.min()) >= 0.0
     assert float(found.max()) <= 1.0
     assert not found.requires_grad
@@ -176,7 +177,9 @@ def test_operations_on_values_agree_with_torchvision(name, level):
 def test_operations_on_shapes_agree_with_torchvision(kind, arguments):
     """Of half strength, in the middle of the image, where borders do not matter."""
     images = photographs()
-    found = _augmix._moved(images, torch.full((6,), kind), torch.full((6,), 5.0))
+    kinds, strength = torch.full((6,), kind), torch.full((6,), 5.0)
+    matrices = _augmix._matrices(kinds, strength, images)
+    found = _augmix._moved(images, matrices)
     whole = {"angle": 0.0, "translate": [0.0, 0.0], "scale": 1.0, "shear": [0.0, 0.0]}
     expected = peer.affine(
         images, **(whole | arguments), interpolation=peer.InterpolationMode.BILINEAR

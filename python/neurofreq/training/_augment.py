@@ -1,4 +1,7 @@
-"""Random shifts, mirrors and turns of training images, drawn from a generator."""
+"""Random shifts, mirrors and turns of training images, drawn from a generator.
+
+Draws are made on the host, so that they are the same on every device.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,9 @@ def shift_and_flip(
     Parameters
     ----------
     images : Tensor, shape (N, C, H, W)
-        On the host; `padding` must be less than H and W.
+        On any device; `padding` must be less than H and W.
     generator : torch.Generator
-        Source of the draws.
+        Source of the draws, on the host.
     padding : int
         Border around each image before a random crop of its size.
     mode : {"reflect", "constant"}
@@ -44,9 +47,10 @@ def shift_and_flip(
     rows, columns = shift[0] + torch.arange(height), shift[1] + torch.arange(width)
     is_flipped = torch.rand(n, 1, generator=generator) < 0.5
     columns = torch.where(is_flipped, columns.flip(1), columns)
-    image = torch.arange(n)[:, None, None]
+    index = (torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :])
+    image, row, column = (part.to(images.device) for part in index)
     # Indices around a slice put the channels last.
-    crops = padded[image, :, rows[:, :, None], columns[:, None, :]]
+    crops = padded[image, :, row, column]
     return crops.permute(0, 3, 1, 2).contiguous()
 
 
@@ -74,8 +78,8 @@ def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tenso
     matrix = torch.zeros(n, 2, 3)
     matrix[:, 0, 0], matrix[:, 0, 1] = cos, -sin * ratio
     matrix[:, 1, 0], matrix[:, 1, 1] = sin / ratio, cos
-    grid = nn.functional.affine_grid(matrix, list(images.shape), align_corners=False)
-    grid = grid.to(images)
+    size = list(images.shape)
+    grid = nn.functional.affine_grid(matrix.to(images), size, align_corners=False)
     return nn.functional.grid_sample(images, grid, align_corners=False)
 
 

@@ -32,9 +32,9 @@ def augmix(
     Parameters
     ----------
     images : Tensor, shape (N, C, H, W)
-        float32 in [0, 1], on the host.
+        float32 in [0, 1], on any device.
     generator : torch.Generator
-        Source of the draws.
+        Source of the draws, on the host.
     severity : float
         Largest strength of an operation, in (0, 10]; each is uniform from 0.1.
     width : int
@@ -80,8 +80,8 @@ def augmix(
         length = torch.randint(1, depth + 1, (n,), generator=generator)
         for place in range(depth):
             changed = _operate(changed, length > place, severity, generator)
-        mixture += weights[:, chain].view(-1, 1, 1, 1) * changed
-    share = kept[:, 0].view(-1, 1, 1, 1)
+        mixture += weights[:, chain].view(-1, 1, 1, 1).to(images) * changed
+    share = kept[:, 0].view(-1, 1, 1, 1).to(images)
     return (share * images + (1.0 - share) * mixture).clamp_(0.0, 1.0)
 
 
@@ -103,18 +103,22 @@ def _operate(
     changed = images.clone()
     moved = (chosen & (kind < len(SHAPES))).nonzero().flatten()
     if len(moved):
-        changed[moved] = _moved(images[moved], kind[moved], (sign * level)[moved])
+        matrix = _matrices(kind[moved], (sign * level)[moved], images)
+        at = moved.to(images.device)
+        changed[at] = _moved(images[at], matrix.to(images))
     for index, operation in enumerate(_VALUES):
-        at = (chosen & (kind == len(SHAPES) + index)).nonzero().flatten()
-        if len(at):
-            changed[at] = operation(images[at], level[at].view(-1, 1, 1, 1))
+        chosen_here = (chosen & (kind == len(SHAPES) + index)).nonzero().flatten()
+        if len(chosen_here):
+            at = chosen_here.to(images.device)
+            strength = level[chosen_here].view(-1, 1, 1, 1).to(images)
+            changed[at] = operation(images[at], strength)
     return changed
 
 
-def _moved(images: Tensor, kind: Tensor, level: Tensor) -> Tensor:
-    """Rotate, shear or shift each image, bilinearly."""
-    _, _, height, width = images.shape
-    matrix = torch.eye(2, 3).repeat(len(images), 1, 1)
+def _matrices(kind: Tensor, level: Tensor, images: Tensor) -> Tensor:
+    """Return what rotates, shears or shifts each image, shape (n, 2, 3)."""
+    height, width = images.shape[2:]
+    matrix = torch.eye(2, 3).repeat(len(kind), 1, 1)
     angle = torch.where(kind == 0, level / 10.0 * math.radians(30.0), 0.0)
     ratio = height / width  # the grid is in units of half the width and height
     matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
@@ -124,7 +128,12 @@ def _moved(images: Tensor, kind: Tensor, level: Tensor) -> Tensor:
     matrix[:, 1, 0] += torch.where(kind == 2, shear / ratio, 0.0)
     matrix[:, 0, 2] = torch.where(kind == 3, shift, 0.0)
     matrix[:, 1, 2] = torch.where(kind == 4, shift, 0.0)
-    grid = affine_grid(matrix, list(images.shape), align_corners=False).to(images)
+    return matrix
+
+
+def _moved(images: Tensor, matrix: Tensor) -> Tensor:
+    """Move the pixels of each image, bilinearly."""
+    grid = affine_grid(matrix, list(images.shape), align_corners=False)
     return grid_sample(images, grid, align_corners=False)
 
 
@@ -153,7 +162,7 @@ def _equalized(images: Tensor, level: Tensor) -> Tensor:
     """Make each channel's histogram of 256 values as flat as it can be."""
     del level
     values = (images * 255.0).round().long().flatten(2)
-    counts = torch.zeros(*values.shape[:2], 256)
+    counts = torch.zeros(*values.shape[:2], 256, device=values.device)
     counts.scatter_add_(2, values, torch.ones_like(values, dtype=counts.dtype))
     brightest = counts.gather(2, values.amax(dim=2, keepdim=True))
     step = ((values.shape[2] - brightest) / 255.0).floor()

@@ -55,7 +55,7 @@ class Inputs:
         model : nn.Module
             Asked by the adversary alone.
         images : Tensor, shape (N, C, H, W)
-            On the host.
+            On any device; they are prepared there.
         labels : int64 Tensor, shape (N,)
             On the model's device.
         draws : torch.Generator
@@ -97,4 +97,5 @@ def noisy(images: Tensor, generator: torch.Generator, *, sd: float) -> Tensor:
     """
     noise = torch.empty(images.shape, dtype=images.dtype).normal_(generator=generator)
     chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(chosen, (images + sd * noise).clamp(0.0, 1.0), images)
+    changed = (images + sd * noise.to(images.device)).clamp(0.0, 1.0)
+    return torch.where(chosen.to(images.device), changed, images)

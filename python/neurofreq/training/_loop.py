@@ -132,7 +132,8 @@ class _Run:
         self.regularizer = regularizer
         self.seed = _validate.seed(seed) % 2**62
         self.inputs = Inputs(recipe, augment)
-        self.images, self.labels = images, labels
+        self.device = _model.device_of(model)
+        self.images, self.labels = _beside(self.device, images), labels
         order = torch.randperm(len(images), generator=self._draws(0))
         n_held = round(recipe.validation * len(images))
         self.held, self.shown = order[:n_held].sort().values, order[n_held:]
@@ -140,7 +141,6 @@ class _Run:
             raise ValueError(
                 f"validation: got {recipe.validation}, which leaves no image to train"
             )
-        self.device = _model.device_of(model)
         if recipe.channels_last:
             _check_channels_last(model, self.device)
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -196,9 +196,8 @@ class _Run:
 
     def _step(self, index: Tensor, draws: torch.Generator) -> Row:
         labels = self.labels[index].to(self.device)
-        images, views = self.inputs(
-            self.model, self.images[index], labels, draws, self._autocast
-        )
+        drawn = self.images[index.to(self.images.device)]
+        images, views = self.inputs(self.model, drawn, labels, draws, self._autocast)
         return training_step(
             self.model,
             self.optimizer,
@@ -240,7 +239,7 @@ class _Run:
         with _model.evaluating(self.model), torch.no_grad():
             for index in torch.split(self.held, EVALUATED):
                 truth = self.labels[index].to(self.device)
-                images = self.images[index].to(self.device)
+                images = self.images[index.to(self.images.device)].to(self.device)
                 if self.inputs.adversary is not None:
                     images = self.inputs.adversary.perturb(
                         self.model, images, truth, draws, self._autocast
@@ -258,6 +257,14 @@ class _Run:
         # The golden ratio's fraction spreads neighbouring seeds and epochs apart.
         spread = (self.seed + epoch * 0x9E3779B97F4A7C15) % 2**63
         return torch.Generator().manual_seed(spread)
+
+
+def _beside(device: torch.device, images: Tensor) -> Tensor:
+    """Move the images to a device that has room for twice as many."""
+    if device.type != "cuda":
+        return images
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.to(device) if 2 * images.nbytes < free else images
 
 
 def _check_channels_last(model: nn.Module, device: torch.device) -> None:

@@ -101,6 +101,7 @@ def training_step(
     for name, value in (("alpha", alpha), ("consistency", consistency)):
         _validate.within(name, value, value >= 0.0, "0 or more")
     _check_views(images, views)
+    span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)
     shown = torch.cat([images, *views]) if views else images
     added = None
@@ -109,31 +110,37 @@ def training_step(
             logits, added = regularizer.joint(shown)
         else:
             logits = model(shown)
-        _check_logits(logits, labels, len(images), len(shown))
+        _check_logits(logits, span, len(shown))
         if regularizer is not None and not joint:
             added = regularizer.loss()
     if logits.dtype != torch.float64:
         logits = logits.float()
     first, *others = torch.split(logits, len(images))
     total = cross_entropy(first, labels, label_smoothing=label_smoothing)
-    values = {"cross_entropy": total.item()}
+    terms = {"cross_entropy": total}
     if others:
-        apart = divergence(torch.stack([first, *others]))
-        values["divergence"] = apart.item()
-        total = total + consistency * apart
+        terms["divergence"] = divergence(torch.stack([first, *others]))
+        total = total + consistency * terms["divergence"]
     if regularizer is not None and added is not None:
-        values[regularizer.term] = added.item()
+        terms[regularizer.term] = added
         total = regularizer.total(total, added, alpha)
-    values = {"loss": total.item()} | values
-    if not torch.isfinite(total.detach()):
+    total.backward()  # type: ignore[no-untyped-call]
+    values = _fetched({"loss": total} | terms)
+    if not math.isfinite(values["loss"]):
+        optimizer.zero_grad(set_to_none=True)
         raise ModelError(
             "loss: got "
             + ", ".join(f"{name} {value:.6g}" for name, value in values.items())
             + ", expected finite values; no step was taken"
         )
-    total.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     return values
+
+
+def _fetched(terms: dict[str, Tensor]) -> dict[str, float]:
+    """Return the values in one transfer: a device is waited for once a step."""
+    together = torch.stack([term.detach().double() for term in terms.values()])
+    return dict(zip(terms, together.tolist(), strict=True))
 
 
 def divergence(logits: Tensor) -> Tensor:
@@ -165,18 +172,24 @@ def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
             )
 
 
-def _check_logits(logits: Any, labels: Tensor, n_images: int, n_shown: int) -> None:
+def _span(labels: Tensor, n_images: int) -> tuple[int, int]:
+    """Return the least and largest label, before the device has work to wait for."""
+    if labels.shape != (n_images,):
+        raise ValueError(
+            f"labels: got shape {tuple(labels.shape)}, expected ({n_images},)"
+        )
+    low, high = torch.stack(labels.aminmax()).tolist()
+    return int(low), int(high)
+
+
+def _check_logits(logits: Any, span: tuple[int, int], n_shown: int) -> None:
     shape = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != n_shown:
         got = shape or type(logits).__name__
         raise ModelError(
             f"model: returned {got}, expected logits of shape ({n_shown}, n_classes)"
         )
-    if labels.shape != (n_images,):
-        raise ValueError(
-            f"labels: got shape {tuple(labels.shape)}, expected ({n_images},)"
-        )
-    low, high = (int(label) for label in labels.aminmax())
+    low, high = span
     if low < 0 or high >= shape[1]:
         raise ValueError(
             f"labels: got {low} to {high}, expected 0 to {shape[1] - 1}, "
