@@ -100,7 +100,7 @@ pub fn hybrid(low: &Tensor, high: &Tensor, difference: &Tensor, a: f64) -> Resul
         .f_mul(&mask)?
         .f_fft_irfft2([h, w].as_slice(), PLANE, "backward")?
         .f_add(high)?
-        .f_clamp_tensor(Some(&scalar(0.0)?), Some(&scalar(1.0)?))?)
+        .f_clamp(0.0, 1.0)?)
 }
 
 /// A number as a tensor without axes, which takes part in any dtype.
