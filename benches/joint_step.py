@@ -1,12 +1,12 @@
 """A joint training step beside a plain one, and the similarity loss beside eager torch.
 
-Usage: python benches/joint_step.py [--repeats 15] [--device cuda]
+Usage: python benches/joint_step.py [--repeats 15] [--device cuda] [--compiled]
 
 ResNet18 at full width, 64 images of 32 x 32 pixels and 32 stimuli, five layers, all
 pairs; the plain step has 96 images and cross-entropy alone. Contestants take turns.
 Raw times go to benches/results/<date>-<n>cores/joint-step.json and the tables into
-docs/results/bench-joint-step.md, of a CUDA device between marks of its own; there the
-plain step and the eager one are compiled, too (`torch.compile`).
+docs/results/bench-joint-step.md, of a CUDA device between marks of its own. With
+--compiled some networks and losses go through `torch.compile`, too.
 """
 
 from __future__ import annotations
@@ -214,7 +214,9 @@ def kept_bytes(loss: Callable[[], torch.Tensor], given: list[torch.Tensor]) -> i
     return sum(kept.values())
 
 
-def contestants(device: str) -> tuple[dict[str, Any], dict[str, Any], Losses]:
+def contestants(
+    device: str, has_compiled: bool
+) -> tuple[dict[str, Any], dict[str, Any], Losses]:
     """Return the steps and the losses that take turns on a device."""
     steps, losses = Steps(device), Losses(device)
     whole = {name: getattr(steps, name) for name in ("plain", "ours", "joint", "eager")}
@@ -222,7 +224,7 @@ def contestants(device: str) -> tuple[dict[str, Any], dict[str, Any], Losses]:
         "ours": lambda: losses.ours().backward(),
         "eager": lambda: losses.eager().backward(),
     }
-    if device != "cpu":
+    if has_compiled:
         compiled = Steps(device, compiled=True)
         for name in ("plain", "ours", "eager"):
             whole[f"compiled {name}"] = getattr(compiled, name)
@@ -234,9 +236,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compiled", action="store_true", help="compile some, too")
     options = parser.parse_args()
     is_cuda = options.device != "cpu"
-    whole, alone, losses = contestants(options.device)
+    whole, alone, losses = contestants(options.device, options.compiled)
     step_times = timed(whole, options.repeats)
     loss_times = timed(alone, 5 * options.repeats)
     memory = {

@@ -120,7 +120,7 @@ def estimates(
         values, draws = {}, {}
         for (condition, seed), one in found.items():
             values[condition, seed] = one[quantity].estimate().value
-            draws[condition, seed] = one[quantity]._resampled()
+            draws[condition, seed] = one[quantity].resampled()
         for condition in conditions:
             each = np.array([values[condition, seed] for seed in seeds])
             base = np.array([values["none", seed] for seed in seeds])

@@ -38,12 +38,14 @@ class Study(NamedTuple):
 
 STUDIES = {
     "mouse": Study(
-        training.MOUSE.fast(epochs=5),
+        training.MOUSE.fast(epochs=8).replace(precision="float32"),
         "cifar10:{}/cifar10",
         ("none", "simulated", "threshold", "mouse", "macaque", "shuffled"),
     ),
     "monkey": Study(
-        training.MONKEY.fast(epochs=15).replace(network=MONKEY_NETWORK),
+        training.MONKEY.fast(epochs=15).replace(
+            network=MONKEY_NETWORK, precision="float32"
+        ),
         "tinyimagenet:{}/tiny/tiny-imagenet-50",
         ("none", "monkey"),
     ),
@@ -188,6 +190,7 @@ def main() -> None:
     parser.add_argument("--conditions", nargs="+")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    torch.backends.cudnn.benchmark = True  # batches have one shape
     options.work.mkdir(parents=True, exist_ok=True)
     study = STUDIES[options.study]
     where = Where(options.data, options.work, options.device)

@@ -121,6 +121,17 @@ def test_a_compiled_model_gives_the_loss_of_the_module_inside():
     assert losses[-1] != losses[0]
 
 
+def test_a_model_compiled_in_place_is_read_without_the_trace():
+    model = network()
+    model.compile(backend="eager")
+    images, labels = batch()
+    expected = steps(network(), regularizer(network()), images, labels)[0][:1]
+    model(images)  # traced before there are hooks
+    losses, _ = steps(model, regularizer(model), images, labels)
+    np.testing.assert_allclose(losses[:1], expected, rtol=1e-6)
+    assert losses[-1] != losses[0]
+
+
 def test_under_autocast_the_loss_is_in_float32_and_near():
     model = network()
     pull = regularizer(model, all_pairs=True).eval()

@@ -84,7 +84,9 @@ class Features:
 
                 hooks.enter_context(modules[name].register_forward_hook(keep))
             with suppress(_Reached):
-                output = self.model(images.to(_model.device_of(self.model)))
+                # `Module.compile` traced the forward pass without these hooks.
+                eager: Any = self.model._call_impl
+                output = eager(images.to(_model.device_of(self.model)))
         for name in self.layers:
             if name not in found:
                 raise ModelError(
