@@ -43,14 +43,29 @@ NAttack = Annotated[
     int | None,
     typer.Option("--n-attack", help="Images to attack: by default 200, or all."),
 ]
-Steps = Annotated[int, typer.Option("--attack-steps", help="Most steps of the attack.")]
+Steps = Annotated[
+    int | None,
+    typer.Option("--attack-steps", help="Most steps of the attack: by default 300."),
+]
 Untargeted = Annotated[
     bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
 ]
-Pairings = Annotated[int, typer.Option("--pairings", help="Pairings of hybrid images.")]
+Pairings = Annotated[
+    int | None,
+    typer.Option("--pairings", help="Pairings of hybrid images: by default 6."),
+]
 Textures = Annotated[
     Path | None,
     typer.Option("--textures", help="Folder with the published pictures of frost."),
+]
+Beside = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--beside",
+        metavar="STUDYDIR",
+        help="Show the models of this finished study or report on the same data too; "
+        "nothing of them is measured, and options not given are as there. Repeat it.",
+    ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of targets, attack, corruptions.")]
 Batch = Annotated[int, typer.Option("--batch-size", help="Images per model call.")]

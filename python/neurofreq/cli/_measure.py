@@ -10,6 +10,7 @@ import typer
 from neurofreq.cli import _common
 from neurofreq.cli._common import (
     Batch,
+    Beside,
     Data,
     Device,
     Images,
@@ -32,12 +33,16 @@ def report(
     model: Models,
     data: Data,
     out: Out,
+    beside: Beside = None,
     n_images: Images = None,
     n_attack: NAttack = None,
-    attack_steps: Steps = 300,
+    attack_steps: Steps = None,
     untargeted: Untargeted = False,
-    pairings: Pairings = 6,
-    seed: Seed = 0,
+    pairings: Pairings = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", help="Of targets, attack, corruptions: by default 0."),
+    ] = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -45,14 +50,17 @@ def report(
 ) -> None:
     """Measure everything and write tables, pictures and one page.
 
-    Ctrl-C keeps what is done; the same command again goes on from there.
+    Ctrl-C keeps what is done; the same command again goes on from there. With
+    --beside, a model appears in the same tables and pictures as those of a study,
+    whose settings it is measured with.
     """
     with _common.plainly(traceback):
         _finish(
             _run(
-                model, data, out, n_images, device, not quiet,
-                n_attack=n_attack, attack_steps=attack_steps, targeted=not untargeted,
-                seeds=range(pairings), seed=seed, batch_size=batch_size,
+                model, data, out, n_images, device, not quiet, beside=beside or (),
+                n_attack=n_attack, attack_steps=attack_steps,
+                targeted=_targeted(untargeted), seeds=_seeds(pairings), seed=seed,
+                batch_size=batch_size,
             )
         )  # fmt: skip
 
@@ -63,7 +71,7 @@ def attack(
     out: Out,
     n_images: Images = None,
     n_attack: NAttack = None,
-    attack_steps: Steps = 300,
+    attack_steps: Steps = None,
     untargeted: Untargeted = False,
     seed: Seed = 0,
     batch_size: Batch = 256,
@@ -76,8 +84,9 @@ def attack(
         _finish(
             _run(
                 model, data, out, n_images, device, not quiet,
-                n_attack=n_attack, attack_steps=attack_steps, targeted=not untargeted,
-                seed=seed, batch_size=batch_size, measurements=("clean", "attack"),
+                n_attack=n_attack, attack_steps=attack_steps,
+                targeted=_targeted(untargeted), seed=seed, batch_size=batch_size,
+                measurements=("clean", "attack"),
             )
         )  # fmt: skip
 
@@ -87,7 +96,7 @@ def hybrid(
     data: Data,
     out: Out,
     n_images: Images = None,
-    pairings: Pairings = 6,
+    pairings: Pairings = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -98,7 +107,7 @@ def hybrid(
         _finish(
             _run(
                 model, data, out, n_images, device, not quiet,
-                seeds=range(pairings), batch_size=batch_size, n_attack=1,
+                seeds=_seeds(pairings), batch_size=batch_size, n_attack=1,
                 measurements=("hybrid",),
             )
         )  # fmt: skip
@@ -148,6 +157,15 @@ def demo(
         )
         _finish(found)
         typer.echo("\n".join(demonstration.sentences(found)))
+
+
+def _targeted(untargeted: bool) -> bool | None:
+    """Return None where the flag is not given: a study beside then decides."""
+    return False if untargeted else None
+
+
+def _seeds(pairings: int | None) -> range | None:
+    return None if pairings is None else range(pairings)
 
 
 def _run(

@@ -8,32 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import html
 import json
 import os
-import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 
-from neurofreq import _runtime, _store, hybrid
-from neurofreq.report import _page, _pictures, _tables
-from neurofreq.studies import _analysis
+from neurofreq import _store
+from neurofreq.report import _beside, _page, _pictures, _record, _tables
 from neurofreq.studies._measure import Running
 from neurofreq.studies._run import prepare
-from neurofreq.studies._settings import MEASUREMENTS
 from neurofreq.studies._spec import ModelEntry, Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
+    import torch
     from torch import nn
 
     from neurofreq.data import ImageSet
+    from neurofreq.report._beside import Beside
     from neurofreq.report._tables import Results
     from neurofreq.studies._quantities import Column
     from neurofreq.studies._work import Work
@@ -52,7 +49,7 @@ class Report:
     missing : tuple of str
         What an interrupted run did not reach; empty when complete.
     n_measured : int
-        Measurements made in this run; the others were read from `out_dir`.
+        Measurements made in this run; the others were read.
     """
 
     out_dir: Path
@@ -120,19 +117,20 @@ def run(
     data: ImageSet,
     out_dir: str | os.PathLike[str],
     *,
+    beside: Sequence[str | os.PathLike[str]] = (),
     n_attack: int | None = None,
-    attack_steps: int = 300,
-    targeted: bool = True,
+    attack_steps: int | None = None,
+    targeted: bool | None = None,
     n_hybrid: int | None = None,
     n_corruption: int | None = None,
-    frequencies: Sequence[float] = hybrid.FREQUENCIES,
-    n_thresholds: int = 25,
-    seeds: Iterable[int] = range(6),
-    seed: int = 0,
+    frequencies: Sequence[float] | None = None,
+    n_thresholds: int | None = None,
+    seeds: Iterable[int] | None = None,
+    seed: int | None = None,
     batch_size: int = 256,
     device: torch.device | str | None = None,
     gray: Literal["auto", "always", "never"] = "auto",
-    measurements: Sequence[str] = MEASUREMENTS,
+    measurements: Sequence[str] | None = None,
     progress: bool = True,
     command: str = "",
 ) -> Report:
@@ -149,22 +147,27 @@ def run(
     out_dir : path
         Made where it is missing; finished measurements in it are reused when
         settings, weights and data agree.
+    beside : sequence of path
+        Folders of finished studies (`studies.run`) or reports on the same data:
+        their models follow in every table and picture, and nothing of them is
+        measured. Settings that are not given here are then the first study's.
     n_attack : int, optional
         The first images are attacked: by default 200, or all where there are fewer.
-    attack_steps : int
-        The most steps of the attack per image; it stops where it has converged.
-    targeted : bool
-        Attack towards shuffled labels; otherwise towards any wrong class.
+    attack_steps : int, optional
+        The most steps of the attack per image (300); it stops where it has converged.
+    targeted : bool, optional
+        Attack towards shuffled labels (the default); otherwise any wrong class.
     n_hybrid, n_corruption : int, optional
         Images for hybrids and corruptions; all by default.
-    frequencies : sequence of float
-        Mixing frequencies, increasing, in units of Nyquist.
-    n_thresholds : int
-        Of the radial profile; the paper's Figs 4 and 6 use 25.
-    seeds : iterable of int
-        One pairing of hybrids each.
-    seed : int
-        Of attack targets, attack and corruptions.
+    frequencies : sequence of float, optional
+        Mixing frequencies, increasing, in units of Nyquist; by default
+        ``hybrid.FREQUENCIES``.
+    n_thresholds : int, optional
+        Of the radial profile; 25 by default, as in the paper's Figs 4 and 6.
+    seeds : iterable of int, optional
+        One pairing of hybrids each; 0 to 5 by default.
+    seed : int, optional
+        Of attack targets, attack and corruptions; 0 by default.
     batch_size : int
         Images per call of a model.
     device : torch.device or str, optional
@@ -172,8 +175,9 @@ def run(
     gray : {"auto", "always", "never"}
         "auto" shows grey images to a model whose first convolution has one
         input channel.
-    measurements : sequence of str
-        Of "clean", "hybrid", "attack" and "corruption".
+    measurements : sequence of str, optional
+        Of "clean", "hybrid", "attack" and "corruption"; by default all, or what
+        the studies beside all have.
     progress : bool
         One bar over all measurements, with the time left.
     command : str
@@ -186,7 +190,11 @@ def run(
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of its range, or a model does not fit the data.
+        If an argument is out of its range, a model does not fit the data, or a
+        study beside is not complete, was measured on other data or with other
+        settings, or has a model of the same name.
+    FileNotFoundError
+        If a folder of `beside` holds no study.
     ModelError
         If a model returns something else than finite logits.
 
@@ -201,25 +209,28 @@ def run(
     >>> report = nf.report.run({"mine": model}, data, "out")  # doctest: +SKIP
     >>> report.summary[["model", "f_rev", "f_half"]]  # doctest: +SKIP
     """
+    others = _beside.read(beside, out_dir)
+    given = {
+        "n_attack": n_attack,
+        "attack_steps": attack_steps,
+        "targeted": targeted,
+        "n_hybrid": n_hybrid,
+        "n_corruption": n_corruption,
+        "frequencies": None if frequencies is None else tuple(frequencies),
+        "n_thresholds": n_thresholds,
+        "seeds": None if seeds is None else tuple(seeds),
+        "seed": seed,
+        "gray": gray,
+    }
     study = Study(
         data,
         [ModelEntry(model, name) for name, model in models.items()],
         name="report",
-        measurements=measurements,
-        settings={
-            "n_attack": n_attack,
-            "attack_steps": attack_steps,
-            "targeted": targeted,
-            "n_hybrid": n_hybrid,
-            "n_corruption": n_corruption,
-            "frequencies": tuple(frequencies),
-            "n_thresholds": n_thresholds,
-            "seeds": tuple(seeds),
-            "seed": seed,
-            "gray": gray,
-        },
+        measurements=_beside.measurements(others, measurements),
+        settings=_beside.settings(others, given),
         keep_adversarial=False,
     )
+    _beside.check(others, study)
     work = prepare(
         study, out_dir, Running(batch_size, device, progress), is_strict=True
     )
@@ -227,20 +238,21 @@ def run(
     with contextlib.suppress(KeyboardInterrupt):  # the report says what is missing
         work.run()
     missing = work.missing()
-    results = _results(work)
-    record = _settings_record(work, command, missing)
+    results = _results(work, others)
+    record = _record.settings_record(work, others, command, missing)
     folder = Path(out_dir)
     tables = _write(folder, results, record)
     return Report(folder, tables, tuple(missing), work.n_measured, results)
 
 
-def _results(work: Work) -> Results:
-    """Gather what is finished."""
-    measured = work.measured()
+def _results(work: Work, others: Sequence[Beside]) -> Results:
+    """Gather what is finished, and what stands beside."""
+    measured = {one.name: one.arrays for one in work.measured()}
+    shown = {name: one.images for name, one in work.subjects.items()}
     is_corrupted = "corruption" in work.plan.measurements
     return _tables.Results(
-        items={one.name: one.arrays for one in measured},
-        images={name: one.images for name, one in work.subjects.items()},
+        items=measured | _beside.items(others, work.plan.measurements),
+        images=shown | _beside.images(others, work.data),
         labels=np.asarray(work.data.labels),
         class_names=tuple(work.data.class_names),
         data_name=work.data.name,
@@ -274,61 +286,3 @@ def _write(
     for path, png in pngs.items():
         _store.write_bytes(path, png)
     return tables
-
-
-def _settings_record(work: Work, command: str, missing: list[str]) -> dict[str, Any]:
-    """Return what settings.json holds; no path but those in the command."""
-    import matplotlib
-    import pandas as pd
-
-    images = np.asarray(work.data.images)
-    return {
-        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%d %B %Y"),
-        "command": command,
-        "missing": missing,
-        "models": [
-            {
-                "name": subject.name,
-                "kind": type(subject.model).__name__,
-                "n_parameters": sum(p.numel() for p in subject.model.parameters()),
-                "is_gray": subject.is_gray,
-                "digest": subject.digest,
-            }
-            for subject in work.subjects.values()
-        ],
-        "data": {
-            "name": work.data.name,
-            "n_images": len(images),
-            "n_classes": len(work.data.class_names),
-            "height": images.shape[2],
-            "width": images.shape[3],
-            "channels": images.shape[1],
-            "digest": work.plan.data_digest,
-        },
-        "numbers": dataclasses.asdict(work.plan.settings),
-        "n_resamples": _analysis.N_RESAMPLES,
-        "level": _analysis.LEVEL,
-        "batch_size": work.running.batch_size,
-        "versions": {
-            "neurofreq": _runtime.VERSION,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "pandas": pd.__version__,
-            "matplotlib": matplotlib.__version__,
-            "python": platform.python_version(),
-        },
-        "machine": _machine(work),
-    }
-
-
-def _machine(work: Work) -> str:
-    """Say what kind of machine it was, not which."""
-    from neurofreq._model import device_of
-
-    text = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
-    device = torch.device(
-        work.running.device or device_of(next(iter(work.subjects.values())).model)
-    )
-    if device.type == "cuda":
-        text += f", {torch.cuda.get_device_name(device)}"
-    return text

@@ -115,7 +115,7 @@ class Plan:
             self._item(model, key, rows)
             for measurement in MEASUREMENTS
             if measurement in self.measurements
-            for key in self._keys(measurement)
+            for key in self.keys(measurement)
             for model in self.models
             if model.digest
             for rows in self._parts(measurement)
@@ -142,6 +142,12 @@ class Plan:
                 )
         return [Measured(one.name, one.group, arrays[one.name]) for one in self.models]
 
+    def keys(self, measurement: str) -> list[str]:
+        """Return the keys of a measurement's items: one, or one per corruption."""
+        if measurement == "corruption":
+            return [f"corruption/{name}" for name in self.settings.corruptions]
+        return [measurement]
+
     def write(self, folder: Path) -> None:
         """Write the plan into its folder."""
         _store.write_json(folder / FILE, dataclasses.asdict(self))
@@ -167,11 +173,6 @@ class Plan:
             "measurements": tuple(values["measurements"]),
         }
         return cls(**{**values, **changed})
-
-    def _keys(self, measurement: str) -> list[str]:
-        if measurement == "corruption":
-            return [f"corruption/{name}" for name in self.settings.corruptions]
-        return [measurement]
 
     def _parts(self, measurement: str) -> list[range]:
         if measurement == "attack":

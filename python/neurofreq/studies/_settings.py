@@ -25,6 +25,8 @@ _DECIDING = {
     "attack": ("attack", "targeted", "seed", "n_thresholds"),
     "corruption": ("n_corruption", "seed"),
 }
+# How many items a measurement is made of: decides its numbers, but no item's.
+_EXTENT = {"attack": ("n_attack",), "corruption": ("corruptions",)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +64,17 @@ class Settings:
             for name, value in values.items()
         }
         return cls(**changed)
+
+
+def agreeing(measurement: str) -> tuple[str, ...]:
+    """Return the settings in which two studies agree whose numbers are compared.
+
+    Parameters
+    ----------
+    measurement : str
+    """
+    names = (*_DECIDING[measurement], *_EXTENT.get(measurement, ()))
+    return tuple("attack_steps" if name == "attack" else name for name in names)
 
 
 def make_settings(

@@ -1,0 +1,248 @@
+"""Models of finished studies that a report shows beside those it measures.
+
+Nothing of them is measured again, so everything that decides a number must be
+the same here and there: it is taken from the study where it is not asked for,
+and compared before any work.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _runtime, _store
+from neurofreq.data import ImageSet
+from neurofreq.studies import _result
+from neurofreq.studies._measure import N_EXAMPLES
+from neurofreq.studies._plan import Plan
+from neurofreq.studies._settings import MEASUREMENTS, agreeing, make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from neurofreq.studies._measured import Measured
+    from neurofreq.studies._plan import Identity
+    from neurofreq.studies._quantities import Items
+    from neurofreq.studies._spec import Study
+
+
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """A study whose models are shown.
+
+    Attributes
+    ----------
+    folder : Path
+    plan : Plan
+    measured : list of Measured
+        In the order of the plan's models.
+    """
+
+    folder: Path
+    plan: Plan
+    measured: list[Measured]
+
+    def identities(self) -> list[tuple[Identity, Measured]]:
+        """Return what tells each model from another, with what was measured of it."""
+        return list(zip(self.plan.models, self.measured, strict=True))
+
+
+def read(
+    folders: Sequence[str | os.PathLike[str]], out_dir: str | os.PathLike[str]
+) -> list[Beside]:
+    """Read studies, whose folders are not the report's.
+
+    Parameters
+    ----------
+    folders : sequence of path
+    out_dir : path
+        Of the report.
+
+    Raises
+    ------
+    TypeError
+        If `folders` is one path.
+    FileNotFoundError
+        If one holds no study.
+    ValueError
+        If one is the report's own folder.
+    """
+    if isinstance(folders, (str, os.PathLike)):
+        raise TypeError(f"beside: got {folders!r}, expected a list of folders")
+    found = []
+    for folder in map(Path, folders):
+        # The report's plan would take the place of the study's.
+        if folder.resolve() == Path(out_dir).resolve():
+            raise ValueError(f"beside: got {folder}, expected another than out_dir")
+        measured = _result.load(folder).measured
+        found.append(Beside(folder, Plan.read(folder), measured))
+    return found
+
+
+def settings(found: Sequence[Beside], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of the first study where none was given.
+
+    Parameters
+    ----------
+    found : sequence of Beside
+    given : mapping of str to value
+        None stands for what was not given.
+    """
+    kept: dict[str, Any] = {}
+    if found:
+        theirs = found[0].plan.settings
+        names = [name for one in MEASUREMENTS for name in agreeing(one)]
+        kept = {name: getattr(theirs, name) for name in names}
+    return kept | {name: value for name, value in given.items() if value is not None}
+
+
+def measurements(found: Sequence[Beside], asked: Sequence[str] | None) -> Sequence[str]:
+    """Return what was asked for, else what all studies measured.
+
+    Parameters
+    ----------
+    found : sequence of Beside
+    asked : sequence of str, optional
+
+    Raises
+    ------
+    ValueError
+        If the studies have no measurement in common.
+    """
+    if asked is not None:
+        return asked
+    common = [
+        name
+        for name in MEASUREMENTS
+        if all(name in one.plan.measurements for one in found)
+    ]
+    if not common:
+        folders = ", ".join(str(one.folder) for one in found)
+        raise ValueError(f"beside: got no measurement that all of {folders} have")
+    return common
+
+
+def check(found: Sequence[Beside], study: Study) -> None:
+    """Check that the studies' numbers stand beside those of the report's study.
+
+    Parameters
+    ----------
+    found : sequence of Beside
+    study : Study
+        What the report measures, with its data.
+
+    Raises
+    ------
+    ValueError
+        If a name is there twice, a measurement is missing, or the data, a setting
+        that decides a number or the release of neurofreq is another.
+    """
+    if not found:
+        return
+    _check_names(found, [entry.name for entry in study.models])
+    for one in found:
+        _check_complete(one, study.measurements)
+    assert isinstance(study.data, ImageSet)
+    digest = _store.data_digest(study.data.images, study.data.labels)
+    for one in found:
+        _check_origin(one, study.data, digest)
+    ours = make_settings(study.data, **study.settings)
+    for one in found:
+        for name in (n for part in study.measurements for n in agreeing(part)):
+            got, expected = getattr(ours, name), getattr(one.plan.settings, name)
+            if got != expected:
+                raise ValueError(
+                    f"{name}: got {got}, expected {expected} as in {one.folder}, "
+                    "whose models stand beside"
+                )
+
+
+def items(found: Sequence[Beside], wanted: Sequence[str]) -> dict[str, Items]:
+    """Return what was measured of each model, as far as it is reported.
+
+    Parameters
+    ----------
+    found : sequence of Beside
+    wanted : sequence of str
+        The measurements of the report.
+    """
+    return {
+        model.name: {
+            key: arrays
+            for key, arrays in model.arrays.items()
+            if key.partition("/")[0] in wanted
+        }
+        for one in found
+        for model in one.measured
+    }
+
+
+def images(found: Sequence[Beside], data: ImageSet) -> dict[str, NDArray[Any]]:
+    """Return the images each model was shown: of grey ones, the first examples.
+
+    Parameters
+    ----------
+    found : sequence of Beside
+    data : ImageSet
+    """
+    colour = np.asarray(data.images)
+    # All of a large data set in grey would be one more copy of it in memory.
+    first = data.take(range(min(N_EXAMPLES, len(data))))
+    return {
+        model.name: first.gray().images if model.is_gray else colour
+        for one in found
+        for model in one.plan.models
+    }
+
+
+def _check_names(found: Sequence[Beside], names: Sequence[str]) -> None:
+    owners = dict.fromkeys(names, "the models to be measured")
+    for one in found:
+        for model in one.plan.models:
+            if model.name in owners:
+                raise ValueError(
+                    f"beside: got {model.name!r} of {one.folder} and of "
+                    f"{owners[model.name]}, expected different names"
+                )
+            owners[model.name] = str(one.folder)
+
+
+def _check_complete(one: Beside, wanted: Sequence[str]) -> None:
+    """Require every measurement of every model, as the figures do of a group."""
+    for identity, model in one.identities():
+        keys = [
+            key
+            for measurement in wanted
+            for key in one.plan.keys(measurement)
+            if measurement not in one.plan.measurements or key not in model.arrays
+        ]
+        if keys:
+            why = " (it could not be loaded)" if identity.traceback else ""
+            missing = ", ".join(key.removeprefix("corruption/") for key in keys)
+            raise ValueError(
+                f"beside: got {identity.name!r} of {one.folder} without {missing}"
+                f"{why}, expected a study that has measured it"
+            )
+
+
+def _check_origin(one: Beside, data: ImageSet, digest: str) -> None:
+    """Require the same images and labels, and the same release."""
+    if one.plan.data_digest != digest:
+        sizes = [len(m.arrays["clean"]["correct"]) for m in one.measured
+                 if "clean" in m.arrays][:1]  # fmt: skip
+        theirs = ", ".join([one.plan.data, *(f"{size} images" for size in sizes)])
+        raise ValueError(
+            f"data: got others ({data.name}, {len(data)} images), expected the images "
+            f"and labels of {one.folder} ({theirs})"
+        )
+    if one.plan.version != _runtime.VERSION:
+        raise ValueError(
+            f"beside: got {one.folder} measured by neurofreq {one.plan.version}, "
+            f"expected {_runtime.VERSION}, which measures here"
+        )

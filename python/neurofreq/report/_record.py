@@ -1,0 +1,109 @@
+"""What settings.json holds: all that decides the numbers, and where they are from."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from neurofreq import _runtime
+from neurofreq.studies import _analysis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neurofreq.report._beside import Beside
+    from neurofreq.studies._measure import Subject
+    from neurofreq.studies._plan import Identity, Plan
+    from neurofreq.studies._work import Work
+
+
+def settings_record(
+    work: Work, others: Sequence[Beside], command: str, missing: list[str]
+) -> dict[str, Any]:
+    """Return what settings.json holds; no path but those in the command.
+
+    Parameters
+    ----------
+    work : Work
+    others : sequence of Beside
+        Studies whose models are shown too.
+    command : str
+    missing : list of str
+    """
+    import matplotlib
+    import pandas as pd
+
+    images = np.asarray(work.data.images)
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).strftime("%d %B %Y"),
+        "command": command,
+        "missing": missing,
+        "models": [
+            *map(_measured_here, work.subjects.values()),
+            *(_measured_before(one.plan, m) for one in others for m in one.plan.models),
+        ],
+        "data": {
+            "name": work.data.name,
+            "n_images": len(images),
+            "n_classes": len(work.data.class_names),
+            "height": images.shape[2],
+            "width": images.shape[3],
+            "channels": images.shape[1],
+            "digest": work.plan.data_digest,
+        },
+        "numbers": dataclasses.asdict(work.plan.settings),
+        "n_resamples": _analysis.N_RESAMPLES,
+        "level": _analysis.LEVEL,
+        "batch_size": work.running.batch_size,
+        "versions": {
+            "neurofreq": _runtime.VERSION,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "pandas": pd.__version__,
+            "matplotlib": matplotlib.__version__,
+            "python": platform.python_version(),
+        },
+        "machine": _machine(work),
+    }
+
+
+def _measured_here(subject: Subject) -> dict[str, Any]:
+    return {
+        "name": subject.name,
+        "kind": type(subject.model).__name__,
+        "n_parameters": sum(p.numel() for p in subject.model.parameters()),
+        "study": None,
+        "is_gray": subject.is_gray,
+        "digest": subject.digest,
+    }
+
+
+def _measured_before(plan: Plan, model: Identity) -> dict[str, Any]:
+    """Describe a model of a study, which knows no more of it."""
+    return {
+        "name": model.name,
+        "kind": None,
+        "n_parameters": None,
+        "study": plan.name,
+        "is_gray": model.is_gray,
+        "digest": model.digest,
+    }
+
+
+def _machine(work: Work) -> str:
+    """Say what kind of machine it was, not which."""
+    from neurofreq._model import device_of
+
+    text = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    device = torch.device(
+        work.running.device or device_of(next(iter(work.subjects.values())).model)
+    )
+    if device.type == "cuda":
+        text += f", {torch.cuda.get_device_name(device)}"
+    return text
