@@ -5,6 +5,7 @@
 #   make lint    formatting, clippy, ruff, mypy, stub check: warnings fail
 #   make core    the pure Rust room alone: no Python, no torch, seconds
 #   make bench   the timings of benches/, side by side with named peers
+#   make browser   Debian's chromium, with which the tests open the report's page
 #   make notebooks   only the notebooks, with tiny parameters
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ RUST := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
 # torch-sys asks the active Python where libtorch is.
 ACTIVATE := . $(BIN)/activate &&
 
-.PHONY: demo test lint core bench notebooks setup clean
+.PHONY: demo test lint core bench notebooks browser setup clean
 
 setup: $(VENV)/.extension
 
@@ -40,6 +41,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest neurofreq._neurofreq --allowlist .mypy-stubtest-allowlist
+
+# Without one, the tests of the page are skipped, and say so.
+browser:
+	@command -v chromium >/dev/null || { \
+	  test "$$(id -u)" = 0 || sudo=sudo; \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium; }
 
 bench: setup
 	$(BIN)/python benches/frequency.py

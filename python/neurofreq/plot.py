@@ -46,6 +46,9 @@ COLORS = (
     "#56b4e9",
     "#8c6d31",
 )
+# Models beyond the last colour: the colours again, drawn otherwise.
+_DASHES = ("-", "--", ":", "-.")
+_HATCHES = ("", "////", "....", "xxxx")
 _INK = "#333333"
 _GRID = "#e4e4e4"
 
@@ -271,6 +274,7 @@ def plot_corruption_groups(
         where = np.arange(len(groups)) + (position - (len(drawn) - 1) / 2) * width
         keywords: dict[str, Any] = {
             "color": curve.color or color(position),
+            "hatch": _HATCHES[position // len(COLORS) % len(_HATCHES)],
             "alpha": 0.85,
             "label": name,
         } | kw
@@ -335,6 +339,7 @@ def _draw(
     y = scale * np.asarray(curve.y, dtype=np.float64)
     keywords: dict[str, Any] = {
         "color": curve.color or color(position),
+        "linestyle": _DASHES[position // len(COLORS) % len(_DASHES)],
         "linewidth": 1.8,
         "markersize": 3.5,
     } | kw

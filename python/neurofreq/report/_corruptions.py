@@ -62,6 +62,7 @@ def write(
     ):
         figure = _pictures.new_figure(5.4, 3.9)
         plotted(curves, figure.subplots())
+        _pictures.make_room(figure)
         write_bytes(folder / f"{over}.png", _pictures.to_png(figure))
     return found
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from neurofreq.report._tables import Results
 
 DPI = 150
+# With more models, a legend among the curves would hide them.
+MOST_INSIDE = 5
 _BAND = "Bands are 95 % bootstrap intervals over images."
 
 
@@ -280,7 +282,28 @@ def _picture(
     *,
     is_wide: bool = False,
 ) -> Picture:
+    make_room(figure)
     return Picture(key, title, caption, alt, to_png(figure), is_wide)
+
+
+def make_room(figure: Figure) -> None:
+    """Move a long legend below the axes, and make the figure taller by it.
+
+    Parameters
+    ----------
+    figure : Figure
+    """
+    for ax in figure.axes:
+        handles, labels = ax.get_legend_handles_labels()
+        legend = ax.get_legend()
+        if legend is None or len(labels) <= MOST_INSIDE:
+            continue
+        legend.remove()
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=2, frameon=False,
+            fontsize=8,
+        )  # fmt: skip
+        figure.set_figheight(figure.get_figheight() + 0.18 * -(-len(labels) // 2))
 
 
 def to_png(figure: Figure) -> bytes:
