@@ -78,13 +78,13 @@ def test_models_of_several_studies_stand_in_one_figure(network, folder, tmp_path
     assert "mine" in set(pd.read_csv(tmp_path / "fig4.csv")["model"])
     alone = command(tmp_path / "mine", "--out", tmp_path / "none")
     assert alone.exit_code == 0
-    assert "fig4: not drawn, which needs two models with attack" in alone.output
+    assert "fig4: not drawn, it needs two models with attack" in alone.output
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--only", "fig9"], "--only: got 'fig9', expected one of 'fig2'"),
+        (["--only", "fig9"], "--only: got 'fig9', expected one of 'fig1'"),
         (["nowhere"], "nowhere"),
     ],
 )

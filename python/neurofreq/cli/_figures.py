@@ -1,120 +1,252 @@
-"""The command that draws the paper's figures from finished studies."""
+"""The command that measures models and draws the paper's figures of them."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurofreq.cli import _common
-from neurofreq.cli._common import Out, Trace
+from neurofreq.cli import _common, _studies
+from neurofreq.cli._common import (
+    Batch,
+    Device,
+    Images,
+    Out,
+    Pairings,
+    Quiet,
+    Seed,
+    Steps,
+    Trace,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from neurofreq.studies import Measured
+    from neurofreq.studies import Study, StudyResult
 
-NEEDS = {
-    "fig2": ("clean", "attack", "corruption"),
-    "fig4": ("attack",),
-    "fig5": ("hybrid", "corruption"),
-    "fig6": ("attack", "hybrid", "corruption"),
-}
-"""Measurements without which a figure is not drawn."""
-SIGMA = re.compile(r"blur[-=_ ]?(\d+(?:\.\d+)?)")
+Kept = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="DIR...", help="Folders of studies; models are joined."),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Measure on these images first: synthetic, or cifar10:, tinyimagenet: or "
+        "imagenet:FOLDER.",
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="FIGURE",
+        help="fig1 to fig6: by default 1 to 5, of ImageNet 6, of DIR alone 2, 4 and 5, "
+        "where there is what they need.",
+    ),
+]
+Own = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="[NAME=]SPEC[@WEIGHTS]",
+        help="A model beside those of the zoo, as in `neurofreq report`; repeatable.",
+    ),
+]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="NAME=GROUP",
+        help="What a model is plotted with: base, adv, crp, blur, pca, neural or any "
+        "word. By default that of `neurofreq models`, or other.",
+    ),
+]
+Neural = Annotated[
+    Path | None,
+    typer.Option(
+        "--neural",
+        help="Recorded stimuli and responses for Figure 1: an npz file with images, "
+        "and trials or similarity; by default a simulated V1.",
+    ),
+]
+Zoo = Annotated[
+    bool, typer.Option("--zoo/--no-zoo", help="Measure the networks of the package.")
+]
+Attack = Annotated[int, typer.Option(help="Images attacked, at most.")]
+Hybrid = Annotated[int, typer.Option(help="Images in each pairing, at most.")]
+Corrupted = Annotated[int, typer.Option(help="Images in each cell, at most.")]
 
 
 def figures(
-    studies: Annotated[
-        list[Path],
-        typer.Argument(metavar="DIR...", help="Folders of studies; models are joined."),
-    ],
     out: Out,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only",
-            help="fig2, fig4, fig5 or fig6 (ImageNet); by default 2, 4 and 5, where "
-            "there is what they need.",
-        ),
-    ] = None,
+    studies: Kept = None,
+    data: Data = None,
+    model: Own = None,
+    group: Groups = None,
+    neural: Neural = None,
+    only: Only = None,
+    zoo: Zoo = True,
+    n_images: Images = None,
+    n_attack: Attack = 1000,
+    n_hybrid: Hybrid = 1000,
+    n_corruption: Corrupted = 1000,
+    attack_steps: Steps = 300,
+    pairings: Pairings = 6,
+    seed: Seed = 0,
+    batch_size: Batch = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
-    """Draw the paper's Figures 2, 4, 5 and 6 of the models in studies.
+    """Draw the paper's Figures 1 to 6 of measured models.
 
-    Writes each as PNG and PDF with its long table, and compare.csv: every number
-    beside the paper's, where that is known.
+    With --data, first measures the networks that come with the package and those
+    of --model, in OUT/study: Ctrl-C keeps what is done, and the same command again
+    goes on from there. Writes each figure as PNG and PDF with its long table, and
+    compare.csv: every number beside the paper's, where that is known.
     """
     with _common.plainly(traceback):
-        import pandas as pd
-
-        from neurofreq import _validate
+        names = _names(only, data, studies or [])
+        if data is None:
+            _refuse({"--model": model, "--group": group, "--neural": neural})
+            _draw(names, _read(studies or []), out, is_strict=bool(only))
+            return
         from neurofreq import figures as drawn
-        from neurofreq import studies as kept
 
-        for name in only or ():
-            _validate.one_of("--only", name, tuple(NEEDS))
-        found = [one for folder in studies for one in kept.load(folder).measured]
-        out.mkdir(parents=True, exist_ok=True)
-        tables = []
-        for name in only or ("fig2", "fig4", "fig5"):
-            draw = _drawing(name, found)
-            if draw is None and only:
-                raise ValueError(f"studies: got no models for {name}, {_wants(name)}")
-            if draw is None:
-                typer.echo(f"{name}: not drawn, {_wants(name)}")
-                continue
-            table, figure = draw()
-            for suffix in ("png", "pdf"):
-                figure.savefig(out / f"{name}.{suffix}")
-            table.to_csv(out / f"{name}.csv", index=False)
-            tables.append(table)
-            typer.echo(f"{name}: {out / name}.png")
-        if tables:
-            near = drawn.compare(pd.concat(tables))
-            near.to_csv(out / "compare.csv", index=False)
-            typer.echo(near.to_string(index=False))
+        _check(neural, pairings)
+        wanted = drawn.study(
+            data, _entries(model or [], group or []), zoo=zoo, n_images=n_images,
+            n_attack=n_attack, n_hybrid=n_hybrid, n_corruption=n_corruption,
+            measurements=_needed(names), attack_steps=attack_steps,
+            seeds=list(range(pairings)), seed=seed,
+        )  # fmt: skip
+        found = _measure(wanted, out, quiet, device=device, batch_size=batch_size)
+        if found is None:
+            return
+        known = [found, *_read(studies or [])]
+        _draw(names, known, out, bool(only), study=wanted, neural=neural)
+        _studies.failures(found, traceback)
+        if found.failed:
+            raise typer.Exit(1)
 
 
-def _drawing(name: str, found: Sequence[Measured]) -> Callable[[], Any] | None:
-    """Return how to draw a figure of these models, None where it cannot be."""
+def _names(
+    only: list[str] | None, data: str | None, studies: Sequence[Path]
+) -> tuple[str, ...]:
+    """Return which figures to draw."""
+    from neurofreq import _validate
+
+    known = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6")
+    for name in only or ():
+        _validate.one_of("--only", name, known)
+    if only:
+        return tuple(only)
+    if data is not None:
+        return ("fig6",) if data.startswith("imagenet:") else known[:5]
+    if not studies:
+        raise ValueError("DIR: got none, expected folders of studies, or --data")
+    return ("fig2", "fig4", "fig5")
+
+
+def _needed(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the measurements that figures need; a study has at least one."""
+    from neurofreq.figures._choose import NEEDS
+    from neurofreq.studies._settings import MEASUREMENTS
+
+    needed = {one for name in names for one in NEEDS[name]} | {"clean"}
+    return tuple(one for one in MEASUREMENTS if one in needed)
+
+
+def _check(neural: Path | None, pairings: int) -> None:
+    """Check what is used after hours of measuring, or has another name there."""
+    from neurofreq import _validate
+    from neurofreq.figures._stimuli import recorded
+
+    _validate.count("--pairings", pairings)
+    if neural is not None:
+        recorded(neural)
+
+
+def _refuse(options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        if value:
+            raise ValueError(f"{name}: got one without --data, expected both")
+
+
+def _read(folders: Sequence[Path]) -> list[StudyResult]:
+    from neurofreq import studies
+
+    return [studies.load(folder) for folder in folders]
+
+
+def _entries(models: Sequence[str], groups: Sequence[str]) -> list[Any]:
+    """Return the models that were named, in the groups that were."""
+    from neurofreq.studies import ModelEntry
+
+    chosen: dict[str, str] = {}
+    for text in groups:
+        name, _, group = text.rpartition("=")
+        if not name or not group:
+            raise ValueError(f"--group: got {text!r}, expected NAME=GROUP")
+        chosen[name] = group
+    entries = [ModelEntry(text) for text in models]
+    entries = [ModelEntry(e.spec, e.name, chosen.pop(e.name, "")) for e in entries]
+    if chosen:
+        known = ", ".join(entry.name for entry in entries) or "none was given"
+        raise ValueError(
+            f"--group: got {next(iter(chosen))!r}, expected the name of a --model "
+            f"({known})"
+        )
+    return entries
+
+
+def _measure(
+    wanted: Study, out: Path, quiet: bool, *, device: str, batch_size: int
+) -> StudyResult | None:
+    """Run the study; None in a process that leaves the drawing to another."""
+    from neurofreq import studies
+    from neurofreq.studies._work import rank_and_count
+
+    found = studies.run(
+        wanted, out / "study", progress=not quiet, device=_common.place(device),
+        batch_size=batch_size,
+    )  # fmt: skip
+    _studies.interrupted(found)
+    return found if rank_and_count()[0] == 0 else None
+
+
+def _draw(
+    names: Sequence[str],
+    found: Sequence[StudyResult],
+    out: Path,
+    is_strict: bool,
+    **inputs: Any,
+) -> None:
+    """Draw what can be drawn; what was asked for by name and cannot be is an error."""
+    import pandas as pd
+
     from neurofreq import figures as drawn
 
-    models = [one for one in found if _has(one, NEEDS[name])]
-    if name == "fig2":
-        pair = [_first(models, "base"), _first(models, "neural")]
-        if None in pair:
-            return None
-        return lambda: drawn.fig2([one for one in pair if one is not None])
-    if len(models) < 2:
-        return None
-    if name == "fig4":
-        return lambda: drawn.fig4(models)
-    draw = drawn.fig5 if name == "fig5" else drawn.fig6
-    return lambda: draw(models, series=_series(models))
-
-
-def _has(one: Measured, needs: Sequence[str]) -> bool:
-    kinds = {key.partition("/")[0] for key in one.arrays}
-    return kinds.issuperset(needs)
-
-
-def _first(models: Sequence[Measured], group: str) -> Measured | None:
-    return next((one for one in models if one.group == group), None)
-
-
-def _series(models: Sequence[Measured]) -> dict[float, Measured] | None:
-    """Return the blurred models by the sigma in their names, where three have one."""
-    found = {}
-    for one in models:
-        sigma = SIGMA.search(one.name)
-        if one.group == "blur" and sigma is not None:
-            found[float(sigma.group(1))] = one
-    return found if len(found) >= 3 else None
-
-
-def _wants(name: str) -> str:
-    pair = "a base and a neural model" if name == "fig2" else "two models"
-    return f"which needs {pair} with {', '.join(NEEDS[name])}"
+    out.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for name in names:
+        try:
+            table, figure, note = drawn.draw(name, found, **inputs)
+        except ValueError as error:
+            if is_strict:
+                raise
+            text = str(error)
+            known = text.startswith(f"{name}: not drawn")
+            typer.echo(text if known else f"{name}: not drawn: {text}")
+            continue
+        for suffix in ("png", "pdf"):
+            figure.savefig(out / f"{name}.{suffix}")
+        table.to_csv(out / f"{name}.csv", index=False)
+        tables.append(table)
+        typer.echo(f"{name}: {out / name}.png" + f" ({note})" * bool(note))
+    if tables:
+        near = drawn.compare(pd.concat(tables))
+        near.to_csv(out / "compare.csv", index=False)
+        typer.echo(near.to_string(index=False))

@@ -55,7 +55,7 @@ def status(out: Folder, traceback: Trace = False) -> None:
         from neurofreq import studies
 
         typer.echo(studies.status(out).to_string(index=False))
-        _failures(studies.load(out), traceback)
+        failures(studies.load(out), traceback)
 
 
 @app.command()
@@ -78,7 +78,14 @@ def _finish(found: StudyResult) -> None:
     """Print the numbers; an interrupted study ends as one, a failed one as failed."""
     typer.echo(found.tables["summary"].drop(columns="x").to_string(index=False))
     typer.echo(f"written to {found.out_dir}")
-    _failures(found, False)
+    failures(found, False)
+    interrupted(found)
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def interrupted(found: StudyResult) -> None:
+    """Leave where a study was interrupted."""
     if found.missing:
         typer.echo(
             f"interrupted: {len(found.missing)} measurements are missing; the same "
@@ -86,11 +93,10 @@ def _finish(found: StudyResult) -> None:
             err=True,
         )
         raise typer.Exit(130)
-    if found.failed:
-        raise typer.Exit(1)
 
 
-def _failures(found: StudyResult, traceback: bool) -> None:
+def failures(found: StudyResult, traceback: bool) -> None:
+    """Print what failed, and why."""
     for one in found.failed:
         text = one.traceback.rstrip()
         text = text if traceback else text.splitlines()[-1]

@@ -3,26 +3,33 @@
 Every function takes what was measured and returns a long table and a figure. The
 table has the columns figure, panel, model, group, quantity, x, value, low, high, n,
 unit and paper: one row per number, its 95 % interval (bootstrap over images), the
-images it was taken over, and the paper's number where that is known.
+images it was taken over, and the paper's number where that is known. `study` makes
+the study of all networks that come with the package, and `draw` takes from studies
+what belongs in a figure.
 """
 
+from neurofreq.figures._draw import Drawn, draw
 from neurofreq.figures._fig1 import fig1
 from neurofreq.figures._fig2 import fig2
 from neurofreq.figures._fig3 import fig3
 from neurofreq.figures._fig4 import fig4
 from neurofreq.figures._fig5 import fig5
 from neurofreq.figures._fig6 import fig6
+from neurofreq.figures._study import study
 from neurofreq.figures._style import COLORS, MARKERS
 from neurofreq.figures._table import compare
 
 __all__ = [
     "COLORS",
     "MARKERS",
+    "Drawn",
     "compare",
+    "draw",
     "fig1",
     "fig2",
     "fig3",
     "fig4",
     "fig5",
     "fig6",
+    "study",
 ]

@@ -11,9 +11,12 @@ from neurofreq.figures._spaces import aligned, coordinates, order
 from neurofreq.figures._style import COLORS, INK, new_figure
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
+from neurofreq.neural import Target
 from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
@@ -21,11 +24,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_SPACES = {
-    "neural": "neural responses",
-    "before": "model, before training",
-    "after": "model, after training",
-}
+_TITLES = ("model, before training", "model, after training")
+_MEASURED = ("recording", "predicted from recordings")
 
 
 def fig1(
@@ -34,6 +34,7 @@ def fig1(
     before: ArrayLike,
     after: ArrayLike,
     *,
+    titles: Sequence[str] = _TITLES,
     n_shown: int = 12,
     cmap: str = "RdBu_r",
 ) -> tuple[pd.DataFrame, Figure]:
@@ -45,7 +46,10 @@ def fig1(
         In [0, 1], C = 1 or 3.
     neural, before, after : array_like of float, shape (N, N), or Target
         Similarities of the stimuli in the neural response space, and in the
-        model's feature space before and after training; N >= 4.
+        model's feature space before and after training; N >= 4. A target's source
+        is written below its matrix, and above it where nothing was recorded.
+    titles : sequence of str
+        What the two model spaces are.
     n_shown : int
         Stimuli drawn as pictures, spread evenly over the order of the matrices.
     cmap : str
@@ -56,7 +60,7 @@ def fig1(
     table : DataFrame
         similarity_correlation of each model space with the neural one, and of
         after less before (paired over images); mds_1 and mds_2 of every stimulus,
-        x its index.
+        x its index. The group of every row is the source of the neural similarities.
     figure : Figure
         The stimuli; per space its similarity matrix, all in one order and on one
         scale of colours, and its stimuli in the plane that keeps their
@@ -90,7 +94,8 @@ def fig1(
                 f"{pictures.shape}, expected (N, C, H, W) and N >= 4 of each"
             )
     table = Table("fig1")
-    correlations = _correlate(table, spaces)
+    heads, source = _heads(neural, titles)
+    correlations = _correlate(table, spaces, source)
     ranks = order(spaces["neural"])
     planes = {key: coordinates(matrix) for key, matrix in spaces.items()}
     for key in ("before", "after"):
@@ -99,17 +104,37 @@ def fig1(
         for axis in (0, 1):
             for image, value in enumerate(plane[:, axis]):
                 one = Estimate(float(value), np.nan, np.nan, len(plane))
-                table.add("", (key, ""), f"mds_{axis + 1}", one, "", x=image)
+                table.add("", (key, source), f"mds_{axis + 1}", one, "", x=image)
     shown = ranks[np.linspace(0, len(ranks) - 1, min(n_shown, len(ranks))).astype(int)]
     figure = new_figure(4.4)
     parts = figure.subfigures(1, 2, width_ratios=[1.25, 6.25], squeeze=False)
     left, right = parts.ravel()
     _stimuli(left, pictures, shown, ranks)
-    _draw_spaces(right, spaces, planes, ranks, correlations, (pictures, shown), cmap)
+    texts = {"neural": f"target: {source}" if source else "what training pulls towards"}
+    for key in ("before", "after"):
+        one = correlations[key]
+        text = f"r = {one.value:.2f} [{one.lower:.2f}, {one.upper:.2f}] with target"
+        texts[key] = text
+    _draw_spaces(right, spaces, planes, ranks, (heads, texts), (pictures, shown), cmap)
     return table.frame(), figure
 
 
-def _correlate(table: Table, spaces: dict[str, Floats]) -> dict[str, Estimate]:
+def _heads(neural: Any, titles: Sequence[str]) -> tuple[dict[str, str], str]:
+    """Return what stands above each space, and the source of the target."""
+    if len(titles) != 2:
+        raise ValueError(f"titles: got {len(titles)}, expected two: before, after")
+    target, source = "neural responses", ""
+    if isinstance(neural, Target):
+        source = neural.label
+        if neural.source not in _MEASURED:
+            target = f"{neural.source}, not recorded"
+    before, after = titles
+    return {"neural": target, "before": before, "after": after}, source
+
+
+def _correlate(
+    table: Table, spaces: dict[str, Floats], source: str
+) -> dict[str, Estimate]:
     """Add the correlations with the neural space, and return them."""
     quantities = {
         key: _analysis.similarity_correlation(spaces["neural"], spaces[key])
@@ -118,7 +143,7 @@ def _correlate(table: Table, spaces: dict[str, Floats]) -> dict[str, Estimate]:
     found = {key: one.estimate() for key, one in quantities.items()}
     found["after less before"] = quantities["after"].minus(quantities["before"])
     for key, estimate in found.items():
-        table.add("", (key, ""), "similarity_correlation", estimate, "")
+        table.add("", (key, source), "similarity_correlation", estimate, "")
     return found
 
 
@@ -145,11 +170,12 @@ def _draw_spaces(
     spaces: dict[str, Floats],
     planes: dict[str, Floats],
     ranks: NDArray[np.intp],
-    correlations: dict[str, Estimate],
+    words: tuple[dict[str, str], dict[str, str]],
     pictures: tuple[NDArray[Any], NDArray[np.intp]],
     cmap: str,
 ) -> None:
-    """Draw each space as a column: its matrix above its plane."""
+    """Draw each space as a column: its matrix with its words, above its plane."""
+    heads, texts = words
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[call-arg]
     axes = figure.subplots(2, len(spaces), squeeze=False)
     off = ~np.eye(len(ranks), dtype=bool)
@@ -159,12 +185,8 @@ def _draw_spaces(
         image = ax.imshow(matrix[np.ix_(ranks, ranks)], cmap=cmap, vmin=-top, vmax=top)
         ax.set(xticks=[], yticks=[])
         tint = COLORS["neural"] if key == "neural" else INK
-        ax.set_title(_SPACES[key], fontsize=8.5, color=tint)
-        text = "what training pulls towards"
-        if key in correlations:
-            one = correlations[key]
-            text = f"r = {one.value:.2f} [{one.lower:.2f}, {one.upper:.2f}] with neural"
-        ax.set_xlabel(text, fontsize=7, color=INK)
+        ax.set_title(heads[key], fontsize=8.5, color=tint)
+        ax.set_xlabel(texts[key], fontsize=7, color=INK)
         _plane(axes[1, column], planes[key], ranks, pictures)
     for ax in axes[:, 2]:  # from before to after
         arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.2}

@@ -48,7 +48,7 @@ def fig2(
     titles : sequence of str
         What each pair was trained for.
     chance : sequence of float
-        Accuracy of guessing, for each pair.
+        Accuracy of guessing, for each pair; NaN draws no line.
     budget : float
         The largest budget drawn in panel b, in pixel units of [0, 1].
     cmap : str
@@ -123,9 +123,11 @@ def _corruptions(
         names = [str(int(severity)) for severity in np.asarray(one.x)]
         drawn[role] = one._replace(x=names, color=COLORS[role])
     plot.plot_corruption_groups(drawn, ax)
-    ax.axhline(
-        100.0 * chance, color="#777777", linestyle="--", linewidth=0.9, label="chance"
-    )
+    if np.isfinite(chance):
+        ax.axhline(
+            100.0 * chance, color="#777777", linestyle="--", linewidth=0.9,
+            label="chance",
+        )  # fmt: skip
     ax.set(xlabel="severity", ylabel="accuracy (%)")
     _fit_top(ax, drawn)
 

@@ -8,7 +8,7 @@ from neurofreq import plot
 from neurofreq._tiles import EXAMPLE_FREQUENCIES
 from neurofreq.figures import _measures
 from neurofreq.figures._fig2 import ROLES
-from neurofreq.figures._style import COLORS, new_figure, panel
+from neurofreq.figures._style import color, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
 
@@ -28,6 +28,7 @@ def fig3(
     high: ArrayLike,
     *,
     frequencies: Sequence[float] = EXAMPLE_FREQUENCIES,
+    roles: Sequence[str] = ROLES,
 ) -> tuple[pd.DataFrame, Figure]:
     """Draw Figure 3: probing frequency sensitivity with hybrid images.
 
@@ -40,6 +41,9 @@ def fig3(
         its low and the other its high frequencies.
     frequencies : sequence of float
         Mixing frequencies of the examples, in units of Nyquist.
+    roles : sequence of str
+        What the two models are, in the legend, the colours and the table: for
+        another robust model than a regularized one, ``("base", "adv")``.
 
     Returns
     -------
@@ -48,7 +52,7 @@ def fig3(
     figure : Figure
         (a) The parts and the hybrid at each mixing frequency; (b) p_low - p_high
         against mixing frequency with its interval, f_rev marked. Black is the
-        baseline, orange the regularized model.
+        baseline, orange the regularized model; others as their groups.
 
     Raises
     ------
@@ -65,17 +69,19 @@ def fig3(
     """
     if len(models) != 2:
         raise ValueError(f"models: got {len(models)}, expected two: baseline, neural")
+    if len(set(roles)) != 2:
+        raise ValueError(f"roles: got {tuple(roles)}, expected two that differ")
     _measures.check(models, "hybrid")
     table = Table("fig3")
     drawn = {}
-    for role, model in zip(ROLES, models, strict=True):
+    for role, model in zip(roles, models, strict=True):
         curve = _measures.hybrid_curve([model])
         n = len(model.arrays["hybrid"]["difference"])
         row = (model.name, role)
         table.add_curve("b", row, "p_low_minus_p_high", curve, n)
         f_rev = Estimate(curve.mark, *curve.mark_interval, n)
         table.add("b", row, "f_rev", f_rev, "Nyquist")
-        drawn[role] = curve._replace(color=COLORS[role])
+        drawn[role] = curve._replace(color=color(role))
     figure = new_figure(2.7)
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1.0])
     plot.plot_hybrid_examples(low, high, frequencies, left).set_anchor("N")

@@ -68,6 +68,17 @@ def check(models: Sequence[Measured], *measurements: str) -> None:
         )
 
 
+def has(model: Measured, measurement: str) -> bool:
+    """Return whether a model has a measurement, and all of it.
+
+    Parameters
+    ----------
+    model : Measured
+    measurement : {"clean", "hybrid", "attack", "corruption"}
+    """
+    return all(key in model.arrays for key in _NEEDED[measurement])
+
+
 def have(models: Sequence[Measured], measurement: str) -> bool:
     """Return whether the models have a measurement: all True, none False.
 

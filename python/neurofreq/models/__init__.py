@@ -26,7 +26,7 @@ from neurofreq.models._resnet import (
 from neurofreq.models._small import cnn_a_mix4, cnn_a_wide, marabou_large, small_cnn
 from neurofreq.models._spec import ModelSpec, parse_spec
 from neurofreq.models._vgg import Vgg19, vgg19_bn
-from neurofreq.models._zoo import ZooCard, write_zoo_model
+from neurofreq.models._zoo import ZooCard, write_zoo_model, zoo_cards
 
 __all__ = [
     "CIFAR10_MEAN",
@@ -55,4 +55,5 @@ __all__ = [
     "small_cnn",
     "vgg19_bn",
     "write_zoo_model",
+    "zoo_cards",
 ]

@@ -34,8 +34,11 @@ class Measured:
           ``radial`` (n, T), cumulative power; ``frequency`` (T,) in cycles/pixel;
           ``adversarial`` (6, C, H, W), the first ones.
         - "corruption/NAME": ``correct`` (5, N) bool, per severity.
+    is_gray : bool
+        Whether it was shown gray images made of colour images.
     """
 
     name: str
     group: str
     arrays: Mapping[str, Arrays]
+    is_gray: bool = False

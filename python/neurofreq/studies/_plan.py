@@ -98,6 +98,8 @@ class Plan:
     measurements : tuple of str
     version : str
         The release of neurofreq that measures.
+    n_classes : int
+        Of the images; 0 where it is not known.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Plan:
     settings: Settings
     measurements: tuple[str, ...] = MEASUREMENTS
     version: str = _runtime.VERSION
+    n_classes: int = 0
 
     @functools.cached_property
     def items(self) -> list[Item]:
@@ -140,7 +143,10 @@ class Plan:
                 arrays[model][key] = (
                     _measure.joined(finished) if is_attack else finished[0]
                 )
-        return [Measured(one.name, one.group, arrays[one.name]) for one in self.models]
+        return [
+            Measured(one.name, one.group, arrays[one.name], one.is_gray)
+            for one in self.models
+        ]
 
     def keys(self, measurement: str) -> list[str]:
         """Return the keys of a measurement's items: one, or one per corruption."""

@@ -64,6 +64,16 @@ class StudyResult:
         """Whether everything was measured."""
         return not self.missing and not self.failed
 
+    @property
+    def data(self) -> str:
+        """The name of the images."""
+        return self._plan.data
+
+    @property
+    def n_classes(self) -> int:
+        """Of the images; 0 where it is not known."""
+        return self._plan.n_classes
+
     @functools.cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Long tables of model, group, quantity, x, value, low, high and n.

@@ -141,6 +141,7 @@ def prepare(
         identities,
         settings,
         tuple(study.measurements),
+        n_classes=len(data.class_names),
     )
     plan.write(folder)
     return Work(
