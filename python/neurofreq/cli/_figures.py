@@ -249,4 +249,4 @@ def _draw(
     if tables:
         near = drawn.compare(pd.concat(tables))
         near.to_csv(out / "compare.csv", index=False)
-        typer.echo(near.to_string(index=False))
+        typer.echo(near.to_string(index=False, float_format="{:.4g}".format))

@@ -37,7 +37,8 @@ class Pair(NamedTuple):
     @property
     def title(self) -> str:
         """What both were measured on, in words."""
-        return f"grayscale {self.data}" if self.models[0].is_gray else self.data
+        name = self.data.removesuffix(" test").removesuffix(" val")
+        return f"grayscale {name}" if self.models[0].is_gray else name
 
     @property
     def chance(self) -> float:

@@ -110,7 +110,8 @@ def fig1(
     parts = figure.subfigures(1, 2, width_ratios=[1.25, 6.25], squeeze=False)
     left, right = parts.ravel()
     _stimuli(left, pictures, shown, ranks)
-    texts = {"neural": f"target: {source}" if source else "what training pulls towards"}
+    broken = source.replace(" (", "\n(", 1)  # a matrix is narrower than its source
+    texts = {"neural": f"target: {broken}" if source else "what training pulls towards"}
     for key in ("before", "after"):
         one = correlations[key]
         text = f"r = {one.value:.2f} [{one.lower:.2f}, {one.upper:.2f}] with target"

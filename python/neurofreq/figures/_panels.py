@@ -211,8 +211,13 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
         label = r"blur, by $\sigma$"
         ax.plot(grid, fit(grid), "--", color=tint, linewidth=1.2, label=label)
     ax.plot(x, y, "o", color=tint, markersize=2.5, alpha=0.7)
-    # Below the least and the most blurred, where the curve of the others is not.
-    for sigma in (min(points), max(points)):
+    # Below the least and the most blurred, where the curve of the others is not;
+    # beside each other where they are near.
+    ends = sorted((min(points), max(points)), key=lambda sigma: points[sigma])
+    gap = points[ends[1]][0] - points[ends[0]][0]
+    is_near = gap < 0.2 * np.ptp(ax.get_xlim())
+    places = ("right", "left") if is_near else ("center", "center")
+    for sigma, place in zip(ends, places, strict=True):
         ax.annotate(
             rf"$\sigma$ = {sigma:g}",
             points[sigma],
@@ -220,7 +225,7 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
             textcoords="offset points",
             fontsize=7,
             color=tint,
-            horizontalalignment="center",
+            horizontalalignment=place,
             verticalalignment="top",
         )
 

@@ -123,7 +123,7 @@ def group_legend(ax: Axes, groups: Iterable[str]) -> None:
     others, _ = ax.get_legend_handles_labels()
     # In a line above the axes: inside it would lie on intervals.
     ax.legend(
-        handles=[*handles, *others], frameon=False, fontsize=7, handletextpad=0.1,
-        columnspacing=0.8, loc="lower right", bbox_to_anchor=(1.0, 1.0),
-        borderaxespad=0.1, ncols=8,
+        handles=[*handles, *others], frameon=False, fontsize=7, handletextpad=0.4,
+        handlelength=1.6, columnspacing=0.8, loc="lower right",
+        bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1, ncols=8,
     )  # fmt: skip
