@@ -1,134 +1,26 @@
-"""Figures from made-up measurements whose answers are known."""
-
-import io
+"""Figures 2 to 6 from made-up measurements whose answers are known."""
 
 import numpy as np
 import pytest
+from made_up import (
+    MIXING,
+    N,
+    a_pair,
+    attack,
+    blur_series,
+    check_drawn,
+    check_intervals,
+    hybrid,
+    model,
+    panels,
+    pick,
+    several,
+    solid_lines,
+    value,
+)
 
-import neurofreq as nf
-from neurofreq import _groups, figures
-from neurofreq.corruptions import CORRUPTIONS
-from neurofreq.figures import _paper, _spaces
+from neurofreq import figures
 from neurofreq.figures._style import COLORS
-from neurofreq.studies import Measured, _analysis
-
-N = 20
-FIFTEEN = _groups.averaged(CORRUPTIONS)
-THRESHOLDS = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
-LOW_PROFILE = (0.0, 0.25, 0.5, 0.75, 1.0)  # half of the power below 0.2
-HIGH_PROFILE = (0.0, 0.0, 0.0, 0.5, 1.0)  # half of it below 0.3
-MIXING = np.array([0.0, 0.2, 0.6, 1.0])
-# Of 20 images, how many are named right at each severity.
-RIGHT = (18, 16, 14, 12, 10)
-
-
-def attack(profile=LOW_PROFILE, size=2.0, failed=0):
-    weight = np.linspace(0.5, 1.5, N)  # images differ in power, not in profile
-    distance = np.full(N, size / 255) * np.linspace(0.5, 1.5, N)
-    distance[N - failed :] = np.inf
-    found = np.isfinite(distance)
-    power = np.random.default_rng(0).random((8, 8))
-    power[4, 4] = np.nan
-    return {
-        "distance": distance,
-        "success": found,
-        "power": power,
-        "radial": np.outer(weight * found, profile),
-        "frequency": THRESHOLDS,
-    }
-
-
-def hybrid(reversal=0.4):
-    """Differences that run linearly from one table point to the next."""
-    mean = np.interp(MIXING, [0.0, reversal, 1.0], [-0.8, 0.0, 0.6])
-    spread = np.linspace(-0.1, 0.1, N)[:, None]
-    difference = mean + spread
-    return {
-        "frequency": MIXING,
-        "difference": difference,
-        "p_low": (1 + mean) / 2,
-        "p_high": (1 - mean) / 2,
-    }
-
-
-def cells(name, shift=0):
-    """Every corruption alike, but nothing right where it is high in frequency."""
-    if _groups.group_of(name) == "high":
-        return {"correct": np.zeros((5, N), bool)}
-    return {"correct": np.stack([np.arange(N) < right + shift for right in RIGHT])}
-
-
-def model(name="one", group="base", *, shift=0, leave_out=(), **changes):
-    arrays = {
-        "clean": {"correct": np.arange(2 * N) < N - 1},
-        "attack": attack(),
-        "hybrid": hybrid(),
-        **{f"corruption/{one}": cells(one, shift) for one in FIFTEEN},
-    }
-    kept = {key: value for key, value in arrays.items() if key not in leave_out}
-    return Measured(name, group, kept | changes)
-
-
-def several():
-    return [
-        model("first", "base", attack=attack(LOW_PROFILE)),
-        model("second", "base", attack=attack(HIGH_PROFILE, 1.0), hybrid=hybrid(0.6)),
-        model("strong", "adv", attack=attack((0.0, 0.5, 1.0, 1.0, 1.0), 16.0)),
-    ]
-
-
-def pick(table, **wanted):
-    for column, value in wanted.items():
-        table = table[table[column] == value]
-    return table
-
-
-def value(table, **wanted):
-    rows = pick(table, **wanted)
-    assert len(rows) == 1, rows
-    return rows["value"].item()
-
-
-def panels(figure):
-    """Return the Axes by the letter above them."""
-    return {ax.get_title(loc="left"): ax for ax in figure.axes if ax.get_title("left")}
-
-
-def solid_lines(ax, color):
-    """Return curves of a colour: not the dots and drop lines of a mark."""
-    return [
-        line
-        for line in ax.get_lines()
-        if line.get_color() == color and len(line.get_xdata()) > 2
-    ]
-
-
-def check_intervals(table):
-    known = table[table["low"].notna()]
-    tolerance = 1e-9 * known["value"].abs() + 1e-12
-    assert (known["low"] <= known["value"] + tolerance).all()
-    assert (known["value"] <= known["high"] + tolerance).all()
-    columns = (
-        "figure", "panel", "model", "group", "quantity", "x", "value", "low", "high",
-        "n", "unit", "paper",
-    )  # fmt: skip
-    assert tuple(table.columns) == columns
-
-
-def check_drawn(figure):
-    """Draw it without a warning, and leave nothing open in pyplot."""
-    import matplotlib.pyplot as plt
-
-    figure.savefig(io.BytesIO(), format="png", dpi=40)
-    assert figure.dpi == 300
-    assert plt.get_fignums() == []
-
-
-def a_pair():
-    base = model("plain", attack=attack(HIGH_PROFILE, 1.0), hybrid=hybrid(0.6))
-    neural = model("v1", "neural", shift=2, attack=attack(LOW_PROFILE, 3.0))
-    return [base, neural]
-
 
 # Figure 2
 
@@ -308,14 +200,6 @@ def test_many_models_fill_rows_and_small_groups_share_one():
 # Figures 5 and 6
 
 
-def blur_series():
-    """Accuracies on a parabola of the reversal frequency: the fit meets them."""
-    return {
-        sigma: model(f"sigma {sigma}", "blur", hybrid=hybrid(f), shift=shift)
-        for sigma, f, shift in ((3.0, 0.2, 0), (2.0, 0.4, 2), (1.0, 0.6, 0))
-    }
-
-
 def test_figure_5_has_reversals_and_accuracies():
     table, _ = figures.fig5(several(), series=blur_series())
     check_intervals(table)
@@ -374,187 +258,3 @@ def test_figure_6_is_the_two_scatters():
     }  # fmt: skip
     assert set(table["panel"]) == {"a", "b"}
     assert panels(figure)["a"].get_yscale() == "log"
-
-
-# Figure 1
-
-
-def similarity(points):
-    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
-    matrix = np.clip(unit @ unit.T, -1.0, 1.0)
-    np.fill_diagonal(matrix, 1.0)
-    return (matrix + matrix.T) / 2
-
-
-@pytest.fixture(scope="module")
-def spaces():
-    rng = np.random.default_rng(3)
-    neural = rng.normal(size=(14, 3))
-    before = rng.normal(size=(14, 6))
-    after = np.hstack([3.0 * neural, before])
-    return [similarity(points) for points in (neural, before, after)]
-
-
-def test_figure_1_correlates_each_space_with_the_neural_one(spaces):
-    stimuli = np.random.default_rng(0).random((14, 1, 8, 8))
-    table, figure = figures.fig1(stimuli, *spaces, n_shown=5)
-    check_intervals(table)
-    check_drawn(figure)
-    rows = pick(table, quantity="similarity_correlation").set_index("model")["value"]
-    for name, matrix in zip(("before", "after"), spaces[1:], strict=True):
-        expected = nf.neural.similarity_correlation(spaces[0], matrix)
-        assert rows[name] == pytest.approx(expected)
-    assert rows["after less before"] == pytest.approx(rows["after"] - rows["before"])
-    assert len(pick(table, model="neural", quantity="mds_1")) == 14
-    drawn = [
-        ax.get_images()[0].get_array()
-        for ax in figure.axes
-        if ax.get_images() and ax.get_images()[0].get_array().shape == (14, 14)
-    ]
-    order = _spaces.order(spaces[0])
-    assert len(drawn) == 3, "one order for all"
-    for found, matrix in zip(drawn, spaces, strict=True):
-        np.testing.assert_allclose(found, matrix[np.ix_(order, order)])
-
-
-def test_correlation_of_a_resample_is_that_of_its_pairs(spaces):
-    first, second = spaces[0], spaces[2]
-    drawn = np.array([0, 0, 3, 5, 5, 5, 6, 7, 8, 9, 9, 10, 12, 13])
-    pairs = [(i, j) for k, i in enumerate(drawn) for j in drawn[k + 1 :] if i != j]
-    expected = np.corrcoef(*([m[i, j] for i, j in pairs] for m in (first, second)))[
-        0, 1
-    ]
-    means = np.bincount(drawn, minlength=14)[None] / 14
-    found = _analysis.similarity_correlation(first, second).statistic(means)
-    assert found[0] == pytest.approx(expected)
-
-
-def test_the_order_finds_a_chain_and_keeps_groups_together():
-    rng = np.random.default_rng(0)
-    shuffled = rng.permutation(12)
-    gap = np.abs(shuffled[:, None] - shuffled)
-    found = shuffled[_spaces.order(np.exp(-gap / 4.0))]
-    assert found.tolist() in ([*range(12)], [*range(11, -1, -1)])
-    labels = rng.permutation(np.repeat([0, 1, 2], 5))
-    noise = rng.normal(scale=0.02, size=(15, 15))
-    blocks = np.where(labels[:, None] == labels, 0.7, 0.1) + noise + noise.T
-    changes = np.count_nonzero(np.diff(labels[_spaces.order(blocks)]))
-    assert changes == 2
-
-
-def test_the_plane_keeps_distances_and_is_turned_onto_another():
-    points = np.random.default_rng(0).normal(size=(9, 2))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    plane = _spaces.coordinates(points @ points.T)
-    np.testing.assert_allclose(
-        np.linalg.norm(plane[:, None] - plane, axis=-1),
-        np.linalg.norm(points[:, None] - points, axis=-1),
-        atol=1e-9,
-    )
-    angle = np.array([[0.6, 0.8], [0.8, -0.6]])  # turned and mirrored
-    np.testing.assert_allclose(_spaces.aligned(0.3 * plane @ angle, plane), plane)
-
-
-# The paper's numbers
-
-
-def test_the_papers_numbers_stand_beside_ours():
-    models = [
-        model("resnet18,blur=1.5", "blur", attack=attack(LOW_PROFILE, 2.0)),
-        model("mine", "base"),
-    ]
-    table, _ = figures.fig4(models)
-    named = pick(table, panel="c", model="resnet18,blur=1.5").set_index("quantity")
-    assert named["paper"].to_dict() == {"f_half": 0.194, "size": 2.30}
-    assert pick(table, panel="c", model="mine")["paper"].isna().all()
-    base = pick(table, panel="c", model="group mean", group="base")
-    sizes = (1.16, 1.74, 1.52, 1.48, 1.02, 1.02)
-    assert base["paper"].item() == pytest.approx(np.mean(sizes))
-    compared = figures.compare(table)
-    assert compared["paper"].notna().all()
-    row = pick(compared, model="resnet18,blur=1.5", quantity="size").iloc[0]
-    assert row["difference"] == pytest.approx(2.0 - 2.30)
-    assert row["within"] == (row["low"] <= 2.30 <= row["high"])
-
-
-def test_the_roles_of_figures_2_and_3_are_compared_with_the_papers():
-    table, _ = figures.fig2(a_pair())
-    at_three = pick(table, quantity="accuracy", x=3.0).set_index("model")["paper"]
-    assert at_three.to_dict() == {"plain": 68.8, "v1": 75.6}
-    half = pick(table, quantity="frequency_at_power", x=50.0).set_index("model")
-    assert half["paper"].to_dict() == {"plain": 0.438, "v1": 0.316}
-
-
-def test_every_number_of_the_paper_has_a_row_it_belongs_to():
-    # A quantity that is renamed in a figure must be renamed beside the paper's.
-    pair, image = a_pair(), np.full((1, 16, 16), 0.5, np.float32)
-    groups = ("base", "adv", "crp", "blur", "pca")
-    models = [model(group, group, hybrid=hybrid(0.4)) for group in groups]
-    series = blur_series()
-    tables = [
-        figures.fig2([*pair, *pair])[0],
-        figures.fig3(pair, image, image)[0],
-        figures.fig4(models)[0],
-        figures.fig5(models, series=series)[0],
-        figures.fig6(models)[0],
-    ]
-    rows = [row for table in tables for row in table.to_dict("records")]
-    found = {(r["figure"], r["panel"], r["quantity"]) for r in rows if r["paper"] > -99}
-    known = {
-        (figure, panel, quantity)
-        for (figure, panel, _, quantity, _), one in _paper.numbers().items()
-        if not np.isnan(one)
-    }
-    # Points of scatters are known by the names of their networks alone.
-    points = {("fig5", "b", "f_rev"), ("fig4", "c", "f_half"), ("fig6", "a", "f_half")}
-    assert known - found <= points | {("fig6", "b", "f_rev")}
-
-
-# What is refused
-
-
-def test_a_measurement_that_some_lack_is_an_error_that_names_them():
-    models = [model("whole"), model("part", leave_out=["hybrid"])]
-    with pytest.raises(ValueError, match="part has no hybrid, which whole has"):
-        figures.fig5(models)
-    models = [model("whole"), model("part", leave_out=["corruption/snow"])]
-    with pytest.raises(ValueError, match="part has no corruption/snow"):
-        figures.fig6(models)
-    with pytest.raises(ValueError, match="got no attack of bare"):
-        figures.fig4([model("bare", leave_out=["attack"])])
-    pair = [model("plain", leave_out=["clean"]), model("v1", leave_out=["clean"])]
-    with pytest.raises(ValueError, match="plain, v1 have corruptions but no clean"):
-        figures.fig2(pair)
-
-
-def test_groups_are_over_the_same_images_and_frequencies():
-    fewer = {key: value[: N - 1] for key, value in attack().items() if key != "power"}
-    fewer |= {"power": attack()["power"], "frequency": THRESHOLDS}
-    with pytest.raises(ValueError, match="got 19 images of b and 20 of a"):
-        figures.fig4([model("a"), model("b", attack=fewer)])
-    other = attack() | {"frequency": 2.0 * THRESHOLDS}
-    with pytest.raises(ValueError, match="other frequencies of b than of a"):
-        figures.fig4([model("a"), model("b", attack=other)])
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: figures.fig4([]), "models: got none"),
-        (lambda: figures.fig4([model(), model()]), "got 'one' twice"),
-        (lambda: figures.fig2([model()]), "got 1, expected a pair"),
-        (lambda: figures.fig3([model()], None, None), "got 1, expected two"),
-        (lambda: figures.fig5([model()], series={1.0: model()}), "series: got 1"),
-        (
-            lambda: figures.fig4([model(attack=attack(failed=N))]),
-            "no perturbation was found for one",
-        ),
-        (
-            lambda: figures.fig1(np.zeros((4, 1, 8, 8)), *[np.eye(5)] * 3),
-            "neural: got 5 images",
-        ),
-    ],
-)
-def test_what_cannot_be_drawn_is_refused(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()

@@ -1,82 +1,36 @@
-"""Studies: what is kept, shared, resumed and recorded, and what a killed one loses."""
+"""Studies: what is kept, resumed and recorded."""
 
 import json
-import multiprocessing
-import os
-import random
-import shutil
-import signal
-import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import load_file
-from torch import nn
-from typer.testing import CliRunner
+from small_study import (
+    SETTINGS,
+    Network,
+    images,
+    in_small_parts,
+    run,
+    study,
+    undisturbed,
+)
 
 import neurofreq as nf
-from neurofreq import cli, studies
-from neurofreq.data import ImageSet
-from neurofreq.studies import ModelEntry, Study, _measure, _work
-
-SETTINGS = {
-    "n_attack": 6,
-    "attack_steps": 3,
-    "seeds": [0],
-    "frequencies": [0.0, 0.3, 1.0],
-    "corruptions": ["gaussian_noise", "brightness"],
-}
-N_KILLS = 6  # of one study; $NEUROFREQ_KILLS in all, by default as many
-N_STUDIES = int(os.environ.get("NEUROFREQ_KILLS", N_KILLS)) // N_KILLS
-
-
-def images(n=12, channels=1, size=16, n_classes=4):
-    rng = np.random.default_rng(0)
-    pixels = rng.random((n, channels, size, size), dtype=np.float32)
-    names = tuple(f"class {index}" for index in range(n_classes))
-    return ImageSet(pixels, np.arange(n) % n_classes, names, "random pixels")
-
-
-class Network(nn.Module):
-    """A small network that can be slow, and refuse to work."""
-
-    def __init__(self, seed=0):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.inner = nn.Sequential(nn.Flatten(), nn.Linear(256, 4))
-        self.refuses = None
-
-    def forward(self, x):
-        time.sleep(float(os.environ.get("SLEEP", "0")))
-        if self.refuses is not None and self.refuses(x):
-            raise RuntimeError("refused")
-        return self.inner(x)
-
-
-def study(n_models=2, **changes):
-    models = [ModelEntry(Network(seed), f"m{seed}", "base") for seed in range(n_models)]
-    options = {"settings": SETTINGS, **changes}
-    return Study(images(), models, name="small", **options)
-
-
-def run(one, folder, **options):
-    return studies.run(one, folder, progress=False, **options)
+from neurofreq import studies
+from neurofreq.studies import ModelEntry, Study, _measure
 
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(_measure, "ATTACK_PART", 3)
-    monkeypatch.setattr(_work, "POLL_SECONDS", 0.01)
+    in_small_parts(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A study that nothing disturbed."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_measure, "ATTACK_PART", 3)
-        return run(study(), tmp_path_factory.mktemp("whole"))
+    return undisturbed(tmp_path_factory.mktemp("whole"))
 
 
 def test_a_study_holds_what_the_figures_need(whole):
@@ -213,237 +167,6 @@ def test_ctrl_c_keeps_and_says_what_is_done(tmp_path, monkeypatch):
     assert part.missing[:2] == ("m0: attack", "m1: attack")
     assert len(part.measured[0].arrays) == 2
     assert run(study(), tmp_path).is_complete
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"modles": []}, "spec: got key 'modles'.*nearest is 'models'"),
-        ({"data": None}, "data: got None, expected a string"),
-        ({"models": []}, "models: got none"),
-        ({"models": "a"}, "models: got 'a', expected a list"),
-        ({"models": [{"name": "a"}]}, r"models\[0\]: got no key 'spec'"),
-        ({"models": [{"spec": "a", "groop": "b"}]}, "groop.*nearest is 'group'"),
-        ({"models": [{"spec": "a", "group": 3}]}, "models.group: got 3, expected a st"),
-        ({"models": [{"spec": 3}]}, "models: got int for '', expected an nn.Module"),
-        ({"models": ["a", "a=b"]}, "models: got 'a' twice"),
-        ({"models": ["a@"]}, "model: got 'a@'"),
-        ({"models": [Network()]}, "models.name: got none"),
-        ({"measurements": ["hybird"]}, "measurements: got hybird.*'hybrid'"),
-        ({"n_images": 0}, "n_images: got 0"),
-        ({"settings": {"n_atack": 3}}, "settings: got key 'n_atack'.*'n_attack'"),
-        ({"settings": {"n_attack": "3"}}, "settings.n_attack: got str"),
-        ({"settings": {"seeds": 3}}, "settings.seeds: got 3, expected a list"),
-        ({"settings": {"targeted": 1}}, "settings.targeted: got 1, expected true or"),
-        ({"settings": {"frequencies": ["a"]}}, "settings.frequencies: got 'a', expe"),
-        ({"keep_adversarial": 1}, "keep_adversarial: got 1"),
-    ],
-)
-def test_what_is_wrong_in_a_spec_is_named(changes, message):
-    spec = {"data": "synthetic", "models": ["small_cnn"], **changes}
-    with pytest.raises((TypeError, ValueError), match=message):
-        studies.read(spec)
-
-
-def test_settings_are_checked_before_any_work(tmp_path):
-    for settings, message in (
-        ({"n_attack": 13}, "n_attack: got 13, expected 1 to 12"),
-        ({"corruptions": ["fogg"]}, "nearest is 'fog'"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            run(study(settings=settings), tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"spec: got .*absent.toml"):
-        run(tmp_path / "absent.toml", tmp_path)
-
-
-SPEC = """
-name = "zoo"
-data = "synthetic"
-n_images = 16
-measurements = ["clean", "hybrid"]
-
-[settings]
-frequencies = [0.0, 1]
-seeds = [0]
-
-[[models]]
-spec = "small_cnn"
-group = "base"
-
-[[models]]
-name = "blurred"
-spec = "small_cnn,blur=1.5"
-group = "blur"
-"""
-
-
-def call(*words):
-    return CliRunner().invoke(cli.app, ["studies", *map(str, words)])
-
-
-def test_the_command_runs_counts_and_exports(tmp_path):
-    spec, out = tmp_path / "zoo.toml", tmp_path / "out"
-    spec.write_text(SPEC)
-    found = call("run", spec, "--out", out, "--quiet")
-    assert found.exit_code == 0, found.output
-    assert "blurred" in found.stdout
-    assert "f_rev" in found.stdout
-    found = call("status", out)
-    assert found.exit_code == 0, found.output
-    assert len(found.stdout.splitlines()) == 1 + 4
-    found = call("export", out, "--to", tmp_path / "there")
-    assert found.exit_code == 0, found.output
-    exported = (tmp_path / "there" / "study.csv").read_bytes()
-    assert exported == (out / "study.csv").read_bytes()
-    spec.write_text(SPEC + "[broken")
-    found = call("run", spec, "--out", out)
-    assert found.exit_code == 2
-    assert "expected TOML" in found.stderr
-    spec.write_text(SPEC.replace("small_cnn,", "resnet21,"))
-    found = call("run", spec, "--out", out, "--quiet")
-    assert found.exit_code == 1
-    assert "failed: blurred: loading: ValueError: model: got 'resnet21'" in found.stderr
-
-
-# --- several processes -------------------------------------------------------
-
-
-def work(out, log, environment):
-    """Run the study in a process of its own, and say what it kept."""
-    torch.set_num_threads(1)
-    os.environ.update(environment)
-    _measure.ATTACK_PART = 3
-    _work.POLL_SECONDS = 0.01
-    keep = _work.Work._keep
-
-    def say(line):
-        with open(log, "a") as file:
-            file.write(f"{line}\n")
-
-    def kept(self, item, arrays):
-        keep(self, item, arrays)
-        say(f"kept {item} {item.rows}")
-
-    _work.Work._keep = kept
-    found = run(study(), out)
-    say("complete" if found.is_complete else "incomplete")
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Start processes from one that has imported everything and used no thread."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["test_studies"])
-    here = os.path.dirname(__file__)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", here, prepend=os.pathsep)
-        first = context.Process(target=os.getpid)
-        first.start()
-        first.join()
-    return context
-
-
-def started(context, out, logs, environments):
-    """Return processes at work on the study."""
-    workers = [
-        context.Process(target=work, args=(out, log, environment))
-        for log, environment in zip(logs, environments, strict=True)
-    ]
-    for one in workers:
-        one.start()
-    return workers
-
-
-@pytest.mark.parametrize("is_ranked", [False, True])
-def test_two_processes_never_do_the_same_item(tmp_path, whole, processes, is_ranked):
-    ranks = [{"RANK": str(r), "WORLD_SIZE": "2"} if is_ranked else {} for r in range(2)]
-    logs = [tmp_path / f"{r}.log" for r in range(2)]
-    slow = [rank | {"SLEEP": "0.01"} for rank in ranks]
-    for one in started(processes, tmp_path / "out", logs, slow):
-        one.join(60)
-    lines = [log.read_text().splitlines() for log in logs]
-    assert [one[-1] for one in lines] == ["complete", "complete"]
-    kept = [[line for line in one if line.startswith("kept")] for one in lines]
-    assert all(kept), "both had something to do"
-    together = kept[0] + kept[1]
-    assert len(together) == len(set(together)) == whole.n_measured
-    if is_ranked:
-        assert "m0: clean" in kept[0][0]
-        assert "m0: clean" not in kept[1][0]
-    table = (tmp_path / "out" / "study.csv").read_bytes()
-    assert table == (whole.out_dir / "study.csv").read_bytes()
-
-
-@pytest.mark.parametrize("seed", range(N_STUDIES))
-def test_a_study_killed_at_any_moment_loses_nothing_finished(
-    tmp_path, whole, processes, seed
-):
-    out, moments = tmp_path / "out", random.Random(seed)
-    finished: dict[str, bytes] = {}
-    log = tmp_path / "log"
-    log.touch()
-    for _ in range(N_KILLS):
-        (one,) = started(processes, out, [log], [{"SLEEP": "0.02"}])
-        time.sleep(moments.uniform(0.0, 0.8))
-        one.kill()
-        one.join()
-        now = {path.stem: path for path in (out / "items").glob("*.json")}
-        for stem, path in now.items():
-            json.loads(path.read_text())
-            with np.load(path.with_suffix(".npz")) as archive:
-                assert all(archive[name] is not None for name in archive)
-            content = path.with_suffix(".npz").read_bytes()
-            assert finished.setdefault(stem, content) == content, "measured again"
-        assert set(finished) == set(now), "what was finished is still there"
-    kept = [line for line in log.read_text().splitlines() if line[:4] == "kept"]
-    before = len(finished)
-    assert len(kept) == len(set(kept)), "nothing was measured twice"
-    assert before - N_KILLS <= len(kept) <= before
-    last = run(study(), out)
-    assert last.is_complete
-    assert last.n_measured == whole.n_measured - before
-    assert not list((out / "items").glob(".*"))
-    assert not list(out.rglob("*.lock"))
-    table = (out / "study.csv").read_bytes()
-    assert table == (whole.out_dir / "study.csv").read_bytes()
-
-
-def die_writing(out):
-    """Be killed while the first item is half written."""
-
-    def half(file, **_):
-        file.write(b"half")
-        file.flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    np.savez_compressed = half
-    run(study(), out)
-
-
-def test_what_is_half_written_does_not_count(tmp_path, whole, processes):
-    one = processes.Process(target=die_writing, args=(tmp_path,))
-    one.start()
-    one.join(60)
-    assert one.exitcode == -signal.SIGKILL
-    assert list((tmp_path / "items").glob(".*.part"))
-    assert not list((tmp_path / "items").glob("*.json"))
-    assert set(studies.status(tmp_path)["running"]) == {0}, "nobody holds a claim"
-    assert run(study(), tmp_path).n_measured == whole.n_measured
-    assert not list((tmp_path / "items").glob(".*"))
-
-
-def test_what_another_finished_while_it_was_claimed_is_read(
-    tmp_path, whole, monkeypatch
-):
-    claim = _work.claim
-
-    def late(path):
-        shutil.copytree(whole.out_dir / "items", path.parent, dirs_exist_ok=True)
-        return claim(path)
-
-    monkeypatch.setattr(_work, "claim", late)
-    assert run(study(), tmp_path).n_measured == 0
-    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_a_report_is_a_study_too(tmp_path):
