@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import neural_targets
 import numpy as np
 import torch
-from _machine import processor
 from regularized_training import scaled
 
 import neurofreq as nf
@@ -200,9 +199,8 @@ def page() -> str:
             f"{card.date} |"
         )
         commands.append(f"# {card.name}\n{card.recipe}")
-    about = f"{processor()}, torch {torch.__version__}"
     text = "\n".join(rows)
-    return f"{about}.\n\n{text}\n\n```sh\n{chr(10).join(commands)}\n```\n"
+    return f"{text}\n\n```sh\n{chr(10).join(commands)}\n```\n"
 
 
 def interval(percent: float, n: int) -> str:
