@@ -50,7 +50,6 @@ LOSS_TITLES = {
 }
 WARM = 3
 N_IMAGES, N_STIMULI, ALPHA, BETA = 64, 32, 20.0, 0.9
-LAYERS = ["network.relu", *(f"network.layer{stage}" for stage in (1, 2, 3, 4))]
 EPSILON = 1e-5
 
 
@@ -79,6 +78,25 @@ def arctanh(x: torch.Tensor) -> torch.Tensor:
     return 0.5 * (torch.log(1 + x + EPSILON) - torch.log(1 - x + EPSILON))
 
 
+class Staged(torch.nn.Module):
+    """A ResNet18 and what its stages give, without hooks: compiled in one piece."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Return logits, and what the layers of the loss give."""
+        network = self.net.network
+        x = (images - self.net.mean) / self.net.std
+        x = network.relu(network.bn1(network.conv1(x)))
+        features = [x]
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            x = network.get_submodule(name)(x)
+            features.append(x)
+        return network.linear(x.mean(dim=(2, 3))), features
+
+
 class Steps:
     """One step of every contestant, on networks of their own."""
 
@@ -101,24 +119,15 @@ class Steps:
         widths = (64, 64, 128, 256, 512)
         self.means = [torch.zeros(c, device=device) for c in widths]
         self.logits = torch.zeros(5, requires_grad=True, device=device)
-        self.found: dict[str, torch.Tensor] = {}
         self.eager_loss = torch.compile(eager_loss) if compiled else eager_loss
-        modules = dict(self.eager_net.named_modules())
-        for name in LAYERS:
-            modules[name].register_forward_hook(self._keep(name))
         nets = (self.plain_net, self.ours_net, self.joint_net, self.eager_net)
         self.optimizers = {
             id(net): torch.optim.SGD(net.parameters(), lr=0.01) for net in nets
         }
+        self.staged = Staged(self.eager_net)
         if compiled:
-            for net in (self.plain_net, self.ours_net, self.eager_net):
+            for net in (self.plain_net, self.ours_net, self.staged):
                 net.compile()
-
-    def _keep(self, name: str) -> Callable[..., None]:
-        def hook(_: object, __: object, output: torch.Tensor) -> None:
-            self.found[name] = output
-
-        return hook
 
     def plain(self) -> None:
         """Cross-entropy on 96 images."""
@@ -136,9 +145,9 @@ class Steps:
 
     def eager(self) -> None:
         """Eager torch, two passes."""
-        loss = self._cost(self.eager_net(self.images[:N_IMAGES]), N_IMAGES)
-        self.eager_net(self.images[:N_STIMULI])
-        features = [self.found[name] for name in LAYERS]
+        logits, _ = self.staged(self.images[:N_IMAGES])
+        loss = self._cost(logits, N_IMAGES)
+        _, features = self.staged(self.images[:N_STIMULI])
         pull = self.eager_loss(features, self.target, self.means, self.logits)
         self._finish(self.eager_net, loss + ALPHA * pull)
 

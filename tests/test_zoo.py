@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from neurofreq import models
+from neurofreq.data import load_data
 from neurofreq.models import _zoo
 
 CARD = models.ZooCard(
@@ -130,3 +131,41 @@ def test_every_model_in_the_package_loads_and_is_small():
         assert model(torch.rand(shape)).shape == (2, card.n_classes)
     assert _zoo.FOLDER.name == "zoo"
     assert (_zoo.FOLDER / "README.md").is_file()
+
+
+SHIPPED = models.zoo_cards()
+
+
+def test_there_are_networks_in_the_package_and_they_are_small():
+    sizes = [
+        (_zoo.FOLDER / f"{card.name}.safetensors").stat().st_size for card in SHIPPED
+    ]
+    assert len(sizes) >= 9
+    assert max(sizes) <= 1_500_000
+    assert sum(sizes) <= 16_000_000
+
+
+@pytest.mark.parametrize("card", SHIPPED, ids=lambda card: card.name)
+def test_a_network_of_the_package_answers_as_its_card_says(card):
+    """Shapes and channels here; accuracies need the real images."""
+    model = models.load_model(f"zoo:{card.name}")
+    with torch.no_grad():
+        logits = model(torch.rand(3, card.in_channels, 32, 32))
+    assert logits.shape == (3, card.n_classes)
+    assert bool(logits.isfinite().all())
+    assert {"clean", "pgd 8/255", "noise 0.1"} <= card.accuracies.keys()
+    assert card.recipe.startswith(("neurofreq train", "python benches/zoo.py"))
+
+
+@pytest.mark.data
+def test_networks_of_the_package_are_as_accurate_as_their_cards_say(cifar10_dir):
+    """On 500 test images, within four standard errors."""
+    images = load_data(f"cifar10:{cifar10_dir}", n=500)
+    for card in SHIPPED:
+        model = models.load_model(f"zoo:{card.name}")
+        shown = images.gray() if card.in_channels == 1 else images
+        with torch.no_grad():
+            named = model(torch.from_numpy(shown.images)).argmax(1).numpy()
+        expected = card.accuracies["clean"] / 100
+        error = (expected * (1 - expected) / 500) ** 0.5
+        assert abs((named == shown.labels).mean() - expected) < 4 * error, card.name
