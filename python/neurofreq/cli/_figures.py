@@ -92,8 +92,8 @@ def figures(
     n_attack: Attack = 1000,
     n_hybrid: Hybrid = 1000,
     n_corruption: Corrupted = 1000,
-    attack_steps: Steps = 300,
-    pairings: Pairings = 6,
+    attack_steps: Steps = None,
+    pairings: Pairings = None,
     seed: Seed = 0,
     batch_size: Batch = 256,
     device: Device = "cpu",
@@ -116,11 +116,13 @@ def figures(
         from neurofreq import figures as drawn
 
         _check(neural, pairings)
+        seeds = None if pairings is None else list(range(pairings))
+        others = {"attack_steps": attack_steps, "seeds": seeds}
+        given = {name: value for name, value in others.items() if value is not None}
         wanted = drawn.study(
             data, _entries(model or [], group or []), zoo=zoo, n_images=n_images,
             n_attack=n_attack, n_hybrid=n_hybrid, n_corruption=n_corruption,
-            measurements=_needed(names), attack_steps=attack_steps,
-            seeds=list(range(pairings)), seed=seed,
+            measurements=_needed(names), seed=seed, **given,
         )  # fmt: skip
         found = _measure(wanted, out, quiet, device=device, batch_size=batch_size)
         if found is None:
@@ -159,12 +161,13 @@ def _needed(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(one for one in MEASUREMENTS if one in needed)
 
 
-def _check(neural: Path | None, pairings: int) -> None:
+def _check(neural: Path | None, pairings: int | None) -> None:
     """Check what is used after hours of measuring, or has another name there."""
     from neurofreq import _validate
     from neurofreq.figures._stimuli import recorded
 
-    _validate.count("--pairings", pairings)
+    if pairings is not None:
+        _validate.count("--pairings", pairings)
     if neural is not None:
         recorded(neural)
 
