@@ -48,6 +48,18 @@ def test_both_layouts_give_the_images_in_file_order(small_cifar):
     assert len(data.load_data(f"cifar10:{folder}", split="train", n=30)) == 30
 
 
+def test_the_test_images_of_the_binary_version_are_mapped(small_cifar):
+    parent, folder, written = small_cifar
+    images = data.open_data(f"cifar10:{parent}").images
+    base = images
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap) == folder.name.endswith("bin")
+    np.testing.assert_array_equal(
+        images, written["test_batch"][0].reshape(20, 3, 32, 32)
+    )
+
+
 def test_a_missing_or_damaged_file_is_named(small_cifar):
     parent, folder, _ = small_cifar
     path = next(folder.glob("test_batch*"))
