@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
-SETTINGS = Settings(n_attack=128, n_hybrid=1000, seeds=(0, 1, 2))
 NAMES = {
     "clean": "clean accuracy",
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
@@ -67,25 +66,31 @@ def noisy(one: _measure.Subject, sd: float) -> np.ndarray:
     return _measure.Running().classes(one.model, images) == one.labels
 
 
-def measured(one: _measure.Subject, store: Store) -> dict[str, np.ndarray]:
+def settings_of(study: Study) -> Settings:
+    return Settings(n_attack=128, n_hybrid=study.n_hybrid, seeds=(0, 1, 2))
+
+
+def measured(
+    one: _measure.Subject, store: Store, settings: Settings
+) -> dict[str, np.ndarray]:
     """Return the raw values per image of one network, from the store if there."""
     record = {
         "measurement": one.name,
         "weights": one.digest,
         "noise": NOISE,
-        "n_attack": SETTINGS.n_attack,
-        "n_hybrid": SETTINGS.n_hybrid,
-        "pairings": len(SETTINGS.seeds),
+        "n_attack": settings.n_attack,
+        "n_hybrid": settings.n_hybrid,
+        "pairings": len(settings.seeds),
     }
     kept = store.load(record)
     if kept is not None:
         return kept
     running = _measure.Running(progress=False)
-    arrays = {"clean": _measure.clean(one, SETTINGS, running)["correct"]}
+    arrays = {"clean": _measure.clean(one, settings, running)["correct"]}
     arrays |= {f"noise {sd:g}": noisy(one, sd) for sd in NOISE}
-    found = _measure.hybrids(one, SETTINGS, running)
+    found = _measure.hybrids(one, settings, running)
     arrays |= {"mixing": found["frequency"], "difference": found["difference"]}
-    found = _measure.attack(one, SETTINGS, running, range(SETTINGS.n_attack))
+    found = _measure.attack(one, settings, running, range(settings.n_attack))
     arrays |= {key: found[key] for key in ("distance", "radial", "frequency")}
     store.save(record, arrays)
     return arrays
@@ -218,6 +223,7 @@ def write(page: Path, study: Study, rows: pd.DataFrame, seeds: list[int]) -> Non
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "table.csv", index=False)
+    settings = settings_of(study)
     about = {
         "date": f"{datetime.date.today():%-d %B %Y}",
         "machine": processor(),
@@ -226,9 +232,9 @@ def write(page: Path, study: Study, rows: pd.DataFrame, seeds: list[int]) -> Non
         "torch": torch.__version__,
         "seeds": seeds,
         "recipe": study.recipe.as_dict(),
-        "attacked images": SETTINGS.n_attack,
-        "images of hybrids": SETTINGS.n_hybrid,
-        "pairings of hybrids": len(SETTINGS.seeds),
+        "attacked images": settings.n_attack,
+        "images of hybrids": settings.n_hybrid,
+        "pairings of hybrids": len(settings.seeds),
     }
     (folder / "settings.json").write_text(json.dumps(about, indent=2) + "\n")
     conditions = study.conditions
@@ -259,6 +265,7 @@ def main() -> None:
     study = STUDIES[options.study]
     data = nf.data.load_data(study.data.format(options.data)).gray()
     store = Store(options.work / "measured")
+    settings = settings_of(study)
     found = {}
     for seed in options.seeds:
         for condition in options.conditions or study.conditions:
@@ -266,7 +273,7 @@ def main() -> None:
             curves = folder / "curves.csv"
             if curves.exists() and len(pd.read_csv(curves)) == study.recipe.epochs:
                 one = subject(folder, data, study.recipe.network, options.device)
-                found[condition, seed] = quantities(measured(one, store))
+                found[condition, seed] = quantities(measured(one, store, settings))
                 values = {
                     name: round(quantity.estimate().value, 4)
                     for name, quantity in found[condition, seed].items()

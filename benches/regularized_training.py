@@ -34,6 +34,8 @@ class Study(NamedTuple):
     recipe: training.Recipe
     data: str
     conditions: tuple[str, ...]
+    n_hybrid: int
+    """Images of hybrids, in three pairings."""
 
 
 STUDIES = {
@@ -41,6 +43,7 @@ STUDIES = {
         training.MOUSE.fast(epochs=8).replace(precision="float32"),
         "cifar10:{}/cifar10",
         ("none", "simulated", "threshold", "mouse", "macaque", "shuffled"),
+        1000,
     ),
     "monkey": Study(
         training.MONKEY.fast(epochs=15).replace(
@@ -48,6 +51,7 @@ STUDIES = {
         ),
         "tinyimagenet:{}/tiny/tiny-imagenet-50",
         ("none", "monkey"),
+        300,
     ),
 }
 
