@@ -79,6 +79,7 @@ def regularized(study: str, condition: str, words: str) -> list[Row]:
         n_seeds = int(one["seeds_above"] + one["seeds_below"])
         alike = int(max(one["seeds_above"], one["seeds_below"]))
         found = verdict(low, high, sign) if alike == n_seeds else "undecided"
+        found += ", one seed" if n_seeds == 1 else ""
         ours = f"{text(value, low, high, digits)}, {alike}/{n_seeds} seeds"
         rows.append(Row(name, ours, paper, found))
     return rows
@@ -176,7 +177,7 @@ def main() -> None:
         *regularized("mouse", "mouse", "1-3. mouse V1, recorded"),
         *regularized("mouse", "simulated", "1-3. simulated V1 in its place"),
         *regularized("monkey", "monkey", "1-3. macaque V1, predicted"),
-        *across(models),
+        *across(_choose.robust("fig4", found).models),
         *series(models),
         Row("6. the same on ImageNet", "", "", ""),
     ]
