@@ -107,7 +107,7 @@ def measured(model: torch.nn.Module, norm: str, what: Shown) -> dict[str, Any]:
         _wait(what.images)
         seconds = time.perf_counter() - start
         rounds.append((seconds, alone(model, counted.passes, what)))
-    whole, passes = (float(np.median(column)) for column in zip(*rounds[1:]))  # noqa: B905
+    whole, passes = np.median(rounds[1:], axis=0).tolist()
     return {
         "rounds": rounds,
         "seconds": whole,

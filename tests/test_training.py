@@ -171,6 +171,12 @@ def test_a_loss_that_turns_nan_stops_before_the_step():
     [
         ({"labels": torch.full((60,), 3)}, ValueError, "labels: got 3 to 3, expected"),
         ({"labels": torch.zeros(59).long()}, ValueError, r"labels: got shape \(59,\)"),
+        ({"labels": torch.zeros(60)}, TypeError, "labels: got dtype torch.float32"),
+        (
+            {"images": torch.zeros(0, 1, 16, 16), "labels": torch.zeros(0).long()},
+            ValueError,
+            "images: got an empty batch",
+        ),
         ({"alpha": -1.0}, ValueError, "alpha: got -1.0"),
         ({"alpha": np.nan}, ValueError, "alpha: got nan"),
         ({"model": nn.Conv2d(1, 1, 1)}, nf.ModelError, r"model: returned \(60, 1, 16"),
@@ -178,10 +184,11 @@ def test_a_loss_that_turns_nan_stops_before_the_step():
 )
 def test_bad_steps_are_named(change, error, message):
     images, labels = problem()
-    arguments = {"model": network(), "labels": labels, "alpha": 1.0, **change}
+    given = {"images": images, "labels": labels, "alpha": 1.0}
+    arguments = {"model": network(), **given, **change}
     optimizer = torch.optim.SGD(arguments["model"].parameters(), lr=0.1)
     with pytest.raises(error, match=message):
-        nf.training_step(optimizer=optimizer, images=images, **arguments)
+        nf.training_step(optimizer=optimizer, **arguments)
 
 
 def test_a_regularizer_of_another_model_is_refused():

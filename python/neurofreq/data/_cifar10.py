@@ -109,7 +109,7 @@ def _read_binary(folder: Path, stem: str) -> Batch:
         raise ValueError(
             f"data: {path} has {size} bytes, expected records of 3073: truncated?"
         )
-    records = np.memmap(path, dtype=RECORD, mode="r")
+    records = np.memmap(path, dtype=RECORD, mode="c")  # writing changes a copy
     return _checked(path, np.asarray(records["pixels"]), np.array(records["label"]))
 
 

@@ -89,9 +89,11 @@ def training_step(
     ModelError
         If the model returns no logits, or the loss is NaN or infinite; no step
         is taken then.
+    TypeError
+        If labels are not int64.
     ValueError
-        If labels do not fit images or logits, `alpha` or `consistency` is negative,
-        or a view has another shape than the images.
+        If there is no image, labels do not fit images or logits, `alpha` or
+        `consistency` is negative, or a view has another shape than the images.
 
     References
     ----------
@@ -178,6 +180,10 @@ def _span(labels: Tensor, n_images: int) -> tuple[int, int]:
         raise ValueError(
             f"labels: got shape {tuple(labels.shape)}, expected ({n_images},)"
         )
+    if n_images == 0:
+        raise ValueError("images: got an empty batch, expected at least one image")
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels: got dtype {labels.dtype}, expected torch.int64")
     low, high = torch.stack(labels.aminmax()).tolist()
     return int(low), int(high)
 
