@@ -50,13 +50,15 @@ class Entry(NamedTuple):
     seed: int = 0
     network: str = COLOUR
     changes: Mapping[str, Any] = MappingProxyType({})
+    start: str = ""
+    """The network whose weights it starts from, where not from random ones."""
 
     @property
     def settings(self) -> training.Recipe:
         """Every setting of its training, the same on every machine."""
         recipe = training.RECIPES[self.recipe].fast(epochs=self.epochs)
         changes = COMMON | dict(self.changes)
-        return recipe.replace(network=self.network, **changes)
+        return recipe.replace(network=self.start or self.network, **changes)
 
     def command(self, name: str, device: str) -> str:
         """Return the line that trains it."""
@@ -65,7 +67,7 @@ class Entry(NamedTuple):
                 f"python benches/zoo.py --data DIR --work FOLDER --device {device} "
                 f"{name}"
             )
-        changes = {"network": self.network, "epochs": self.epochs}
+        changes = {"network": self.start or self.network, "epochs": self.epochs}
         changes |= COMMON | dict(self.changes)
         options = "".join(f" --set {key}={value}" for key, value in changes.items())
         return (
@@ -74,23 +76,27 @@ class Entry(NamedTuple):
         )
 
 
-WEAK = {"weight_decay": 2e-4, "attack_steps": 2, "attack_step": 0.75}
-STRONG = WEAK | {"epsilon": 12 / 255}
-SLOW = {"batch_size": 128, "lr": 0.1}
+SMALL = {"batch_size": 128, "lr": 0.1}
+TUNED = SMALL | {"weight_decay": 2e-4}
+STRONG = TUNED | {"epsilon": 12 / 255, "attack_steps": 2, "attack_step": 0.75}
 ENTRIES = {
     "standard-0": Entry("base", "standard", 50),
     "standard-1": Entry("base", "standard", 50, seed=1),
-    "adversarial-8": Entry("adv", "adversarial_pgd", 40, changes=WEAK),
-    "adversarial-12": Entry("adv", "adversarial_pgd", 40, changes=STRONG),
+    "adversarial-8": Entry(
+        "adv", "adversarial", 10, changes=TUNED, start="zoo:standard-0"
+    ),
+    "adversarial-12": Entry(
+        "adv", "adversarial_pgd", 10, changes=STRONG, start="zoo:standard-1"
+    ),
     "noise": Entry("crp", "noise", 50),
-    "augmix": Entry("crp", "augmix", 25),
+    "augmix": Entry("crp", "augmix", 16, changes=SMALL | {"consistency": 0.0}),
     "blur-1.0": Entry("blur", "standard", 50, network=f"{COLOUR},blur=1.0"),
     "blur-1.5": Entry("blur", "standard", 50, network=f"{COLOUR},blur=1.5"),
     "blur-2.0": Entry("blur", "standard", 50, network=f"{COLOUR},blur=2.0"),
     "blur-3.0": Entry("blur", "standard", 50, network=f"{COLOUR},blur=3.0"),
     "pca-64": Entry("pca", "standard", 50, network=f"{COLOUR},pca=64"),
     "gray-standard": Entry("base", "standard", 50, network=GRAY),
-    "gray-mouse": Entry("neural", "mouse", 20, network=GRAY, changes=SLOW),
+    "gray-mouse": Entry("neural", "mouse", 10, network=GRAY, changes=SMALL),
 }
 
 

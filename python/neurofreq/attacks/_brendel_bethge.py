@@ -34,9 +34,11 @@ class BrendelBethge(Attack):
         pass.
     radius : {"adaptive", "published"}
         The rule of the trust radius. "adaptive": a share of the Euclidean
-        length of the nearest perturbation found so far; the share shrinks by
-        `decay` after `patience` steps without a gain, and the walk ends when it
-        falls below `last_radius`. "published": ``first_radius * C * H * W``,
+        length of the present perturbation, or of the nearest found so far where
+        that is shorter; the share shrinks by `decay` after `patience` steps
+        without a gain, and the walk ends when it falls below `last_radius`. A
+        walk that finds its way back from outside at a much nearer point keeps
+        the radius, not the share. "published": ``first_radius * C * H * W``,
         which shrinks by `decay` `n_decays` times, evenly spread over `steps`.
     first_radius : float
         The first share ("adaptive"), or the first radius per pixel.
@@ -85,7 +87,7 @@ class BrendelBethge(Attack):
     Differences from the paper, and from foolbox, whose attack it used:
 
     - The default radius is scale-free and adapts to each image, and an image
-      that has converged leaves: some 80 steps reach the distances of 1000
+      that has converged leaves: some 100 steps reach the distances of 1000
       (docs/results/bench-attack.md). `published` is the fixed schedule.
     - A radius does not depend on the number of images in a batch. Foolbox
       multiplies by it; `published` takes that number as an argument.

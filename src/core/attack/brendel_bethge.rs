@@ -26,9 +26,9 @@ pub enum Overshoot {
 /// How long a step may be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Radius {
-    /// `first` times the length of the nearest perturbation found, times
-    /// `decay` whenever `patience` steps in a row bring no gain of `tolerance`;
-    /// below `last` the walk has converged.
+    /// `first` times the length of the present perturbation, or of the nearest
+    /// found where that is less, times `decay` whenever `patience` steps in a
+    /// row bring no gain of `tolerance`; below `last` the walk has converged.
     Adaptive {
         /// At the first step.
         first: f64,
@@ -145,7 +145,7 @@ impl<T: Real> BrendelBethge<T> {
     }
 
     /// The trust radius of the present step; none once the walk has converged.
-    fn radius(&mut self, dimension: usize) -> Option<f64> {
+    fn radius(&mut self, walk: &Walk<T>) -> Option<f64> {
         match self.rules.radius {
             Radius::Published {
                 first,
@@ -153,7 +153,7 @@ impl<T: Real> BrendelBethge<T> {
                 n_decays,
             } => {
                 let n_decays = ((self.step + 1) * n_decays / self.rules.steps) as i32;
-                Some(first * decay.powi(n_decays) * dimension as f64)
+                Some(first * decay.powi(n_decays) * walk.origin.len() as f64)
             }
             Radius::Adaptive {
                 last,
@@ -163,7 +163,7 @@ impl<T: Real> BrendelBethge<T> {
                 ..
             } => {
                 self.gained.1 += 1;
-                let (size, length) = self.nearest;
+                let (size, nearest) = self.nearest;
                 if size < self.gained.0 * (1.0 - tolerance) {
                     self.gained = (size, 0);
                 }
@@ -175,9 +175,30 @@ impl<T: Real> BrendelBethge<T> {
                     self.share *= decay;
                     self.is_lost = true;
                 }
+                // Outside it may be far nearer than where it came from.
+                let length = Norm::L2.size(&walk.point, &walk.origin);
+                let length = length.max(last * nearest).min(nearest);
                 (self.share >= last).then_some(self.share * length)
             }
         }
+    }
+
+    /// Notes that the present point is adversarial, of some `size`.
+    ///
+    /// A walk that comes back from outside at a much nearer point is at the
+    /// beginning there: it keeps the radius that found it, not the share.
+    fn found(&mut self, walk: &Walk<T>, size: f64) {
+        if size < self.nearest.0 {
+            let before = self.nearest.1;
+            self.nearest = measured(walk);
+            if let Radius::Adaptive { first, .. } = self.rules.radius
+                && self.is_lost
+                && self.nearest.1 < before
+            {
+                self.share = (self.share * before / self.nearest.1).min(first);
+            }
+        }
+        self.is_lost = false;
     }
 
     /// Averages the gradient into the normal, and returns the factor that
@@ -228,13 +249,10 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
         scratch: &mut Scratch,
     ) -> Stage {
         if let Some(size) = walk.consider(answer.difference) {
-            self.is_lost = false;
-            if size < self.nearest.0 {
-                self.nearest = measured(walk);
-            }
+            self.found(walk, size);
         }
         let scale = self.blend(answer.gradient);
-        let radius = self.radius(walk.origin.len());
+        let radius = self.radius(walk);
         if let Some(radius) = radius.filter(|_| self.step < self.rules.steps) {
             let problem = Problem {
                 origin: &walk.origin,
@@ -262,5 +280,45 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
 
     fn planned(&self) -> usize {
         (1 + self.rules.steps) * (1 + self.walks_left) - self.step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_that_comes_back_nearer_goes_on_with_its_radius() {
+        let radius = Radius::Adaptive {
+            first: 4.0,
+            last: 0.01,
+            decay: 0.5,
+            patience: 1,
+            tolerance: 1e-3,
+        };
+        let rules = Rules {
+            steps: 100,
+            restarts: 0,
+            radius,
+            momentum: 0.0,
+            is_normalised: true,
+            overshoot: 1.1,
+            overshoot_rule: Overshoot::Foolbox,
+        };
+        let mut walk = Walk::new(vec![0.0; 2], Norm::Linf);
+        let mut attack = BrendelBethge::new(rules);
+        attack.begin(&mut walk, vec![vec![0.8, 0.6]]);
+        walk.point = vec![0.06, 0.08];
+        let outside: Vec<f64> = (0..30).map_while(|_| attack.radius(&walk)).collect();
+        // A share of where it stands, halved after five steps without a gain.
+        assert!((outside[0] - 0.4).abs() < 1e-12, "{outside:?}");
+        assert!((outside[29] - 0.4 / 32.0).abs() < 1e-12, "{outside:?}");
+        attack.found(&walk, 0.08);
+        // Ten times nearer than where it came from, with ten times the share.
+        let inside = attack.radius(&walk).unwrap();
+        assert!((inside - 4.0 / 32.0).abs() < 1e-12, "{inside}");
+        walk.point = vec![0.0; 2];
+        let least = attack.radius(&walk).unwrap();
+        assert!(least > 0.0, "at the clean image it can still move");
     }
 }
