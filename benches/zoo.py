@@ -54,11 +54,15 @@ class Entry(NamedTuple):
     """The network whose weights it starts from, where not from random ones."""
 
     @property
+    def chosen(self) -> dict[str, Any]:
+        """What differs from the recipe's scaled-down settings."""
+        own = {"network": self.start or self.network, "epochs": self.epochs}
+        return own | COMMON | dict(self.changes)
+
+    @property
     def settings(self) -> training.Recipe:
         """Every setting of its training, the same on every machine."""
-        recipe = training.RECIPES[self.recipe].fast(epochs=self.epochs)
-        changes = COMMON | dict(self.changes)
-        return recipe.replace(network=self.start or self.network, **changes)
+        return training.RECIPES[self.recipe].fast().replace(**self.chosen)
 
     def command(self, name: str, device: str) -> str:
         """Return the line that trains it."""
@@ -67,9 +71,7 @@ class Entry(NamedTuple):
                 f"python benches/zoo.py --data DIR --work FOLDER --device {device} "
                 f"{name}"
             )
-        changes = {"network": self.start or self.network, "epochs": self.epochs}
-        changes |= COMMON | dict(self.changes)
-        options = "".join(f" --set {key}={value}" for key, value in changes.items())
+        options = "".join(f" --set {key}={value}" for key, value in self.chosen.items())
         return (
             f"neurofreq train {self.recipe} --fast{options} --seed {self.seed} "
             f"--data cifar10:DIR --out FOLDER --device {device}"
