@@ -87,6 +87,7 @@ def test_rounding_out_of_bounds_is_clipped():
         ({"decay": 1.0}, r"decay: got 1.0, expected \(0, 1\)"),
         ({"tolerance": -0.1}, "tolerance: got -0.1"),
         ({"momentum": 1.0}, "momentum"),
+        ({"first_radius": 0.5, "last_radius": 2.0}, "last_radius"),
         ({"overshoot": 2.0}, "overshoot"),
         ({"overshoot_rule": "mine"}, "overshoot_rule"),
     ],

@@ -43,7 +43,7 @@ class BrendelBethge(Attack):
     first_radius : float
         The first share ("adaptive"), or the first radius per pixel.
     last_radius : float
-        The last share ("adaptive").
+        The last share ("adaptive"), at most the first.
     decay : float
         The factor by which the radius shrinks, in (0, 1).
     patience : int
@@ -140,6 +140,10 @@ class BrendelBethge(Attack):
         for name in ("first_radius", "last_radius"):
             value = getattr(self, name)
             _validate.within(name, value, 0 < value < float("inf"), "a positive number")
+        if self.radius == "adaptive":  # a walk must not end before its first step
+            holds = self.last_radius <= self.first_radius
+            limit = f"at most first_radius, {self.first_radius}"
+            _validate.within("last_radius", self.last_radius, holds, limit)
         for name, low, high, interval in (
             ("decay", 0.0, 1.0, "(0, 1)"),
             ("momentum", -0.0, 1.0, "[0, 1)"),
