@@ -11,7 +11,8 @@ use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::core::trust_region::{Outcome, Problem, Scratch, step};
 
-/// How many times the patience a walk is given that sees nothing adversarial.
+/// How many times the patience a walk is given that sees nothing adversarial,
+/// before it halves its way back to the nearest adversarial point.
 const LENIENCE: usize = 5;
 
 /// Where the step aims, as the change `c` of the logit difference `d`.
@@ -107,6 +108,8 @@ pub struct BrendelBethge<T> {
     gained: (f64, usize),
     /// Whether no adversarial point was seen since the last decay.
     is_lost: bool,
+    /// Whether it gave up searching outside and halves its way back.
+    is_returning: bool,
 }
 
 impl<T: Real> BrendelBethge<T> {
@@ -124,6 +127,7 @@ impl<T: Real> BrendelBethge<T> {
             share: 0.0,
             gained: (f64::INFINITY, 0),
             is_lost: true,
+            is_returning: false,
         }
     }
 
@@ -139,6 +143,7 @@ impl<T: Real> BrendelBethge<T> {
         self.nearest = measured(walk);
         self.gained = (f64::INFINITY, 0);
         self.is_lost = true;
+        self.is_returning = false;
         if let Radius::Adaptive { first, .. } = self.rules.radius {
             self.share = first;
         }
@@ -173,6 +178,7 @@ impl<T: Real> BrendelBethge<T> {
                 if self.gained.1 >= lenience * patience {
                     self.gained.1 = 0;
                     self.share *= decay;
+                    self.is_returning = self.is_lost && self.share >= last;
                     self.is_lost = true;
                 }
                 // Outside it may be far nearer than where it came from.
@@ -186,7 +192,8 @@ impl<T: Real> BrendelBethge<T> {
     /// Notes that the present point is adversarial, of some `size`.
     ///
     /// A walk that comes back from outside at a much nearer point is at the
-    /// beginning there: it keeps the radius that found it, not the share.
+    /// beginning there: it keeps the radius that found it, not the share. Where
+    /// it had to be led back, the normal of where it was lost is forgotten.
     fn found(&mut self, walk: &Walk<T>, size: f64) {
         if size < self.nearest.0 {
             let before = self.nearest.1;
@@ -199,6 +206,11 @@ impl<T: Real> BrendelBethge<T> {
             }
         }
         self.is_lost = false;
+        if self.is_returning {
+            self.is_returning = false;
+            self.normal.clear();
+            self.gained.1 = 0;
+        }
     }
 
     /// Averages the gradient into the normal, and returns the factor that
@@ -253,7 +265,13 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
         }
         let scale = self.blend(answer.gradient);
         let radius = self.radius(walk);
-        if let Some(radius) = radius.filter(|_| self.step < self.rules.steps) {
+        let may_step = self.step < self.rules.steps;
+        if self.is_returning && may_step && answer.difference.is_finite() {
+            walk.halve();
+            self.step += 1;
+            return Stage::GoesOn;
+        }
+        if let Some(radius) = radius.filter(|_| may_step) {
             let problem = Problem {
                 origin: &walk.origin,
                 point: &walk.point,
@@ -287,26 +305,66 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_walk_that_comes_back_nearer_goes_on_with_its_radius() {
-        let radius = Radius::Adaptive {
-            first: 4.0,
-            last: 0.01,
-            decay: 0.5,
-            patience: 1,
-            tolerance: 1e-3,
-        };
-        let rules = Rules {
+    fn rules() -> Rules {
+        Rules {
             steps: 100,
             restarts: 0,
-            radius,
-            momentum: 0.0,
+            radius: Radius::Adaptive {
+                first: 4.0,
+                last: 0.01,
+                decay: 0.5,
+                patience: 1,
+                tolerance: 1e-3,
+            },
+            momentum: 0.5,
             is_normalised: true,
             overshoot: 1.1,
             overshoot_rule: Overshoot::Foolbox,
-        };
+        }
+    }
+
+    #[test]
+    fn a_lost_walk_halves_its_way_back() {
+        let start = vec![0.8, 0.6];
         let mut walk = Walk::new(vec![0.0; 2], Norm::Linf);
-        let mut attack = BrendelBethge::new(rules);
+        let mut attack = BrendelBethge::new(rules());
+        attack.begin(&mut walk, vec![start.clone()]);
+        let mut scratch = Scratch::default();
+        let mut answer = |attack: &mut BrendelBethge<f64>, walk: &mut Walk<f64>, difference| {
+            let gradient: &[f64] = if difference > 0.0 {
+                &[0.6, -0.8]
+            } else {
+                &[0.0, -1.0]
+            };
+            let answer = Answer {
+                difference,
+                gradient,
+            };
+            assert_eq!(attack.answer(walk, answer, &mut scratch), Stage::GoesOn);
+        };
+        answer(&mut attack, &mut walk, -1.0);
+        // Lost from the next decay on, and lenient until the one after it.
+        let lost = (0..20).take_while(|_| {
+            answer(&mut attack, &mut walk, 1.0);
+            !attack.is_returning
+        });
+        assert!((LENIENCE..2 * LENIENCE).contains(&lost.count()));
+        for _ in 0..3 {
+            let before = walk.point.clone();
+            answer(&mut attack, &mut walk, 1.0);
+            let half = |i: usize| 0.5 * (before[i] + start[i]);
+            assert_eq!(walk.point, [half(0), half(1)]);
+        }
+        let share = attack.share;
+        answer(&mut attack, &mut walk, -1.0);
+        assert!(!attack.is_returning && attack.share > share, "nearer");
+        assert_eq!(attack.normal, [0.0, -1.0], "nothing of where it was lost");
+    }
+
+    #[test]
+    fn a_walk_that_comes_back_nearer_goes_on_with_its_radius() {
+        let mut walk = Walk::new(vec![0.0; 2], Norm::Linf);
+        let mut attack = BrendelBethge::new(rules());
         attack.begin(&mut walk, vec![vec![0.8, 0.6]]);
         walk.point = vec![0.06, 0.08];
         let outside: Vec<f64> = (0..30).map_while(|_| attack.radius(&walk)).collect();

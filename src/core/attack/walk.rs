@@ -154,6 +154,13 @@ impl<T: Real> Walk<T> {
         true
     }
 
+    /// Moves half of the way to the best point.
+    pub fn halve(&mut self) {
+        for (point, &best) in self.point.iter_mut().zip(self.best.iter().flatten()) {
+            *point = T::from_f64(0.5 * ((*point).into() + best.into()));
+        }
+    }
+
     /// Moves a little outwards of the best point, to be asked about once more:
     /// where it is adversarial too, the best is off the boundary by more than
     /// the model's rounding. Within a budget points are not at the boundary, and
