@@ -125,7 +125,10 @@ def test_progress_is_silent_unless_asked(capfd):
 def test_ctrl_c_stops_within_one_call():
     script = """
         import sys, time, torch, neurofreq as nf
+        torch.manual_seed(0)
         model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(90, 3))
+        images = torch.rand(4, 3, 6, 5)
+        labels = model(images).argmax(1)
         model.train()
         started = []
         def slow(x):
@@ -143,7 +146,7 @@ def test_ctrl_c_stops_within_one_call():
         outer = Slow()
         try:
             attack = nf.attacks.BrendelBethge(steps=10**6)
-            attack(outer, torch.rand(4, 3, 6, 5), [0, 0, 0, 0])
+            attack(outer, images, labels)
         except KeyboardInterrupt:
             print("stopped", outer.training, model.training, flush=True)
     """
