@@ -3,9 +3,10 @@
 Usage: python benches/regularized_measures.py mouse --data DIR --work FOLDER
        python benches/regularized_measures.py monkey --data DIR --work FOLDER
 
-Measures every network in FOLDER whose training is complete, keeps each result in
-FOLDER/measured, and writes docs/results/regularized-<study>.md over the seeds that
-all conditions have. DIR as in regularized_training.py.
+Measures every network in FOLDER whose training is complete, keeps the raw values per
+image in docs/results/regularized-<study>/measured, and writes the page beside it over
+the seeds that all conditions have. What is kept is not measured again, though its
+network be gone: seeds may be trained one by one. DIR as in regularized_training.py.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from regularized_training import SEEDS, STUDIES, Study
 
 import neurofreq as nf
 from neurofreq import intervals, models
-from neurofreq._store import Store, model_digest
+from neurofreq._store import Store
 from neurofreq.studies import _analysis, _measure
 from neurofreq.studies._settings import Settings
 
@@ -53,9 +54,7 @@ def subject(
     model = models.load_model(network, weights=weights)
     folded = models.fold_batch_norm(model, torch.as_tensor(data.images[:2]))
     folded = folded.to(device, memory_format=torch.channels_last)
-    return _measure.Subject(
-        folder.name, folded, data.images, data.labels, True, model_digest(model)
-    )
+    return _measure.Subject(folder.name, folded, data.images, data.labels, True, "")
 
 
 def noisy(one: _measure.Subject, sd: float) -> np.ndarray:
@@ -70,30 +69,33 @@ def settings_of(study: Study) -> Settings:
     return Settings(n_attack=128, n_hybrid=study.n_hybrid, seeds=(0, 1, 2))
 
 
-def measured(
-    one: _measure.Subject, store: Store, settings: Settings
-) -> dict[str, np.ndarray]:
-    """Return the raw values per image of one network, from the store if there."""
-    record = {
-        "measurement": one.name,
-        "weights": one.digest,
+def record_of(name: str, study: Study) -> dict[str, object]:
+    """Return what decides the numbers of a network, <condition>-<seed>."""
+    settings = settings_of(study)
+    return {
+        "measurement": name,
+        "recipe": study.recipe.as_dict(),
         "noise": NOISE,
         "n_attack": settings.n_attack,
         "n_hybrid": settings.n_hybrid,
         "pairings": len(settings.seeds),
     }
-    kept = store.load(record)
-    if kept is not None:
-        return kept
+
+
+def measured(one: _measure.Subject, settings: Settings) -> dict[str, np.ndarray]:
+    """Return the raw values per image of one network."""
     running = _measure.Running(progress=False)
     arrays = {"clean": _measure.clean(one, settings, running)["correct"]}
     arrays |= {f"noise {sd:g}": noisy(one, sd) for sd in NOISE}
     found = _measure.hybrids(one, settings, running)
     arrays |= {"mixing": found["frequency"], "difference": found["difference"]}
     found = _measure.attack(one, settings, running, range(settings.n_attack))
-    arrays |= {key: found[key] for key in ("distance", "radial", "frequency")}
-    store.save(record, arrays)
-    return arrays
+    return arrays | {key: found[key] for key in ("distance", "radial", "frequency")}
+
+
+def is_trained(folder: Path, study: Study) -> bool:
+    curves = folder / "curves.csv"
+    return curves.exists() and len(pd.read_csv(curves)) == study.recipe.epochs
 
 
 def quantities(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
@@ -263,17 +265,21 @@ def main() -> None:
     )
     options = parser.parse_args()
     study = STUDIES[options.study]
+    page = ROOT / "docs" / "results" / f"regularized-{options.study}.md"
     data = nf.data.load_data(study.data.format(options.data)).gray()
-    store = Store(options.work / "measured")
-    settings = settings_of(study)
+    store = Store(page.with_suffix("") / "measured")
     found = {}
     for seed in options.seeds:
         for condition in options.conditions or study.conditions:
             folder = options.work / f"{condition}-{seed}"
-            curves = folder / "curves.csv"
-            if curves.exists() and len(pd.read_csv(curves)) == study.recipe.epochs:
+            record = record_of(folder.name, study)
+            raw = store.load(record)
+            if raw is None and is_trained(folder, study):
                 one = subject(folder, data, study.recipe.network, options.device)
-                found[condition, seed] = quantities(measured(one, store, settings))
+                raw = measured(one, settings_of(study))
+                store.save(record, raw)
+            if raw is not None:
+                found[condition, seed] = quantities(raw)
                 values = {
                     name: round(quantity.estimate().value, 4)
                     for name, quantity in found[condition, seed].items()
@@ -284,7 +290,6 @@ def main() -> None:
         return
     if not seeds:
         parser.error("--work: no seed has all conditions yet")
-    page = ROOT / "docs" / "results" / f"regularized-{options.study}.md"
     write(page, study, estimates(found, study.conditions, seeds), seeds)
 
 

@@ -40,7 +40,9 @@ class Study(NamedTuple):
 
 STUDIES = {
     "mouse": Study(
-        training.MOUSE.fast(epochs=8).replace(precision="float32"),
+        training.MOUSE.fast(epochs=3).replace(
+            batch_size=64, n_pairs=8, precision="float32"
+        ),
         "cifar10:{}/cifar10",
         ("none", "simulated", "threshold", "mouse", "macaque", "shuffled"),
         1000,

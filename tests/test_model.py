@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from neurofreq import ModelError, _model
+from neurofreq.attacks import BrendelBethge
+from neurofreq.hybrid import hybrid_curve
 
 
 def network():
@@ -50,3 +52,27 @@ def test_device_is_that_of_the_parameters():
     assert _model.device_of(network()).type == "cpu"
     assert _model.device_of(network().to("meta")).type == "meta"
     assert _model.device_of(print).type == "cpu"
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(12, 4), nn.Conv2d(3, 4, 2)])
+def test_a_refused_dtype_is_named(layer):
+    flatten = nn.Flatten() if isinstance(layer, nn.Linear) else nn.Identity()
+    model = nn.Sequential(flatten, layer, nn.Flatten())
+    images = np.full((3, 3, 2, 2), 0.5)
+    refused = "images: got float64, expected float32 as the model's parameters"
+    with pytest.raises(TypeError, match=refused):
+        _model.predict(model, images)
+    with pytest.raises(TypeError, match=refused):
+        BrendelBethge("l2")(model, torch.from_numpy(images), [0, 1, 2])
+    with pytest.raises(TypeError, match=refused):
+        hybrid_curve(model, images, [0, 1, 2])
+    # A model that takes what is not its parameters' type, and one that fails.
+    cast = CastFirst(model)
+    assert _model.predict(cast, images).shape == (3, 4)
+    with pytest.raises(RuntimeError, match="shapes cannot|number of channels|size"):
+        _model.predict(cast, images[..., :1, :1])
+
+
+class CastFirst(nn.Sequential):
+    def forward(self, images):
+        return super().forward(images.float())

@@ -19,13 +19,20 @@ Model: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 
 
 @contextmanager
-def evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any, images: Array | None = None) -> Iterator[None]:
     """Hold a model in evaluation mode and give every module its own flag back.
 
     Parameters
     ----------
     model : callable
         Anything but an ``nn.Module`` has no mode and is left alone.
+    images : ndarray or Tensor, optional
+        What the model is about to be given, for the error that names it.
+
+    Raises
+    ------
+    TypeError
+        If the model raises and `images` are not of its parameters' type.
     """
     modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
     flags = [module.training for module in modules]
@@ -33,6 +40,14 @@ def evaluating(model: Any) -> Iterator[None]:
         if any(flags):
             _evaluate(model)
         yield
+    except RuntimeError as error:
+        given, own = _type_name(images), _type_name(dtype_of(model))
+        # torch's refusals speak of a type, its other errors (memory, shapes) do not.
+        if images is None or given == own or "type" not in str(error):
+            raise
+        raise TypeError(
+            f"images: got {given}, expected {own} as the model's parameters ({error})"
+        ) from error
     finally:
         for module, flag in zip(modules, flags, strict=True):
             if module.training != flag:
@@ -123,8 +138,9 @@ def check_logits(logits: Any, n_images: int) -> torch.Tensor:
             f"expected ({n_images}, n_classes)"
         )
     if not logits.is_floating_point():
-        dtype = str(logits.dtype).removeprefix("torch.")
-        raise ModelError(f"model: got logits of dtype {dtype}, expected floats")
+        raise ModelError(
+            f"model: got logits of dtype {_type_name(logits)}, expected floats"
+        )
     n_bad = n_images - int(logits.detach().isfinite().all(dim=1).sum())
     if n_bad:
         raise ModelError(
@@ -165,13 +181,15 @@ def predict(
     ModelError
         Logits of a wrong shape or dtype, of another number of classes than in
         the batch before, or not finite.
+    TypeError
+        As `evaluating`.
     ValueError
         If `batch_size` is less than 1.
     """
     check_batch_size(batch_size)
     device = device_of(model) if device is None else device
     parts: list[torch.Tensor] = []
-    with evaluating(model), torch.no_grad():
+    with evaluating(model, images), torch.no_grad():
         for start in range(0, len(images), batch_size):
             batch = to_tensor(images[start : start + batch_size], device)
             parts.append(check_logits(model(batch), len(batch)))
@@ -187,6 +205,11 @@ def check_batch_size(batch_size: int) -> None:
     """Require at least one image per batch."""
     if batch_size < 1:
         raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
+
+
+def _type_name(value: Any) -> str:
+    """Return the name of a type, an array's or a tensor's, such as "float32"."""
+    return str(getattr(value, "dtype", value)).removeprefix("torch.")
 
 
 def _evaluate(model: torch.nn.Module) -> None:

@@ -207,7 +207,7 @@ def hybrid_curve(
     device = _model.device_of(model) if device is None else torch.device(device)
     # Hits per image and frequency, summed over pairings.
     low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
-    with _model.evaluating(model), torch.no_grad():
+    with _model.evaluating(model, images), torch.no_grad():
         for low_index, high_index in pairings:
             for start in range(0, len(truth), batch_size):
                 low = low_index[start : start + batch_size]

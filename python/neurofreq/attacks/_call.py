@@ -162,7 +162,8 @@ class Attack(ABC):
         Raises
         ------
         TypeError
-            Wrong types or dtypes.
+            Wrong types or dtypes; a model that refuses images because they are
+            not of its parameters' dtype.
         ValueError
             Wrong shapes or values, labels that the model does not have, a
             target equal to its label.
@@ -200,7 +201,7 @@ class Attack(ABC):
         )
         asked = _asked(model, channels_last, autocast)
         with (
-            _model.evaluating(model),
+            _model.evaluating(model, pixels),
             torch.inference_mode(False),
             torch.enable_grad(),
             tqdm(
