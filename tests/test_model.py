@@ -69,7 +69,7 @@ def test_a_refused_dtype_is_named(layer):
     # A model that takes what is not its parameters' type, and one that fails.
     cast = CastFirst(model)
     assert _model.predict(cast, images).shape == (3, 4)
-    with pytest.raises(RuntimeError, match="shapes cannot|number of channels|size"):
+    with pytest.raises(RuntimeError, match=r"shapes cannot|channels|size"):
         _model.predict(cast, images[..., :1, :1])
 
 

@@ -40,10 +40,12 @@ def evaluating(model: Any, images: Array | None = None) -> Iterator[None]:
         if any(flags):
             _evaluate(model)
         yield
+    except ModelError:
+        raise
     except RuntimeError as error:
         given, own = _type_name(images), _type_name(dtype_of(model))
         # torch's refusals speak of a type, its other errors (memory, shapes) do not.
-        if images is None or given == own or "type" not in str(error):
+        if images is None or not modules or given == own or "type" not in str(error):
             raise
         raise TypeError(
             f"images: got {given}, expected {own} as the model's parameters ({error})"
