@@ -37,6 +37,8 @@ FILES = {
 
 
 def load_model(name: str, data: Path, gray: Path | None) -> torch.nn.Module:
+    if name == "gray-standard":  # ResNet18, 14 base channels, in the package
+        return nf.models.load_model("zoo:gray-standard")
     if name != "resnet18_gray16":
         return nf.models.load_model(name, weights=data / FILES[name])
     from safetensors.torch import load_file

@@ -16,6 +16,7 @@ from small_study import (
     study,
     undisturbed,
 )
+from torch import nn
 
 import neurofreq as nf
 from neurofreq import studies
@@ -97,6 +98,31 @@ def test_what_changed_is_measured_and_the_rest_is_read(tmp_path):
     assert run(fewer, tmp_path).n_measured == 0
     assert run(study(2), tmp_path).n_measured == 6
     assert run(study(1), tmp_path, resume=False).n_measured == 6
+
+
+def test_folded_copies_measure_the_same(tmp_path):
+    torch.manual_seed(0)
+    convolution = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    convolution[1].running_var.uniform_(0.5, 2.0)
+    network = nn.Sequential(convolution, nn.Flatten(), nn.LazyLinear(4)).eval()
+    network(torch.zeros(1, 1, 16, 16))
+    refusing = Network()
+    refusing.refuses = lambda x: x.max() > 2.0  # which cannot be traced
+    entries = [ModelEntry(network, "m"), ModelEntry(refusing, "refuses")]
+    plain = run(Study(images(), entries[:1], settings=SETTINGS), tmp_path)
+    folding = SETTINGS | {"fold": True}
+    folded = run(Study(images(), entries, settings=folding), tmp_path)
+    assert folded.n_measured == 6  # as another model's
+    (failure,) = folded.failed
+    assert failure.model == "refuses"
+    assert "cannot be traced" in failure.traceback
+    ours, theirs = plain.measured[0], folded.measured[0]
+    for key, arrays in ours.arrays.items():
+        for name in ("distance", "correct", "difference"):
+            if name in arrays:
+                np.testing.assert_allclose(
+                    theirs.arrays[key][name], arrays[name], rtol=1e-4
+                )
 
 
 def test_images_that_were_not_kept_are_made_again(tmp_path):

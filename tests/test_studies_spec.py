@@ -30,6 +30,7 @@ from neurofreq import cli, studies
         ({"settings": {"n_atack": 3}}, "settings: got key 'n_atack'.*'n_attack'"),
         ({"settings": {"n_attack": "3"}}, "settings.n_attack: got str"),
         ({"settings": {"seeds": 3}}, "settings.seeds: got 3, expected a list"),
+        ({"settings": {"fold": 1}}, "settings.fold: got 1, expected true or false"),
         ({"settings": {"targeted": 1}}, "settings.targeted: got 1, expected true or"),
         ({"settings": {"frequencies": ["a"]}}, "settings.frequencies: got 'a', expe"),
         ({"keep_adversarial": 1}, "keep_adversarial: got 1"),

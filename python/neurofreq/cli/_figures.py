@@ -74,6 +74,14 @@ Neural = Annotated[
 Zoo = Annotated[
     bool, typer.Option("--zoo/--no-zoo", help="Measure the networks of the package.")
 ]
+Fold = Annotated[
+    bool,
+    typer.Option(
+        "--fold",
+        help="Measure copies with batch norm folded into the convolutions, channels "
+        "last: the same up to rounding, and faster on a processor.",
+    ),
+]
 Attack = Annotated[int, typer.Option(help="Images attacked, at most.")]
 Hybrid = Annotated[int, typer.Option(help="Images in each pairing, at most.")]
 Corrupted = Annotated[int, typer.Option(help="Images in each cell, at most.")]
@@ -95,6 +103,7 @@ def figures(
     attack_steps: Steps = None,
     pairings: Pairings = None,
     seed: Seed = 0,
+    fold: Fold = False,
     batch_size: Batch = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -122,7 +131,7 @@ def figures(
         wanted = drawn.study(
             data, _entries(model or [], group or []), zoo=zoo, n_images=n_images,
             n_attack=n_attack, n_hybrid=n_hybrid, n_corruption=n_corruption,
-            measurements=_needed(names), seed=seed, **given,
+            measurements=_needed(names), seed=seed, fold=fold, **given,
         )  # fmt: skip
         found = _measure(wanted, out, quiet, device=device, batch_size=batch_size)
         if found is None:

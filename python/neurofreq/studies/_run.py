@@ -130,9 +130,8 @@ def prepare(
         data = load_data(data, split="test", n=study.n_images)
     settings = make_settings(data, **study.settings)
     folder = _result.folder_for(out_dir)
-    subjects, identities = _loaded(
-        study, Views(data, settings.gray), running, is_strict
-    )
+    views = Views(data, settings.gray, fold=settings.fold)
+    subjects, identities = _loaded(study, views, running, is_strict)
     digest = _store.data_digest(data.images, data.labels)
     plan = Plan(
         study.name,

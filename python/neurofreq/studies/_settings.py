@@ -43,6 +43,7 @@ class Settings:
     seeds: tuple[int, ...] = tuple(range(6))
     seed: int = 0
     gray: str = "auto"
+    fold: bool = False
     corruptions: tuple[str, ...] = _groups.averaged(CORRUPTIONS)
 
     @property

@@ -102,7 +102,10 @@ class Study:
         shuffled labels. ``frequencies`` of mixing, in units of Nyquist; ``seeds``
         of the pairings. ``n_thresholds`` (25) of the radial profile.
         ``corruptions``, by default the paper's fifteen. ``seed`` (0) of targets,
-        attack and corruptions. ``gray``: "auto", "always" or "never".
+        attack and corruptions. ``gray``: "auto", "always" or "never". ``fold``
+        (false): measure a copy of each model by `models.fold_batch_norm`, weights
+        channels last, which has the same logits up to rounding and is faster on a
+        processor; a model that cannot be folded is written down as failed.
     keep_adversarial : bool
         Keep every attacked image, (n, C, H, W) float32, in a safetensors file.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from torch import nn
 
 from neurofreq import _model, _store, _validate
+from neurofreq._folding import fold_batch_norm
 from neurofreq.studies._measure import Subject
 
 if TYPE_CHECKING:
@@ -24,13 +27,16 @@ class Views:
         Floats in [0, 1].
     gray : str
         "auto", "always" or "never".
+    fold : bool
+        Pair images with a faster copy of the model, see `fold_batch_norm`.
     """
 
-    def __init__(self, data: ImageSet, gray: str) -> None:
+    def __init__(self, data: ImageSet, gray: str, *, fold: bool = False) -> None:
         self.images = np.ascontiguousarray(data.images)
         self.labels = _validate.labels(data.labels)
         self.gray = data.gray().images if self.images.shape[1] == 3 else self.images
         self._wanted = gray
+        self._fold = fold
 
     def subject(self, name: str, model: object, running: Running) -> Subject:
         """Pair a model with the images it is shown, and try it on two of them.
@@ -40,7 +46,7 @@ class Views:
         TypeError
             If it is no ``nn.Module``.
         ValueError
-            If it does not fit the images or the labels.
+            If it does not fit the images or the labels, or cannot be folded.
         ModelError
             If its logits are not finite.
         """
@@ -61,7 +67,14 @@ class Views:
         digest = _store.model_digest(model)
         subject = Subject(name, model, shown, self.labels, is_gray, digest)
         _try(subject, running)
-        return subject
+        return _folded(subject) if self._fold else subject
+
+
+def _folded(subject: Subject) -> Subject:
+    """Return the subject with a faster copy of its model, as another model's."""
+    model = fold_batch_norm(subject.model, subject.images[:2])
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return dataclasses.replace(subject, model=model, digest=f"{subject.digest}-folded")
 
 
 def _try(subject: Subject, running: Running) -> None:
