@@ -14,7 +14,7 @@ from neurofreq import _model
 from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class _Reached(Exception):
@@ -118,23 +118,22 @@ def stages(model: nn.Module) -> list[str]:
     ----------
     model : nn.Module
         With submodules ``relu``, ``layer1``, ``layer2`` ... somewhere beside each
-        other (a ResNet; convolutions 1, 5, 9, 13 and 17 of a ResNet18), or with
-        a ``features`` sequence of convolutions and max-pooling (a VGG; the layer
-        before each pooling).
+        other (a ResNet; convolutions 1, 5, 9, 13 and 17 of a ResNet18), with a
+        ``features`` sequence of convolutions and max-pooling (a VGG; the layer
+        before each pooling), or with ``stage1``, ``stage2`` ... (`small_cnn`).
 
     Raises
     ------
     ValueError
-        If it has neither.
+        If it has none of these.
     """
     modules = dict(model.named_modules())
     for name in modules:
         prefix, dot, last = name.rpartition(".")
         if last == "layer1" and f"{prefix}{dot}relu" in modules:
-            names = [f"{prefix}{dot}relu"]
-            while (stage := f"{prefix}{dot}layer{len(names)}") in modules:
-                names.append(stage)
-            return names
+            return [f"{prefix}{dot}relu", *_numbered(f"{prefix}{dot}layer", modules)]
+        if last == "stage1":
+            return _numbered(f"{prefix}{dot}stage", modules)
         if last == "features" and isinstance(modules[name], nn.Sequential):
             children = list(modules[name].named_children())
             pools = [
@@ -145,9 +144,18 @@ def stages(model: nn.Module) -> list[str]:
             if pools:
                 return pools
     raise ValueError(
-        "layers: got 'auto' for a model that is neither like a ResNet (relu, layer1, "
-        "layer2, ...) nor like a VGG (features with max-pooling); name its layers"
+        "layers: got 'auto' for a model that is not like a ResNet (relu, layer1, "
+        "layer2, ...), a VGG (features with max-pooling) or small_cnn (stage1, "
+        "stage2, ...); name its layers"
     )
+
+
+def _numbered(name: str, modules: Mapping[str, nn.Module]) -> list[str]:
+    """Return those of the names ``name1``, ``name2`` ... that there are."""
+    found: list[str] = []
+    while (following := f"{name}{len(found) + 1}") in modules:
+        found.append(following)
+    return found
 
 
 def _check_layers(model: nn.Module, layers: Sequence[str] | str) -> list[str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from neurofreq.data import ImageSet
     from neurofreq.report import Report
+    from neurofreq.studies import ModelEntry
 
 BASELINE, NEURAL = "baseline", "V1-regularized"
 # Stimuli mix the shape of one image with the texture of another here (units of
@@ -31,6 +32,7 @@ BASELINE, NEURAL = "baseline", "V1-regularized"
 STIMULUS_FREQUENCY = 0.35
 # Test images on which the settings below were chosen; the report leaves them out.
 N_SEEN = 1000
+SIGMAS = (1.0, 1.5, 2.0)  # of the networks behind a blur, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,8 +111,44 @@ def run(
     )
 
 
+def entries(*, tiny: bool = False, progress: bool = True) -> list[ModelEntry]:
+    """Train five small networks for the synthetic images: figures without data.
+
+    Parameters
+    ----------
+    tiny : bool
+        Seconds instead of minutes; their numbers mean nothing.
+    progress : bool
+        Show progress bars.
+
+    Returns
+    -------
+    list of ModelEntry
+        The two of the demo, groups "base" and "neural", and three behind a blur.
+    """
+    from neurofreq import data
+    from neurofreq.studies import ModelEntry
+
+    size = TINY if tiny else Size()
+    train = data.load_data("synthetic", split="train", n=size.n_train)
+    wanted: list[tuple[str, str, dict[str, Any]]] = [
+        (BASELINE, "base", {}),
+        (NEURAL, "neural", {"towards_v1": True}),
+    ]
+    wanted += [(f"blur-{sigma}", "blur", {"sigma": sigma}) for sigma in SIGMAS]
+    return [
+        ModelEntry(trained(train, size, progress=progress, **options), name, group)
+        for name, group, options in wanted
+    ]
+
+
 def trained(
-    train: ImageSet, size: Size, *, towards_v1: bool, progress: bool = False
+    train: ImageSet,
+    size: Size,
+    *,
+    towards_v1: bool = False,
+    sigma: float | None = None,
+    progress: bool = False,
 ) -> nn.Module:
     """Return a network trained on labels, and on V1's similarities if asked.
 
@@ -119,13 +157,16 @@ def trained(
     train : ImageSet
     size : Size
     towards_v1 : bool
+    sigma : float, optional
+        Of a blur in front of it, in pixels.
     progress : bool
     """
     from neurofreq import hybrid, models, neural, regularizer, similarity, training
 
+    blur = "" if sigma is None else f",blur={sigma}"
     with torch.random.fork_rng([]):
-        torch.manual_seed(0)  # both networks start alike
-        model = models.small_cnn(width=size.width)
+        torch.manual_seed(0)  # all networks start alike
+        model = models.load_model(f"small_cnn,width={size.width}{blur}")
     pull = None
     if towards_v1:
         shown = train.images[: size.n_stimuli]

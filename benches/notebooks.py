@@ -1,0 +1,72 @@
+"""Run the notebooks of the figures on real data and keep their pictures.
+
+Usage: python benches/notebooks.py --data cifar10:DIR --kept OUT/study
+           [--recording FILE] [--own MODELS.json] [--only fig4 ...]
+
+OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``: what it measured is read,
+whatever it lacks is measured now. MODELS.json is a list of models beside the package's,
+``{"spec": ..., "name": ..., "group": ...}``. Pictures go to docs/results/figures/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = ROOT / "docs" / "results" / "figures"
+COUNTS = {"n_attack": 1000, "n_hybrid": 1000, "n_corruption": 1000}
+
+
+def executed(path: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
+    """Return the notebook with outputs, its parameters replaced by these."""
+    notebook = nbformat.read(path, as_version=4)
+    cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+    cell.source += "".join(
+        f"\n{name} = {value!r}" for name, value in parameters.items()
+    )
+    NotebookClient(notebook, timeout=None, kernel_name="python3").execute()
+    return notebook
+
+
+def picture(notebook: nbformat.NotebookNode) -> bytes:
+    """Return the first picture among a notebook's outputs."""
+    outputs = [one for cell in notebook.cells for one in cell.get("outputs", [])]
+    found = [
+        one.data["image/png"] for one in outputs if "image/png" in one.get("data", {})
+    ]
+    return base64.b64decode(found[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--kept", type=Path, required=True)
+    parser.add_argument("--recording", type=Path)
+    parser.add_argument("--own", type=Path)
+    parser.add_argument("--only", nargs="+", default=[f"fig{n}" for n in range(1, 6)])
+    options = parser.parse_args()
+    own = json.loads(options.own.read_text()) if options.own else []
+    parameters = {
+        "data_spec": options.data,
+        "kept": str(options.kept.resolve()),
+        "own": own,
+        "n_images": None,
+        "recording": options.recording and str(options.recording.resolve()),
+        **COUNTS,
+    }
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
+        found = executed(ROOT / "notebooks" / f"{name}.ipynb", parameters)
+        (PICTURES / f"{name}.png").write_bytes(picture(found))
+        print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()
