@@ -40,9 +40,7 @@ class Study(NamedTuple):
 
 STUDIES = {
     "mouse": Study(
-        training.MOUSE.fast(epochs=3).replace(
-            batch_size=64, n_pairs=8, precision="float32"
-        ),
+        training.MOUSE.fast(epochs=5).replace(precision="float32"),
         "cifar10:{}/cifar10",
         ("none", "simulated", "threshold", "mouse", "macaque", "shuffled"),
         1000,
