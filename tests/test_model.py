@@ -59,7 +59,7 @@ def test_a_refused_dtype_is_named(layer):
     flatten = nn.Flatten() if isinstance(layer, nn.Linear) else nn.Identity()
     model = nn.Sequential(flatten, layer, nn.Flatten())
     images = np.full((3, 3, 2, 2), 0.5)
-    refused = "images: got float64, expected float32 as the model's parameters"
+    refused = "images: got float64 for a model of float32, expected both alike"
     with pytest.raises(TypeError, match=refused):
         _model.predict(model, images)
     with pytest.raises(TypeError, match=refused):

@@ -48,7 +48,7 @@ def evaluating(model: Any, images: Array | None = None) -> Iterator[None]:
         if images is None or not modules or given == own or "type" not in str(error):
             raise
         raise TypeError(
-            f"images: got {given}, expected {own} as the model's parameters ({error})"
+            f"images: got {given} for a model of {own}, expected both alike ({error})"
         ) from error
     finally:
         for module, flag in zip(modules, flags, strict=True):

@@ -79,7 +79,7 @@ Fold = Annotated[
     typer.Option(
         "--fold",
         help="Measure copies with batch norm folded into the convolutions, channels "
-        "last: the same up to rounding, and faster on a processor.",
+        "last: the same logits up to rounding, and faster on a processor.",
     ),
 ]
 Attack = Annotated[int, typer.Option(help="Images attacked, at most.")]
