@@ -11,6 +11,7 @@ from neurofreq import attacks, data, intervals, models, neural, training
 from neurofreq._accuracy import CorruptionAccuracy
 from neurofreq._neurofreq import InternalError, ModelError
 from neurofreq._runtime import num_threads, set_num_threads
+from neurofreq._similarity_loss import SimilarityLoss, similarity_loss
 from neurofreq.corruptions import (
     CORRUPTION_GROUPS,
     CORRUPTIONS,
@@ -22,12 +23,7 @@ from neurofreq.hybrid import HybridCurve, hybrid_curve, hybrid_images, hybrid_pa
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.robustness import corruption_accuracy
 from neurofreq.sensitivity import FourierSensitivity, fourier_sensitivity
-from neurofreq.similarity import (
-    SimilarityLoss,
-    reliability,
-    response_similarity,
-    similarity_loss,
-)
+from neurofreq.similarity import reliability, response_similarity
 from neurofreq.spectra import (
     RadialProfile,
     SpectrumAccumulator,

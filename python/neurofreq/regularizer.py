@@ -14,10 +14,10 @@ from torch.nn.parallel import DistributedDataParallel
 from neurofreq import _model, _neurofreq, _store, _validate
 from neurofreq._features import Features
 from neurofreq._ranks import Ranks
-from neurofreq.similarity import SimilarityLoss
+from neurofreq._similarity_loss import SimilarityLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
@@ -268,22 +268,36 @@ class SimilarityRegularizer(nn.Module):
         number = 2 * self.n_pairs if self.all_pairs else self.n_pairs
         return f"layers={self.layers}, {number} {kind} of {len(self.stimuli)} stimuli"
 
-    def _stimuli(self, images: Tensor) -> Tensor:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move all but the count of steps: the host reads that one at every step."""
+        step = self.step
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.step = step
+        return self
+
+    def _stimuli(self, images: NDArray[np.int64]) -> Tensor:
         """Return this process's share of the drawn stimuli."""
-        share = self._ranks.share(images.cpu().numpy())
-        return self.stimuli[torch.from_numpy(share).to(images.device)]
+        share = torch.from_numpy(self._ranks.share(images))
+        return self.stimuli[share.to(self.stimuli.device)]
 
     def _compare(
-        self, features: list[Tensor], images: Tensor, pairs: Tensor | None
+        self,
+        features: list[Tensor],
+        images: NDArray[np.int64],
+        pairs: NDArray[np.int64] | None,
     ) -> Tensor:
         """Return the loss of features of the drawn images, and count the step."""
+        device, index = self.similarity.device, None
         if pairs is None:
-            target = self.similarity[images][:, images]
+            drawn = torch.from_numpy(images).to(device)
+            target = self.similarity[drawn][:, drawn]
         else:
-            target = self.similarity[images[pairs[:, 0]], images[pairs[:, 1]]]
+            first, second = torch.from_numpy(images[pairs]).to(device)
+            target = self.similarity[first, second]
+            index = torch.from_numpy(pairs).to(device)
         whole = [self._ranks.gather(layer, len(images)) for layer in features]
         try:
-            loss: Tensor = self.criterion(whole, target, pairs)
+            loss = self.criterion.forward_unchecked(whole, target, index)
         except _neurofreq.ModelError:
             self._name_bad_layer(whole)
             raise
@@ -291,17 +305,14 @@ class SimilarityRegularizer(nn.Module):
             self.step += 1
         return loss
 
-    def _draw(self) -> tuple[Tensor, Tensor | None]:
-        """Return distinct image indices and, unless all pairs, pairs of positions."""
+    def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """Return distinct images and, unless all pairs, positions of pairs, (2, P)."""
         n = len(self.stimuli)
-        device = self.stimuli.device
         if self.all_pairs:
-            images = self._next(n, min(2 * self.n_pairs, n))
-            return torch.from_numpy(images).to(device), None
+            return self._next(n, min(2 * self.n_pairs, n)), None
         ranks = self._next(n * (n - 1) // 2, self.n_pairs)
         images, positions = np.unique(_unrank(ranks), return_inverse=True)
-        pairs = positions.reshape(-1, 2).astype(np.int64)
-        return torch.from_numpy(images).to(device), torch.from_numpy(pairs).to(device)
+        return images, positions.reshape(2, -1)
 
     def _next(self, n: int, count: int) -> NDArray[np.int64]:
         """Return this step's `count` of n items, or what is left of the order."""
@@ -330,7 +341,7 @@ def _group(model: nn.Module) -> Any:
 
 
 def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return pairs i < j, shape (P, 2), of ranks in column-by-column order.
+    """Return pairs i < j, shape (2, P), of ranks in column-by-column order.
 
     Pair (i, j) has rank j (j - 1) / 2 + i. The root is exact to one step for
     any number of images below 2^26, and that step is corrected.
@@ -338,7 +349,7 @@ def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     j = ((1.0 + np.sqrt(1.0 + 8.0 * ranks)) / 2.0).astype(np.int64)
     j -= j * (j - 1) // 2 > ranks
     j += j * (j + 1) // 2 <= ranks
-    return np.stack([ranks - j * (j - 1) // 2, j], axis=1)
+    return np.stack([ranks - j * (j - 1) // 2, j])
 
 
 def _check_similarity(similarity: ArrayLike | Tensor, n: int) -> Tensor:

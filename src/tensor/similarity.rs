@@ -48,7 +48,10 @@ impl SimilarityLoss<'_> {
         }
         let (mixture, target) = match self.pairs {
             Some(pairs) => (at(&mixture, pairs)?, target.shallow_clone()),
-            None => (upper_triangle(&mixture)?, upper_triangle(target)?),
+            None => {
+                let pairs = upper_triangle(&mixture)?;
+                (at(&mixture, &pairs)?, at(target, &pairs)?)
+            }
         };
         let gap = arctanh(&mixture, self.half)?.f_sub(&arctanh(&target, self.half)?)?;
         Ok(gap.f_square()?.f_mean(None)?)
@@ -63,8 +66,8 @@ pub fn running_mean(mean: &Tensor, features: &Tensor, beta: f64) -> Result<Tenso
         .filter(|&axis| axis != 1)
         .collect();
     let batch = features.f_mean_dim(axes, false, None)?;
-    let beta = scalar(beta, mean)?;
-    Ok(batch.f_lerp_tensor(&mean.f_detach()?, &beta)?)
+    let kept = mean.f_detach()?.f_mul(&scalar(beta, mean)?)?;
+    Ok(kept.f_add(&batch.f_mul(&scalar(1.0 - beta, mean)?)?)?)
 }
 
 /// Cosines between all images of (N, C, ...) features minus a mean per channel.
@@ -90,16 +93,20 @@ fn similarity(features: &Tensor, mean: &Tensor) -> Result<Tensor> {
 fn at(matrix: &Tensor, pairs: &Tensor) -> Result<Tensor> {
     let flat = pairs
         .f_get(0)?
-        .f_mul(&scalar_int(matrix.size()[0], matrix)?)?
+        .f_mul(&Tensor::from(matrix.size()[0]))?
         .f_add(&pairs.f_get(1)?)?;
     Ok(matrix.f_reshape([-1])?.f_index_select(0, &flat)?)
 }
 
-/// Entries above the diagonal of a square matrix, row by row.
+/// Indices (2, P) of the entries above the diagonal of a square matrix, row by row.
 fn upper_triangle(matrix: &Tensor) -> Result<Tensor> {
     let n = matrix.size()[0];
-    let index = Tensor::f_triu_indices(n, n, 1, (Kind::Int64, matrix.device()))?;
-    at(matrix, &index)
+    Ok(Tensor::f_triu_indices(
+        n,
+        n,
+        1,
+        (Kind::Int64, matrix.device()),
+    )?)
 }
 
 /// `(ln(1 + x + e) - ln(1 - x + e)) / 2`, or without the half.
@@ -113,14 +120,10 @@ fn arctanh(x: &Tensor, half: bool) -> Result<Tensor> {
     })
 }
 
-/// A 0-dimensional tensor beside `like`. (A failing call that takes a
-/// `Scalar` would panic; one that takes a tensor returns its error.)
+/// A 0-dimensional tensor of the type of `like`, on the host: a device's kernel
+/// takes it as an argument, where a copy to the device would hold up the host.
+/// (A failing call that takes a `Scalar` would panic; one that takes a tensor
+/// returns its error.)
 fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::from(value)
-        .f_to_device(like.device())?
-        .f_to_kind(like.kind())?)
-}
-
-fn scalar_int(value: i64, like: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::from(value).f_to_device(like.device())?)
+    Ok(Tensor::from(value).f_to_kind(like.kind())?)
 }
