@@ -199,7 +199,7 @@ def model_digest(model: torch.nn.Module) -> str:
         that were traced, exported or scripted; and of classes outside torch the
         source, with that of their bases, where Python can find it, and the
         public attributes of their modules. Private attributes, hooks, numbers
-        in a scripted module and globals are not covered.
+        in a scripted module, closures and globals are not covered.
 
     Notes
     -----

@@ -48,7 +48,7 @@ def run(
         Made where it is missing. Any number of processes, on any machines that
         share it, may run the same study at once: none measures what another does.
     resume : bool
-        Read finished items whose settings, weights and data agree; otherwise
+        Read finished items whose settings, model and data agree; otherwise
         forget them first, which one process alone can do.
     progress : bool
         One bar over all items, with the time left.
@@ -80,8 +80,8 @@ def run(
     A model is known by a digest of its state and every buffer, its printed
     structure, the code of traced, exported or scripted graphs, and for classes
     outside torch their source and the public attributes of their modules. Private
-    attributes, hooks, numbers inside scripted modules, and globals that the code
-    reads are not in it: a model that differs in these alone is taken for the same.
+    attributes, hooks, numbers inside scripted modules, and closures and globals that
+    the code reads are not in it: models that differ in these alone are taken for one.
     A public attribute that changes in use, such as a count of calls, makes a model
     another one.
 
