@@ -35,11 +35,11 @@ class Network(nn.Module):
         super().__init__()
         torch.manual_seed(seed)
         self.inner = nn.Sequential(nn.Flatten(), nn.Linear(256, 4))
-        self.refuses = None
+        self._refuses = None
 
     def forward(self, x):
         time.sleep(float(os.environ.get("SLEEP", "0")))
-        if self.refuses is not None and self.refuses(x):
+        if self._refuses is not None and self._refuses(x):
             raise RuntimeError("refused")
         return self.inner(x)
 

@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import neurofreq as nf
+from neurofreq.attacks import _evaluate
 
 ATTACK = nf.attacks.BrendelBethge(steps=30)
 
@@ -25,10 +26,10 @@ class Counting(nn.Module):
         torch.manual_seed(1)
         layers = nn.Flatten(), nn.Linear(48, 20), nn.ReLU(), nn.Linear(20, 3)
         self.inner = nn.Sequential(*layers).double()
-        self.n_calls = 0
+        self._n_calls = 0
 
     def forward(self, x):
-        self.n_calls += 1
+        self._n_calls += 1
         return self.inner(x)
 
 
@@ -58,14 +59,14 @@ def test_the_split_of_the_loader_changes_nothing():
 def test_finished_batches_are_read_again(tmp_path):
     model = Counting()
     first = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path)
-    n_calls = model.n_calls
+    n_calls = model._n_calls
     again = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path, batch_size=1)
-    assert model.n_calls == n_calls
+    assert model._n_calls == n_calls
     pd.testing.assert_frame_equal(first, again)
     for item in sorted(tmp_path.glob("*.json"))[:1]:
         item.unlink()  # as if the run had been killed
     resumed = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path)
-    assert n_calls < model.n_calls < 2 * n_calls
+    assert n_calls < model._n_calls < 2 * n_calls
     pd.testing.assert_frame_equal(first, resumed)
     with torch.no_grad():
         model.inner[1].bias += 0.1
@@ -80,6 +81,35 @@ def test_images_are_kept_where_asked(tmp_path):
     table = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path, keep_images=True)
     kept = [np.load(path)["adversarial"] for path in tmp_path.glob("*.npz")]
     assert sum(map(len, kept)) == len(table) == 10
+
+
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_kept_images_are_not_held_until_the_end(tmp_path, monkeypatch, n_runs):
+    gathered = []
+
+    def watched(parts, n_ranks):
+        gathered.extend(parts.values())
+        return parts
+
+    monkeypatch.setattr(_evaluate, "_gathered", watched)
+    for _ in range(n_runs):  # made, and read
+        nf.attacks.evaluate(ATTACK, Counting(), loader(), out=tmp_path,
+                            keep_images=True)  # fmt: skip
+    assert len(gathered) == 3 * n_runs
+    assert not any("adversarial" in part for part in gathered)
+
+
+def test_numbers_of_numpy_name_what_plain_ones_do(tmp_path):
+    model = Counting()
+    plain = nf.attacks.PGD(epsilon=0.25, steps=3)
+    first = nf.attacks.evaluate(plain, model, loader(), out=tmp_path, margin=0.5)
+    n_calls = model._n_calls
+    same = nf.attacks.PGD(epsilon=np.float32(0.25), steps=np.int64(3))
+    again = nf.attacks.evaluate(
+        same, model, loader(), out=tmp_path, margin=np.float32(0.5)
+    )
+    assert model._n_calls == n_calls
+    pd.testing.assert_frame_equal(first, again)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +151,7 @@ def test_ranks_share_the_work_and_all_get_the_table(tmp_path):
             model = Counting()
             table = nf.attacks.evaluate(ATTACK, model, loader(3), seed=3)
             table.to_csv(f"{sys.argv[2]}/{os.environ['RANK']}.csv", index=False)
-            print(model.n_calls)
+            print(model._n_calls)
             """
         )
     )
@@ -143,7 +173,7 @@ def test_ranks_share_the_work_and_all_get_the_table(tmp_path):
     n_calls = [int(rank.communicate(timeout=100)[0]) for rank in ranks]
     whole = Counting()
     expected = nf.attacks.evaluate(ATTACK, whole, loader(3), seed=3)
-    assert max(n_calls) < whole.n_calls
+    assert max(n_calls) < whole._n_calls
     for rank in range(2):
         table = pd.read_csv(tmp_path / f"{rank}.csv")
         pd.testing.assert_frame_equal(table, expected, rtol=1e-9, check_dtype=False)

@@ -6,6 +6,7 @@ from scipy import stats
 
 import neurofreq as nf
 from neurofreq import intervals
+from neurofreq.studies import _analysis
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy():
@@ -75,3 +76,57 @@ def test_a_level_outside_zero_to_one_is_refused(level):
 def test_an_empty_statistic_is_refused():
     with pytest.raises(ValueError, match="statistic: got no values"):
         intervals.percentile_interval([])
+
+
+def test_infinite_resamples_are_ordered_like_others():
+    inf = np.inf
+    values = np.concatenate([np.arange(95.0), np.full(5, inf)])
+    assert intervals.percentile_interval(values) == (2.0, inf)
+    assert intervals.percentile_interval(-values) == (-inf, -2.0)
+    assert intervals.percentile_interval([inf, inf]) == (inf, inf)
+    assert intervals.percentile_interval([-inf, inf]) == (-inf, inf)
+    assert intervals.percentile_interval([1.0, inf, np.nan]) == (1.0, inf)
+
+
+def brute_force(sizes, share):
+    """Draw the same resamples, and read the quantile off each, sorted."""
+    n = len(sizes)
+    counts = np.rint(n * intervals.resampled_means(np.eye(n))).astype(int)
+    drawn = np.stack([np.sort(np.repeat(sizes, count)) for count in counts])
+    above = int(share * n)  # a whole number here: the middle of two
+    return 0.5 * (drawn[:, above - 1] + drawn[:, above])
+
+
+def bounds(resampled):
+    ordered = np.sort(resampled[~np.isnan(resampled)])
+    last = len(ordered) - 1
+    return ordered[int(0.025 * last)], ordered[int(np.ceil(0.975 * last))]
+
+
+@pytest.mark.parametrize("n_found", [24, 21, 20, 19, 3])
+@pytest.mark.parametrize("share", [0.5, 0.75])
+def test_a_quantile_of_sizes_reaches_into_those_not_found(n_found, share):
+    rng = np.random.default_rng(n_found)
+    n = 40
+    sizes = np.where(np.arange(n) < n_found, rng.gamma(2.0, size=n), np.inf)
+    ours = _analysis.median_size(sizes, share)
+    expected = brute_force(sizes, share)
+    np.testing.assert_allclose(ours.resampled(), expected)
+    found = ours.estimate()
+    middle = np.sort(sizes)[int(share * n) - 1 : int(share * n) + 1]
+    assert found.value == pytest.approx(0.5 * middle.sum())
+    assert (found.lower, found.upper) == pytest.approx(bounds(expected))
+    assert found.upper == np.inf
+    # Less a model all of whose perturbations were found: paired resamples.
+    other = rng.gamma(2.0, size=n)
+    less = _analysis.median_size(other).minus(ours)
+    paired = brute_force(other, 0.5) - expected
+    assert (less.lower, less.upper) == pytest.approx(bounds(paired))
+    assert less.lower == -np.inf
+
+
+def test_a_difference_of_two_infinite_medians_is_undefined():
+    sizes = np.array([0.1, np.inf, np.inf, np.inf, np.inf, np.inf])
+    median = _analysis.median_size(sizes)
+    assert np.isnan(median.minus(median).value)
+    assert np.isnan([median.minus(median).lower, median.minus(median).upper]).all()

@@ -136,14 +136,27 @@ def test_differences_are_to_the_first_and_paired(finished):
 
 def test_files_are_those_of_the_page(finished):
     names = {path.stem for path in (finished.out_dir / "figures").glob("*.png")}
-    assert {"hybrid_curves", "spectra", "radial_profile", "success"} <= names
+    assert names == set(report._FIGURES)
     tables = {path.stem for path in (finished.out_dir / "tables").glob("*.csv")}
-    assert tables == set(finished.tables)
+    assert tables == set(finished.tables) == set(report._TABLES)
     settings = json.loads((finished.out_dir / "settings.json").read_text())
     assert settings["command"] == "neurofreq report"
     assert settings["missing"] == []
     assert settings["versions"]["neurofreq"] == nf.__version__
     assert not list(finished.out_dir.rglob("*.part"))
+
+
+def test_only_its_own_old_files_are_removed(tmp_path):
+    for part in ("tables", "figures"):
+        (tmp_path / part).mkdir()
+    own = "tables/hybrid.csv", "figures/success.png"
+    others = "tables/recordings.csv", "figures/paper.png", "figures/success.csv"
+    for name in own + others:
+        (tmp_path / name).write_text("old")
+    options = SMALL | {"measurements": ["clean"]}
+    report.run({"one": network()}, images(), tmp_path, **options)
+    assert not any((tmp_path / name).exists() for name in own)
+    assert all((tmp_path / name).read_text() == "old" for name in others)
 
 
 def test_it_shows_itself_in_a_notebook_and_in_text(finished):
@@ -317,9 +330,28 @@ def test_the_median_is_that_of_numpy_and_its_interval_that_of_resampled_medians(
         )
 
 
-def test_a_median_beyond_what_was_found_is_undefined():
-    sizes = np.array([0.1, 0.2, np.inf, np.inf, np.inf])
-    assert np.isnan(_analysis.median_size(sizes).estimate().value)
+def test_a_median_beyond_what_was_found_is_infinite_and_shown(tmp_path, monkeypatch):
+    attack = _measure.attack
+
+    def half(*arguments):
+        item = attack(*arguments)
+        success = item["success"] & (np.arange(len(item["success"])) % 2 == 0)
+        return item | {
+            "success": success,
+            "distance": np.where(success, item["distance"], np.inf),
+            "radial": np.where(success[:, None], item["radial"], 0.0),
+        }
+
+    monkeypatch.setattr(_measure, "attack", half)
+    models = {"one": network(), "two": network(seed=1)}
+    options = SMALL | {"measurements": ["attack"]}
+    found = report.run(models, images(), tmp_path, **options)
+    summary = pd.read_csv(tmp_path / "tables" / "summary.csv")
+    assert (summary["median_linf"] == np.inf).all()
+    assert (summary["median_linf_upper"] == np.inf).all()
+    assert np.isfinite(summary["median_linf_lower"]).all()
+    assert ", inf]" in found.page.read_text()
+    assert "inf" in str(found)
 
 
 def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):

@@ -35,10 +35,10 @@ class Counting(nn.Module):
             nn.Conv2d(channels, 4, 5, stride=3), nn.ReLU(), nn.BatchNorm2d(4),
             nn.Flatten(), nn.Linear(400, n_classes),
         )  # fmt: skip
-        self.n_images = 0
+        self._n_images = 0
 
     def forward(self, images):
-        self.n_images += len(images)
+        self._n_images += len(images)
         return self.layers(images)
 
 
@@ -220,23 +220,23 @@ def test_finished_cells_are_read_again(tmp_path):
     options = {"out": tmp_path, "severities": [1, 5]}
     first = nf.corruption_accuracy(model, whole, **options)
     n_cells = 1 + 2 * len(PAPER)
-    assert model.n_images == n_cells * 20
+    assert model._n_images == n_cells * 20
     again = nf.corruption_accuracy(model, whole, batch_size=3, **options)
-    assert model.n_images == n_cells * 20
+    assert model._n_images == n_cells * 20
     pd.testing.assert_frame_equal(first.cells, again.cells)
     nf.corruption_accuracy(model, whole, seed=1, **options)
-    assert model.n_images == (2 * n_cells - 1) * 20  # clean images have no seed
+    assert model._n_images == (2 * n_cells - 1) * 20  # clean images have no seed
     with torch.no_grad():
         model.layers[4].bias[0] += 0.5
     nf.corruption_accuracy(model, whole, **options)
-    assert model.n_images == (3 * n_cells - 1) * 20
+    assert model._n_images == (3 * n_cells - 1) * 20
 
 
 def test_an_interrupted_run_goes_on(tmp_path):
     class Stopping(Counting):
         def forward(self, images):
-            if self.n_images == 5 * 20:
-                self.n_images += 1
+            if self._n_images == 5 * 20:
+                self._n_images += 1
                 raise KeyboardInterrupt
             return super().forward(images)
 
@@ -245,7 +245,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
         nf.corruption_accuracy(model, whole, out=tmp_path)
     assert len(list(tmp_path.glob("*.json"))) == 5
     found = nf.corruption_accuracy(model, whole, out=tmp_path)
-    assert model.n_images == (1 + 5 * len(PAPER)) * 20 + 1
+    assert model._n_images == (1 + 5 * len(PAPER)) * 20 + 1
     plain = nf.corruption_accuracy(Counting(), whole)
     np.testing.assert_array_equal(found.correct, plain.correct)
 
@@ -275,7 +275,7 @@ def test_a_process_that_is_stopped_is_gone_soon_and_resumes(tmp_path, sent):
     assert 2 <= n_kept < 16
     model, whole = Counting(), clean(4000)
     found = nf.corruption_accuracy(model, whole, corruptions=PAPER[:3], out=tmp_path)
-    assert model.n_images == (16 - n_kept) * 4000
+    assert model._n_images == (16 - n_kept) * 4000
     right = expected(model, whole, PAPER[0], 1)
     np.testing.assert_array_equal(found.correct[0, 0], right)
 
@@ -361,7 +361,7 @@ def test_bad_input_is_said_before_any_work(changes, error, message):
     arguments = {"model": model, "images": clean()} | changes
     with pytest.raises(error, match=message):
         nf.corruption_accuracy(**arguments)
-    assert model.n_images == 0
+    assert model._n_images == 0
 
 
 def test_ahead_keeps_the_order_and_stops_when_closed():

@@ -1,5 +1,6 @@
 """Studies: what is kept, resumed and recorded."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch import nn
 import neurofreq as nf
 from neurofreq import studies
 from neurofreq.studies import ModelEntry, Study, _measure
+from neurofreq.studies._subjects import Views
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +109,7 @@ def test_folded_copies_measure_the_same(tmp_path):
     network = nn.Sequential(convolution, nn.Flatten(), nn.LazyLinear(4)).eval()
     network(torch.zeros(1, 1, 16, 16))
     refusing = Network()
-    refusing.refuses = lambda x: x.max() > 2.0  # which cannot be traced
+    refusing._refuses = lambda x: x.max() > 2.0  # which cannot be traced
     entries = [ModelEntry(network, "m"), ModelEntry(refusing, "refuses")]
     plain = run(Study(images(), entries[:1], settings=SETTINGS), tmp_path)
     folding = SETTINGS | {"fold": True}
@@ -138,8 +140,8 @@ def test_images_that_were_not_kept_are_made_again(tmp_path):
 def test_what_fails_is_written_down_and_the_rest_goes_on(tmp_path, whole):
     bad = study()
     network = bad.models[0].spec
-    network.refuses = lambda x: x.requires_grad
-    bad.models[1].spec.refuses = None
+    network._refuses = lambda x: x.requires_grad
+    bad.models[1].spec._refuses = None
     part = run(bad, tmp_path)
     assert {(one.model, one.measurement) for one in part.failed} == {("m0", "attack")}
     assert "RuntimeError: refused" in part.failed[0].traceback
@@ -153,7 +155,7 @@ def test_what_fails_is_written_down_and_the_rest_goes_on(tmp_path, whole):
     assert table.loc[("m0", "attack"), "failed"] == 2
     assert table.loc[("m0", "clean"), "done"] == 1
     assert studies.load(tmp_path).failed == part.failed
-    network.refuses = None
+    network._refuses = None
     assert run(bad, tmp_path).is_complete
     assert not list(tmp_path.rglob("*.failed.json"))
     assert not list(tmp_path.rglob("*.lock"))
@@ -164,7 +166,7 @@ def test_what_fails_is_written_down_and_the_rest_goes_on(tmp_path, whole):
 
 def test_one_model_of_a_shared_corruption_fails_alone(tmp_path):
     bad = study(measurements=["corruption"])
-    bad.models[1].spec.refuses = lambda x: len(x) == 12
+    bad.models[1].spec._refuses = lambda x: len(x) == 12
     part = run(bad, tmp_path)
     assert {one.model for one in part.failed} == {"m1"}
     assert len(part.measured[0].arrays) == 2
@@ -205,3 +207,87 @@ def test_a_report_is_a_study_too(tmp_path):
     found = studies.load(tmp_path)
     assert found.is_complete
     assert set(found.measured[0].arrays) == {"clean", "attack"}
+
+
+def test_a_model_that_another_process_loaded_stays_in_sight(tmp_path):
+    whole = run(study(measurements=["clean"]), tmp_path)
+    csv = (tmp_path / "study.csv").read_bytes()
+    models = [*study(1).models, ModelEntry("small_cnn@absent.pt", "m1", "adv")]
+    options = {"name": "small", "measurements": ["clean"]}
+    lost = Study(images(), models, settings=SETTINGS, **options)
+    part = run(lost, tmp_path)
+    assert [one.model for one in part.failed] == ["m1"]
+    found = studies.load(tmp_path)
+    assert found.is_complete
+    assert [one.group for one in found.measured] == ["base", "adv"]
+    assert found.tables["summary"]["value"].equals(whole.tables["summary"]["value"])
+    assert (tmp_path / "study.csv").read_bytes() == csv.replace(b"m1,base", b"m1,adv")
+    # With other settings it would be another study.
+    run(dataclasses.replace(lost, settings=SETTINGS | {"seed": 1}), tmp_path)
+    assert [one.model for one in studies.load(tmp_path).failed] == ["m1"]
+
+
+def test_a_narrower_run_hides_nothing_finished(tmp_path):
+    whole = run(study(), tmp_path)
+    csv = (tmp_path / "study.csv").read_bytes()
+    part = run(study(), tmp_path, measurements=["clean"])
+    assert part.is_complete
+    assert set(part.measured[0].arrays) == {"clean"}
+    assert (tmp_path / "study.csv").read_bytes() == csv
+    table = studies.load(tmp_path).tables["study"]
+    pd.testing.assert_frame_equal(table, whole.tables["study"])
+    assert studies.status(tmp_path)["done"].sum() == whole.n_measured
+    # What is not finished for all is not asked for any more.
+    next((tmp_path / "items").glob("hybrid-*.json")).unlink()
+    run(study(), tmp_path, measurements=["clean"])
+    assert studies.load(tmp_path).is_complete
+    assert "hybrid" not in studies.load(tmp_path).measured[0].arrays
+    assert "attack" in studies.load(tmp_path).measured[0].arrays
+
+
+def test_tables_count_what_they_are_made_of(tmp_path, monkeypatch):
+    attack = _measure.attack
+
+    def lost(*arguments):
+        item = attack(*arguments)
+        success = item["success"] & (np.arange(len(item["success"])) > 0)
+        radial = np.where(success[:, None], item["radial"], 0.0)
+        return item | {"success": success, "radial": radial}
+
+    monkeypatch.setattr(_measure, "attack", lost)
+    settings = SETTINGS | {"corruptions": ["brightness", "speckle_noise"]}
+    one = study(1, settings=settings, measurements=["attack", "corruption"])
+    found = run(one, tmp_path)
+    item = found.measured[0].arrays["attack"]
+    assert 0 < item["success"].sum() < 6
+    assert set(found.tables["radial"]["n"]) == {item["success"].sum()}
+    assert set(found.tables["success"]["n"]) == {6}
+    # Corruptions beside the paper's have rows, and no part in a mean.
+    expected = nf.corruption_accuracy(
+        one.models[0].spec, images(), corruptions=settings["corruptions"]
+    )
+    summary = found.tables["summary"].set_index("quantity")["value"]
+    assert summary["corruption_accuracy"] == pytest.approx(expected.mean.value)
+    both = {"corruption/brightness", "corruption/speckle_noise"}
+    assert set(found.tables["corruption"]["quantity"]) == both
+    extra = study(1, settings=SETTINGS | {"corruptions": ["speckle_noise"]},
+                  measurements=["corruption"])  # fmt: skip
+    assert not len(run(extra, tmp_path).tables["summary"])
+
+
+def test_examples_of_an_attack_hold_no_other_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(_measure, "ATTACK_PART", 12)
+    settings = SETTINGS | {"n_attack": 12}
+    found = run(study(1, settings=settings, measurements=["attack"]), tmp_path)
+    examples = found.measured[0].arrays["attack"]["adversarial"]
+    assert len(examples) == 6
+    assert examples.base is None
+
+
+def test_gray_images_are_made_for_gray_models_alone(monkeypatch):
+    def never(_):
+        raise AssertionError("made")
+
+    data = images(channels=3)
+    monkeypatch.setattr(type(data), "gray", never)
+    assert Views(data, "never").images.shape == (12, 3, 16, 16)

@@ -1,14 +1,20 @@
 """Studies: specs that are wrong, and the commands."""
 
+import dataclasses
+import json
+
+import numpy as np
 import pytest
 from small_study import (
     Network,
+    images,
     run,
     study,
 )
 from typer.testing import CliRunner
 
 from neurofreq import cli, studies
+from neurofreq.studies._settings import make_settings
 
 
 @pytest.mark.parametrize(
@@ -46,11 +52,24 @@ def test_settings_are_checked_before_any_work(tmp_path):
     for settings, message in (
         ({"n_attack": 13}, "n_attack: got 13, expected 1 to 12"),
         ({"corruptions": ["fogg"]}, "nearest is 'fog'"),
+        ({"frequencies": [-1.0, 2.0]}, r"frequencies: got \[-1.0, 2.0\], .* from 0"),
+        ({"frequencies": [0.0, float("inf")]}, "frequencies: got .* finite"),
+        ({"seeds": [0, 0]}, r"seeds: got \[0, 0\], expected each once"),
     ):
         with pytest.raises(ValueError, match=message):
             run(study(settings=settings), tmp_path)
     with pytest.raises(FileNotFoundError, match=r"spec: got .*absent.toml"):
         run(tmp_path / "absent.toml", tmp_path)
+
+
+def test_numbers_of_numpy_are_settings_too():
+    plain = {"n_attack": 3, "attack_steps": 3, "seed": 1, "seeds": [0, 1]}
+    plain |= {"n_hybrid": 5, "n_corruption": 5, "n_thresholds": 9}
+    given = {key: np.array(value) for key, value in plain.items()}
+    given = {key: list(v) if v.ndim else v[()] for key, v in given.items()}
+    made = make_settings(images(), **study(settings=given).settings)
+    assert made == make_settings(images(), **plain)
+    assert json.loads(json.dumps(dataclasses.asdict(made)))["n_hybrid"] == 5
 
 
 SPEC = """

@@ -22,10 +22,10 @@ class Counting(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(3, 4, 5, stride=3), nn.Flatten(), nn.Linear(400, 3)
         )
-        self.n_images = 0
+        self._n_images = 0
 
     def forward(self, images):
-        self.n_images += len(images)
+        self._n_images += len(images)
         return self.layers(images)
 
 
@@ -73,18 +73,18 @@ def test_textures_reach_frost_and_name_its_cells_alone(
     monkeypatch.setattr(nf.corruptions, "corrupt", noting)
     how = {"corruptions": ["fog", "frost"], "severities": [3], "out": tmp_path}
     nf.corruption_accuracy(model, whole, **how)
-    assert (model.n_images, given) == (60, [None, None])
+    assert (model._n_images, given) == (60, [None, None])
     nf.corruption_accuracy(model, whole, **how, textures=frost_folder)
     # Clean images and fog are known; frost is another corruption now.
-    assert (model.n_images, given[2:]) == (80, [frost_folder])
+    assert (model._n_images, given[2:]) == (80, [frost_folder])
     other = frost_folder.parent / f"{frost_folder.name}-moved"
     frost_folder.rename(other)
     nf.corruption_accuracy(model, whole, **how, textures=other)
-    assert model.n_images == 80
+    assert model._n_images == 80
     Image.new("RGB", (50, 40)).save(other / "frost1.png")
     _textures.digest.cache_clear()
     nf.corruption_accuracy(model, whole, **how, textures=other)
-    assert model.n_images == 100
+    assert model._n_images == 100
     (other / "frost1.png").unlink()
     _textures.digest.cache_clear()
     with pytest.raises(FileNotFoundError, match=r"textures: got .* without frost1.png"):

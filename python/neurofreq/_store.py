@@ -16,11 +16,11 @@ import json
 import os
 import re
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 import torch
 
@@ -55,12 +55,12 @@ class Store:
         suffix : str
             ".npz", ".json", ".safetensors", ".failed.json" or ".lock".
         """
-        text = json.dumps(record, sort_keys=True)
+        text = json.dumps(record, sort_keys=True, default=_number)
         digest = hashlib.sha256(text.encode()).hexdigest()[:24]
         return self.folder / f"{record['measurement']}-{digest}{suffix}"
 
     def load(self, record: Mapping[str, Any]) -> Arrays | None:
-        """Return the item of exactly this record, or None.
+        """Return the item of exactly this record, or None, also where it is damaged.
 
         Parameters
         ----------
@@ -74,8 +74,17 @@ class Store:
             # np.load leaves a damaged file open unless it is ours to close.
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return dict(archive)
-        except (OSError, ValueError, zipfile.BadZipFile):
-            return None  # damaged from outside: measure again
+        except Exception:  # of many kinds, by which byte is damaged: measure again
+            return None
+
+    def has_tensors(self, record: Mapping[str, Any]) -> bool:
+        """Return whether the item has its large arrays, of their full length."""
+        path = self.path(record, ".safetensors")
+        try:
+            with safetensors.safe_open(path, "numpy"):
+                return True
+        except (OSError, safetensors.SafetensorError):
+            return False
 
     def save(
         self,
@@ -114,8 +123,8 @@ class Store:
             with self.path(record, ".failed.json").open("rb") as file:
                 status = os.fstat(file.fileno())
                 text = json.load(file)["traceback"]
-        except FileNotFoundError:
-            return None
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # none, or damaged from outside: measure again
         return (status.st_mtime_ns, status.st_ino), text
 
     def sweep(self, record: Mapping[str, Any]) -> None:
@@ -168,7 +177,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+    text = json.dumps(value, indent=2, sort_keys=True, default=_number)
+    write_text(path, text + "\n")
 
 
 def data_digest(images: Any, labels: Any) -> str:
@@ -180,29 +190,117 @@ def data_digest(images: Any, labels: Any) -> str:
 
 
 def model_digest(model: torch.nn.Module) -> str:
-    """Return the SHA-256 of a model: weights, structure and its own code.
+    """Return the SHA-256 of a model, of all that it shows of what it computes.
 
     Parameters
     ----------
     model : nn.Module
-        Every tensor of its state, its printed structure, and the source of its
-        classes outside torch where Python can find it. A value that none of
-        these shows, such as a global the forward pass reads, is not covered.
+        Its state and every buffer; its printed structure; the code of graphs
+        that were traced, exported or scripted; and of classes outside torch the
+        source, with that of their bases, where Python can find it, and the
+        public attributes of their modules. Private attributes, hooks, numbers
+        in a scripted module, closures and globals are not covered.
+
+    Notes
+    -----
+    The same in every process. A public attribute that changes while the model
+    is used, such as a count of calls, makes it another model.
     """
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        if isinstance(value, torch.Tensor):
-            raw = value.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(f"{value.dtype}{tuple(value.shape)}".encode())
-            digest.update(raw.numpy().tobytes())
-    digest.update(re.sub(r" at 0x[0-9a-f]+", "", repr(model)).encode())
-    classes = {type(module) for module in model.modules()}
-    for cls in sorted(classes, key=lambda c: f"{c.__module__}.{c.__qualname__}"):
-        if not cls.__module__.startswith("torch."):
-            with contextlib.suppress(OSError, TypeError):
-                digest.update(inspect.getsource(cls).encode())
+    return _module_digest(model, {})
+
+
+def _module_digest(model: torch.nn.Module, known: dict[int, str]) -> str:
+    """Return the digest of a module; those known already are told by their number."""
+    for module in model.modules():
+        known.setdefault(id(module), f"module {len(known)}")
+    digest = hashlib.sha256(_without_addresses(repr(model)).encode())
+
+    def add(name: str, text: str) -> None:
+        digest.update(f"{name}={text};".encode())
+
+    tensors = dict(model.named_buffers()) | model.state_dict()
+    for name, value in sorted(tensors.items()):
+        add(name, _told(value, known))
+    for name, module in sorted(model.named_modules()):
+        if isinstance(module, (torch.fx.GraphModule, torch.jit.ScriptModule)):
+            add(name, getattr(module, "code", ""))
+        elif _own_classes(module):
+            add(name, _told(_public(module), known))
+    classes = {cls for module in model.modules() for cls in _own_classes(module)}
+    for cls in sorted(classes, key=_qualified):
+        digest.update(_source(cls).encode())
     return digest.hexdigest()
+
+
+def _own_classes(module: torch.nn.Module) -> list[type]:
+    """Return the classes of a module that are not torch's."""
+    return [cls for cls in type(module).__mro__ if not _is_torchs(cls)]
+
+
+def _is_torchs(value: Any) -> bool:
+    package = str(getattr(value, "__module__", "")).partition(".")[0]
+    return package in ("torch", "builtins", "typing", "abc")
+
+
+def _public(module: torch.nn.Module) -> dict[str, Any]:
+    """Return what was set on a module besides its tensors and modules."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and name != "training"
+    }
+
+
+def _told(value: Any, known: dict[int, str]) -> str:
+    """Return a text that is the same for the same values in every process."""
+    if isinstance(value, torch.nn.Module):
+        return known.get(id(value)) or _module_digest(value, known)
+    if isinstance(value, torch.Tensor):
+        whole = value.detach()
+        if whole.layout != torch.strided:
+            whole = whole.to_dense()
+        raw = whole.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+        return _content(value, raw)
+    if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
+        return _content(value, value.tobytes())
+    if isinstance(value, dict):
+        return str(sorted((_told(k, known), _told(v, known)) for k, v in value.items()))
+    if isinstance(value, (list, tuple)):
+        return str([_told(one, known) for one in value])
+    if isinstance(value, (set, frozenset)):
+        return str(sorted(_told(one, known) for one in value))
+    if isinstance(value, torch.device):
+        return "device"  # decides no number
+    if hasattr(value, "__qualname__"):
+        return _qualified(value) + _source(value)
+    return _without_addresses(repr(value))
+
+
+def _content(array: Any, raw: bytes) -> str:
+    return f"{array.dtype}{tuple(array.shape)}{hashlib.sha256(raw).hexdigest()}"
+
+
+def _qualified(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _source(value: Any) -> str:
+    """Return the source of a class or function outside torch, as far as found."""
+    with contextlib.suppress(OSError, TypeError):
+        if not _is_torchs(value):
+            return inspect.getsource(value)
+    return ""
+
+
+def _without_addresses(text: str) -> str:
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
+
+
+def _number(value: Any) -> Any:
+    """Return a NumPy number as Python's own, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 
 def _add(digest: Any, array: NDArray[Any]) -> None:

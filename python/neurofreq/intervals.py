@@ -75,7 +75,8 @@ def percentile_interval(
     Parameters
     ----------
     statistic : array_like of float, shape (B,)
-        The statistic of each resample; NaN (undefined there) is left out.
+        The statistic of each resample; NaN (undefined there) is left out,
+        infinity is not.
     level : float
         Coverage, between 0 and 1.
 
@@ -83,7 +84,8 @@ def percentile_interval(
     -------
     low, high : float
         NaN, NaN where the statistic is undefined in more than half of the
-        resamples: an interval over the rest would look too sure.
+        resamples: an interval over the rest would look too sure. Where some are
+        infinite, each bound is a resample, the outer of the two it lies between.
 
     Raises
     ------
@@ -99,5 +101,10 @@ def percentile_interval(
     if 2 * defined.size < values.size:
         return float("nan"), float("nan")
     tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(defined, [tail, 100.0 - tail])
+    # Between a finite and an infinite number nothing can be interpolated.
+    is_finite = np.isfinite(defined).all()
+    low = np.percentile(defined, tail, method="linear" if is_finite else "lower")
+    high = np.percentile(
+        defined, 100.0 - tail, method="linear" if is_finite else "higher"
+    )
     return float(low), float(high)

@@ -119,7 +119,8 @@ def corruption_accuracy(
     out : path, optional
         A folder in which each finished cell is kept. A run that was stopped goes
         on where it was: cells whose model, images and settings are the same are
-        read and not measured again.
+        read and not measured again. `studies.run` says what tells one model from
+        another.
     progress : bool
         Show a progress bar over images.
     level : float

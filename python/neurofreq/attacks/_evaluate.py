@@ -55,7 +55,8 @@ def evaluate(
     out : path, optional
         A folder in which each finished batch is kept. A run that was stopped
         goes on where it was: batches whose settings, model, images, labels and
-        targets are the same are read and not attacked again.
+        targets are the same are read and not attacked again. `studies.run` says
+        what tells one model from another.
     keep_images : bool
         Keep the adversarial images in `out` too.
     seed : int
@@ -115,6 +116,7 @@ def evaluate(
                     found["adversarial"] = np.asarray(_host(result.adversarial))
                 if store:
                     store.save(record, found)
+            found.pop("adversarial", None)  # on disk: the table holds no images
             found["label"] = _validate.labels(labels)
             found["target"] = np.full(len(images), -1) if part is None else part
             found["index"] = np.arange(first, count)
@@ -167,6 +169,8 @@ def _settings(
                 f"{name}: got a callable, expected none where results are kept: it "
                 "cannot be told from another"
             )
+        if isinstance(value, np.generic):
+            value = value.item()
         is_array = isinstance(value, (np.ndarray, torch.Tensor))
         plain[name] = _store.data_digest(_host(value), []) if is_array else repr(value)
     for name in ("batch_size", "progress"):  # decide time, not numbers

@@ -35,6 +35,16 @@ if TYPE_CHECKING:
     from neurofreq.studies._quantities import Column
     from neurofreq.studies._work import Work
 
+# All that a report may write; what else lies in its folders is somebody's own.
+_TABLES = (
+    "summary", "differences", "hybrid", "attack", "success", "radial", "spectrum",
+    "corruption",
+)  # fmt: skip
+_FIGURES = (
+    "hybrid_curves", "radial_profile", "success", "corruption_severity",
+    "corruption_groups", "spectra", "example_hybrids", "example_perturbations",
+)  # fmt: skip
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:
@@ -277,10 +287,11 @@ def _write(
     texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
     pngs = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
     # Outputs of an earlier run with other settings would contradict the page.
-    for pattern in ("tables/*.csv", "figures/*.png"):
-        for old in folder.glob(pattern):
-            if old not in texts and old not in pngs:
-                old.unlink()
+    own = [folder / "tables" / f"{name}.csv" for name in _TABLES]
+    own += [folder / "figures" / f"{name}.png" for name in _FIGURES]
+    for path in own:
+        if path not in texts and path not in pngs:
+            path.unlink(missing_ok=True)
     for path, text in texts.items():
         _store.write_text(path, text)
     for path, png in pngs.items():

@@ -50,9 +50,13 @@ class Quantity:
         return Estimate(value, lower, upper, len(self.values))
 
     def minus(self, other: Quantity) -> Estimate:
-        """Return this statistic less another's, paired over the same images."""
+        """Return this statistic less another's, paired over the same images.
+
+        Undefined, NaN, where both are infinite.
+        """
         value = self.estimate().value - other.estimate().value
-        difference = self.resampled() - other.resampled()
+        with np.errstate(invalid="ignore"):
+            difference = self.resampled() - other.resampled()
         lower, upper = intervals.percentile_interval(difference, level=LEVEL)
         return Estimate(value, lower, upper, len(self.values))
 
@@ -93,7 +97,7 @@ def half_power(item: dict[str, NDArray[Any]], share: float = 0.5) -> Quantity:
 
 
 def median_size(distance: Floats, share: float = 0.5) -> Quantity:
-    """Return the median over images of the smallest perturbation found.
+    """Return the median over images of the smallest perturbation, infinite ones too.
 
     Parameters
     ----------
@@ -105,7 +109,8 @@ def median_size(distance: Floats, share: float = 0.5) -> Quantity:
     Notes
     -----
     A median is read off the distribution function, whose value at every
-    observed size is a mean over images; an even count takes the midpoint.
+    observed size is a mean over images; an even count takes the midpoint. It is
+    infinite where nothing was found for half of the images or more.
     """
     sizes = np.unique(distance)
     below = (distance[:, None] <= sizes).astype(np.float64)
@@ -114,7 +119,7 @@ def median_size(distance: Floats, share: float = 0.5) -> Quantity:
     def statistic(means: Floats) -> Floats:
         first = sizes[(means >= share - edge).argmax(axis=1)]
         second = sizes[(means > min(share + edge, 1.0 - edge)).argmax(axis=1)]
-        return np.where(np.isfinite(second), 0.5 * (first + second), np.nan)
+        return 0.5 * (first + second)
 
     return Quantity(below, statistic)
 

@@ -11,6 +11,8 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from neurofreq import _runtime, _store
 from neurofreq.studies import _measure
 from neurofreq.studies._measured import Measured
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from neurofreq._store import Arrays
 
 FILE = "study.json"
+_LOCK = ".study"  # held while the file is read and written; it stays there, empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,9 +157,46 @@ class Plan:
             return [f"corruption/{name}" for name in self.settings.corruptions]
         return [measurement]
 
-    def write(self, folder: Path) -> None:
-        """Write the plan into its folder."""
-        _store.write_json(folder / FILE, dataclasses.asdict(self))
+    def write(self, folder: Path) -> Plan:
+        """Write the plan into its folder, and return it with what was kept of before.
+
+        A study is often run in parts, or by processes of which not each can load
+        every model: what is finished stays in sight. Kept are a model that could
+        be loaded before with the same data and settings, and not now; and any
+        measurement that is finished for all models.
+        """
+        with FileLock(folder / _LOCK):
+            whole = self._with_models(folder)._with_measurements(folder)
+            _store.write_json(folder / FILE, dataclasses.asdict(whole))
+        return whole
+
+    def _with_models(self, folder: Path) -> Plan:
+        """Return the plan with models of the one before in place of unloaded ones."""
+        try:
+            before = Plan.read(folder)
+        except (FileNotFoundError, ValueError):  # none, or damaged from outside
+            return self
+        deciding = ("data_digest", "settings", "version")
+        if any(getattr(self, one) != getattr(before, one) for one in deciding):
+            return self
+        known = {model.name: model for model in before.models if model.digest}
+        models = [
+            model
+            if model.digest or model.name not in known
+            else dataclasses.replace(known[model.name], group=model.group)
+            for model in self.models
+        ]
+        return dataclasses.replace(self, models=tuple(models))
+
+    def _with_measurements(self, folder: Path) -> Plan:
+        """Return the plan with every other measurement that is finished for all."""
+        store, names = _store.Store(folder / "items"), list(self.measurements)
+        for name in MEASUREMENTS:
+            items = dataclasses.replace(self, measurements=(name,)).items
+            is_new = name not in names and bool(items)
+            if is_new and all(store.load(item.record) for item in items):
+                names.append(name)
+        return dataclasses.replace(self, measurements=tuple(names))
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
@@ -166,19 +206,27 @@ class Plan:
         ------
         FileNotFoundError
             If it holds none.
+        ValueError
+            If it is damaged.
         """
         path = folder / FILE
         if not path.is_file():
             raise FileNotFoundError(
                 f"out_dir: got {folder} without {FILE}, expected the folder of a study"
             )
-        values: Mapping[str, Any] = json.loads(path.read_text())
-        changed = {
-            "models": tuple(Identity(**one) for one in values["models"]),
-            "settings": Settings.from_json(values["settings"]),
-            "measurements": tuple(values["measurements"]),
-        }
-        return cls(**{**values, **changed})
+        try:
+            values: Mapping[str, Any] = json.loads(path.read_text())
+            changed = {
+                "models": tuple(Identity(**one) for one in values["models"]),
+                "settings": Settings.from_json(values["settings"]),
+                "measurements": tuple(values["measurements"]),
+            }
+            return cls(**{**values, **changed})
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(
+                f"out_dir: got {path} that cannot be read, expected what a study "
+                "writes; running it again writes it anew"
+            ) from None
 
     def _parts(self, measurement: str) -> list[range]:
         if measurement == "attack":

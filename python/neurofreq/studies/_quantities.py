@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurofreq import _groups
 from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def columns(corruptions: Sequence[str]) -> list[Column]:
     Parameters
     ----------
     corruptions : sequence of str
-        Those that corrupted accuracy is the mean over.
+        Those asked for: corrupted accuracy is the mean over the paper's among them.
     """
-    wanted = [f"corruption/{name}" for name in corruptions]
+    wanted = [f"corruption/{name}" for name in _groups.averaged(corruptions)]
 
     def corrupted(items: Items, _: Any) -> Quantity | None:
         if not wanted or not all(key in items for key in wanted):

@@ -102,15 +102,12 @@ class StudyResult:
 
         store = _store.Store(self.out_dir / "items")
         items = [item for item in self._plan.items if item.key == "attack"]
-        paths = [
-            store.path(item.record, ".safetensors")
-            for item in items
-            if item.model == model
-        ]
-        if not paths or not all(path.exists() for path in paths):
+        records = [item.record for item in items if item.model == model]
+        if not records or not all(map(store.has_tensors, records)):
             raise ValueError(
                 f"model: got {model!r}, expected one whose images are kept"
             )
+        paths = [store.path(record, ".safetensors") for record in records]
         return np.concatenate([load_file(path)["adversarial"] for path in paths])
 
 
@@ -210,15 +207,14 @@ def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def _state(item: Item, store: Store) -> str:
-    if store.path(item.record, ".json").exists():
+    if store.load(item.record) is not None:
         return "done"
     lock = store.path(item.record, ".lock")
     if lock.exists():
         with claim(lock) as is_free:
             if not is_free:
                 return "running"
-    is_failed = store.path(item.record, ".failed.json").exists()
-    return "failed" if is_failed else "missing"
+    return "missing" if store.failure(item.record) is None else "failed"
 
 
 def export(

@@ -48,7 +48,7 @@ def run(
         Made where it is missing. Any number of processes, on any machines that
         share it, may run the same study at once: none measures what another does.
     resume : bool
-        Read finished items whose settings, weights and data agree; otherwise
+        Read finished items whose settings, model and data agree; otherwise
         forget them first, which one process alone can do.
     progress : bool
         One bar over all items, with the time left.
@@ -75,7 +75,19 @@ def run(
     -----
     Ctrl-C ends measuring, not the call: the result says what is missing. What
     decides an item is in its record, so that a change of another setting, of
-    labels or groups measures nothing again.
+    names or groups measures nothing again.
+
+    A model is known by a digest of its state and every buffer, its printed
+    structure, the code of traced, exported or scripted graphs, and for classes
+    outside torch their source and the public attributes of their modules. Private
+    attributes, hooks, numbers inside scripted modules, and closures and globals that
+    the code reads are not in it: models that differ in these alone are taken for one.
+    A public attribute that changes in use, such as a count of calls, makes a model
+    another one.
+
+    The result and its tables are of this run's measurements. `load` and study.csv
+    also show other measurements that are finished for every model, and a model
+    that could not be loaded here but by another run with the same data and settings.
 
     Examples
     --------
@@ -102,8 +114,10 @@ def run(
         work.n_measured,
         work.plan,
     )
+    whole = work.plan.write(found.out_dir)
     if rank == 0:
-        text = found.tables["study"].to_csv(index=False)
+        shown = found if whole == work.plan else _result.load(found.out_dir)
+        text = shown.tables["study"].to_csv(index=False)
         _store.write_text(found.out_dir / "study.csv", text)
     return found
 

@@ -25,6 +25,9 @@ _DECIDING = {
     "attack": ("attack", "targeted", "seed", "n_thresholds"),
     "corruption": ("n_corruption", "seed"),
 }
+_INTEGERS = (
+    "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_thresholds", "seed",
+)  # fmt: skip
 # How many items a measurement is made of: decides its numbers, but no item's.
 _EXTENT = {"attack": ("n_attack",), "corruption": ("corruptions",)}
 
@@ -102,7 +105,7 @@ def make_settings(
         n_attack=min(N_ATTACK, n_images) if n_attack is None else n_attack,
         n_hybrid=n_images if n_hybrid is None else n_hybrid,
         n_corruption=n_images if n_corruption is None else n_corruption,
-        frequencies=tuple(float(value) for value in frequencies),
+        frequencies=_frequencies(frequencies),
         seeds=tuple(_validate.seed(value, "seeds") for value in seeds),
         corruptions=_groups.chosen(corruptions, CORRUPTIONS),
         **others,
@@ -115,7 +118,20 @@ def make_settings(
                 f"{name}: got {value}, expected 1 to {n_images}, the number of images"
             )
     _check_numbers(settings)
-    return settings
+    # NumPy's integers pass as well, and are no JSON.
+    plain: dict[str, Any] = {name: int(getattr(settings, name)) for name in _INTEGERS}
+    return dataclasses.replace(settings, **plain)
+
+
+def _frequencies(values: Sequence[float]) -> tuple[float, ...]:
+    found = tuple(float(value) for value in values)
+    is_rising = bool((np.diff(found) > 0.0).all())
+    if len(found) < 2 or not (np.isfinite(found).all() and is_rising and found[0] >= 0):
+        raise ValueError(
+            f"frequencies: got {list(found)}, expected two or more, from 0 up, "
+            "increasing and finite"
+        )
+    return found
 
 
 def _check_numbers(settings: Settings) -> None:
@@ -127,8 +143,7 @@ def _check_numbers(settings: Settings) -> None:
             raise ValueError(f"{name}: got {value}, expected {least} or more")
     if not settings.seeds:
         raise ValueError("seeds: got none, expected at least one")
+    if len(set(settings.seeds)) < len(settings.seeds):
+        raise ValueError(f"seeds: got {list(settings.seeds)}, expected each once")
     _validate.seed(settings.seed)
-    steps = np.diff(settings.frequencies)
-    if len(settings.frequencies) < 2 or not (steps > 0.0).all():
-        raise ValueError("frequencies: got these in no order, expected increasing ones")
     _validate.one_of("gray", settings.gray, ("auto", "always", "never"))

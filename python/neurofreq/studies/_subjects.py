@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from neurofreq._folding import fold_batch_norm
 from neurofreq.studies._measure import Subject
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from neurofreq.data import ImageSet
     from neurofreq.studies._measure import Running
 
@@ -34,9 +37,14 @@ class Views:
     def __init__(self, data: ImageSet, gray: str, *, fold: bool = False) -> None:
         self.images = np.ascontiguousarray(data.images)
         self.labels = _validate.labels(data.labels)
-        self.gray = data.gray().images if self.images.shape[1] == 3 else self.images
+        self._data = data
         self._wanted = gray
         self._fold = fold
+
+    @functools.cached_property
+    def gray(self) -> NDArray[np.float32]:
+        """The images in grey, made for the first model that is shown them."""
+        return self._data.gray().images
 
     def subject(self, name: str, model: object, running: Running) -> Subject:
         """Pair a model with the images it is shown, and try it on two of them.

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from neurofreq._store import Arrays
-    from neurofreq.plot import Curve
     from neurofreq.studies._measured import Measured
 
     Row = tuple[str, float, float, float, float, int]  # quantity, x, value, ..., n
@@ -34,7 +32,7 @@ def build(
     ----------
     measured : sequence of Measured
     corruptions : sequence of str
-        Those that corrupted accuracy is the mean over.
+        Those asked for: corrupted accuracy is the mean over the paper's among them.
 
     Returns
     -------
@@ -48,14 +46,22 @@ def build(
     attacked = [one.arrays["attack"] for one in measured if "attack" in one.arrays]
     epsilons = _analysis.budgets([item["distance"] for item in attacked])
 
-    def success(item: Arrays) -> Curve:
-        return _analysis.success_curve(item["distance"], epsilons)
-
     def hybrid(one: Measured) -> Iterator[Row]:
-        yield from _curve(one, "hybrid", "hybrid", _analysis.hybrid_curve)
+        if item := one.arrays.get("hybrid"):
+            n_images = len(item["difference"])
+            yield from _curve("hybrid", _analysis.hybrid_curve(item), n_images)
 
     def successes(one: Measured) -> Iterator[Row]:
-        yield from _curve(one, "attack", "success", success)
+        if item := one.arrays.get("attack"):
+            curve = _analysis.success_curve(item["distance"], epsilons)
+            yield from _curve("success", curve, len(item["success"]))
+
+    def radial(one: Measured) -> Iterator[Row]:
+        item = one.arrays.get("attack")
+        if item and item["radial"].any():
+            found = found_only(item)
+            curve = _analysis.radial_curve(found)
+            yield from _curve("radial", curve, len(found["radial"]))
 
     def summary(one: Measured) -> Iterator[Row]:
         for column in columns(corruptions):
@@ -69,7 +75,7 @@ def build(
         "summary": summary,
         "hybrid": hybrid,
         "success": successes,
-        "radial": _radial,
+        "radial": radial,
         "corruption": _corruption,
     }
     return {name: _frame(measured, make) for name, make in rows.items()}
@@ -84,25 +90,8 @@ def _frame(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _radial(one: Measured) -> Iterator[Row]:
-    if one.arrays.get("attack", {"radial": np.zeros(0)})["radial"].any():
-        yield from _curve(
-            one,
-            "attack",
-            "radial",
-            lambda item: _analysis.radial_curve(found_only(item)),
-        )
-
-
-def _curve(
-    one: Measured, key: str, quantity: str, make: Callable[[Arrays], Curve]
-) -> Iterator[Row]:
-    """Yield a row per point of a curve, where its measurement is finished."""
-    if key not in one.arrays:
-        return
-    item = one.arrays[key]
-    n_images = len(item["difference"] if key == "hybrid" else item["success"])
-    curve: Any = make(item)
+def _curve(quantity: str, curve: Any, n_images: int) -> Iterator[Row]:
+    """Yield a row per point of a curve."""
     for point in zip(curve.x, curve.y, curve.lower, curve.upper, strict=True):
         x, value, low, high = map(float, point)
         yield quantity, x, value, low, high, n_images

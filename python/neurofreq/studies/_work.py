@@ -129,7 +129,7 @@ class Work:
 
     def _has_images(self, item: Item) -> bool:
         is_wanted = self.keep_adversarial and item.key == "attack"
-        return not is_wanted or self.store.path(item.record, ".safetensors").exists()
+        return not is_wanted or self.store.has_tensors(item.record)
 
     def _try(self, job: list[Item]) -> None:
         """Claim what nobody else has of a job, and measure it."""
@@ -187,7 +187,8 @@ class Work:
         if item.key == "attack":
             images = arrays["adversarial"]
             tensors = {"adversarial": images} if self.keep_adversarial else None
-            arrays = arrays | {"adversarial": images[: _measure.N_EXAMPLES]}
+            # A copy: a view would keep all of the part's images in memory.
+            arrays = arrays | {"adversarial": images[: _measure.N_EXAMPLES].copy()}
         self.store.save(item.record, arrays, tensors)
         self.finished[item] = arrays
         self.n_measured += 1
