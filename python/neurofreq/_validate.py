@@ -117,6 +117,40 @@ def labels(
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
+def labelled(
+    value: Any, truth: Any, name: str = "images"
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return images, bytes or floats in [0, 1], and their labels, on the host.
+
+    Parameters
+    ----------
+    value : ndarray or Tensor, shape (N, C, H, W)
+        uint8, which is not looked through, or float32 or float64 in [0, 1].
+    truth : array_like of int, shape (N,)
+    name : str
+        What the caller calls the images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `images` and `labels`.
+    """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if getattr(value, "dtype", None) != np.uint8:
+        images(value, name, unit_range=True)
+    elif value.ndim != 4 or 0 in value.shape:
+        raise ValueError(f"{name}: got shape {value.shape}, expected (N, C, H, W)")
+    if value.shape[1] not in (1, 3) and value.shape[3] in (1, 3):
+        raise ValueError(
+            f"{name}: got shape {value.shape}, expected (N, C, H, W): move the "
+            "channels to the second axis"
+        )
+    if truth is None:
+        raise ValueError("labels: got None, expected one per image")
+    return value, labels(truth, count=len(value))
+
+
 def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
     """Return responses as float64, (n_trials, n_images, n_neurons); NaN allowed."""
     array = np.asarray(value, dtype=np.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -13,9 +14,10 @@ import torch
 
 from neurofreq import _cells, _groups, _model, _runtime, _store, _textures, _validate
 from neurofreq._accuracy import CLEAN, CorruptionAccuracy
-from neurofreq.corruptions import CORRUPTIONS
+from neurofreq.corruptions import CORRUPTIONS, PARAMETERS
 from neurofreq.data import CorruptedFolder, ImageSet
 from neurofreq.data._corrupted import SEVERITIES
+from neurofreq.data._files import ImageFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -189,7 +191,7 @@ def _source(
         images = CorruptedFolder(images)
     is_array = isinstance(images, (np.ndarray, torch.Tensor))
     if is_array:
-        images = ImageSet(*_arrays(images, labels), (), "images")
+        images = ImageSet(*_validate.labelled(images, labels), (), "images")
     elif labels is not None:
         raise ValueError("labels: got some, expected none: the images have their own")
     if isinstance(images, CorruptedFolder):
@@ -205,36 +207,17 @@ def _source(
             f"images: got {type(images).__name__}, expected an array, a tensor, an "
             "ImageSet, a CorruptedFolder or a path"
         )
-    if isinstance(images.images, np.ndarray):
-        _arrays(images.images, images.labels)
+    if not isinstance(images.images, ImageFiles):
+        stored = _validate.labelled(images.images, images.labels)
+        images = replace(images, images=stored[0], labels=stored[1])
     if clean is not None:
         raise ValueError("clean: got some, expected none: the images are clean")
     seed, parameters, textures = made
-    _validate.one_of(
-        "parameters", parameters, ("auto", "cifar", "tinyimagenet", "imagenet")
-    )
+    _validate.one_of("parameters", parameters, PARAMETERS)
     if textures is not None:
         _textures.digest(str(textures))  # refuses a folder that lacks one
     source = _cells.Corrupting(images, _validate.seed(seed), parameters, textures)
     return source, images.images.shape[1:], CORRUPTIONS
-
-
-def _arrays(images: Any, labels: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return checked images and labels on the host."""
-    if isinstance(images, torch.Tensor):
-        images = images.detach().cpu().numpy()
-    if images.dtype != np.uint8:
-        _validate.images(images, unit_range=True)
-    elif images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"images: got shape {images.shape}, expected (N, C, H, W)")
-    if images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
-        raise ValueError(
-            f"images: got shape {images.shape}, expected (N, C, H, W): move the "
-            "channels to the second axis"
-        )
-    if labels is None:
-        raise ValueError("labels: got None, expected one per image")
-    return images, _validate.labels(labels, count=len(images))
 
 
 def _severities(severities: Sequence[int]) -> tuple[int, ...]:
