@@ -123,6 +123,9 @@ def test_what_the_first_layer_says_decides_only_which_images_are_tried():
     for gray in ("auto", False):
         found = nf.corruption_accuracy(finer, whole, gray=gray, **few)
         np.testing.assert_array_equal(found.correct[0, 0], right)
+    ours = nf.models.resnet20()  # a gray image would spread over its three means
+    with pytest.raises(ValueError, match="images of 3 channels, expected 1"):
+        nf.corruption_accuracy(ours, whole.gray(), **few)
     with pytest.raises(ValueError, match=r"of 12 channels, expected 1 .*got 4"):
         nf.corruption_accuracy(finer, whole, gray=True, **few)
 

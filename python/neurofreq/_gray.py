@@ -27,8 +27,9 @@ def is_shown(
 ) -> bool:
     """Return whether a model is shown the luma of images.
 
-    What a model's first layer says of its channels decides nothing alone: where it
-    is not what the images have, the model is tried on a few of them.
+    A model that has ``in_channels`` itself, as ours do, is believed: one channel
+    would spread over the three of its normalisation. What the first layer inside it
+    says decides nothing alone: the model is tried on a few images.
 
     Parameters
     ----------
@@ -40,8 +41,8 @@ def is_shown(
     n_channels : int
         Of the images; only three can be turned gray.
     gray : bool or "auto"
-        "auto" shows luma where the first layer has one input channel and the model
-        refuses the colours.
+        "auto" shows luma where the model says one channel, or its first layer does
+        and the model refuses the colours.
     device : torch.device or str, optional
         As of `_model.predict`.
     argument : str
@@ -50,22 +51,28 @@ def is_shown(
     Raises
     ------
     ValueError
-        If the model refuses what it is to be shown.
+        If the model says other channels than it is to be shown, or its first layer
+        does and the model refuses them.
     ModelError
         As `_model.predict`.
     """
     wanted = _model.input_channels(model)
+    is_said = wanted is not None and wanted == getattr(model, "in_channels", None)
     is_gray = n_channels == 3 and bool(gray)
     if is_gray and gray == "auto":
-        is_gray = wanted == 1 and _refusal(model, few(), device) is not None
+        is_one = wanted == 1
+        is_gray = is_one and (is_said or _refusal(model, few(), device) is not None)
     given = 1 if is_gray else n_channels
-    if wanted not in (None, given):
-        refusal = _refusal(model, _pixels.luma(few()) if is_gray else few(), device)
-        if refusal is not None:
-            raise ValueError(
-                f"{argument}: got {name!r} for images of {wanted} channels, "
-                f"expected {given} ({' '.join(str(refusal).split())})"
-            ) from refusal
+    if wanted in (None, given):
+        return is_gray
+    problem = (
+        f"{argument}: got {name!r} for images of {wanted} channels, expected {given}"
+    )
+    if is_said:
+        raise ValueError(problem)
+    refusal = _refusal(model, _pixels.luma(few()) if is_gray else few(), device)
+    if refusal is not None:
+        raise ValueError(f"{problem} ({str(refusal).strip()})") from refusal
     return is_gray
 
 
