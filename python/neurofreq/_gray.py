@@ -60,8 +60,9 @@ def is_shown(
     is_said = wanted is not None and wanted == getattr(model, "in_channels", None)
     is_gray = n_channels == 3 and bool(gray)
     if is_gray and gray == "auto":
-        is_one = wanted == 1
-        is_gray = is_one and (is_said or _refusal(model, few(), device) is not None)
+        is_gray = wanted == 1 and (
+            is_said or _refusal(model, few(), device) is not None
+        )
     given = 1 if is_gray else n_channels
     if wanted in (None, given):
         return is_gray
