@@ -4,7 +4,8 @@
 #   make test    the pure Rust room, then the Python tests and notebooks
 #   make lint    formatting, clippy, ruff, mypy, stub check: warnings fail
 #   make core    the pure Rust room alone: no Python, no torch, seconds
-#   make bench   the timings of benches/, side by side with named peers
+#   make bench   spectra and hybrid images timed beside named peers (benches/frequency.py);
+#                the other files of benches/ are run by their names
 #   make browser   Debian's chromium, with which the tests open the report's page
 #   make notebooks   only the notebooks, with tiny parameters
 

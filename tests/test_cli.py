@@ -113,6 +113,16 @@ def test_the_spectrum_of_images_and_of_corruptions(folder, extra):
     assert (folder / "out" / "spectrum.png").stat().st_size > 1000
 
 
+def test_a_severity_is_that_of_a_corruption(folder):
+    words = ["--data", "synthetic", "--n-images", "4", "--out", "out"]
+    found = call("spectrum", *words, "--severity", "3")
+    assert found.exit_code == 2
+    assert "--severity: got 3, expected --corruption too" in found.stderr
+    found = call("corrupt", *words[:-1], "cli_networks.py")
+    assert found.exit_code == 2
+    assert "out: got cli_networks.py, a file, expected a folder" in found.stderr
+
+
 def test_corruptions_on_the_fly_and_from_a_folder(folder):
     words = ["--model", "a=cli_networks:network", "--model", "b=small_cnn", "--quiet"]
     data = ["--data", "synthetic", "--n-images", "24"]
@@ -247,6 +257,10 @@ def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
         (["mouse", "--set", "epoch=1"], "nearest is 'epochs'"),
         (["mouse", "--target", "pixel"], "--target: expected --stimuli with it"),
         (["mouse", "--stimuli", "synthetic"], "stimuli: expected stimuli with either"),
+        (
+            ["mouse", "--stimuli", "synthetic", "--n-stimuli", "8", "--target", "t.py"],
+            "--target: got t.py, expected simulated, pixel, threshold or a file",
+        ),
     ],
 )
 def test_bad_training_words_are_named(words, message, tmp_path):

@@ -1,9 +1,11 @@
 """Benchmark folders: read, written, resumed, and what is wrong with them."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import neurofreq as nf
@@ -252,6 +254,55 @@ def test_a_folder_of_something_else_is_refused(tmp_path, changes, message):
     arguments = {"data": clean(), "names": ["contrast"]} | changes
     with pytest.raises(ValueError, match=message):
         data.write_corrupted(out=tmp_path, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (lambda d: {"data": replace(d, images=d.images * 1.0)}, "got values in .0, 25"),
+        (
+            lambda d: {"data": replace(d, images=d.images / 255 - 0.5)},
+            r"data: got values in \[-0.5, 0.5\]",
+        ),
+        (lambda d: {"data": replace(d, images=d.images * np.nan)}, "data: got NaN"),
+        (
+            lambda d: {"data": replace(d, images=d.images.astype(np.int64))},
+            "data: got dtype int64",
+        ),
+        (
+            lambda d: {"data": replace(d, images=d.images.transpose(0, 2, 3, 1))},
+            "move the channels",
+        ),
+        (lambda d: {"data": replace(d, labels=d.labels[:4])}, "labels: got 4, expec"),
+        (
+            lambda d: {"data": replace(d, labels=d.labels + 1), "layout": "files"},
+            "data: got label 3",
+        ),
+        (lambda d: {"data": clean(size=12)}, "data: got images of 12 x 12 pixels"),
+        (lambda d: {"data": d.images}, "data: got ndarray, expected an ImageSet"),
+        (lambda d: {"data": "cifar10:here"}, "data: got str, expected an ImageSet"),
+        (lambda d: {"parameters": "cifar10"}, "parameters: got 'cifar10'"),
+        (lambda d: {"seed": -1}, "seed: got -1"),
+    ],
+)
+def test_a_refused_call_writes_nothing(tmp_path, changes, message):
+    arguments = {"data": clean(), "names": ["contrast"], "layout": "arrays"}
+    out = tmp_path / "out"
+    with pytest.raises((TypeError, ValueError), match=message):
+        data.write_corrupted(out=out, **arguments | changes(clean()))
+    assert not out.exists()
+
+
+def test_tensors_are_written_and_a_file_is_no_folder(tmp_path):
+    whole = clean()
+    tensors = replace(
+        whole, images=torch.tensor(whole.images), labels=torch.tensor(whole.labels)
+    )
+    data.write_corrupted(whole, tmp_path / "out", names=["contrast"])
+    data.write_corrupted(tensors, tmp_path / "out", names=["contrast"])
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"out: got .*file, a file, expected a folder"):
+        data.write_corrupted(whole, tmp_path / "file", names=["contrast"])
 
 
 def test_gray_images_are_no_files(tmp_path):

@@ -148,6 +148,21 @@ def test_gray_is_torchvisions_luma():
 def test_take_and_the_dataset_protocol():
     images = data.load_data("synthetic", n=10)
     np.testing.assert_array_equal(images.take([7, 2]).labels, images.labels[[7, 2]])
+    mask = images.labels == images.labels[4]
+    masked = images.take(mask)
+    np.testing.assert_array_equal(masked.images, images.images[mask])
+    np.testing.assert_array_equal(masked.labels, images.labels[mask])
+    assert len(images.take(np.int64(5))) == 5
+    for wrong in (mask[:-1], [-1], [11], [0.5]):
+        with pytest.raises(ValueError, match="which: got"):
+            images.take(wrong)
+    for wrong in (True, 2.0, slice(3)):
+        with pytest.raises(TypeError, match=r"n: got \w+, expected an integer"):
+            images.take(wrong)
+    with pytest.raises(TypeError, match="n: got float, expected an integer"):
+        images.sample(5.0)
+    with pytest.raises(TypeError, match="n: got float, expected an integer"):
+        data.open_data("synthetic", n=2.5)
     with pytest.raises(ValueError, match="n: got 11, expected 1 to 10"):
         images.take(11)
     batch, labels = next(iter(DataLoader(images, batch_size=4)))

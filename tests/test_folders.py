@@ -96,6 +96,8 @@ def test_images_stand_for_an_array(tiny):
     np.testing.assert_array_equal(images[whole[:, 0, 0, 0] > 0][0], whole[0])
     np.testing.assert_array_equal(images[-1], whole[-1])
     np.testing.assert_array_equal(images.take([2, 1])[:], whole[[2, 1]])
+    mask = np.arange(len(images)) == 1
+    np.testing.assert_array_equal(images.take(mask)[:], whole[mask])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(images))[0], whole[0])
 
 

@@ -323,6 +323,31 @@ def test_model_faults_are_named(answer, message):
         nf.hybrid_curve(answer, images, labels)
 
 
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"model": None}, TypeError, "model: got NoneType, expected a callable"),
+        ({"model": "resnet18"}, TypeError, "model: got str, expected a callable"),
+        ({"seeds": 3}, TypeError, "seeds: got 3, expected several"),
+        ({"batch_size": 2.5}, TypeError, "batch_size: got float, expected an integer"),
+        ({"device": "gpu"}, ValueError, "device: got gpu, expected cpu, cuda or cuda"),
+        ({"device": "cuda:99"}, ValueError, "device: got cuda:99, expected one that"),
+    ],
+)
+def test_arguments_of_a_curve_are_named(changes, error, message):
+    images, labels = levels_and_stripes()
+    with pytest.raises(error, match=message):
+        nf.hybrid_curve(
+            **{"model": LowPassed(), "images": images, "labels": labels} | changes
+        )
+
+
+def test_an_array_and_a_tensor_do_not_mix():
+    low = torch.rand(2, 1, 8, 8)
+    with pytest.raises(TypeError, match="high: got ndarray, expected Tensor, as low"):
+        nf.hybrid_images(low, low.numpy(), 0.5)
+
+
 @pytest.mark.cuda
 def test_curve_on_cuda_equals_the_host():
     images, labels = levels_and_stripes()

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -101,6 +102,28 @@ def test_weights_of_the_whole_model_load_too(tmp_path, reference):
     torch.testing.assert_close(loaded(images), reference(images))
 
 
+@pytest.mark.parametrize("kind", ["safetensors", "plain", "wrapped", "compiled"])
+@pytest.mark.parametrize("prefix", ["model", "network", "module"])
+def test_a_prefix_that_the_model_has_itself_stays(tmp_path, monkeypatch, kind, prefix):
+    class Wrapped(nn.Module):
+        """Normalises inside; all its weights are in one part."""
+
+        def __init__(self):
+            super().__init__()
+            setattr(self, prefix, nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
+
+    monkeypatch.setitem(sys.modules, "own_wrapped", SimpleNamespace(Wrapped=Wrapped))
+    model = Wrapped()
+    state = model.state_dict()
+    if kind == "wrapped":  # as torch's data parallelism stores it
+        path = tmp_path / "w.pt"
+        torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, path)
+    else:
+        path = saved(tmp_path, kind, state)
+    loaded = models.load_model("own_wrapped:Wrapped", weights=path)
+    torch.testing.assert_close(loaded.state_dict(), state)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -157,8 +180,15 @@ def test_a_users_factory_is_found_from_the_current_directory(tmp_path, monkeypat
         "def make(): return nn.Sequential(nn.Flatten(), nn.Linear(4, 2))\n"
         "ready = make()\n"
         "def wrong(): return 3\n"
+        "def late():\n"
+        "    from own_neighbour import make\n"
+        "    return make()\n"
     )
-    for name in ("make", "ready"):
+    (tmp_path / "own_neighbour.py").write_text(
+        "import sys\nsys.path.insert(0, 'elsewhere')\nfrom own_networks import make\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name in ("make", "ready", "late"):
         model = models.load_model(f"own_networks:{name}")
         assert model(torch.rand(5, 1, 2, 2)).shape == (5, 2)
     with pytest.raises(TypeError, match=r"gave int, expected an nn\.Module"):
@@ -168,6 +198,7 @@ def test_a_users_factory_is_found_from_the_current_directory(tmp_path, monkeypat
     with pytest.raises(ImportError, match="cannot import 'no_such_module'"):
         models.load_model("no_such_module:make")
     assert str(tmp_path) not in sys.path
+    assert sys.path[0] == "elsewhere"
 
 
 def test_an_unknown_name_gets_the_nearest_one():

@@ -255,6 +255,21 @@ def test_grey_models_see_grey_images_and_the_page_says_so(tmp_path):
     assert set(found.tables) == {"summary", "differences"}
 
 
+def test_a_model_that_rearranges_its_channels_is_measured(tmp_path):
+    model = nn.Sequential(nn.PixelUnshuffle(2), network(12)).eval()
+    model[1][3] = nn.Linear(24, 4)
+    data = images(channels=3)
+    for gray in ("auto", "never"):
+        found = report.run(
+            {"one": model}, data, tmp_path / gray, gray=gray, measurements=["clean"]
+        )
+        named = model(torch.from_numpy(data.images)).argmax(1).numpy()
+        right = (named == data.labels).mean()
+        assert found.summary["clean_accuracy"][0] == pytest.approx(right)
+    with pytest.raises(ValueError, match="images of 12 channels, expected 1"):
+        report.run({"one": model}, data, tmp_path / "a", gray="always", **SMALL)
+
+
 def test_the_model_is_left_as_found(tmp_path):
     model = network().train()
     model[0].weight.grad = torch.ones_like(model[0].weight)

@@ -102,6 +102,34 @@ def test_a_gray_model_sees_the_luma_of_corrupted_colours():
     np.testing.assert_array_equal(alone.correct, both["a"].correct)
 
 
+class OwnLuma(nn.Module):
+    """Makes gray of colours itself."""
+
+    def forward(self, images):
+        weights = torch.tensor(data.LUMA).view(1, 3, 1, 1)
+        return (images * weights).sum(1, keepdim=True)
+
+
+def test_what_the_first_layer_says_decides_only_which_images_are_tried():
+    whole, few = clean(), {"corruptions": ["fog"], "severities": [3]}
+    own = nn.Sequential(OwnLuma(), Counting(1)).eval()
+    as_gray = nf.corruption_accuracy(own[1], whole, **few)
+    for gray in ("auto", False):
+        found = nf.corruption_accuracy(own, whole, gray=gray, **few)
+        np.testing.assert_array_equal(found.correct, as_gray.correct)
+    finer = nn.Sequential(nn.PixelUnshuffle(2), Counting(12)).eval()
+    finer[1].layers[4] = nn.Linear(64, 3)
+    right = expected(finer, whole, "fog", 3)
+    for gray in ("auto", False):
+        found = nf.corruption_accuracy(finer, whole, gray=gray, **few)
+        np.testing.assert_array_equal(found.correct[0, 0], right)
+    ours = nf.models.resnet20()  # a gray image would spread over its three means
+    with pytest.raises(ValueError, match="images of 3 channels, expected 1"):
+        nf.corruption_accuracy(ours, whole.gray(), **few)
+    with pytest.raises(ValueError, match=r"of 12 channels, expected 1 .*got 4"):
+        nf.corruption_accuracy(finer, whole, gray=True, **few)
+
+
 def test_batches_threads_and_parts_change_nothing(monkeypatch):
     model, whole = Counting(1), clean(30)
     one = nf.corruption_accuracy(model, whole, batch_size=30)
@@ -296,7 +324,7 @@ def test_what_a_model_does_wrong_is_said(tmp_path):
         nf.corruption_accuracy(Failing(RuntimeError("out of memory")), clean())
     with pytest.raises(nf.ModelError, match="NaN or infinite logits for 20 of 20"):
         nf.corruption_accuracy(Failing(float("nan")), clean())
-    with pytest.raises(nf.ModelError, match="got 2 classes from 'model', expected mor"):
+    with pytest.raises(nf.ModelError, match="got 2 classes from 'model', expected at"):
         nf.corruption_accuracy(Counting(n_classes=2), clean())
     with pytest.raises(TypeError, match="model: got function"):
         nf.corruption_accuracy(lambda x: x, clean(), out=tmp_path)
@@ -346,6 +374,14 @@ def not_a_number():
         ({"corruptions": ["contrast"] * 2}, ValueError, "expected each name once"),
         ({"severities": [0]}, ValueError, r"severities: got \[0\]"),
         ({"severities": []}, ValueError, "severities: got"),
+        ({"severities": 3}, ValueError, "severities: got 3, expected some of 1 to 5"),
+        ({"corruptions": "fog"}, TypeError, r"got 'fog', expected names, as .'fog'."),
+        ({"batch_size": 2.5}, TypeError, "batch_size: got float, expected an integer"),
+        ({"device": "gpu"}, ValueError, "device: got gpu, expected cpu, cuda or cuda"),
+        ({"device": "cuda:99"}, ValueError, "device: got cuda:99, expected one that"),
+        ({"images": [1], "labels": [1]}, TypeError, "images: got list"),
+        ({"model": [Counting()]}, TypeError, "model: got list, expected a callable"),
+        ({"model": clean(), "images": Counting()}, TypeError, "model: got ImageSet"),
         ({"seed": -1}, ValueError, "seed: got -1"),
         ({"parameters": "mnist"}, ValueError, "parameters: got 'mnist'"),
         ({"gray": "maybe"}, ValueError, "gray: got 'maybe'"),
@@ -361,7 +397,7 @@ def test_bad_input_is_said_before_any_work(changes, error, message):
     arguments = {"model": model, "images": clean()} | changes
     with pytest.raises(error, match=message):
         nf.corruption_accuracy(**arguments)
-    assert model._n_images == 0
+    assert model._n_images in (0, 2)  # two are tried where channels differ
 
 
 def test_ahead_keeps_the_order_and_stops_when_closed():

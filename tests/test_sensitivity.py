@@ -89,6 +89,7 @@ def test_batches_change_nothing_and_seeds_do():
     [
         ({"norm": 0.0}, "norm: got 0.0, expected above 0"),
         ({"batch_size": 0}, "batch_size"),
+        ({"device": "gpu"}, "device: got gpu, expected cpu"),
         ({"labels": [0, 1]}, "labels"),
         ({"images": np.full((3, 1, 4, 4), 2.0)}, "images"),
     ],
@@ -98,5 +99,9 @@ def test_bad_input_is_named(changes, message):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
     with pytest.raises(ValueError, match=message):
         nf.fourier_sensitivity(model, **arguments)
+    with pytest.raises(TypeError, match="model: got NoneType, expected a callable"):
+        nf.fourier_sensitivity(None, np.zeros((3, 1, 4, 4)), [0, 1, 0])
+    with pytest.raises(nf.ModelError, match="got 2 classes, expected at least 4"):
+        nf.fourier_sensitivity(model, np.zeros((3, 1, 4, 4), np.float32), [3] * 3)
     with pytest.raises(ValueError, match="row: got 4, expected 0 to 3"):
         fourier_basis(4, 4, 4, 0)

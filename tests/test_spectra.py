@@ -211,6 +211,8 @@ def test_bad_power_is_named(power, message):
 
 
 def test_too_few_thresholds():
+    with pytest.raises(TypeError, match="n_thresholds: got float, expected an integ"):
+        nf.radial_profile(np.ones((4, 4)), n_thresholds=25.0)
     with pytest.raises(ValueError, match="n_thresholds: got 1, expected at least 2"):
         nf.radial_profile(np.ones((4, 4)), n_thresholds=1)
 

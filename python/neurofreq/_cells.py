@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from neurofreq import _model, _textures, corruptions
+from neurofreq import _model, _textures, _validate, corruptions
 from neurofreq._accuracy import CLEAN
 from neurofreq._ahead import ahead
-from neurofreq._neurofreq import ModelError
 from neurofreq.data import _pixels
 
 if TYPE_CHECKING:
@@ -239,15 +238,7 @@ def judge(
                     one.model, images[one.is_gray], batch_size=batch_size, device=device
                 )
                 if start == part.start:
-                    _check_classes(name, logits.shape[1], labels)
+                    _validate.classes(logits.shape[1], int(labels.max()), name)
                 found.setdefault(name, []).append(logits.argmax(dim=1).cpu().numpy())
                 if stop == part.stop:
                     yield part, name, np.concatenate(found.pop(name)) == labels
-
-
-def _check_classes(name: str, n_classes: int, labels: NDArray[np.int64]) -> None:
-    if labels.max() >= n_classes:
-        raise ModelError(
-            f"model: got {n_classes} classes from {name!r}, expected more than "
-            f"{labels.max()}, the highest label"
-        )

@@ -60,11 +60,9 @@ def load_program(path: Path) -> nn.Module:
 
 
 def read_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
-    """Return the state dict of a file without the wrapping of those who wrote it.
+    """Return the state dict of a file, with the keys that it has there.
 
-    Taken off are an entry `CONTAINERS` around it, a list of one, the prefixes
-    `PREFIXES` where all keys have them, and the copy of the network that the
-    robustness library of MadryLab stores for its attacker.
+    Taken off are an entry `CONTAINERS` around it and a list of one.
 
     Raises
     ------
@@ -76,23 +74,42 @@ def read_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:
     _require_file(path, "weights")
     if sha256 is not None:
         _check_digest(path, sha256)
-    state = _without_attacker(_unwrap(_read(path), path))
-    while prefix := _common_prefix(state):
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-        state = _without_attacker(state)
-    return state
+    return _unwrap(_read(path), path)
+
+
+def forms(state: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    """Return a state dict as it is, and with one more wrapping off at a time.
+
+    Wrappings are the prefixes `PREFIXES` where all keys have them, and the copy of
+    the network that the robustness library of MadryLab stores for its attacker.
+    """
+    found = [state]
+    while True:
+        last = found[-1]
+        prefix = _common_prefix(last)
+        if any(key.startswith("attacker.") for key in last):
+            extra = ("attacker.", "normalizer.")
+            found.append({k: v for k, v in last.items() if not k.startswith(extra)})
+        elif prefix is not None:
+            found.append({k.removeprefix(prefix): v for k, v in last.items()})
+        else:
+            return found
 
 
 def load_state(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """Load a state dict, all keys or none.
+    """Load a state dict, all keys or none, in that of its `forms` that fits.
+
+    A model may have a prefix itself: no more is taken off than it takes to fit.
 
     Raises
     ------
     ValueError
         If the keys or shapes do not fit the model; `path` is named.
     """
-    _check_fit(model.state_dict(), state, path)
-    model.load_state_dict(state, strict=False)
+    expected = model.state_dict()
+    best = max(forms(state), key=lambda form: (len(form.keys() & expected), -len(form)))
+    _check_fit(expected, best, path)
+    model.load_state_dict(best, strict=False)
 
 
 def _check_digest(path: Path, sha256: str) -> None:
@@ -145,13 +162,6 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     ):
         raise ValueError(f"weights: {path} holds no state dict")
     return content
-
-
-def _without_attacker(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    if not any(key.startswith("attacker.") for key in state):
-        return state
-    extra = ("attacker.", "normalizer.")
-    return {key: value for key, value in state.items() if not key.startswith(extra)}
 
 
 def _common_prefix(state: dict[str, Tensor]) -> str | None:

@@ -39,11 +39,15 @@ def chosen(names: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]
 
     Raises
     ------
+    TypeError
+        If it is one word.
     ValueError
         If there is none, one twice, or one that is not known.
     """
     if names is None:
         return averaged(known)
+    if isinstance(names, str):
+        raise TypeError(f"corruptions: got {names!r}, expected names, as [{names!r}]")
     for name in names:
         if name not in known:
             nearest = difflib.get_close_matches(str(name), known, 1, 0.0)[0]

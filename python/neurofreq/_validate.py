@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
+from neurofreq._neurofreq import ModelError
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -71,6 +73,11 @@ def batch(value: Array, name: str = "images") -> None:
 
 def same(first: Array, second: Array, names: tuple[str, str]) -> None:
     """Require two batches of one kind, shape, dtype and device."""
+    if isinstance(first, torch.Tensor) != isinstance(second, torch.Tensor):
+        raise TypeError(
+            f"{names[1]}: got {type(second).__name__}, expected "
+            f"{type(first).__name__}, as {names[0]}"
+        )
     for attribute in ("shape", "dtype", "device"):
         a = getattr(first, attribute, "numpy")
         b = getattr(second, attribute, "numpy")
@@ -115,6 +122,40 @@ def labels(
     if array.size and array.min() < 0:
         raise ValueError(f"{name}: got {array.min()}, expected labels from 0 up")
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def labelled(
+    value: Any, truth: Any, name: str = "images"
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return images, bytes or floats in [0, 1], and their labels, on the host.
+
+    Parameters
+    ----------
+    value : ndarray or Tensor, shape (N, C, H, W)
+        uint8, which is not looked through, or float32 or float64 in [0, 1].
+    truth : array_like of int, shape (N,)
+    name : str
+        What the caller calls the images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `images` and `labels`.
+    """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().numpy()
+    if getattr(value, "dtype", None) != np.uint8:
+        images(value, name, unit_range=True)
+    elif value.ndim != 4 or 0 in value.shape:
+        raise ValueError(f"{name}: got shape {value.shape}, expected (N, C, H, W)")
+    if value.shape[1] not in (1, 3) and value.shape[3] in (1, 3):
+        raise ValueError(
+            f"{name}: got shape {value.shape}, expected (N, C, H, W): move the "
+            "channels to the second axis"
+        )
+    if truth is None:
+        raise ValueError("labels: got None, expected one per image")
+    return value, labels(truth, count=len(value))
 
 
 def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
@@ -202,6 +243,38 @@ def one_of(name: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         words = ", ".join(repr(word) for word in known)
         raise ValueError(f"{name}: got {value!r}, expected one of {words}")
+
+
+def model(value: Any) -> None:
+    """Require something that can be called."""
+    if not callable(value):
+        raise TypeError(f"model: got {type(value).__name__}, expected a callable")
+
+
+def classes(n_classes: int, highest: int, name: str | None = None) -> None:
+    """Require a logit for the highest label, of the model of that name."""
+    if highest >= n_classes:
+        of = "" if name is None else f" from {name!r}"
+        raise ModelError(
+            f"model: got {n_classes} classes{of}, expected at least {highest + 1} to "
+            "match the labels"
+        )
+
+
+def device(value: Any) -> torch.device:
+    """Return a device that torch can see."""
+    try:
+        place = torch.device(value)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device: got {value}, expected cpu, cuda or cuda:N") from None
+    if place.type in ("cuda", "mps", "xpu"):
+        n_seen = torch.get_device_module(place.type).device_count()
+        if (place.index or 0) >= n_seen:
+            raise ValueError(
+                f"device: got {value}, expected one that torch can see: it sees "
+                f"{n_seen} of {place.type}"
+            )
+    return place
 
 
 def integer(name: str, value: Any) -> None:

@@ -48,7 +48,12 @@ CORRUPTION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 EXTRA_CORRUPTIONS: Final[tuple[str, ...]] = CORRUPTIONS[15:]
 """Corruptions that the paper does not use; they are in no group."""
 
-# The published code holds six photographs, and draws from the first five.
+LEAST_SIDE: Final = 16
+"""Of images that can be corrupted, in pixels."""
+
+PARAMETERS: Final[tuple[str, ...]] = ("auto", "cifar", "tinyimagenet", "imagenet")
+"""Sets of published constants, as `corrupt` takes them."""
+
 # Values per call of the kernel: between calls Ctrl-C is heard.
 _PART: Final = 2**24
 
@@ -315,8 +320,7 @@ def _request(name: Any, severity: Any, parameters: Any) -> None:
         )
     if isinstance(severity, bool) or severity not in (1, 2, 3, 4, 5):
         raise ValueError(f"severity: got {severity!r}, expected 1 to 5")
-    known = ("auto", "cifar", "tinyimagenet", "imagenet")
-    _validate.one_of("parameters", parameters, known)
+    _validate.one_of("parameters", parameters, PARAMETERS)
 
 
 def _pixels(images: Any, ndim: tuple[int, ...] = (4,)) -> NDArray[Any]:

@@ -6,6 +6,7 @@ them: `a` means 0.5 a cycles/pixel.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from neurofreq import _model, _neurofreq, _validate
 from neurofreq.intervals import percentile_interval, resampled_means
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -185,7 +186,8 @@ def hybrid_curve(
         Logits of a wrong shape, with fewer classes than labels, or not finite.
     TypeError, ValueError
         As `hybrid_images` and `hybrid_pairs`; another number of labels than
-        images; frequencies not ascending; no seed; `batch_size` less than 1.
+        images; frequencies not ascending; no seed; `batch_size` less than 1; a
+        device that torch cannot see.
 
     Notes
     -----
@@ -197,14 +199,19 @@ def hybrid_curve(
     ----------
     Li et al. 2023, Fig 3b, Fig 5a: 100 (p_low - p_high), means over 6 pairings.
     """
+    _validate.model(model)
     _validate.images(images, unit_range=True)
     truth = _validate.labels(labels, count=len(images))
     grid = _curve_frequencies(frequencies)
+    if not isinstance(seeds, Iterable):
+        raise TypeError(
+            f"seeds: got {seeds!r}, expected several, one for each pairing of images"
+        )
     pairings = [hybrid_pairs(truth, seed=seed) for seed in seeds]
     if not pairings:
         raise ValueError("seeds: got none, expected at least one")
-    _model.check_batch_size(batch_size)
-    device = _model.device_of(model) if device is None else torch.device(device)
+    _validate.count("batch_size", batch_size)
+    device = _model.device_of(model) if device is None else _validate.device(device)
     # Hits per image and frequency, summed over pairings.
     low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
     with _model.evaluating(model, images), torch.no_grad():
@@ -274,11 +281,7 @@ def _choices(
 ) -> NDArray[np.int64]:
     """Return the class the model gives each hybrid."""
     logits = _model.check_logits(model(hybrids), len(hybrids))
-    if logits.shape[1] <= labels.max():
-        raise _neurofreq.ModelError(
-            f"model: got {logits.shape[1]} classes, expected at least "
-            f"{labels.max() + 1} to match the labels"
-        )
+    _validate.classes(logits.shape[1], int(labels.max()))
     return logits.argmax(dim=1).cpu().numpy()
 
 

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
 
-from neurofreq import _cells, _groups, _model, _runtime, _store, _textures, _validate
+from neurofreq import _cells, _gray, _groups, _runtime, _store, _textures, _validate
 from neurofreq._accuracy import CLEAN, CorruptionAccuracy
-from neurofreq.corruptions import CORRUPTIONS
+from neurofreq.corruptions import CORRUPTIONS, PARAMETERS
 from neurofreq.data import CorruptedFolder, ImageSet
 from neurofreq.data._corrupted import SEVERITIES
+from neurofreq.data._files import ImageFiles
+from neurofreq.data._pixels import to_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from neurofreq import _model
     from neurofreq._cells import Part, Shown, Source
 
     Images = NDArray[Any] | torch.Tensor | ImageSet | CorruptedFolder | str
@@ -111,7 +116,8 @@ def corruption_accuracy(
         As of `corrupt`; not used with a folder.
     gray : bool or "auto"
         Show the luma of colour images, after their corruption. "auto" does so
-        where the model's first convolution has one input channel.
+        where the model says one channel (``in_channels``), or its first layer
+        does and the model refuses two of the images in colour.
     batch_size : int
         Images per call of a model. Decides time, not numbers.
     device : torch.device or str, optional
@@ -163,16 +169,27 @@ def corruption_accuracy(
     >>> list(found.cells)
     ['corruption', 'severity', 'group', 'accuracy', 'low', 'high', 'n']
     """
+    models = model if isinstance(model, Mapping) else {"model": model}
+    for one in models.values():
+        _validate.model(one)
+    device = None if device is None else _validate.device(device)
     made = (seed, parameters, textures)
     source, shape, known = _source(images, labels, clean, made)
     names = _groups.chosen(corruptions, known)
     _validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
-    _model.check_batch_size(batch_size)
+    _validate.count("batch_size", batch_size)
+    if gray not in (True, False, "auto"):
+        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
     cells = [(name, s) for name in names for s in _severities(severities)]
     if clean is not None or isinstance(source, _cells.Corrupting):
         cells.insert(0, (CLEAN, 0))
-    models = model if isinstance(model, Mapping) else {"model": model}
-    shown = {name: _shown(name, one, shape[0], gray) for name, one in models.items()}
+    few = partial(_few, source, cells[0])
+    shown = {
+        name: _cells.Shown(
+            one, _gray.is_shown(name, one, few, shape[0], gray, device=device)
+        )
+        for name, one in models.items()
+    }
     parts = _cells.parts(cells, source, int(np.prod(shape)))
     store = None if out is None else _store.Store(Path(out))
     found = _measure(parts, source, shown, store, batch_size, device, progress)
@@ -188,9 +205,13 @@ def _source(
     """Return where images come from, the shape of one, and the corruptions."""
     if isinstance(images, (str, os.PathLike)):
         images = CorruptedFolder(images)
-    is_array = isinstance(images, (np.ndarray, torch.Tensor))
-    if is_array:
-        images = ImageSet(*_arrays(images, labels), (), "images")
+    if not isinstance(images, (np.ndarray, torch.Tensor, ImageSet, CorruptedFolder)):
+        raise TypeError(
+            f"images: got {type(images).__name__}, expected an array, a tensor, an "
+            "ImageSet, a CorruptedFolder or a path"
+        )
+    if isinstance(images, (np.ndarray, torch.Tensor)):
+        images = ImageSet(*_validate.labelled(images, labels), (), "images")
     elif labels is not None:
         raise ValueError("labels: got some, expected none: the images have their own")
     if isinstance(images, CorruptedFolder):
@@ -201,66 +222,32 @@ def _source(
                 "in the folder"
             )
         return _cells.Reading(images, clean), shape, images.names
-    if not isinstance(images, ImageSet):
-        raise TypeError(
-            f"images: got {type(images).__name__}, expected an array, a tensor, an "
-            "ImageSet, a CorruptedFolder or a path"
-        )
-    if isinstance(images.images, np.ndarray):
-        _arrays(images.images, images.labels)
+    if not isinstance(images.images, ImageFiles):
+        stored = _validate.labelled(images.images, images.labels)
+        images = replace(images, images=stored[0], labels=stored[1])
     if clean is not None:
         raise ValueError("clean: got some, expected none: the images are clean")
     seed, parameters, textures = made
-    _validate.one_of(
-        "parameters", parameters, ("auto", "cifar", "tinyimagenet", "imagenet")
-    )
+    _validate.one_of("parameters", parameters, PARAMETERS)
     if textures is not None:
         _textures.digest(str(textures))  # refuses a folder that lacks one
     source = _cells.Corrupting(images, _validate.seed(seed), parameters, textures)
     return source, images.images.shape[1:], CORRUPTIONS
 
 
-def _arrays(images: Any, labels: Any) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return checked images and labels on the host."""
-    if isinstance(images, torch.Tensor):
-        images = images.detach().cpu().numpy()
-    if images.dtype != np.uint8:
-        _validate.images(images, unit_range=True)
-    elif images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"images: got shape {images.shape}, expected (N, C, H, W)")
-    if images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
-        raise ValueError(
-            f"images: got shape {images.shape}, expected (N, C, H, W): move the "
-            "channels to the second axis"
-        )
-    if labels is None:
-        raise ValueError("labels: got None, expected one per image")
-    return images, _validate.labels(labels, count=len(images))
-
-
 def _severities(severities: Sequence[int]) -> tuple[int, ...]:
-    found = tuple(severities)
+    found = tuple(severities) if isinstance(severities, Iterable) else ()
     if not found or len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
         raise ValueError(
-            f"severities: got {list(found)}, expected some of 1 to 5, each once"
+            f"severities: got {severities!r}, expected some of 1 to 5, each once"
         )
     return found
 
 
-def _shown(name: str, model: Any, n_channels: int, gray: Any) -> Shown:
-    """Return how a model is shown the images."""
-    if not callable(model):
-        raise TypeError(f"model: got {type(model).__name__}, expected a callable")
-    if gray not in (True, False, "auto"):
-        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
-    wanted = _model.input_channels(model)
-    is_gray = n_channels == 3 and (wanted == 1 if gray == "auto" else bool(gray))
-    given = 1 if is_gray else n_channels
-    if wanted not in (None, given):
-        raise ValueError(
-            f"model: got {name!r} for images of {wanted} channels, expected {given}"
-        )
-    return _cells.Shown(model, is_gray)
+def _few(source: Source, cell: tuple[str, int]) -> NDArray[Any]:
+    """Return two images of a cell, or the only one, to try models on."""
+    n = min(2, source.n_images(cell[0]))
+    return to_unit(source.pixels(_cells.Part(*cell, 0, n), 0, n))
 
 
 def _measure(

@@ -105,7 +105,8 @@ def fourier_sensitivity(
     TypeError, ValueError
         Bad images, labels or arguments.
     ModelError
-        If the model returns something else than finite logits.
+        If the model returns something else than finite logits, or has fewer
+        classes than the labels need.
 
     Notes
     -----
@@ -117,10 +118,12 @@ def fourier_sensitivity(
     Yin et al. 2019, "A Fourier perspective on model robustness in computer
     vision", arXiv 1906.08988, section 3 and Figure 3.
     """
+    _validate.model(model)
     _validate.images(images, unit_range=True)
     truth = torch.from_numpy(_validate.labels(labels, count=len(images)))
     _validate.within("norm", norm, 0.0 < norm < float("inf"), "above 0")
     _validate.count("batch_size", batch_size)
+    device = None if device is None else _validate.device(device)
     shown = _model.to_tensor(images, "cpu")
     signs = _signs(len(shown), shown.shape[1], _validate.seed(seed)).to(shown.dtype)
     height, width = shown.shape[2:]
@@ -132,6 +135,7 @@ def fourier_sensitivity(
             if change is not None:
                 batch = (batch + norm * signs[part] * change).clamp(0.0, 1.0)
             logits = _model.predict(model, batch, batch_size=batch_size, device=device)
+            _validate.classes(logits.shape[1], int(truth.max()))
             n_wrong += int((logits.argmax(1).cpu() != truth[part]).sum())
         return n_wrong / len(shown)
 

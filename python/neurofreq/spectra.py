@@ -116,6 +116,7 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     power_map = np.asarray(power, dtype=np.float64)
     if power_map.ndim != 2:
         raise ValueError(f"power: got shape {power_map.shape}, expected (H, W)")
+    _validate.integer("n_thresholds", n_thresholds)
     if n_thresholds < 2:
         raise ValueError(f"n_thresholds: got {n_thresholds}, expected at least 2")
     return RadialProfile(*_neurofreq.radial_profile(power_map, n_thresholds))

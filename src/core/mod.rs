@@ -1,8 +1,8 @@
 /*!
 The pure room: host arrays, integers and per-sample solvers.
 
-Depends on ndarray, rustfft and rayon, and on nothing that knows Python or
-libtorch. Every public function validates what it needs and returns
+Depends on ndarray, rustfft, rayon, rand, faer and pulp, and on nothing that
+knows Python or libtorch. Every public function validates what it needs and returns
 [`crate::Error`]; parallel loops run inside [`parallel::install`].
 */
 

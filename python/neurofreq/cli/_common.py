@@ -37,7 +37,11 @@ Data = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 Images = Annotated[
-    int | None, typer.Option("--n-images", help="Use the first N images only.")
+    int | None,
+    typer.Option(
+        "--n-images",
+        help="Use the first N images only; of ImageNet, N fixed random ones.",
+    ),
 ]
 NAttack = Annotated[
     int | None,
@@ -77,17 +81,10 @@ Trace = Annotated[
 
 
 def place(device: str) -> torch.device:
-    import torch
+    """Return the device that was named."""
+    from neurofreq import _validate
 
-    try:
-        place = torch.device(device)
-    except RuntimeError:
-        raise ValueError(
-            f"device: got {device}, expected cpu, cuda or cuda:N"
-        ) from None
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device: got {device}, expected one that torch can see")
-    return place
+    return _validate.device(device)
 
 
 def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:

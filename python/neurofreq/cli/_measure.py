@@ -121,7 +121,10 @@ def spectrum(
         str | None,
         typer.Option("--corruption", help="The change this corruption makes."),
     ] = None,
-    severity: Annotated[int, typer.Option("--severity", help="1 to 5.")] = 3,
+    severity: Annotated[
+        int | None,
+        typer.Option("--severity", help="Of --corruption, 1 to 5: by default 3."),
+    ] = None,
     seed: Seed = 0,
     traceback: Trace = False,
 ) -> None:
@@ -129,9 +132,11 @@ def spectrum(
     with _common.plainly(traceback):
         from neurofreq.report import _spectrum
 
+        if severity is not None and corruption is None:
+            raise ValueError(f"--severity: got {severity}, expected --corruption too")
         found = _spectrum.write(
-            _common.data(data, n_images), out, corruption=corruption, severity=severity,
-            seed=seed,
+            _common.data(data, n_images), out, corruption=corruption,
+            severity=3 if severity is None else severity, seed=seed,
         )  # fmt: skip
         typer.echo(
             f"half of the power lies below {found.value:.3f} "

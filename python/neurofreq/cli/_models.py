@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurofreq.cli import _common
-from neurofreq.cli._common import Device, Out, Quiet, Seed, Trace
+from neurofreq.cli._common import Device, Out, Quiet, Trace
 
 if TYPE_CHECKING:
     from neurofreq.training import Recipe
@@ -63,7 +64,8 @@ def train(
         ),
     ] = None,
     n_stimuli: Annotated[
-        int, typer.Option("--n-stimuli", help="Of a data set, the first N.")
+        int,
+        typer.Option("--n-stimuli", help="Of a data set, N images, as --n-images."),
     ] = 1000,
     shuffle: Annotated[
         bool, typer.Option("--shuffle", help="The control: exchange the images.")
@@ -76,9 +78,19 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="Change a setting."),
     ] = None,
     n_images: Annotated[
-        int | None, typer.Option("--n-images", help="Train on the first N images.")
+        int | None,
+        typer.Option(
+            "--n-images",
+            help="Train on the first N images; of TinyImageNet and ImageNet, which are "
+            "sorted by class, N fixed random ones.",
+        ),
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", help="Of weights, order, augmentation and what --shuffle draws."
+        ),
+    ] = 0,
     device: Device = "cpu",
     quiet: Quiet = False,
     traceback: Trace = False,
@@ -154,8 +166,13 @@ def _target(name: str | None, stimuli: Any, shuffle: bool, seed: int) -> Any:
         target = neural.pixel_similarity(stimuli)
         if name == "threshold":
             target = neural.threshold_similarity(target)
-    else:
+    elif zipfile.is_zipfile(name):
         target = neural.Target.load(name)
+    else:
+        raise ValueError(
+            f"--target: got {name}, expected simulated, pixel, threshold or a file "
+            "that nf.neural.Target.save wrote"
+        )
     return target.shuffled(seed=seed) if shuffle else target
 
 

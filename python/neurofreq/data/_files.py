@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _runtime
+from neurofreq import _runtime, _validate
 from neurofreq.data._pixels import luma, to_unit
 
 if TYPE_CHECKING:
@@ -109,8 +109,9 @@ class ImageFiles:
         return np.asarray(self[:], dtype=dtype)
 
     def take(self, index: Any, axis: int = 0) -> ImageFiles:
-        """Return some of the files, undecoded; `axis` is 0, as of an array."""
-        return replace(self, names=tuple(self.names[i] for i in index))
+        """Return the files of indices or a mask, undecoded; `axis` is 0."""
+        rows = _validate.index("index", index, len(self))
+        return replace(self, names=tuple(self.names[i] for i in rows))
 
     def gray(self) -> ImageFiles:
         """Return the same files, to be decoded to their luma."""

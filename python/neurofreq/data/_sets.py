@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _store
+from neurofreq import _store, _validate
 from neurofreq.data._files import ImageFiles
 from neurofreq.data._pixels import luma, to_unit
 
@@ -45,19 +45,20 @@ class ImageSet:
         """Return one image (C, H, W) in [0, 1] and its label, as a data set does."""
         return to_unit(self.images[index]), self.labels[index]
 
-    def take(self, which: int | Sequence[int] | NDArray[np.int64]) -> ImageSet:
-        """Return the first n images, or those at the given indices.
+    def take(
+        self, which: int | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
+    ) -> ImageSet:
+        """Return the first n images, or those of indices from 0 up or of a mask.
 
         Raises
         ------
-        ValueError
-            If there are fewer images than asked for.
+        TypeError, ValueError
+            If it is none of these, or there are fewer images.
         """
-        if isinstance(which, int):
-            if not 1 <= which <= len(self):
-                raise ValueError(f"n: got {which}, expected 1 to {len(self)}")
-            which = np.arange(which)
-        index = np.asarray(which)
+        if np.ndim(which) == 0:
+            index = np.arange(self._count(which))
+        else:
+            index = _validate.index("which", which, len(self))
         return replace(
             self, images=self.images.take(index, axis=0), labels=self.labels[index]
         )
@@ -69,12 +70,11 @@ class ImageSet:
 
         Raises
         ------
-        ValueError
-            If there are fewer images than asked for.
+        TypeError, ValueError
+            If n is no integer, or there are fewer images.
         """
-        if not 1 <= n <= len(self):
-            raise ValueError(f"n: got {n}, expected 1 to {len(self)}")
-        drawn = np.random.default_rng(seed).permutation(len(self))[:n]
+        drawn = np.random.default_rng(seed).permutation(len(self))
+        drawn = drawn[: self._count(n)]
         return self.take(np.sort(drawn))
 
     def gray(self) -> ImageSet:
@@ -94,3 +94,10 @@ class ImageSet:
     def load(self) -> ImageSet:
         """Return the set with its images as floats in memory."""
         return replace(self, images=to_unit(np.asarray(self.images)))
+
+    def _count(self, n: Any) -> int:
+        """Return a number of images that there are."""
+        _validate.integer("n", n)
+        if not 1 <= n <= len(self):
+            raise ValueError(f"n: got {n}, expected 1 to {len(self)}")
+        return int(n)

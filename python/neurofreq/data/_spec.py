@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from neurofreq import _synthetic
+from neurofreq import _synthetic, _validate
 from neurofreq.data._cifar10 import open_cifar10
 from neurofreq.data._folders import Split, open_imagenet, open_tinyimagenet
 from neurofreq.data._sets import ImageSet
@@ -44,6 +44,8 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
 
     Raises
     ------
+    TypeError
+        If n is no integer.
     ValueError
         An unknown spec or split, fewer than n images, or a damaged file.
     FileNotFoundError
@@ -51,8 +53,8 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     """
     if split not in get_args(Split):
         raise ValueError(f"split: got {split!r}, expected 'train' or 'test'")
-    if n is not None and n < 1:
-        raise ValueError(f"n: got {n}, expected at least 1")
+    if n is not None:
+        _validate.count("n", n)
     kind, _, folder = spec.partition(":")
     if kind == "synthetic" and not folder:
         images, labels = _synthetic.draw(2000 if n is None else n, split=split)
@@ -86,7 +88,7 @@ def load_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
 
     Raises
     ------
-    ValueError, FileNotFoundError
+    TypeError, ValueError, FileNotFoundError
         As `open_data`.
     """
     return open_data(spec, split=split, n=n).load()

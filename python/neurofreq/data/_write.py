@@ -7,6 +7,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,13 +17,12 @@ from neurofreq import _groups, _runtime, _store, _textures, _validate, corruptio
 from neurofreq._ahead import ahead
 from neurofreq.data._corrupted import MANIFEST, SEVERITIES, CorruptedFolder
 from neurofreq.data._files import ImageFiles
+from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-
-    from neurofreq.data._sets import ImageSet
 
     # From name, severity and rows to corrupted images (n, H, W, C).
     Change = Callable[[str, int, range], NDArray[np.uint8]]
@@ -70,9 +70,10 @@ def write_corrupted(
 
     Raises
     ------
-    ValueError
-        An unknown name, gray images as files, or a folder that holds corruptions
-        of other images, seeds, parameters or textures.
+    TypeError, ValueError
+        An unknown name; images that `corrupt` refuses, or not one label for each;
+        gray images as files; a folder that holds corruptions of other images, seeds,
+        parameters or textures. Nothing is written then.
     FileNotFoundError
         A texture is not in its folder.
 
@@ -87,27 +88,26 @@ def write_corrupted(
     names = _groups.chosen(names, corruptions.CORRUPTIONS)
     _validate.count("batch_size", batch_size)
     _validate.one_of("layout", layout, ("auto", "arrays", "files"))
+    _validate.one_of("parameters", parameters, corruptions.PARAMETERS)
+    data = _checked(data)
     if layout == "auto":
         layout = "files" if isinstance(data.images, ImageFiles) else "arrays"
-    if layout == "files" and data.images.shape[1] != 3:
-        raise ValueError(
-            f"data: got {data.images.shape[1]} channels, expected 3 for files"
-        )
+    places = _places(data) if layout == "files" else []
     frost = None if textures is None else _textures.digest(str(textures))
     folder = Path(out)
+    note = {
+        "classes": list(data.class_names),
+        "data": data.digest(),
+        "seed": _validate.seed(seed),
+        "parameters": parameters,
+        "layout": layout,
+        "neurofreq": _runtime.VERSION,
+        "textures": frost,
+    }
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"out: got {folder}, a file, expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    _note(
-        folder,
-        {
-            "classes": list(data.class_names),
-            "data": data.digest(),
-            "seed": _validate.seed(seed),
-            "parameters": parameters,
-            "layout": layout,
-            "neurofreq": _runtime.VERSION,
-            "textures": frost,
-        },
-    )
+    _note(folder, note)
 
     held: dict[range, NDArray[np.uint8]] = {}  # the last rows, for cell after cell
 
@@ -122,7 +122,6 @@ def write_corrupted(
         )  # fmt: skip
         return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
-    write = _write_files if layout == "files" else _write_arrays
     from tqdm.auto import tqdm
 
     with tqdm(
@@ -131,8 +130,31 @@ def write_corrupted(
         unit="image",
         disable=not progress,
     ) as bar:
-        write(folder, data, names, _batches(len(data), batch_size), change, bar.update)
+        batches = _batches(len(data), batch_size)
+        if layout == "files":
+            _write_files(folder, places, names, batches, change, bar.update)
+        else:
+            _write_arrays(folder, data, names, batches, change, bar.update)
     return CorruptedFolder(folder)
+
+
+def _checked(data: Any) -> ImageSet:
+    """Return a set that can be corrupted, with its images as an array or files."""
+    if not isinstance(data, ImageSet):
+        raise TypeError(
+            f"data: got {type(data).__name__}, expected an ImageSet, as open_data gives"
+        )
+    images, labels = data.images, data.labels
+    if isinstance(images, ImageFiles):
+        labels = _validate.labels(labels, count=len(images))
+    else:
+        images, labels = _validate.labelled(images, labels, "data")
+    if min(images.shape[2:]) < corruptions.LEAST_SIDE:
+        raise ValueError(
+            f"data: got images of {images.shape[2]} x {images.shape[3]} pixels, "
+            f"expected at least {corruptions.LEAST_SIDE} on each side"
+        )
+    return replace(data, images=images, labels=labels)
 
 
 def _write_arrays(
@@ -169,7 +191,7 @@ def _write_arrays(
 
 def _write_files(
     folder: Path,
-    data: ImageSet,
+    places: list[Path],
     names: Sequence[str],
     batches: list[range],
     change: Change,
@@ -179,7 +201,6 @@ def _write_files(
 
     All cells of a batch come in a row: a clean file is decoded once.
     """
-    places = _places(data)
     cells = [(name, severity) for name in names for severity in SEVERITIES]
     for name, severity in cells:
         for one in {place.parent for place in places}:
@@ -202,6 +223,15 @@ def _write_files(
 
 def _places(data: ImageSet) -> list[Path]:
     """Return CLASS/NAME.JPEG for every image, each another."""
+    if data.images.shape[1] != 3:
+        raise ValueError(
+            f"data: got {data.images.shape[1]} channels, expected 3 for files"
+        )
+    if data.labels.max() >= len(data.class_names):
+        raise ValueError(
+            f"data: got label {data.labels.max()}, expected a name for every class, "
+            f"got {len(data.class_names)}"
+        )
     if isinstance(data.images, ImageFiles):
         stems = [Path(name).stem for name in data.images.names]
     else:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -52,8 +53,8 @@ def load_model(
         Safetensors, or a torch file read with ``weights_only``. An entry
         ``state_dict``, ``model_state_dict``, ``model`` or ``net`` of a larger
         record, a list around it, and the prefixes ``module.``, ``model.``,
-        ``network.`` and ``_orig_mod.`` are taken off. Weights that were stored
-        with a blur or principal components bring them along.
+        ``network.`` and ``_orig_mod.`` that the model lacks are taken off. Weights
+        that were stored with a blur or principal components bring them along.
     sha256 : str, optional
         Hexadecimal digest the weights file must have, or its first 8 digits or
         more.
@@ -90,10 +91,11 @@ def load_model(
     state = None
     if weights is not None:
         state = _checkpoint.read_state(Path(weights), sha256=sha256)
+    bare = {} if state is None else _checkpoint.forms(state)[-1]
     if isinstance(model, Normalized):
-        _put_front(model, fronts, state or {})
+        _put_front(model, fronts, bare)
     if state is not None and weights is not None:
-        has_front = any(key.startswith("front.") for key in state)
+        has_front = any(key.startswith("front.") for key in bare)
         holder = model
         if isinstance(model, Normalized) and not has_front:
             holder = model.network
@@ -197,22 +199,29 @@ def _from_module(spec: str) -> nn.Module:
     module_name, _, factory_name = spec.partition(":")
     if not module_name or not factory_name:
         raise ValueError(f"model: got {spec!r}, expected python.module:factory")
-    sys.path.insert(0, str(Path.cwd()))
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        model = _made(spec, module_name, factory_name)
+    finally:
+        with suppress(ValueError):  # the module itself may have taken it out
+            sys.path.remove(here)
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model: {spec!r} gave {type(model).__name__}, expected an nn.Module"
+        )
+    return model
+
+
+def _made(spec: str, module_name: str, factory_name: str) -> Any:
+    """Return what a module holds or its factory gives; it may import neighbours."""
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise ImportError(
             f"model: cannot import {module_name!r} of {spec!r} ({error})"
         ) from error
-    finally:
-        sys.path.pop(0)
     if not hasattr(module, factory_name):
         raise AttributeError(f"model: {module_name!r} has no {factory_name!r}")
-    model = getattr(module, factory_name)
-    if not isinstance(model, nn.Module):
-        model = model()
-    if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"model: {spec!r} gave {type(model).__name__}, expected an nn.Module"
-        )
-    return model
+    found = getattr(module, factory_name)
+    return found if isinstance(found, nn.Module) else found()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _model, _store, _validate
+from neurofreq import _gray, _model, _store, _validate
 from neurofreq._folding import fold_batch_norm
 from neurofreq.studies._measure import Subject
 
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
     from neurofreq.data import ImageSet
     from neurofreq.studies._measure import Running
+
+_GRAY: dict[str, bool | Literal["auto"]] = {
+    "always": True,
+    "never": False,
+    "auto": "auto",
+}
 
 
 class Views:
@@ -62,16 +68,11 @@ class Views:
             raise TypeError(
                 f"models: got {type(model).__name__} for {name!r}, expected nn.Module"
             )
-        wanted = _model.input_channels(model)
-        is_gray = self.images.shape[1] == 3 and (
-            self._wanted == "always" or (self._wanted == "auto" and wanted == 1)
-        )
+        is_gray = _gray.is_shown(
+            name, model, lambda: self.images[:2], self.images.shape[1],
+            _GRAY[self._wanted], device=running.device, argument="models",
+        )  # fmt: skip
         shown = self.gray if is_gray else self.images
-        if wanted is not None and wanted != shown.shape[1]:
-            raise ValueError(
-                f"models: got {name!r} for images of {wanted} channels, "
-                f"expected {shown.shape[1]} as in the data"
-            )
         digest = _store.model_digest(model)
         subject = Subject(name, model, shown, self.labels, is_gray, digest)
         _try(subject, running)

@@ -2,7 +2,7 @@
 Common corruptions of images (Hendrycks & Dietterich 2019), batched.
 
 One file per family; each corruption has one function that works on one image
-in planar form: (C, H, W), double precision, black 0 and white 1. [`corrupt`]
+in planar form: (C, H, W), single precision, black 0 and white 1. [`corrupt`]
 brings every image of a batch into that form and back, in parallel.
 
 The published code exists with three sets of constants, for CIFAR-10-C,
