@@ -93,19 +93,20 @@ def half_power(item: dict[str, NDArray[Any]], share: float = 0.5) -> Quantity:
 
 
 def median_size(distance: Floats, share: float = 0.5) -> Quantity:
-    """Return the median over images of the smallest perturbation found.
+    """Return the median over all images of the smallest perturbation's size.
 
     Parameters
     ----------
     distance : ndarray, shape (N,)
-        Infinite where the attack found nothing.
+        Infinite where the attack found nothing: larger than any that was found.
     share : float
         Of the images that need at most this size: another quantile.
 
     Notes
     -----
     A median is read off the distribution function, whose value at every
-    observed size is a mean over images; an even count takes the midpoint.
+    observed size is a mean over images; an even count takes the midpoint. It is
+    undefined where it falls among images for which nothing was found.
     """
     sizes = np.unique(distance)
     below = (distance[:, None] <= sizes).astype(np.float64)
