@@ -244,8 +244,8 @@ def test_the_papers_blur_is_a_dot_and_no_other_group_is():
     assert [group for group, one in MARKERS.items() if one == "o"] == ["blur"]
 
 
-def test_a_short_axis_of_sizes_has_more_than_one_number():
-    models = [model(str(k), attack=attack(size=1.5 + k)) for k in (0, 0.5)]
+def test_a_short_axis_of_sizes_has_more_than_two_numbers():
+    models = [model(str(k), attack=attack(size=k)) for k in (1.2, 3.5)]
     _, figure = figures.fig6(models)
     ax = panels(figure)["a"]
     figure.draw_without_rendering()
