@@ -1,11 +1,12 @@
-"""Run the notebooks of the figures on real data and keep their pictures.
+"""Run the notebooks of the figures on real data and keep their pictures and tables.
 
 Usage: python benches/notebooks.py --data cifar10:DIR --kept OUT/study
            [--recording FILE] [--own MODELS.json] [--only fig4 ...]
 
 OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``: what it measured is read,
 whatever it lacks is measured now. MODELS.json is a list of models beside the package's,
-``{"spec": ..., "name": ..., "group": ...}``. Pictures go to docs/results/figures/.
+``{"spec": ..., "name": ..., "group": ...}``. Pictures, their long tables (figN.csv) and
+compare.csv, the numbers beside the paper's, go to docs/results/figures/.
 """
 
 from __future__ import annotations
@@ -17,20 +18,27 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pandas as pd
 from nbclient import NotebookClient
+
+import neurofreq as nf
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "results" / "figures"
 COUNTS = {"n_attack": 1000, "n_hybrid": 1000, "n_corruption": 1000}
 
 
-def executed(path: Path, parameters: dict[str, Any]) -> nbformat.NotebookNode:
-    """Return the notebook with outputs, its parameters replaced by these."""
+def executed(
+    path: Path, parameters: dict[str, Any], table: Path
+) -> nbformat.NotebookNode:
+    """Return the notebook with outputs, run with these parameters; keep its table."""
     notebook = nbformat.read(path, as_version=4)
     cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
     cell.source += "".join(
         f"\n{name} = {value!r}" for name, value in parameters.items()
     )
+    keep = f"table.to_csv({str(table)!r}, index=False)"
+    notebook.cells.append(nbformat.v4.new_code_cell(keep))
     NotebookClient(notebook, timeout=None, kernel_name="python3").execute()
     return notebook
 
@@ -63,9 +71,13 @@ def main() -> None:
     }
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in options.only:
-        found = executed(ROOT / "notebooks" / f"{name}.ipynb", parameters)
+        table = PICTURES / f"{name}.csv"
+        found = executed(ROOT / "notebooks" / f"{name}.ipynb", parameters, table)
         (PICTURES / f"{name}.png").write_bytes(picture(found))
         print(name, flush=True)
+    tables = [pd.read_csv(path) for path in sorted(PICTURES.glob("fig?.csv"))]
+    near = nf.figures.compare(pd.concat(tables))
+    near.to_csv(PICTURES / "compare.csv", index=False)
 
 
 if __name__ == "__main__":

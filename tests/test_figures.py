@@ -18,9 +18,11 @@ from made_up import (
     solid_lines,
     value,
 )
+from matplotlib.colors import to_rgba
+from matplotlib.text import Text
 
 from neurofreq import figures
-from neurofreq.figures._style import COLORS
+from neurofreq.figures._style import COLORS, MARKERS
 
 # Figure 2
 
@@ -80,14 +82,9 @@ def test_figure_2_is_drawn_as_its_caption_says():
 def test_the_left_curve_of_figure_2d_has_its_map_above():
     _, figure = figures.fig2(a_pair())  # the regularized model's curve is the left one
     above, below = panels(figure)["d"].child_axes
-    assert above.spines["left"].get_edgecolor() == pytest.approx(_rgba("neural"))
-    assert below.spines["left"].get_edgecolor() == pytest.approx(_rgba("base"))
-
-
-def _rgba(group):
-    from matplotlib.colors import to_rgba
-
-    return to_rgba(COLORS[group])
+    tints = {group: to_rgba(COLORS[group]) for group in ("neural", "base")}
+    assert above.spines["left"].get_edgecolor() == pytest.approx(tints["neural"])
+    assert below.spines["left"].get_edgecolor() == pytest.approx(tints["base"])
 
 
 def test_a_panel_that_nobody_was_measured_for_is_blank_and_says_so():
@@ -117,6 +114,10 @@ def test_figure_3_marks_the_reversal_of_both_models():
     dots = [line for line in b.get_lines() if line.get_marker() == "o"]
     assert {dot.get_color() for dot in dots} == {COLORS["base"], COLORS["neural"]}
     assert dots[0].get_xdata()[0] == pytest.approx(0.6)
+    _, figure = figures.fig3(a_pair(), *image, roles=("mine", "yours"))
+    b = panels(figure)["b"]
+    dots = [line for line in b.get_lines() if line.get_marker() == "o"]
+    assert len({dot.get_color() for dot in dots}) == 2
 
 
 # Figure 4
@@ -155,6 +156,34 @@ def test_sizes_are_over_images_for_which_a_perturbation_was_found():
     assert panels(figure)["c"].get_ylabel().startswith("median")
 
 
+def test_a_number_says_over_how_many_images_it_is():
+    models = [
+        model("whole", attack=attack(failed=0)),
+        model("some", "adv", attack=attack(failed=5)),
+        model("few", "adv", attack=attack(failed=8)),
+    ]
+    table, _ = figures.fig4(models)
+    counts = {name: pick(table, model=name) for name in ("whole", "some", "few")}
+    assert {name: _counts(rows) for name, rows in counts.items()} == {
+        "whole": [N], "some": [N - 5], "few": [N - 8],
+    }  # fmt: skip
+    mean = pick(table, model="group mean", group="adv")
+    assert _counts(mean) == [N - 5], "each was found for some member"
+    lost = pick(table, quantity="not_found").set_index("model")["value"]
+    assert lost.to_dict() == {"some": 5.0, "few": 8.0}
+    everyone, _ = figures.fig4(models, size="median")
+    size = {"model": "some", "quantity": "size"}
+    assert pick(everyone, **size)["n"].item() == N, "a failure is larger than any"
+    pair, _ = figures.fig2([models[0], models[1]])
+    assert value(pair, model="some", quantity="not_found") == 5.0
+    assert _counts(pick(pair, model="some", panel="d")) == [N - 5]
+    assert _counts(pick(pair, model="some", quantity="success")) == [N]
+
+
+def _counts(table):
+    return sorted(table[table["quantity"] != "not_found"]["n"].unique())
+
+
 def test_figure_4_is_drawn_as_its_caption_says():
     _, figure = figures.fig4(several())
     check_drawn(figure)
@@ -176,13 +205,57 @@ def test_figure_4_is_drawn_as_its_caption_says():
     assert [text.get_text() for text in c.get_legend().get_texts()] == ["base", "adv"]
 
 
-def test_any_other_group_is_drawn_last_and_grey():
-    _, figure = figures.fig4([model("mine", "my own"), model("plain")])
-    c = panels(figure)["c"]
+def test_any_other_group_is_drawn_last_and_unlike_all_others():
+    groups = ["my own", "base", "another", *(f"group {i}" for i in range(12))]
+    _, figure = figures.fig4([model(one, one) for one in groups])
+    b, c = (panels(figure)[letter] for letter in "bc")
     legend = c.get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == ["base", "my own"]
-    tints = [handle.get_color() for handle in legend.legend_handles]
-    assert tints == [COLORS["base"], "#777777"]
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert shown[:3] == ["base", "my own", "another"]
+    looks = [(one.get_color(), one.get_marker()) for one in legend.legend_handles]
+    assert looks[0] == (COLORS["base"], MARKERS["base"])
+    assert len(set(looks)) == len(groups)
+    assert looks[1][0] != looks[2][0]
+    drawn = {line.get_label(): line.get_color() for line in b.get_lines()}
+    assert [drawn[one] for one in shown] == [one[0] for one in looks], "in all panels"
+    maps = [ax for ax in figure.axes if ax.get_images()]
+    tints = {ax.get_title(): ax.spines["left"].get_edgecolor() for ax in maps}
+    assert tints["another"] == pytest.approx(to_rgba(looks[2][0]))
+
+
+def test_the_legend_of_all_groups_lies_beside_the_letters_and_on_the_page():
+    models = [model(one, one) for one in COLORS]
+    for make, letters in ((figures.fig4, "c"), (figures.fig6, "ab")):
+        options = {} if make is figures.fig4 else {"series": blur_series()}
+        _, figure = make(models, **options)
+        figure.draw_without_rendering()
+        for letter in letters:
+            ax = panels(figure)[letter]
+            box = ax.get_legend().get_window_extent()
+            title = ax.get_title("left")
+            (words,) = [t for t in ax.findobj(Text) if t.get_text() == title == letter]
+            assert not box.overlaps(words.get_window_extent())
+            assert figure.bbox.x0 <= box.x0
+            assert box.x1 <= figure.bbox.x1
+            assert box.y1 <= figure.bbox.y1
+
+
+def test_the_papers_blur_is_a_dot_and_no_other_group_is():
+    assert [group for group, one in MARKERS.items() if one == "o"] == ["blur"]
+
+
+def test_a_short_axis_of_sizes_has_more_than_two_numbers():
+    models = [model(str(k), attack=attack(size=k)) for k in (1.2, 3.5)]
+    _, figure = figures.fig6(models)
+    ax = panels(figure)["a"]
+    figure.draw_without_rendering()
+    low, high = ax.get_ylim()
+    shown = [
+        text.get_text()
+        for place, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
+        if low <= place <= high
+    ]
+    assert len([one for one in shown if one]) > 2
 
 
 def test_many_models_fill_rows_and_small_groups_share_one():
@@ -236,6 +309,10 @@ def test_figure_5_is_drawn_as_its_caption_says():
         np.interp(list(points), x, y), list(points.values()), atol=0.1
     )
     assert {text.get_text() for text in b.texts} == {r"$\sigma$ = 3", r"$\sigma$ = 1"}
+    bars = max(line.get_zorder() for line in b.get_lines())
+    for text in b.texts:
+        assert text.get_zorder() > bars
+        assert text.get_path_effects(), "white behind it, where an interval runs"
 
 
 def test_a_curve_that_never_crosses_has_no_reversal_and_no_point():

@@ -1,5 +1,7 @@
 """``neurofreq figures``: the paper's figures from finished studies."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
@@ -8,7 +10,7 @@ from typer.testing import CliRunner
 
 import neurofreq as nf
 from neurofreq import studies
-from neurofreq.cli import app
+from neurofreq.cli import _figures, app
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,28 @@ def test_models_of_several_studies_stand_in_one_figure(network, folder, tmp_path
     alone = command(tmp_path / "mine", "--out", tmp_path / "none")
     assert alone.exit_code == 0
     assert "fig4: not drawn, it needs two models with attack" in alone.output
+
+
+def test_of_imagenet_the_figure_is_the_sixth():
+    kept = SimpleNamespace(data="ImageNet val")
+    other = SimpleNamespace(data="CIFAR-10 test")
+    assert _figures._of([kept, other]) == ("fig2", "fig6")
+    assert _figures._of([other, kept]) == ("fig2", "fig4", "fig5")
+
+
+def test_studies_of_other_images_are_named_and_left_out(network, folder, tmp_path):
+    fewer = studies.Study(
+        nf.data.load_data("synthetic", split="test", n=12),
+        [studies.ModelEntry(network, "fewer", "adv")],
+        measurements=["attack"],
+        settings={"n_attack": 6, "attack_steps": 10, "targeted": False},
+    )
+    studies.run(fewer, tmp_path / "fewer", progress=False)
+    found = command(folder, tmp_path / "fewer", "--only", "fig4", "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    left = f"without the models of {tmp_path / 'fewer'}, measured with other images"
+    assert left in found.output
+    assert "fewer" not in set(pd.read_csv(tmp_path / "fig4.csv")["model"])
 
 
 @pytest.mark.parametrize(

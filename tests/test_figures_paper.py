@@ -115,6 +115,24 @@ def test_groups_are_over_the_same_images_and_frequencies():
             lambda: figures.fig1(np.zeros((4, 1, 8, 8)), *[np.eye(5)] * 3),
             "neural: got 5 images",
         ),
+        (
+            lambda: figures.fig1(np.zeros((4, 2, 8, 8)), *[np.eye(4)] * 3),
+            "stimuli: got 2 channels, expected 1 or 3",
+        ),
+        (
+            lambda: figures.fig1(np.full((4, 1, 8, 8), 200.0), *[np.eye(4)] * 3),
+            r"stimuli: got values in \[200, 200\]",
+        ),
+        (lambda: figures.fig4([model()], size="mode"), "size: got 'mode', expected"),
+        (lambda: figures.fig6([model()], size="mode"), "size: got 'mode', expected"),
+        (
+            lambda: figures.fig2([*a_pair(), *a_pair()], titles=["one"]),
+            r"titles: got \['one'\], expected one for each of 2 pairs",
+        ),
+        (
+            lambda: figures.fig2([*a_pair(), *a_pair()], chance=[0.1]),
+            r"chance: got \[0.1\], expected one for each of 2 pairs",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(make, message):

@@ -40,6 +40,14 @@ def test_a_spectrum_is_logarithmic_blank_at_dc_and_in_cycles_per_pixel(ax):
     assert (right - left, top - bottom) == pytest.approx((1.0, 1.0))
 
 
+@pytest.mark.parametrize("size", [7, 8])
+def test_a_spectrum_fills_its_axes(ax, size):
+    plot.plot_spectrum(np.ones((size, size)) + np.eye(size), ax, colorbar=False)
+    ax.figure.draw_without_rendering()
+    extent = ax.get_images()[0].get_extent()
+    assert (*ax.get_xlim(), *ax.get_ylim()) == pytest.approx(tuple(extent))
+
+
 def test_rows_of_a_spectrum_lie_at_their_frequency(ax):
     power = np.full((4, 4), 1.0)
     power[0, 2] = 9.0  # row 0 of an fftshifted map is f_y = -0.5
@@ -99,6 +107,22 @@ def test_models_keep_their_colour_whatever_the_picture(ax):
     assert drawn == [plot.color(0), plot.color(1)]
     labels = [tick.get_text() for tick in groups.get_xticklabels()]
     assert labels == list("abcde")
+
+
+def test_a_curve_may_bring_its_place_among_the_models(ax):
+    place = len(plot.COLORS) + 1
+    curves = {"mine": a_curve(position=place, mark=0.5), "yours": a_curve()}
+    plot.plot_hybrid_curves(curves, ax)
+    drawn = {line.get_label(): line for line in ax.get_lines()}
+    tints = [drawn[name].get_color() for name in curves]
+    assert tints == [plot.color(1), plot.color(1)], "the second place of both rounds"
+    assert [drawn[name].get_linestyle() for name in curves] == ["--", "-"]
+    bars = Figure().subplots()
+    one = Curve(["low", "high"], [0.5, 0.4], position=place)
+    plot.plot_corruption_groups({"mine": one}, bars)
+    (container,) = bars.containers
+    assert container[0].get_hatch() == "////"
+    assert container[0].get_x() == pytest.approx(-0.5 * 0.92 * 0.8), "no gap beside"
 
 
 def test_an_undefined_mark_is_not_drawn(ax):

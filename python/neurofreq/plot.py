@@ -66,7 +66,10 @@ class Curve(NamedTuple):
     mark_interval : tuple of float
         Its interval.
     color : str, optional
-        By default that of its position among the curves.
+        By default that of its position.
+    position : int, optional
+        Decides colour, dashes and hatches: by default that among the curves drawn.
+        A model that has its own looks the same in pictures that lack others.
     """
 
     x: ArrayLike
@@ -76,6 +79,7 @@ class Curve(NamedTuple):
     mark: float = float("nan")
     mark_interval: tuple[float, float] = (float("nan"), float("nan"))
     color: str | None = None
+    position: int | None = None
 
 
 def color(position: int) -> str:
@@ -118,15 +122,15 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
         "cmap": "jet",
         "norm": LogNorm(masked.min(), masked.max()),
     } | kw
+    left, right, bottom, top = _extent(values.shape)
     image = ax.imshow(
-        masked,
-        extent=_extent(values.shape),
-        origin="lower",
-        interpolation="nearest",
-        **keywords,
-    )
-    ticks = [-0.5, 0.0, 0.5]
+        masked, extent=(left, right, bottom, top), origin="lower",
+        interpolation="nearest", **keywords,
+    )  # fmt: skip
+    ticks = [-0.5, -0.25, 0.0, 0.25, 0.5]
     ax.set(xticks=ticks, yticks=ticks, xlabel="cycles/pixel", ylabel="cycles/pixel")
+    # A tick outside the map, as 0.5 is of even sizes, has stretched the limits.
+    ax.set(xlim=(left, right), ylim=(bottom, top))
     ax.tick_params(length=2, labelsize=8, colors=_INK)
     if colorbar:
         bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
@@ -157,9 +161,9 @@ def plot_radial_profiles(
     ax = _axes(ax)
     curves = _curves(profiles)
     ax.axhline(50.0, color="#999999", linewidth=0.8, linestyle="--")
-    for position, (name, curve) in enumerate(curves.items()):
-        _draw(ax, curve, name, position, 100.0, **kw)
-        _mark(ax, curve, position, 50.0, drop_to=0.0)
+    for name, curve in curves.items():
+        _draw(ax, curve, name, 100.0, **kw)
+        _mark(ax, curve, 50.0, drop_to=0.0)
     ax.set(ylim=(0.0, 101.0))
     ax.set_xlim(0.0, max(float(np.max(curve.x)) for curve in curves.values()))
     return _finish(
@@ -186,9 +190,9 @@ def plot_hybrid_curves(
     """
     ax = _axes(ax)
     ax.axhline(0.0, color="#999999", linewidth=0.8, linestyle="--")
-    for position, (name, curve) in enumerate(_curves(curves).items()):
-        _draw(ax, curve, name, position, 100.0, **kw)
-        _mark(ax, curve, position, 0.0, drop_to=-104.0)
+    for name, curve in _curves(curves).items():
+        _draw(ax, curve, name, 100.0, **kw)
+        _mark(ax, curve, 0.0, drop_to=-104.0)
     ax.set(xlim=(0.0, 1.0), ylim=(-104.0, 104.0))
     return _finish(
         ax,
@@ -216,9 +220,9 @@ def plot_success_curves(
     """
     ax = _axes(ax)
     right = 0.0
-    for position, (name, curve) in enumerate(_curves(curves).items()):
+    for name, curve in _curves(curves).items():
         scaled = curve._replace(x=255.0 * np.asarray(curve.x))
-        _draw(ax, scaled, name, position, 100.0, **kw)
+        _draw(ax, scaled, name, 100.0, **kw)
         right = max(right, float(np.max(scaled.x)))
     ax.set(xlim=(0.0, right or 1.0), ylim=(0.0, 101.0))
     return _finish(ax, "budget ε, largest pixel change (1/255)", "success (%)")
@@ -242,8 +246,8 @@ def plot_corruption_severity(
     Axes
     """
     ax = _axes(ax)
-    for position, (name, curve) in enumerate(_curves(curves).items()):
-        _draw(ax, curve, name, position, 100.0, **({"marker": "o"} | kw))
+    for name, curve in _curves(curves).items():
+        _draw(ax, curve, name, 100.0, **({"marker": "o"} | kw))
     ax.set(xticks=range(6), ylim=(0.0, 101.0))
     return _finish(ax, "severity", "accuracy (%)")
 
@@ -268,13 +272,13 @@ def plot_corruption_groups(
     ax = _axes(ax)
     drawn = _curves(curves)
     width = 0.8 / max(len(drawn), 1)
-    for position, (name, curve) in enumerate(drawn.items()):
+    for place, (name, curve) in enumerate(drawn.items()):
         groups = [str(group) for group in np.asarray(curve.x)]
         height = 100.0 * np.asarray(curve.y, dtype=np.float64)
-        where = np.arange(len(groups)) + (position - (len(drawn) - 1) / 2) * width
+        where = np.arange(len(groups)) + (place - (len(drawn) - 1) / 2) * width
         keywords: dict[str, Any] = {
-            "color": curve.color or color(position),
-            "hatch": _HATCHES[position // len(COLORS) % len(_HATCHES)],
+            "color": curve.color,
+            "hatch": _HATCHES[(curve.position or 0) // len(COLORS) % len(_HATCHES)],
             "alpha": 0.85,
             "label": name,
         } | kw
@@ -285,14 +289,9 @@ def plot_corruption_groups(
                 100.0 * np.asarray(curve.upper) - height,
             ]
             ax.errorbar(
-                where,
-                height,
-                np.clip(error, 0.0, None),
-                fmt="none",
-                ecolor="#777777",
-                elinewidth=1.2,
-                capsize=2,
-            )
+                where, height, np.clip(error, 0.0, None), fmt="none",
+                ecolor="#777777", elinewidth=1.2, capsize=2,
+            )  # fmt: skip
         ax.set_xticks(range(len(groups)), groups)
     ax.set(ylim=(0.0, 101.0))
     return _finish(ax, "frequency content of the corruption", "accuracy (%)")
@@ -311,7 +310,12 @@ def _curves(data: Mapping[str, Any] | Any) -> dict[str, Curve]:
     """Accept one result or several; translate results of neurofreq."""
     if not hasattr(data, "items"):
         data = {"": data}
-    return {name: _curve(value) for name, value in data.items()}
+    curves = {}
+    for among, (name, value) in enumerate(data.items()):
+        curve = _curve(value)
+        place = among if curve.position is None else curve.position
+        curves[name] = curve._replace(color=curve.color or color(place), position=place)
+    return curves
 
 
 def _curve(value: Any) -> Curve:
@@ -331,15 +335,13 @@ def _curve(value: Any) -> Curve:
     raise TypeError(f"data: got {type(value).__name__}, expected a Curve or a result")
 
 
-def _draw(
-    ax: Axes, curve: Curve, name: str, position: int, scale: float, **kw: Any
-) -> None:
+def _draw(ax: Axes, curve: Curve, name: str, scale: float, **kw: Any) -> None:
     """Draw one line and its band."""
     x = np.asarray(curve.x, dtype=np.float64)
     y = scale * np.asarray(curve.y, dtype=np.float64)
     keywords: dict[str, Any] = {
-        "color": curve.color or color(position),
-        "linestyle": _DASHES[position // len(COLORS) % len(_DASHES)],
+        "color": curve.color,
+        "linestyle": _DASHES[(curve.position or 0) // len(COLORS) % len(_DASHES)],
         "linewidth": 1.8,
         "markersize": 3.5,
     } | kw
@@ -355,11 +357,11 @@ def _draw(
         )
 
 
-def _mark(ax: Axes, curve: Curve, position: int, level: float, drop_to: float) -> None:
+def _mark(ax: Axes, curve: Curve, level: float, drop_to: float) -> None:
     """Draw a dot where the curve meets the level, its interval, a line to the axis."""
     if not np.isfinite(curve.mark):
         return
-    tint = curve.color or color(position)
+    tint = curve.color
     ax.plot(
         [curve.mark] * 2, [drop_to, level], color=tint, linewidth=0.8, dashes=(2, 2)
     )
@@ -379,10 +381,8 @@ def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
     ax.tick_params(labelsize=8, length=3, colors=_INK)
     ax.grid(visible=True, color=_GRID, linewidth=0.6)
     ax.set_axisbelow(True)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_color("#888888")
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#888888")
     if any(label for label in ax.get_legend_handles_labels()[1]):
         ax.legend(frameon=False, fontsize=8, loc="best")
     return ax

@@ -42,8 +42,8 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="FIGURE",
-        help="fig1 to fig6: by default 1 to 5, of ImageNet 6, of DIR alone 2, 4 and 5, "
-        "where there is what they need.",
+        help="fig1 to fig6: by default 1 to 5, of ImageNet 6, of DIR alone 2, 4 and 5 "
+        "(of ImageNet 2 and 6), where there is what they need.",
     ),
 ]
 Own = Annotated[
@@ -120,7 +120,8 @@ def figures(
         names = _names(only, data, studies or [])
         if data is None:
             _refuse({"--model": model, "--group": group, "--neural": neural})
-            _draw(names, _read(studies or []), out, is_strict=bool(only))
+            known = _read(studies or [])
+            _draw(names or _of(known), known, out, is_strict=bool(only))
             return
         from neurofreq import figures as drawn
 
@@ -146,7 +147,7 @@ def figures(
 def _names(
     only: list[str] | None, data: str | None, studies: Sequence[Path]
 ) -> tuple[str, ...]:
-    """Return which figures to draw."""
+    """Return which figures to draw; none where the studies decide."""
     from neurofreq import _validate
 
     known = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6")
@@ -158,7 +159,13 @@ def _names(
         return ("fig6",) if data.startswith("imagenet:") else known[:5]
     if not studies:
         raise ValueError("DIR: got none, expected folders of studies, or --data")
-    return ("fig2", "fig4", "fig5")
+    return ()
+
+
+def _of(found: Sequence[StudyResult]) -> tuple[str, ...]:
+    """Return the figures of finished studies: the first one's images decide."""
+    is_imagenet = bool(found) and found[0].data.startswith("ImageNet")
+    return ("fig2", "fig6") if is_imagenet else ("fig2", "fig4", "fig5")
 
 
 def _needed(names: Sequence[str]) -> tuple[str, ...]:

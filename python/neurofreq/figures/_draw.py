@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from neurofreq.figures._choose import Pairs
     from neurofreq.studies import Study, StudyResult
 
 
@@ -80,11 +81,13 @@ def draw(
     -----
     Figures 1 to 3 compare a model of the group "neural" with the first of "base"
     that saw the same images; Figure 2 has a row for each data set, at most two;
-    Figure 3 falls back on one of "adv". Figures 4 to 6 take every model that has
-    their measurements. Beside models of colour images they leave those out that
-    saw them in gray. Three blurred models with sigma in their names, such as
-    "blur-1.5", make the series of Figures 5 and 6; that with the paper's sigma
-    is then the group, where there is one.
+    Figure 3 falls back on one of "adv". A pair is of one study or of studies that
+    agree in data, settings and release. Figures 4 to 6 take every model that has
+    all of their measurements, from the first study that has one and from those
+    that agree with it; the note names the others. Beside models of colour images
+    they leave those out that saw them in gray. Blurred models of three sigmas in
+    their names, such as "blur-1.5", make the series of Figures 5 and 6; those with
+    the paper's sigma are then the group, where there is one.
     """
     _validate.one_of("name", name, tuple(NEEDS))
     if name == "fig1":
@@ -107,7 +110,7 @@ def _spaces(
 ) -> Drawn:
     images = _images("fig1", study)
     entries = {entry.name: entry for entry in study.models} if study else {}
-    for pair in _choose.pairs("fig1", found):
+    for pair in _choose.pairs("fig1", found).pairs:
         base, regularized = pair.models
         if {base.name, regularized.name} <= entries.keys():
             break
@@ -127,28 +130,35 @@ def _spaces(
 
 
 def _pairs(found: Sequence[StudyResult]) -> Drawn:
-    pairs = _choose.pairs("fig2", found)
-    two = pairs[:2]
+    chosen = _choose.pairs("fig2", found)
+    two = chosen.pairs[:2]
     table, figure = fig2(
         [model for pair in two for model in pair.models],
         titles=[pair.title for pair in two],
         chance=[pair.chance for pair in two],
     )
-    note = "; ".join(" and ".join(m.name for m in pair.models) for pair in two)
-    return Drawn(table, figure, f"of {note}")
+    return Drawn(table, figure, _names(chosen, 2))
 
 
 def _hybrids(found: Sequence[StudyResult], study: Study | None) -> Drawn:
     images = _images("fig3", study)
-    try:
-        pair, roles = _choose.pairs("fig3", found)[0], ("base", "neural")
-    except ValueError:
-        pair, roles = _choose.pairs("fig3", found, "adv")[0], ("base", "adv")
+    chosen = _choose.pairs("fig3", found, ("neural", "adv"))
+    pair = chosen.pairs[0]
+    roles = ("base", pair.models[1].group)
     shown = images.gray() if pair.models[0].is_gray else images
     other = int((images.labels != images.labels[0]).argmax())
     low, high = np.asarray(shown.images[0]), np.asarray(shown.images[other])
     table, figure = fig3(pair.models, low, high, roles=roles)
-    return Drawn(table, figure, f"of {' and '.join(m.name for m in pair.models)}")
+    return Drawn(table, figure, _names(chosen, 1))
+
+
+def _names(chosen: Pairs, n_drawn: int) -> str:
+    """Say which pairs are drawn, and what is left out."""
+    named = [" and ".join(m.name for m in pair.models) for pair in chosen.pairs]
+    parts = [f"of {'; '.join(named[:n_drawn])}"]
+    if others := named[n_drawn:]:
+        parts.append(f"without {'; '.join(others)}, for which there is no room")
+    return "; ".join([*parts, *filter(None, [chosen.note])])
 
 
 def _images(name: str, study: Study | None) -> ImageSet:

@@ -69,7 +69,8 @@ def fig1(
     Raises
     ------
     ValueError
-        If a matrix holds no similarities, or numbers of stimuli differ.
+        If a matrix holds no similarities, `stimuli` no images in [0, 1] of 1 or 3
+        channels, or their numbers differ.
 
     Notes
     -----
@@ -86,9 +87,12 @@ def fig1(
     """
     given = {"neural": neural, "before": before, "after": after}
     spaces = {key: _validate.similarity(matrix, key) for key, matrix in given.items()}
-    pictures = np.asarray(stimuli)
+    pictures = np.asarray(stimuli, dtype=np.float64)
+    _validate.images(pictures, "stimuli", unit_range=True)
+    if pictures.shape[1] not in (1, 3):
+        raise ValueError(f"stimuli: got {pictures.shape[1]} channels, expected 1 or 3")
     for key, matrix in spaces.items():
-        if pictures.ndim != 4 or len(matrix) != len(pictures) or len(matrix) < 4:
+        if len(matrix) != len(pictures) or len(matrix) < 4:
             raise ValueError(
                 f"{key}: got {len(matrix)} images and stimuli of shape "
                 f"{pictures.shape}, expected (N, C, H, W) and N >= 4 of each"

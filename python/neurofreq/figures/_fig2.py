@@ -9,6 +9,7 @@ import numpy as np
 from neurofreq import plot
 from neurofreq.figures import _measures
 from neurofreq.figures._measures import GRAY_LEVELS
+from neurofreq.figures._panels import add_not_found
 from neurofreq.figures._paper import SHARES
 from neurofreq.figures._style import COLORS, blank, new_figure, panel
 from neurofreq.figures._table import Table
@@ -59,7 +60,8 @@ def fig2(
     table : DataFrame
         accuracy (% at severity x); success (% at x/255) and size_at_success (1/255
         at x %); accuracy_low, _medium and _high (%); power_below (% at x
-        cycles/pixel) and frequency_at_power (cycles/pixel at x %).
+        cycles/pixel) and frequency_at_power (cycles/pixel at x %); not_found, the
+        attacked images without a perturbation, where there are any.
     figure : Figure
         (a) Accuracy against severity, mean over fifteen corruptions, chance
         dashed; (b) success against budget; (c) accuracy by the corruptions'
@@ -71,8 +73,8 @@ def fig2(
     Raises
     ------
     ValueError
-        If there are not two or four models, or one of a pair lacks what the other
-        has, or has not all of it.
+        If there are not two or four models, a pair has no title or chance, or one
+        of a pair lacks what the other has, or has not all of it.
 
     Notes
     -----
@@ -93,6 +95,11 @@ def fig2(
             f"models: got {len(models)}, expected a pair, or two: baseline, neural"
         )
     pairs = [models[start : start + 2] for start in range(0, len(models), 2)]
+    for name, words in (("titles", titles), ("chance", chance)):
+        if isinstance(words, str) or len(words) < len(pairs):
+            raise ValueError(
+                f"{name}: got {words!r}, expected one for each of {len(pairs)} pairs"
+            )
     table = Table("fig2")
     figure = new_figure(2.0 * len(pairs) + 0.2)
     axes = figure.subplots(len(pairs), 4, squeeze=False)
@@ -170,6 +177,7 @@ def _success(
                 letter, row, "size_at_success", size, "1/255", x=share,
                 scale=GRAY_LEVELS,
             )  # fmt: skip
+        add_not_found(table, letter, model, role)
         drawn[role] = curve._replace(color=COLORS[role])
     plot.plot_success_curves(drawn, ax)
     ax.set(xlabel="budget ε (1/255)", ylabel="attack success (%)")
@@ -183,11 +191,13 @@ def _spectra(
         return
     drawn = {}
     for role, model in zip(ROLES, pair, strict=True):
-        row, item = (model.name, role), model.arrays["attack"]
+        row = (model.name, role)
         curve = _measures.radial_curve([model])
-        table.add_curve(letter, row, "power_below", curve, len(item["radial"]))
+        n = _measures.n_found([model])
+        table.add_curve(letter, row, "power_below", curve, n)
         for share in SHARES[:3]:
             at = _measures.half_power(model, share / 100.0).estimate()
+            at = _measures.over_found(at, [model])
             unit = "cycles/pixel"
             table.add(letter, row, "frequency_at_power", at, unit, x=share)
         drawn[role] = curve._replace(color=COLORS[role])

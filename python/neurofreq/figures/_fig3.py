@@ -8,7 +8,7 @@ from neurofreq import plot
 from neurofreq._tiles import EXAMPLE_FREQUENCIES
 from neurofreq.figures import _measures
 from neurofreq.figures._fig2 import ROLES
-from neurofreq.figures._style import color, new_figure, panel
+from neurofreq.figures._style import looks, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
 
@@ -73,7 +73,7 @@ def fig3(
         raise ValueError(f"roles: got {tuple(roles)}, expected two that differ")
     _measures.check(models, "hybrid")
     table = Table("fig3")
-    drawn = {}
+    drawn, tints = {}, looks(roles)
     for role, model in zip(roles, models, strict=True):
         curve = _measures.hybrid_curve([model])
         n = len(model.arrays["hybrid"]["difference"])
@@ -81,7 +81,7 @@ def fig3(
         table.add_curve("b", row, "p_low_minus_p_high", curve, n)
         f_rev = Estimate(curve.mark, *curve.mark_interval, n)
         table.add("b", row, "f_rev", f_rev, "Nyquist")
-        drawn[role] = curve._replace(color=color(role))
+        drawn[role] = curve._replace(color=tints[role].color)
     figure = new_figure(2.7)
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1.0])
     plot.plot_hybrid_examples(low, high, frequencies, left).set_anchor("N")

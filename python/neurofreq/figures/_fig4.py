@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from neurofreq import plot
+from neurofreq import _validate, plot
 from neurofreq.figures import _measures, _panels
-from neurofreq.figures._style import INK, color, new_figure, panel
+from neurofreq.figures._style import INK, looks, new_figure, panel
 from neurofreq.figures._table import Table
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def fig4(
     models : sequence of Measured
         With "attack". A group is attacked on the same images.
     size : {"mean", "median"}
-        Over the images for which a perturbation was found.
+        The mean is over the images for which a perturbation was found, the median
+        over all of them: the others need more than any size.
     cmap : str
         Of the maps.
 
@@ -45,7 +46,8 @@ def fig4(
     table : DataFrame
         The profiles ("power_below", in % at x cycles/pixel) and f_half of group
         means in panel b; f_half (cycles/pixel), size (1/255, largest pixel change)
-        and their correlation over models in panel c. The maps of panel a are the
+        and their correlation over models in panel c, with "not_found", the attacked
+        images without a perturbation, where there are any. The maps of panel a are the
         models' own arrays.
     figure : Figure
         (a) Mean power of the perturbations, each map logarithmic between its own
@@ -57,12 +59,13 @@ def fig4(
     ------
     ValueError
         If no model has an attack, or one that others have is missing, the images
-        or frequencies differ within a group, or an attack found nothing.
+        or frequencies differ within a group, an attack found nothing, or `size` is
+        another word.
 
     Notes
     -----
     Intervals are 95 %, bootstrap over images. A perturbation that was not found
-    has no power and no size.
+    has no power and no size: n counts those that were, in a group of any member.
 
     Differences from the paper: the size is the largest absolute pixel change,
     not the largest signed one.
@@ -71,6 +74,7 @@ def fig4(
     ----------
     Li et al. 2023, Fig 4.
     """
+    _validate.one_of("size", size, ("mean", "median"))
     _measures.check(models, "attack")
     table = Table("fig4")
     rows = _rows(models)
@@ -105,6 +109,7 @@ def _rows(models: Sequence[Measured]) -> list[list[Measured]]:
 def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
     """Draw the maps under their models' names, in the colours of their groups."""
     axes = figure.subplots(len(rows), _COLUMNS, squeeze=False)
+    tints = looks(_panels.grouped([model for row in rows for model in row]))
     for line, row in zip(axes, rows, strict=True):
         previous = ""
         for ax, model in zip(line, row, strict=False):
@@ -113,7 +118,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
                 plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
             else:
                 ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
-            tint = color(model.group)
+            tint = tints[model.group].color
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
             ax.set_title(_short(model.name), fontsize=6.5, color=tint, pad=2)
             ax.spines[:].set(color=tint, linewidth=1.2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from neurofreq.figures import _measures, _panels
 from neurofreq.figures._style import blank, new_figure, panel
 from neurofreq.figures._table import Table
+from neurofreq.studies import Measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from neurofreq.studies import Measured
-
 
 def fig5(
-    models: Sequence[Measured], *, series: Mapping[float, Measured] | None = None
+    models: Sequence[Measured],
+    *,
+    series: Mapping[float, Measured | Sequence[Measured]] | None = None,
 ) -> tuple[pd.DataFrame, Figure]:
     """Draw Figure 5: hybrid image classification of robust models.
 
@@ -28,9 +29,9 @@ def fig5(
     models : sequence of Measured
         With "hybrid"; "corruption/NAME" of the paper's fifteen for panel b. A
         group is measured on the same images.
-    series : mapping of float to Measured, optional
-        At least three blurred models by their sigma in pixels, for the dashed
-        line; they may be among `models` too.
+    series : mapping of float to Measured or a sequence of them, optional
+        Blurred models by at least three sigmas in pixels, for the dashed line:
+        of several of one sigma the mean. They may be among `models` too.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def accuracy_panel(
     table: Table,
     letter: str,
     models: Sequence[Measured],
-    series: Mapping[float, Measured] | None,
+    series: Mapping[float, Measured | Sequence[Measured]] | None,
 ) -> None:
     """Draw the scatter of Figs 5b and 6b, or leave it blank.
 
@@ -89,13 +90,16 @@ def accuracy_panel(
     table : Table
     letter : str
     models : sequence of Measured
-    series : mapping of float to Measured, optional
+    series : mapping of float to Measured or a sequence of them, optional
     """
-    blurred = dict(series or {})
+    blurred = {
+        sigma: [one] if isinstance(one, Measured) else list(one)
+        for sigma, one in (series or {}).items()
+    }
     if series is not None:
         if len(blurred) < 3:
-            raise ValueError(f"series: got {len(blurred)} models, expected at least 3")
-        members = list(blurred.values())
+            raise ValueError(f"series: got {len(blurred)} sigmas, expected at least 3")
+        members = [model for models in blurred.values() for model in models]
         for one in ("hybrid", "corruption"):
             if not _measures.have(members, one):
                 raise ValueError(f"series: got no {one} of {members[0].name}")

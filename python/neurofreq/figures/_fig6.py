@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from neurofreq import _validate
 from neurofreq.figures import _measures, _panels
 from neurofreq.figures._fig5 import accuracy_panel
 from neurofreq.figures._style import blank, new_figure, panel
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def fig6(
     models: Sequence[Measured],
     *,
-    series: Mapping[float, Measured] | None = None,
+    series: Mapping[float, Measured | Sequence[Measured]] | None = None,
     size: Literal["mean", "median"] = "mean",
 ) -> tuple[pd.DataFrame, Figure]:
     """Draw Figure 6: frequency analysis of models trained on ImageNet.
@@ -30,7 +31,7 @@ def fig6(
     ----------
     models : sequence of Measured
         With "attack" for panel a, "hybrid" and "corruption/NAME" for panel b.
-    series : mapping of float to Measured, optional
+    series : mapping of float to Measured or a sequence of them, optional
         As in `fig5`.
     size : {"mean", "median"}
         As in `fig4`.
@@ -57,6 +58,7 @@ def fig6(
     ----------
     Li et al. 2023, Fig 6.
     """
+    _validate.one_of("size", size, ("mean", "median"))
     _measures.check(models, "attack", "hybrid", "corruption")
     table = Table("fig6")
     figure = new_figure(3.1)

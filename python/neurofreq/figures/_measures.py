@@ -7,6 +7,7 @@ happen to be finished would look like the group's.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from neurofreq.intervals import Estimate
     from neurofreq.plot import Curve
     from neurofreq.studies import Measured
 
@@ -114,10 +116,35 @@ def size(model: Measured, statistic: str = "mean") -> Quantity:
     ----------
     model : Measured
     statistic : {"mean", "median"}
+        The mean is over the images for which a perturbation was found, the median
+        over all, of which the others need infinitely much.
     """
     distance = _found(model)["distance"]
     measure = {"mean": _analysis.mean_size, "median": _analysis.median_size}
     return measure[statistic](distance)
+
+
+def n_found(models: Sequence[Measured]) -> int:
+    """Return for how many attacked images a perturbation was found, of any model.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        One, or a group attacked on the same images.
+    """
+    found = [np.isfinite(one.arrays["attack"]["distance"]) for one in models]
+    return int(np.any(found, axis=0).sum())
+
+
+def over_found(one: Estimate, models: Sequence[Measured]) -> Estimate:
+    """Return an estimate that counts the images of `n_found` alone.
+
+    Parameters
+    ----------
+    one : Estimate
+    models : sequence of Measured
+    """
+    return dataclasses.replace(one, n_images=n_found(models))
 
 
 def half_power(model: Measured, share: float = 0.5) -> Quantity:
@@ -138,7 +165,18 @@ def reversal(model: Measured) -> Quantity:
     ----------
     model : Measured
     """
-    return _analysis.reversal(model.arrays["hybrid"])
+    return mean_reversal([model])
+
+
+def mean_reversal(models: Sequence[Measured]) -> Quantity:
+    """Return where the mean of the models' p_low - p_high is 0.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        One, or a group measured on the same images.
+    """
+    return _crossing(*_averaged(models, "hybrid", _as_they_are), 0.0)
 
 
 def corrupted(model: Measured) -> CorruptionAccuracy:
@@ -166,6 +204,18 @@ def corruption_accuracy(model: Measured) -> Quantity:
     return _analysis.accuracy(corrupted(model).correct)
 
 
+def mean_accuracy(models: Sequence[Measured]) -> Quantity:
+    """Return the models' mean of `corruption_accuracy`.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+        One, or several measured on the same images.
+    """
+    each = [corruption_accuracy(model) for model in models]
+    return mean(each, [model.name for model in models])
+
+
 def radial_curve(models: Sequence[Measured]) -> Curve:
     """Return the mean of the models' radial profiles, marked at its half power.
 
@@ -187,7 +237,7 @@ def hybrid_curve(models: Sequence[Measured]) -> Curve:
     models : sequence of Measured
         One, or a group measured on the same images.
     """
-    return _mean_curve(models, "hybrid", lambda means: means, 0.0)
+    return _mean_curve(models, "hybrid", _as_they_are, 0.0)
 
 
 def mean(members: Sequence[Quantity], names: Sequence[str]) -> Quantity:
@@ -212,6 +262,20 @@ def mean(members: Sequence[Quantity], names: Sequence[str]) -> Quantity:
 def _mean_curve(
     models: Sequence[Measured], measurement: str, transform: Any, level: float
 ) -> Curve:
+    x, values, averaged = _averaged(models, measurement, transform)
+    mark = _crossing(x, values, averaged, level).estimate()
+    curve = _analysis.pointwise(x, values, averaged)
+    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+
+
+def _crossing(x: Floats, values: Floats, averaged: Any, level: float) -> Quantity:
+    return Quantity(values, lambda m: _neurofreq.crossing(x, averaged(m), level))
+
+
+def _averaged(
+    models: Sequence[Measured], measurement: str, transform: Any
+) -> tuple[Floats, Floats, Any]:
+    """Return abscissae, values per image, and the mean over models of their means."""
     items = [model.arrays[measurement] for model in models]
     names = [model.name for model in models]
     x = items[0]["frequency"]
@@ -227,10 +291,11 @@ def _mean_curve(
         parts = np.split(means, len(items), axis=1)
         return np.mean([transform(part) for part in parts], axis=0)
 
-    crossing = Quantity(values, lambda m: _neurofreq.crossing(x, averaged(m), level))
-    mark = crossing.estimate()
-    curve = _analysis.pointwise(x, values, averaged)
-    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+    return x, values, averaged
+
+
+def _as_they_are(means: Floats) -> Floats:
+    return means
 
 
 def _beside(values: Sequence[Floats], names: Sequence[str]) -> Floats:

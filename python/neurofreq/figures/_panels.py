@@ -10,13 +10,14 @@ from neurofreq import intervals, plot
 from neurofreq.figures import _measures
 from neurofreq.figures._measures import GRAY_LEVELS
 from neurofreq.figures._paper import ALL, BLUR_SERIES, GROUP_MEAN
-from neurofreq.figures._style import COLORS, INK, color, group_legend, marker
+from neurofreq.figures._style import COLORS, INK, Look, group_legend, looks
 from neurofreq.intervals import Estimate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.ticker import Locator
 
     from neurofreq.figures._table import Table
     from neurofreq.plot import Curve
@@ -38,13 +39,6 @@ def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
     return {group: found for group, found in members.items() if found}
 
 
-_ROWS = {
-    "power_below": ("attack", "radial"),
-    "p_low_minus_p_high": ("hybrid", "difference"),
-}
-"""Where a curve's rows, one per image, are."""
-
-
 def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> None:
     """Draw radial profiles: thin per model, thick per group, with f_0.5.
 
@@ -57,6 +51,7 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
     models : sequence of Measured
     """
     means = {}
+    tints = looks(grouped(models))
     for group, curve, n in _group_curves(
         ax, table, panel, models, "power_below", _measures.radial_curve
     ):
@@ -66,7 +61,7 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
         point = Estimate(below[0], below[1], below[2], n)
         table.add(panel, row, f"power_below_{_AT:g}", point, "%", scale=100.0)
         table.add(panel, row, "f_half", _marked(curve, n), "cycles/pixel")
-        means[group] = curve._replace(color=color(group))
+        means[group] = curve._replace(color=tints[group].color)
     plot.plot_radial_profiles(means, ax, linewidth=2.2)
     ax.set(xlabel="spatial frequency |f| / $f_s$", ylabel="power below |f| (%)")
 
@@ -85,11 +80,12 @@ def hybrid_curves(
     models : sequence of Measured
     """
     means = {}
+    tints = looks(grouped(models))
     for group, curve, n in _group_curves(
         ax, table, panel, models, "p_low_minus_p_high", _measures.hybrid_curve
     ):
         table.add(panel, (GROUP_MEAN, group), "f_rev", _marked(curve, n), "Nyquist")
-        means[group] = curve._replace(color=color(group))
+        means[group] = curve._replace(color=tints[group].color)
     plot.plot_hybrid_curves(means, ax, linewidth=2.2)
     ax.set(
         xlabel="mixing frequency (units of Nyquist)",
@@ -106,16 +102,39 @@ def _group_curves(
     measure: Callable[[Sequence[Measured]], Curve],
 ) -> Iterator[tuple[str, Curve, int]]:
     """Draw each model's curve thinly; give each group's mean, and its images."""
-    key, field = _ROWS[quantity]
+    tints = looks(grouped(models))
     for group, members in grouped(models).items():
         curve = measure(members)
-        n = len(members[0].arrays[key][field])
         for model in members:
-            one = measure([model])
-            _thin(ax, one, group)
+            one, n = measure([model]), _n_images([model], quantity)
+            _thin(ax, one, tints[group].color)
             table.add_curve(panel, (model.name, group), quantity, one, n)
+        n = _n_images(members, quantity)
         table.add_curve(panel, (GROUP_MEAN, group), quantity, curve, n)
         yield group, curve, n
+
+
+def _n_images(models: Sequence[Measured], quantity: str) -> int:
+    """Return the images that a curve is a mean over."""
+    if quantity == "power_below":
+        return _measures.n_found(models)
+    return len(models[0].arrays["hybrid"]["difference"])
+
+
+def add_not_found(table: Table, panel: str, model: Measured, group: str) -> None:
+    """Say for how many images no perturbation was found, where it is any.
+
+    Parameters
+    ----------
+    table : Table
+    panel : str
+    model : Measured
+    group : str
+    """
+    n = len(model.arrays["attack"]["distance"])
+    lost = Estimate(n - _measures.n_found([model]), np.nan, np.nan, n)
+    if lost.value:
+        table.add(panel, (model.name, group), "not_found", lost, "images")
 
 
 def sizes(
@@ -130,27 +149,37 @@ def sizes(
     panel : str
     models : sequence of Measured
     statistic : {"mean", "median"}
+        As in `_measures.size`.
     """
     halves = [_measures.half_power(model) for model in models]
     found = [_measures.size(model, statistic) for model in models]
-    at = [one.estimate() for one in halves]
-    size = [_scaled(one.estimate(), GRAY_LEVELS) for one in found]
-    for model, x, y in zip(models, at, size, strict=True):
-        _point(ax, x, y, model.group)
-        table.add(panel, (model.name, model.group), "f_half", x, "cycles/pixel")
-        table.add(panel, (model.name, model.group), "size", y, "1/255")
-    for group, quantity in _means(models, found).items():
-        estimate = _scaled(quantity.estimate(), GRAY_LEVELS)
-        table.add(panel, (GROUP_MEAN, group), "size", estimate, "1/255")
+    tints = looks(grouped(models))
+
+    def size(quantity: Quantity, members: Sequence[Measured]) -> Estimate:
+        one = _scaled(quantity.estimate(), GRAY_LEVELS)
+        # A median is over all images: those without a perturbation are above it.
+        return one if statistic == "median" else _measures.over_found(one, members)
+
+    for model, half, quantity in zip(models, halves, found, strict=True):
+        row = (model.name, model.group)
+        x, y = _measures.over_found(half.estimate(), [model]), size(quantity, [model])
+        _point(ax, x, y, tints[model.group])
+        table.add(panel, row, "f_half", x, "cycles/pixel")
+        table.add(panel, row, "size", y, "1/255")
+        add_not_found(table, panel, model, model.group)
+    means = _means(models, found)
+    for group, members in grouped(models).items():
+        mean = size(means[group], members)
+        table.add(panel, (GROUP_MEAN, group), "size", mean, "1/255")
     if len(models) > 2:
         r = _correlation(found, halves)
         table.add(panel, (ALL, ALL), "correlation_log_size_f_half", r, "")
     ax.set_yscale("log")
-    _plain_ticks(ax)
     _finish(
         ax, "half-power frequency $f_{0.5}$ / $f_s$",
         f"{statistic} $L_\\infty$ size ε (1/255)",
     )  # fmt: skip
+    _plain_ticks(ax)
     group_legend(ax, grouped(models))
 
 
@@ -159,7 +188,7 @@ def accuracies(
     table: Table,
     panel: str,
     models: Sequence[Measured],
-    series: Mapping[float, Measured],
+    series: Mapping[float, Sequence[Measured]],
 ) -> None:
     """Draw mean corruption accuracy against f_rev, with the blur series.
 
@@ -169,24 +198,25 @@ def accuracies(
     table : Table
     panel : str
     models : sequence of Measured
-    series : mapping of float to Measured
-        Blurred models by their sigma in pixels.
+    series : mapping of float to sequence of Measured
+        Blurred models by their sigma in pixels: of several of one sigma the mean.
     """
     unit = "Nyquist"
+    tints = looks(grouped(models))
     found = [_measures.corruption_accuracy(model) for model in models]
     for model, quantity in zip(models, found, strict=True):
         x, y = _measures.reversal(model).estimate(), _percent(quantity)
-        _point(ax, x, y, model.group)
+        _point(ax, x, y, tints[model.group])
         table.add(panel, (model.name, model.group), "f_rev", x, unit)
         table.add(panel, (model.name, model.group), "corruption_accuracy", y, "%")
     for group, mean in _means(models, found).items():
         row = (GROUP_MEAN, group)
         table.add(panel, row, "corruption_accuracy", _percent(mean), "%")
     points = {}
-    for sigma, model in sorted(series.items()):
-        x = _measures.reversal(model).estimate()
-        y = _percent(_measures.corruption_accuracy(model))
-        row = (model.name, BLUR_SERIES)
+    for sigma, members in sorted(series.items()):
+        x = _measures.mean_reversal(members).estimate()
+        y = _percent(_measures.mean_accuracy(members))
+        row = (", ".join(model.name for model in members), BLUR_SERIES)
         table.add(panel, row, "f_rev", x, unit, x=sigma)
         table.add(panel, row, "corruption_accuracy", y, "%", x=sigma)
         if np.isfinite(x.value):
@@ -202,8 +232,10 @@ def accuracies(
 
 def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
     """Draw the quadratic fit of accuracy on f_rev, its points, and the sigmas."""
+    from matplotlib.patheffects import withStroke
+
     x, y = np.array(list(points.values())).T
-    tint = color("blur")
+    tint = COLORS["blur"]
     if len(np.unique(x)) > 2:  # three points, or there is no parabola
         # Centred: frequencies are small numbers, whose squares are smaller still.
         fit = np.polynomial.Polynomial.fit(x, y, 2)
@@ -217,6 +249,8 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
     gap = points[ends[1]][0] - points[ends[0]][0]
     is_near = gap < 0.2 * np.ptp(ax.get_xlim())
     places = ("right", "left") if is_near else ("center", "center")
+    # Another model's interval may run behind.
+    halo = [withStroke(linewidth=2.5, foreground="white")]
     for sigma, place in zip(ends, places, strict=True):
         ax.annotate(
             rf"$\sigma$ = {sigma:g}",
@@ -227,24 +261,26 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
             color=tint,
             horizontalalignment=place,
             verticalalignment="top",
+            path_effects=halo,
+            zorder=5,
         )
 
 
-def _thin(ax: Axes, curve: Curve, group: str) -> None:
+def _thin(ax: Axes, curve: Curve, tint: str) -> None:
     """Draw one model's line in the light colour of its group."""
     y = 100.0 * np.asarray(curve.y)
-    ax.plot(np.asarray(curve.x), y, color=color(group), linewidth=0.6, alpha=0.45)
+    ax.plot(np.asarray(curve.x), y, color=tint, linewidth=0.6, alpha=0.45)
 
 
-def _point(ax: Axes, x: Estimate, y: Estimate, group: str) -> None:
+def _point(ax: Axes, x: Estimate, y: Estimate, look: Look) -> None:
     """Draw a model's marker with the intervals of both its numbers."""
     spans = [
         np.clip([[one.value - one.lower], [one.upper - one.value]], 0.0, None)
         for one in (x, y)
     ]
     ax.errorbar(
-        x.value, y.value, xerr=spans[0], yerr=spans[1], fmt=marker(group),
-        color=color(group), markersize=4.5, markeredgecolor="white",
+        x.value, y.value, xerr=spans[0], yerr=spans[1], fmt=look.marker,
+        color=look.color, markersize=4.5, markeredgecolor="white",
         markeredgewidth=0.4, elinewidth=0.8,
     )  # fmt: skip
 
@@ -299,10 +335,14 @@ def _percent(quantity: Quantity) -> Estimate:
 
 
 def _plain_ticks(ax: Axes) -> None:
-    """Write 1, 2, 5, 10 ... on a logarithmic axis, not powers."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Write 1, 2, 5, 10 ... on a logarithmic axis, not powers; more if few fit."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = ax.get_ylim()
+    locator: Locator = LogLocator(subs=(1.0, 2.0, 5.0))
+    if sum(low <= tick <= high for tick in locator.tick_values(low, high)) < 3:
+        locator = MaxNLocator(5)
+    ax.yaxis.set_major_locator(locator)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
 

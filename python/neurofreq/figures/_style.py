@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 DPI = 300
 WIDTH = 7.5
 INK = "#333333"
+_MOST_IN_A_ROW = 4  # entries of a legend, which is as wide as a panel
 
 # Black, orange and green are the paper's for base, neural and blur; the others are
 # Okabe and Ito's, so that no two groups are alike to a colour-blind reader, and
@@ -28,20 +30,39 @@ COLORS = {
     "shuffle": "#56b4e9",
     "pixel": "#8c6d31",
 }
+# Blur is "the green dot" of the paper's captions.
 MARKERS = {
-    "base": "o", "adv": "s", "crp": "^", "blur": "D", "pca": "v", "neural": "P",
+    "base": "D", "adv": "s", "crp": "^", "blur": "o", "pca": "v", "neural": "P",
     "shuffle": "X", "pixel": "*",
 }  # fmt: skip
 
+# Of groups by any other name, in their order; of a length each, so that two share
+# both not before the twentieth.
+_SPARE_COLORS = ("#777777", "#882255", "#332288", "#999933", "#661100")
+_SPARE_MARKERS = ("h", "<", ">", "p")
 
-def color(group: str) -> str:
-    """Return a group's colour: grey where it is none of the known ones."""
-    return COLORS.get(group, "#777777")
+
+class Look(NamedTuple):
+    """The colour and the marker of a group."""
+
+    color: str
+    marker: str
 
 
-def marker(group: str) -> str:
-    """Return a group's marker."""
-    return MARKERS.get(group, "h")
+def looks(groups: Iterable[str]) -> dict[str, Look]:
+    """Return how each group of a figure looks.
+
+    Parameters
+    ----------
+    groups : iterable of str
+        In one order in all panels: groups that the paper has not take spare
+        colours and markers in it.
+    """
+    spare = zip(cycle(_SPARE_COLORS), cycle(_SPARE_MARKERS), strict=False)
+    return {
+        one: Look(COLORS[one], MARKERS[one]) if one in COLORS else Look(*next(spare))
+        for one in groups
+    }
 
 
 def new_figure(height: float) -> Figure:
@@ -115,15 +136,16 @@ def group_legend(ax: Axes, groups: Iterable[str]) -> None:
 
     handles = [
         Line2D(
-            [], [], color=color(one), marker=marker(one), linestyle="", label=one,
+            [], [], color=look.color, marker=look.marker, linestyle="", label=one,
             markersize=4.5,
         )
-        for one in groups
+        for one, look in looks(groups).items()
     ]  # fmt: skip
-    others, _ = ax.get_legend_handles_labels()
-    # In a line above the axes: inside it would lie on intervals.
+    handles += ax.get_legend_handles_labels()[0]  # type: ignore[arg-type]
+    n_rows = -(-len(handles) // _MOST_IN_A_ROW)
+    # In lines above the axes: inside it would lie on intervals.
     ax.legend(
-        handles=[*handles, *others], frameon=False, fontsize=7, handletextpad=0.4,
-        handlelength=1.6, columnspacing=0.8, loc="lower right",
-        bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1, ncols=8,
+        handles=handles, frameon=False, fontsize=7, handletextpad=0.4,
+        handlelength=1.6, columnspacing=0.8, loc="lower right", labelspacing=0.2,
+        bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1, ncols=-(-len(handles) // n_rows),
     )  # fmt: skip

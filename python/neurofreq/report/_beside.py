@@ -19,7 +19,12 @@ from neurofreq.data import ImageSet
 from neurofreq.studies import _result
 from neurofreq.studies._measure import N_EXAMPLES
 from neurofreq.studies._plan import Plan
-from neurofreq.studies._settings import MEASUREMENTS, agreeing, make_settings
+from neurofreq.studies._settings import (
+    MEASUREMENTS,
+    agreeing,
+    differences,
+    make_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -154,13 +159,12 @@ def check(found: Sequence[Beside], study: Study) -> None:
         _check_origin(one, study.data, digest)
     ours = make_settings(study.data, **study.settings)
     for one in found:
-        for name in (n for part in study.measurements for n in agreeing(part)):
-            got, expected = getattr(ours, name), getattr(one.plan.settings, name)
-            if got != expected:
-                raise ValueError(
-                    f"{name}: got {got}, expected {expected} as in {one.folder}, "
-                    "whose models stand beside"
-                )
+        apart = differences(ours, one.plan.settings, study.measurements)
+        for name, (got, expected) in apart.items():
+            raise ValueError(
+                f"{name}: got {got}, expected {expected} as in {one.folder}, "
+                "whose models stand beside"
+            )
 
 
 def items(found: Sequence[Beside], wanted: Sequence[str]) -> dict[str, Items]:

@@ -75,7 +75,10 @@ def draw(results: Results) -> list[Picture]:
 
 
 def _hybrid_curves(results: Results) -> Iterator[Picture]:
-    curves = {n: _analysis.hybrid_curve(item) for n, item in results.having("hybrid")}
+    curves = _placed(
+        results,
+        {n: _analysis.hybrid_curve(item) for n, item in results.having("hybrid")},
+    )
     if not curves:
         return
     settings = results.settings
@@ -96,11 +99,12 @@ def _hybrid_curves(results: Results) -> Iterator[Picture]:
 
 
 def _radial_profiles(results: Results) -> Iterator[Picture]:
-    curves = {
+    found = {
         name: _analysis.radial_curve(found_only(item))
         for name, item in results.having("attack")
         if item["radial"].any()
     }
+    curves = _placed(results, found)
     if not curves:
         return
     figure = new_figure(5.4, 3.9)
@@ -122,10 +126,11 @@ def _success_curves(results: Results) -> Iterator[Picture]:
     if not items:
         return
     epsilons = _analysis.budgets([item["distance"] for item in items.values()])
-    curves = {
+    found = {
         name: _analysis.success_curve(item["distance"], epsilons)
         for name, item in items.items()
     }
+    curves = _placed(results, found)
     figure = new_figure(5.4, 3.9)
     plot.plot_success_curves(curves, figure.subplots())
     lost = {n: int((~item["success"]).sum()) for n, item in items.items()}
@@ -146,7 +151,7 @@ def _severity(results: Results) -> Iterator[Picture]:
     corrupted = results.corrupted()
     if not corrupted:
         return
-    curves = {name: found.curve("severity") for name, found in corrupted.items()}
+    curves = _placed(results, {n: c.curve("severity") for n, c in corrupted.items()})
     figure = new_figure(5.4, 3.9)
     plot.plot_corruption_severity(curves, figure.subplots())
     yield _picture(
@@ -164,7 +169,7 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
     corrupted = results.corrupted()
     if not corrupted:
         return
-    curves = {name: found.curve("group") for name, found in corrupted.items()}
+    curves = _placed(results, {n: c.curve("group") for n, c in corrupted.items()})
     figure = new_figure(5.4, 3.9)
     plot.plot_corruption_groups(curves, figure.subplots())
     names = {
@@ -185,6 +190,12 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
     )
 
 
+def _placed(results: Results, curves: dict[str, Curve]) -> dict[str, Curve]:
+    """Give each model's curve its place in the table, and so its colour there."""
+    places = {name: place for place, name in enumerate(results.items)}
+    return {n: curve._replace(position=places[n]) for n, curve in curves.items()}
+
+
 def _spectra(results: Results) -> Iterator[Picture]:
     items = {n: i for n, i in results.having("attack") if np.nansum(i["power"]) > 0.0}
     if not items:
@@ -192,6 +203,8 @@ def _spectra(results: Results) -> Iterator[Picture]:
     n_columns = min(len(items), 3)
     n_rows = -(-len(items) // n_columns)
     figure = new_figure(3.6 * n_columns, 3.0 * n_rows)
+    # Between the label of one map's bar and that of the next map's axis.
+    figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr, call-arg]
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, (name, item) in zip(panels, items.items(), strict=False):
         plot.plot_spectrum(item["power"], ax).set_title(name, fontsize=10)

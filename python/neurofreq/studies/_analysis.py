@@ -102,7 +102,7 @@ def median_size(distance: Floats, share: float = 0.5) -> Quantity:
     Parameters
     ----------
     distance : ndarray, shape (N,)
-        Infinite where the attack found nothing.
+        Infinite where the attack found nothing: larger than any that was found.
     share : float
         Of the images that need at most this size: another quantile.
 

@@ -15,8 +15,11 @@ from neurofreq import _store
 from neurofreq.studies import _tables
 from neurofreq.studies._claims import claim
 from neurofreq.studies._plan import Plan
+from neurofreq.studies._settings import differences
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     from numpy.typing import NDArray
 
@@ -150,6 +153,33 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
         0,
         plan,
     )
+
+
+def differing(
+    first: StudyResult, other: StudyResult, measurements: Iterable[str]
+) -> str:
+    """Say why the numbers of another study do not stand beside those of a first.
+
+    Parameters
+    ----------
+    first, other : StudyResult
+    measurements : iterable of str
+        Whose numbers are compared.
+
+    Returns
+    -------
+    str
+        What is other there in data, settings and release; empty where nothing is.
+    """
+    ours, theirs = first._plan, other._plan
+    parts = []
+    if theirs.data_digest != ours.data_digest:
+        parts.append(f"other images ({theirs.data}, not those of {first.out_dir})")
+    apart = differences(ours.settings, theirs.settings, measurements)
+    parts += [f"{name} {got}, not {was}" for name, (was, got) in apart.items()]
+    if theirs.version != ours.version:
+        parts.append(f"neurofreq {theirs.version}, not {ours.version}")
+    return ", ".join(parts)
 
 
 def failed(plan: Plan, failures: dict[Item, str]) -> tuple[Failure, ...]:

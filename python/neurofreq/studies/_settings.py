@@ -81,6 +81,27 @@ def agreeing(measurement: str) -> tuple[str, ...]:
     return tuple("attack_steps" if name == "attack" else name for name in names)
 
 
+def differences(
+    ours: Settings, theirs: Settings, measurements: Iterable[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two studies should agree and do not.
+
+    Parameters
+    ----------
+    ours, theirs : Settings
+    measurements : iterable of str
+        Whose numbers are compared.
+
+    Returns
+    -------
+    dict of str to tuple
+        Our value and theirs.
+    """
+    names = dict.fromkeys(name for one in measurements for name in agreeing(one))
+    values = {name: (getattr(ours, name), getattr(theirs, name)) for name in names}
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+
+
 def make_settings(
     data: ImageSet,
     *,
