@@ -249,7 +249,7 @@ def test_a_fold_without_any_response_to_stop_by_is_refused():
 
 def test_a_loss_that_is_not_finite_ends_the_fit():
     model, images, trials = few(lr=1e30)
-    with pytest.raises(nf.ModelError, match="loss: got (nan|inf) in epoch"):
+    with pytest.raises(nf.ModelError, match=r"loss: got (nan|inf) in epoch"):
         model.fit(images, neural.Responses(trials))
     with pytest.raises(RuntimeError, match="not fitted yet"):
         model.predict(images)

@@ -205,6 +205,22 @@ def model_digest(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def code_name(function: Callable[..., Any]) -> str:
+    """Return the name of a function, and the SHA-256 of its source where there is one.
+
+    Parameters
+    ----------
+    function : callable
+        Of an object with ``__call__``, its class counts; values that it holds do not.
+    """
+    code = function if hasattr(function, "__qualname__") else type(function)
+    name = f"{code.__module__}.{code.__qualname__}"
+    with contextlib.suppress(OSError, TypeError):
+        source = inspect.getsource(code)
+        return f"{name} {hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    return name
+
+
 def _add(digest: Any, array: NDArray[Any]) -> None:
     digest.update(f"{array.dtype}{array.shape}".encode())
     digest.update(array.view(np.uint8).data if array.size else b"")

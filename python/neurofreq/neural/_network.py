@@ -157,8 +157,10 @@ class PointReadout(nn.Module):
             position = position + self.width * noise
         # torch's gradient of a sample at NaN writes outside memory.
         lost = position.isnan().any(1)
-        grid = position.nan_to_num().clamp(-1.0, 1.0)[None, :, None].expand(
-            len(features), -1, -1, -1
+        grid = (
+            position.nan_to_num()
+            .clamp(-1.0, 1.0)[None, :, None]
+            .expand(len(features), -1, -1, -1)
         )
         scales = []
         for scale in range(self.n_scales):

@@ -264,7 +264,9 @@ class PredictiveModel:
         """
         self._require_fit()
         inputs = self._inputs(gray(images))
-        each = torch.stack([_fit.predict(network, inputs) for network in self._networks])
+        each = torch.stack(
+            [_fit.predict(network, inputs) for network in self._networks]
+        )
         learned = torch.from_numpy(self._learned).to(each.device)
         mean = each.where(learned[:, None], torch.nan).nanmean(0)
         return (mean.cpu().numpy() * self._scale).astype(np.float32)
