@@ -192,8 +192,8 @@ class SimilarityRegularizer(nn.Module):
         Raises
         ------
         ModelError
-            If a layer is not reached, returns no tensor, or returns NaN or
-            infinity: the message names the layer and the step.
+            If a layer is not reached, returns no tensor, is changed in place by a
+            later module, or returns NaN or infinity: the message names it.
         """
         images, pairs = self._draw()
         _, features = self._reader.of(self._stimuli(images))
