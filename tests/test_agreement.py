@@ -95,6 +95,14 @@ def test_a_silent_neuron_has_reliability_zero_and_gaps_are_skipped():
     assert both[0] == pytest.approx(neural.split_half(seen)[0], abs=0.3)
 
 
+def test_halves_that_disagree_wholly_have_no_corrected_value():
+    half = np.random.default_rng(0).normal(size=(1, 3, 2))
+    trials = np.concatenate([half, -half])
+    plain = neural.split_half(trials, n_splits=1, spearman_brown=False)
+    np.testing.assert_allclose(plain, -1.0)
+    assert np.isnan(neural.split_half(trials, n_splits=1)).all()
+
+
 T = np.random.default_rng(0).normal(size=(4, 6, 2))
 A, B = random_similarities(2, 6)
 
@@ -110,6 +118,14 @@ A, B = random_similarities(2, 6)
         (lambda: neural.split_half(T, level="image"), "level: got 'image'"),
         (lambda: neural.split_half(T, n_splits=0), "n_splits: got 0"),
         (lambda: neural.split_half(T, weights=[1.0, 1.0]), "weights: got some"),
+        (
+            lambda: neural.split_half(T, level="similarity", weights=[-1.0, 1.0]),
+            "weights: expected finite values, none below 0",
+        ),
+        (
+            lambda: neural.split_half(T, level="similarity", weights=[0.0, 0.0]),
+            "weights: got only zeros",
+        ),
         (lambda: neural.split_half(T[:1]), "fewer than two images with two trials"),
         (
             lambda: neural.split_half(T[:1], level="similarity"),

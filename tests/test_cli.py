@@ -1,5 +1,6 @@
 """The command: outputs, exit codes, and one plain sentence for what is wrong."""
 
+import json
 import subprocess
 import sys
 
@@ -239,6 +240,8 @@ def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
     assert done.exit_code == 0, done.output
     assert "epoch 2" in done.output
     assert "small_cnn,width=4@" in done.output
+    kept = json.loads((tmp_path / "run/settings.json").read_text())
+    assert kept["target"].startswith("simulated (Gabor energy")
     weights = tmp_path / "run/best.safetensors"
     model = nf.models.load_model("small_cnn,width=4", weights=weights)
     assert not model.training
@@ -261,6 +264,7 @@ def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
             ["mouse", "--stimuli", "synthetic", "--n-stimuli", "8", "--target", "t.py"],
             "--target: got t.py, expected simulated, pixel, threshold or a file",
         ),
+        (["mouse", "--shuffle"], "--shuffle: expected --target or --responses"),
     ],
 )
 def test_bad_training_words_are_named(words, message, tmp_path):

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import neurofreq as nf
+from neurofreq import training
 
 HERE = Path(__file__).parent
 
@@ -54,12 +55,44 @@ def steps(model, pull, images, labels, n=3):
     return np.array(losses), [value.detach().numpy() for value in state]
 
 
-def rank_main(rank, folder, all_pairs, n_pairs):
-    """Work as one of two processes; rank 0 writes what came out."""
+def cotraining(model):
+    responses = np.random.default_rng(3).uniform(size=(9, 4))
+    return training.CoTraining(model, "1", responses, stimuli()[1], batch_size=4)
+
+
+def meet(rank, folder):
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
     )
+
+
+def cotrained(model, images, labels):
+    """Take a few steps of co-training; return the final parameters."""
+    pull = cotraining(model)
+    parameters = [*model.parameters(), *pull.parameters()]
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
+    for _ in range(3):
+        nf.training_step(model, optimizer, images, labels, pull)
+    return [value.detach().numpy() for value in parameters]
+
+
+def cotraining_main(rank, folder):
+    """Co-train as one of two processes, and try one pass for both."""
+    meet(rank, folder)
+    model = nn.parallel.DistributedDataParallel(network())
+    images, labels = batch()
+    pull = regularizer(model)
+    with pytest.raises(ValueError, match="joint: got a model that works in 2 proc"):
+        pull.joint(images)
+    state = cotrained(model, images[rank::2], labels[rank::2])
+    np.savez(f"{folder}/rank{rank}.npz", *state)
+    torch.distributed.destroy_process_group()
+
+
+def rank_main(rank, folder, all_pairs, n_pairs):
+    """Work as one of two processes; rank 0 writes what came out."""
+    meet(rank, folder)
     model = nn.parallel.DistributedDataParallel(network().double())
     pull = regularizer(model, all_pairs=all_pairs, n_pairs=n_pairs)
     images, labels = batch()
@@ -69,6 +102,20 @@ def rank_main(rank, folder, all_pairs, n_pairs):
     torch.distributed.destroy_process_group()
 
 
+def in_two_processes(call):
+    code = textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(HERE)!r})
+        import test_distributed
+        rank = int(sys.argv[1])
+        test_distributed.{call}
+    """)
+    children = [
+        subprocess.Popen([sys.executable, "-c", code, str(rank)]) for rank in (0, 1)
+    ]
+    assert [child.wait(100) for child in children] == [0, 0]
+
+
 # 4 drawn images split evenly; 6 and 7 of 9 leave a part to fill up.
 @pytest.mark.parametrize(("all_pairs", "n_pairs"), [(True, 2), (False, 3), (True, 7)])
 def test_two_processes_equal_one(all_pairs, n_pairs, tmp_path):
@@ -76,24 +123,23 @@ def test_two_processes_equal_one(all_pairs, n_pairs, tmp_path):
     pull = regularizer(model, all_pairs=all_pairs, n_pairs=n_pairs)
     images, labels = batch()
     losses, state = steps(model, pull, images.double(), labels)
-    code = textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(HERE)!r})
-        import test_distributed
-        test_distributed.rank_main(
-            int(sys.argv[1]), {str(tmp_path)!r}, {all_pairs}, {n_pairs}
-        )
-    """)
-    children = [
-        subprocess.Popen([sys.executable, "-c", code, str(rank)]) for rank in (0, 1)
-    ]
-    assert [child.wait(100) for child in children] == [0, 0]
+    in_two_processes(f"rank_main(rank, {str(tmp_path)!r}, {all_pairs}, {n_pairs})")
     for rank in (0, 1):
         with np.load(tmp_path / f"rank{rank}.npz") as file:
             found = [file[name] for name in file]
         np.testing.assert_allclose(found[0], losses, rtol=1e-9)
         for ours, theirs in zip(found[1:], state, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
+def test_cotraining_in_two_processes_learns_one_variance(tmp_path):
+    expected = cotrained(network(), *batch())
+    in_two_processes(f"cotraining_main(rank, {str(tmp_path)!r})")
+    for rank in (0, 1):
+        with np.load(tmp_path / f"rank{rank}.npz") as file:
+            found = [file[name] for name in file]
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
 
 
 def test_a_distributed_model_is_named_as_the_one_inside(tmp_path):
@@ -104,6 +150,9 @@ def test_a_distributed_model_is_named_as_the_one_inside(tmp_path):
         model = network()
         shared = regularizer(nn.parallel.DistributedDataParallel(model))
         assert shared.model is model
+        both = nn.parallel.DistributedDataParallel(model)
+        compiled = torch.compile(both, backend="eager")
+        assert regularizer(compiled)._ranks.group is not None
         assert shared.loss().item() == regularizer(model).loss().item()
     finally:
         torch.distributed.destroy_process_group()

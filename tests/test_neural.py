@@ -151,11 +151,26 @@ def test_a_teacher_gives_the_similarity_of_its_features_and_is_left_as_found():
     centred = features - features.mean(0)
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     np.testing.assert_allclose(ours, unit @ unit.T, atol=1e-5)
-    with pytest.raises(ValueError, match="layer: got 'conv', expected one of 0, 1, 2"):
+    with pytest.raises(ValueError, match="the model has no 'conv'; the nearest"):
         neural.teacher_similarity(model, "conv", images)
     torch.nn.init.zeros_(model[0].weight)
     with pytest.raises(ValueError, match="image 0 equals the mean"):
         neural.teacher_similarity(model, "0", images)
+
+
+def test_a_teacher_s_layer_is_what_it_returned_before_a_later_one_changed_it():
+    images = np.random.default_rng(1).random((6, 1, 9, 9), dtype=np.float32)
+    conv = torch.nn.Conv2d(1, 4, 3)
+    pair = [
+        neural.teacher_similarity(
+            torch.nn.Sequential(conv, torch.nn.ReLU(inplace=inplace)), "0", images
+        )
+        for inplace in (True, False)
+    ]
+    np.testing.assert_array_equal(*pair)
+    rows = torch.nn.Sequential(conv, torch.nn.Flatten(0))
+    with pytest.raises(nf.ModelError, match="layer: '1' returned shape"):
+        neural.teacher_similarity(rows, "1", images)
 
 
 def test_shuffling_moves_every_image_and_keeps_the_values():

@@ -113,6 +113,23 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
         neural.Responses.from_npz(tmp_path / "scan.npz", "counts")
 
 
+def test_descriptors_are_strings_or_numbers_and_survive_a_file(tmp_path):
+    names = np.array(["V1", "LM", "V1"], dtype=object)
+    depths = np.array([1, 2, 3], dtype=object)
+    responses = neural.Responses(
+        COUNTS[..., :3], neuron={"region": names, "depth": depths}
+    )
+    responses.save(tmp_path / "scan.npz")
+    again = neural.Responses.from_npz(tmp_path / "scan.npz")
+    assert again.neuron["region"].tolist() == ["V1", "LM", "V1"]
+    assert again.neuron["depth"].dtype == np.int64
+    for odd in (["V1", None, "V1"], [[1], [2], [3]], ["V1", 2, 3]):
+        values = np.empty(3, dtype=object)
+        values[:] = odd
+        with pytest.raises(ValueError, match="neuron: 'region' holds objects"):
+            neural.Responses(COUNTS[..., :3], neuron={"region": values})
+
+
 @pytest.mark.parametrize("named", [True, False])
 def test_a_long_table_is_read(named):
     responses = with_gaps()

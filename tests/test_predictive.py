@@ -6,7 +6,7 @@ import torch
 
 import neurofreq as nf
 from neurofreq import neural
-from neurofreq.neural import _network, _predictive
+from neurofreq.neural import _fit, _network, _predictive
 
 SMALL = {
     "front": "learned", "n_channels": 8, "n_layers": 2, "kernels": (7, 3),
@@ -99,7 +99,7 @@ def test_a_stopped_fit_goes_on_and_a_seed_repeats(scan, fitted, tmp_path, monkey
 
 def test_groups_stay_together_and_no_fold_sees_its_part():
     groups = np.repeat(np.arange(10), 7)
-    folds = _predictive._folds(groups, 70, 4, seed=1)
+    folds = _fit.folds(groups, 70, 4, seed=1)
     seen = np.zeros(70, dtype=int)
     for fold in folds:
         parts = np.stack(fold)
@@ -200,3 +200,88 @@ def test_the_fixed_front_predicts_energy_cells():
     )
     model.fit(images, neural.Responses(trials))
     assert model.v.min() > 0.4
+
+
+def few(**keywords):
+    """A small fit to counts of 3 neurons in 5 movies of 6 images."""
+    images = np.random.default_rng(0).random((30, 1, 8, 8), dtype=np.float32)
+    trials = np.random.default_rng(1).poisson(5.0, (3, 30, 3)).astype(float)
+    model = neural.PredictiveModel(n_layers=0, n_scales=1, batch_size=8, **keywords)
+    return model, images, trials
+
+
+def test_a_neuron_without_responses_to_a_fold_is_left_out_of_that_fold(monkeypatch):
+    model, images, trials = few(max_epochs=2)
+    groups = np.arange(30) // 6
+    trials[:, groups != 1, 2] = np.nan  # neuron 2 saw one movie
+    predict, rows = _fit.predict, []
+    monkeypatch.setattr(
+        _fit, "predict", lambda *args: rows.append(predict(*args)) or rows[-1]
+    )
+    model.fit(images, neural.Responses(trials), groups=groups)
+    assert all(np.isfinite(row["loss"]) for row in model.history)
+    blind = np.isnan(model.held_out[:, 2])
+    assert (blind == (groups == 1)).sum() == 24  # its own movie, and one more fold's
+    assert blind[groups == 1].all()
+    assert np.isfinite(model.held_out[:, :2]).all()
+    assert np.isnan(model.v[2])
+    assert model.weights[2] == 0.0
+    del rows[:]
+    predicted = model.predict(images)
+    seen = np.stack([row.numpy() for row in rows])
+    knows = [blind[fold.test].any() for fold in _fit.folds(groups, 30, 5, 0)]
+    mean = seen[~np.array(knows), :, 2].mean(0) * model._scale[2]
+    np.testing.assert_allclose(predicted[:, 2], mean, rtol=1e-5)
+    model.v[:2] = 0.5
+    assert len(model.held_out_similarity()) == 30
+    model.v[2] = 0.5
+    with pytest.raises(ValueError, match="no held-out prediction of neuron 2"):
+        model.held_out_similarity()
+
+
+def test_a_fold_without_any_response_to_stop_by_is_refused():
+    model, images, trials = few()
+    groups = np.arange(30) // 6
+    trials[:, groups == 1] = np.nan
+    with pytest.raises(ValueError, match="responses: got none to the stopping images"):
+        model.fit(images, neural.Responses(trials), groups=groups)
+
+
+def test_a_loss_that_is_not_finite_ends_the_fit():
+    model, images, trials = few(lr=1e30)
+    with pytest.raises(nf.ModelError, match=r"loss: got (nan|inf) in epoch"):
+        model.fit(images, neural.Responses(trials))
+    with pytest.raises(RuntimeError, match="not fitted yet"):
+        model.predict(images)
+
+
+def test_random_state_is_as_found_where_folds_are_read(tmp_path):
+    for _ in range(2):
+        model, images, trials = few(max_epochs=1)
+        state = torch.get_rng_state()
+        model.fit(images, neural.Responses(trials), folder=tmp_path)
+        assert torch.equal(torch.get_rng_state(), state)
+    assert '"neurofreq"' in next(tmp_path.glob("*.json")).read_text()
+
+
+def test_a_second_fit_has_the_size_of_its_own_images():
+    model, images, trials = few(max_epochs=1)
+    model.fit(images, neural.Responses(trials))
+    first = model.predict(images)
+    tall = np.random.default_rng(2).random((30, 1, 16, 12), dtype=np.float32)
+    model.fit(tall, neural.Responses(trials))
+    assert model._inputs(tall[:, 0].astype(float)).shape == (30, 1, 16, 12)
+    model.fit(images, neural.Responses(trials))
+    np.testing.assert_array_equal(model.predict(images), first)
+
+
+def test_a_position_of_nan_is_a_response_of_nan():
+    readout = _network.PointReadout(torch.tensor([0.5, torch.nan]), 3, 2, True)
+    assert readout.bias[1] == 0.0
+    features = torch.rand(4, 3, 6, 6, requires_grad=True)
+    with torch.no_grad():
+        readout.position[1, 0] = torch.nan
+    found = readout(features)
+    assert found.isnan().tolist() == [[False, True]] * 4
+    found.nansum().backward()
+    assert features.grad.isfinite().all()

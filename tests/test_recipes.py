@@ -131,7 +131,12 @@ def test_another_run_in_the_folder_is_refused(tmp_path):
         training.fit(network(), images[:50], labels[:50], FAST, folder=tmp_path)
     with pytest.raises(ValueError, match="holds a run with regularizer"):
         training.fit(network(), images, labels, FAST, folder=tmp_path)
+    model = network()
+    pull = regularizer(model, images, all_pairs=True)
+    with pytest.raises(ValueError, match="augment function 'neurofreq"):
+        training.fit(model, images, labels, FAST, regularizer=pull, folder=tmp_path)
     settings = json.loads((tmp_path / "settings.json").read_text())
+    assert settings["target"] == regularizer(network(), images).target
     assert Recipe.from_dict(
         {name: settings[name] for name in FAST.as_dict()}
     ) == FAST.replace(layers="auto")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -209,3 +210,22 @@ def test_a_similarity_that_exceeds_one_by_rounding_is_accepted():
     r = nf.SimilarityRegularizer(Net(), ["stem"], S4 * (1 + 5e-7), X4)
     assert r.similarity.max() == 1.0
     assert np.isfinite(r.loss().item())
+
+
+def test_a_layer_that_a_later_one_changes_in_place_is_refused():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten())
+    target, images = np.eye(6), torch.rand(6, 1, 8, 8)
+    regularizer = nf.SimilarityRegularizer(model, ["0"], target, images)
+    with pytest.raises(nf.ModelError, match="layers: '0' is changed in place by a lat"):
+        regularizer.loss()
+    nf.SimilarityRegularizer(model, ["1"], target, images).loss().backward()
+    assert model[0].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg19_bn"])
+def test_auto_layers_of_torchvision_are_changed_by_none(name):
+    model = getattr(torchvision.models, name)(num_classes=2).eval()
+    images = torch.rand(2, 3, 32, 32)
+    regularizer = nf.SimilarityRegularizer(model, "auto", np.eye(2), images, n_pairs=1)
+    assert len(regularizer.layers) == 5
+    regularizer.loss().backward()

@@ -165,6 +165,13 @@ PAIRS = torch.tensor([[0, 1]])
         (F, EYE[:3], {}, ValueError, r"target: got shape \(3, 4\)"),
         (F, EYE * 1.1, {}, ValueError, r"target: got values in \[0, 1.1\]"),
         (F, EYE * np.nan, {}, ValueError, "target: got values in"),
+        (
+            F,
+            EYE.triu(-1).roll(1, 0),
+            {},
+            ValueError,
+            "target: got a matrix that is not",
+        ),
         (F, EYE, {"pairs": PAIRS}, ValueError, r"target: got shape \(4, 4\)"),
         (F, EYE[0, :1], {"pairs": PAIRS + 3}, ValueError, "from 3 to 4, expected 0 to"),
         (F, EYE[0, :1], {"pairs": PAIRS.T}, ValueError, r"pairs: got shape \(2, 1\)"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -196,3 +197,119 @@ def test_a_regularizer_of_another_model_is_refused():
     r = regularizer(network(), images)
     with pytest.raises(ValueError, match="regularizer: got that of another model"):
         training.fit(network(), images, labels, regularizer=r)
+
+
+def loop(model, recipe, **keywords):
+    images, labels = problem()
+    return training.fit(model, images, labels, recipe, **keywords)
+
+
+SHORT = training.Recipe(epochs=2, batch_size=20, lr=0.05)
+
+
+def test_a_compiled_model_gets_its_best_weights():
+    model = network()
+    history = loop(torch.compile(model, backend="eager"), SHORT.replace(validation=0.2))
+    twin = network()
+    assert loop(twin, SHORT.replace(validation=0.2)) == history
+    for name, value in twin.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize(("validation", "steps"), [(0.0, 4), (0.2, 3)])
+def test_a_last_step_that_diverges_leaves_the_last_good_epoch(
+    validation, steps, tmp_path
+):
+    recipe = SHORT.replace(epochs=3, validation=validation, schedule="constant")
+    model, weight = network(), []
+
+    def diverge(images, _):
+        if len(weight) == 2 * steps - 1:  # the last step of the second epoch
+            model[0].weight.register_hook(lambda gradient: gradient * np.inf)
+        weight.append(1)
+        return images
+
+    with pytest.raises(
+        nf.ModelError, match=r"model: got NaN .* '0.weight' after ep.* 2"
+    ):
+        loop(model, recipe.replace(batch_size=16), augment=diverge, folder=tmp_path)
+    for name in ("last", "best"):
+        kept = load_file(tmp_path / f"{name}.safetensors")
+        assert all(value.isfinite().all() for value in kept.values())
+
+
+def test_a_validation_loss_of_nan_is_not_kept():
+    model = network()
+    model[-1].register_forward_hook(
+        lambda module, _, output: None if module.training else output * np.nan
+    )
+    with pytest.raises(nf.ModelError, match="validation loss: got nan after epoch 1"):
+        loop(model, SHORT.replace(validation=0.2))
+
+
+def test_a_bad_step_is_named_by_epoch_and_step():
+    model, seen = network(), []
+
+    def poison(images, _):
+        seen.append(1)
+        return images * (np.nan if len(seen) == 5 else 1.0)
+
+    with pytest.raises(nf.ModelError, match=r"nan.*\(epoch 2, step 2 of 3\)"):
+        loop(model, SHORT, augment=poison)
+
+
+def test_a_fall_brings_back_the_regularizer_of_the_best_epoch(tmp_path):
+    recipe = SHORT.replace(
+        epochs=3, schedule="plateau", patience=1, validation=0.2, monitor="accuracy"
+    )
+    images, _ = problem()
+    model = network()
+    both = training.CoTraining(
+        model, "4", np.random.default_rng(0).random((60, 4)), images, batch_size=20
+    )
+    states = []
+
+    def note(row):
+        states.append({k: v.clone() for k, v in both.state_dict().items()} | row)
+
+    loop(model, recipe, regularizer=both, callback=note, folder=tmp_path)
+    score = [row["validation_accuracy"] for row in states]
+    falls = [e for e in (1, 2) if score[e] <= max(score[:e])]
+    assert falls  # or this test shows nothing
+    for epoch in falls:
+        best = states[int(np.argmax(score[: epoch + 1]))]
+        for name in ("log_variance", "readout.weights"):
+            assert torch.equal(states[epoch][name], best[name])
+        assert states[epoch]["step"] > best["step"]
+    kept = load_file(tmp_path / "last.safetensors")
+    assert "best_regularizer.readout.weights" in kept
+    assert "best_regularizer.step" not in kept
+
+
+def test_an_autocast_of_the_caller_is_left_on():
+    images, labels = problem()
+    model, seen = network(), []
+    model[4].register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    adversary = training.Adversary()
+    with torch.autocast("cpu", torch.bfloat16):
+        nf.training_step(model, optimizer, images, labels)
+        adversary.perturb(model, images, labels, torch.Generator())
+    assert seen == [torch.bfloat16] * 2
+
+
+def test_the_rate_of_a_row_is_the_one_it_was_trained_with():
+    recipe = SHORT.replace(schedule="cyclic", phase_epochs=1, n_phases=2)
+    history = loop(network(), recipe)
+    assert [row["lr"] for row in history] == pytest.approx([0.05, 0.05 * recipe.factor])
+
+
+def test_a_regularizer_trains_while_fitting_and_images_need_no_gradient(tmp_path):
+    images, labels = problem()
+    model = network()
+    pull = regularizer(model, images).eval()
+    images.requires_grad_(True)
+    training.fit(model, images, labels, SHORT, regularizer=pull, folder=tmp_path)
+    assert int(pull.step) == 6
+    assert not pull.training
+    assert images.grad is None

@@ -48,7 +48,9 @@ class Features:
             layers = stages(self.model)
         self.layers = _check_layers(self.model, layers)
 
-    def of(self, images: Tensor, *, whole: bool = True) -> tuple[Any, list[Tensor]]:
+    def of(
+        self, images: Tensor, *, whole: bool = True, copies: bool = False
+    ) -> tuple[Any, list[Tensor]]:
         """Pass images through the model once.
 
         Parameters
@@ -58,6 +60,9 @@ class Features:
         whole : bool
             Whether to run the model to its end, or leave it once every layer has
             answered.
+        copies : bool
+            Whether to return copies, without gradient: then later modules may
+            change a layer's output in place.
 
         Returns
         -------
@@ -69,9 +74,11 @@ class Features:
         Raises
         ------
         ModelError
-            A layer that was not reached, or returned no tensor.
+            A layer that was not reached, returned no tensor, or whose output was
+            changed in place by a later module.
         """
         found: dict[str, Any] = {}
+        versions: dict[str, int] = {}
         modules = dict(self.model.named_modules())
         output = None
         with ExitStack() as hooks:
@@ -79,6 +86,9 @@ class Features:
 
                 def keep(_: Any, __: Any, output: Any, name: str = name) -> None:
                     found[name] = output
+                    if isinstance(output, Tensor) and copies:
+                        found[name] = output.detach().clone()
+                    versions[name] = _version(found[name])
                     if not whole and len(found) == len(self.layers):
                         raise _Reached
 
@@ -97,7 +107,18 @@ class Features:
                     f"layers: {name!r} returned {type(found[name]).__name__}, "
                     "expected a Tensor"
                 )
+            if _version(found[name]) != versions[name]:
+                raise ModelError(
+                    f"layers: {name!r} is changed in place by a later module; name "
+                    "that one, or make it work out of place (inplace=False)"
+                )
         return output, [found[name] for name in self.layers]
+
+
+def _version(output: Any) -> int:
+    """Return how often a tensor was changed in place, where torch counts that."""
+    counts = isinstance(output, Tensor) and not output.is_inference()
+    return output._version if counts else 0
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

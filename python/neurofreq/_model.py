@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from neurofreq._validate import Array
 
@@ -54,6 +55,15 @@ def evaluating(model: Any, images: Array | None = None) -> Iterator[None]:
         for module, flag in zip(modules, flags, strict=True):
             if module.training != flag:
                 module.training = flag
+
+
+def autocast(
+    device: torch.device, dtype: torch.dtype | None
+) -> AbstractContextManager[Any]:
+    """Return autocast of this type; for None, the caller's own state as it is."""
+    if dtype is None:
+        return nullcontext()
+    return torch.autocast(device.type, dtype)
 
 
 def device_of(model: Any) -> torch.device:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,24 @@ class Ranks:
         self.group = group
         self.size = 1 if group is None else dist.get_world_size(group)
         self.rank = 0 if group is None else dist.get_rank(group)
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Ranks:
+        """Return the processes that a distributed model works with."""
+        while not isinstance(model, DistributedDataParallel):
+            inner = getattr(model, "_orig_mod", None)  # of `torch.compile`
+            if not isinstance(inner, nn.Module):
+                return cls(None)
+            model = inner
+        return cls(model.process_group)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Return the mean over processes, with the gradient of this one's value."""
+        if self.size == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total, group=self.group)
+        return value + (total / self.size - value.detach())
 
     def share(self, items: NDArray[Any]) -> NDArray[Any]:
         """Return this process's part of the items, all parts of one length.

@@ -1,8 +1,14 @@
 """What must hold before anything else is imported, and the thread count."""
 
-from typing import Literal
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
 
 import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TORCH = "2.11"
 
@@ -61,3 +67,33 @@ def fast_precision() -> Literal["float32", "bfloat16"]:
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     )
     return "bfloat16" if has_bfloat16 else "float32"
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Draw from torch's generators as seeded, then as before.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device, optional
+        Whose generator is meant beside the host's.
+    """
+    is_cuda = device is not None and device.type == "cuda"
+    with torch.random.fork_rng([device] if is_cuda else []):
+        seed_generators(seed, device)
+        yield
+
+
+def seed_generators(seed: int, device: torch.device | None = None) -> None:
+    """Seed the host's generator, and the device's; ``torch.manual_seed`` seeds all.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device, optional
+    """
+    torch.default_generator.manual_seed(seed)
+    if device is not None and device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

@@ -60,7 +60,8 @@ def similarity_loss(
         Not tensors, or not of floating point.
     ValueError
         Fewer than two images, shapes that do not match, pair indices out of
-        range, or a target outside [-1, 1] or not finite.
+        range, or a target outside [-1, 1], not finite or, without pairs, not
+        symmetric.
 
     Notes
     -----
@@ -326,9 +327,14 @@ def _target(target: Tensor, shape: tuple[int, ...]) -> Tensor:
         raise TypeError(f"target: got {type(target).__name__}, expected a Tensor")
     if tuple(target.shape) != shape:
         raise ValueError(f"target: got shape {tuple(target.shape)}, expected {shape}")
-    low, high = torch.stack(target.detach().aminmax()).tolist()
+    target = target.detach()
+    uneven = target - target.T if target.ndim == 2 else target.new_zeros(1)
+    values = torch.stack([*target.aminmax(), uneven.abs().max()])
+    low, high, gap = values.tolist()  # one wait for the device
     if not (low >= -1.0 - _ROUNDING and high <= 1.0 + _ROUNDING):
         raise ValueError(
             f"target: got values in [{low:.6g}, {high:.6g}], expected [-1, 1]"
         )
-    return target.detach()
+    if gap > _ROUNDING:
+        raise ValueError("target: got a matrix that is not symmetric")
+    return target

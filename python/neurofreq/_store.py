@@ -232,6 +232,20 @@ def _module_digest(model: torch.nn.Module, known: dict[int, str]) -> str:
     return digest.hexdigest()
 
 
+def code_name(function: Callable[..., Any]) -> str:
+    """Return the name of a function, and the SHA-256 of its source where there is one.
+
+    Parameters
+    ----------
+    function : callable
+        Of an object with ``__call__``, its class counts; values that it holds do not.
+    """
+    code = function if hasattr(function, "__qualname__") else type(function)
+    source = _source(code)
+    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
+    return f"{_qualified(code)} {digest}" if source else _qualified(code)
+
+
 def _own_classes(module: torch.nn.Module) -> list[type]:
     """Return the classes of a module that are not torch's."""
     return [cls for cls in type(module).__mro__ if not _is_torchs(cls)]

@@ -209,6 +209,22 @@ def similarity(value: Any, name: str = "similarity") -> NDArray[np.float64]:
     return matrix.clip(-1.0, 1.0)
 
 
+def weights(value: Any, count: int) -> NDArray[np.float64]:
+    """Return weights of `count` neurons, finite and 0 or more; ones for None."""
+    if value is None:
+        return np.ones(count)
+    scale = np.asarray(value, dtype=np.float64)
+    if scale.ndim != 1:
+        raise ValueError(f"weights: got shape {scale.shape}, expected (K,)")
+    if len(scale) != count:
+        raise ValueError(f"weights: got {len(scale)}, expected {count}, one per neuron")
+    if not (np.isfinite(scale).all() and (scale >= 0.0).all()):
+        raise ValueError("weights: expected finite values, none below 0")
+    if scale.size and not scale.any():
+        raise ValueError("weights: got only zeros, expected a positive weight")
+    return scale
+
+
 def index(name: str, value: Any, length: int) -> NDArray[np.int64]:
     """Return indices from 0 to length - 1, of indices or a mask."""
     array = np.asarray(value)
@@ -228,6 +244,21 @@ def index(name: str, value: Any, length: int) -> NDArray[np.int64]:
             f"{name}: got {array.min()} to {array.max()}, expected 0 to {length - 1}"
         )
     return array.astype(np.int64)
+
+
+def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of objects as one of strings or numbers, which a file holds."""
+    if values.dtype != object:
+        return values
+    kinds = {str if isinstance(value, str) else type(value) for value in values.flat}
+    scalar = all(issubclass(kind, (str, int, float, np.generic)) for kind in kinds)
+    if len(kinds) != 1 or not scalar:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(
+            f"{name} holds objects ({names}), expected strings or numbers, all of one "
+            "type"
+        )
+    return np.array(values.tolist())
 
 
 def seed(value: int, name: str = "seed") -> int:

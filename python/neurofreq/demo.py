@@ -15,8 +15,9 @@ import dataclasses
 import math
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
+
+from neurofreq import _runtime
 
 if TYPE_CHECKING:
     import os
@@ -164,8 +165,7 @@ def trained(
     from neurofreq import hybrid, models, neural, regularizer, similarity, training
 
     blur = "" if sigma is None else f",blur={sigma}"
-    with torch.random.fork_rng([]):
-        torch.manual_seed(0)  # all networks start alike
+    with _runtime.seeded(0):  # all networks start alike
         model = models.load_model(f"small_cnn,width={size.width}{blur}")
     pull = None
     if towards_v1:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from neurofreq import _model, _neurofreq, _store, _validate
 from neurofreq._features import Features
@@ -69,6 +68,8 @@ class SimilarityRegularizer(nn.Module):
     criterion : SimilarityLoss
         Holds the layer weights, the only parameters: give ``parameters()`` to
         the optimizer beside the model's own.
+    target : str or None
+        The label of `similarity` where it is a `neural.Target`.
     step : int64 buffer
         Steps taken in training mode; part of ``state_dict``, so that a resumed
         run draws what an uninterrupted one would.
@@ -146,8 +147,9 @@ class SimilarityRegularizer(nn.Module):
         self.all_pairs = all_pairs
         self.seed = _validate.seed(seed)
         self._features: Features | None = features
-        self._ranks = Ranks(_group(model))
+        self._ranks = Ranks.of(model)
         self.criterion = SimilarityLoss(len(self.layers), half=half, beta=beta)
+        self.target = getattr(similarity, "label", None)
         target = _check_similarity(similarity, len(images))
         self.register_buffer("similarity", target, persistent=False)
         images = images.detach().to(_model.dtype_of(model))
@@ -190,8 +192,8 @@ class SimilarityRegularizer(nn.Module):
         Raises
         ------
         ModelError
-            If a layer is not reached, returns no tensor, or returns NaN or
-            infinity: the message names the layer and the step.
+            If a layer is not reached, returns no tensor, is changed in place by a
+            later module, or returns NaN or infinity: the message names it.
         """
         images, pairs = self._draw()
         _, features = self._reader.of(self._stimuli(images))
@@ -217,7 +219,8 @@ class SimilarityRegularizer(nn.Module):
         Raises
         ------
         ValueError
-            If images and stimuli differ in shape.
+            If images and stimuli differ in shape, or the model works in several
+            processes: their gradients would not be averaged.
         ModelError
             As `loss`.
 
@@ -226,6 +229,11 @@ class SimilarityRegularizer(nn.Module):
         Faster than two passes, and not the paper's: in training mode batch norm
         takes its statistics over images and stimuli together.
         """
+        if self._ranks.size > 1:
+            raise ValueError(
+                f"joint: got a model that works in {self._ranks.size} processes, "
+                "expected one in a single process; two passes work in any number"
+            )
         if images.shape[1:] != self.stimuli.shape[1:]:
             raise ValueError(
                 f"images: got shape {tuple(images.shape)}, expected that of the "
@@ -332,12 +340,6 @@ class SimilarityRegularizer(nn.Module):
                     f"features: got NaN or infinite values in layer {name!r} "
                     f"at step {int(self.step)}, expected finite ones"
                 ) from None
-
-
-def _group(model: nn.Module) -> Any:
-    """Return the processes that a distributed model works with, or None."""
-    shared = isinstance(model, DistributedDataParallel)
-    return model.process_group if shared else None
 
 
 def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:

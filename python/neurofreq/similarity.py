@@ -53,16 +53,7 @@ def response_similarity(
         rows = rows.astype(np.float64)
     if rows.ndim != 2:
         raise ValueError(f"responses: got shape {rows.shape}, expected (N, K)")
-    if weights is None:
-        scale = np.ones(rows.shape[1])
-    else:
-        scale = np.asarray(weights, dtype=np.float64)
-        if scale.ndim != 1:
-            raise ValueError(f"weights: got shape {scale.shape}, expected (K,)")
-        if not (np.isfinite(scale).all() and (scale >= 0.0).all()):
-            raise ValueError("weights: expected finite values, none below 0")
-        if scale.size and not scale.any():
-            raise ValueError("weights: got only zeros, expected a positive weight")
+    scale = _validate.weights(weights, rows.shape[1])
     if rows.dtype == np.float32:
         return _neurofreq.response_similarity_f32(rows, scale)
     return _neurofreq.response_similarity_f64(rows, scale)

@@ -103,6 +103,11 @@ def train(
         from neurofreq import training
         from neurofreq.data import load_data
 
+        if shuffle and target is None and responses is None:
+            raise ValueError(
+                "--shuffle: expected --target or --responses with it, whose images "
+                "it exchanges"
+            )
         settings = _recipe(recipe, fast, change or [])
         shown = _stimuli(stimuli, n_stimuli)
         try:

@@ -14,7 +14,7 @@ import torch
 import torch.fx
 from torch import Tensor, nn
 
-from neurofreq import _validate
+from neurofreq import _runtime, _validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,9 +233,7 @@ class PCA(nn.Module):
         mean = data.mean(dim=0)
         centred = (data - mean).flatten(1)
         size = min(n_components + _OVERSAMPLING, *centred.shape)
-        devices = [data.device] if data.is_cuda else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(_validate.seed(seed))
+        with _runtime.seeded(_validate.seed(seed), data.device):
             _, _, basis = torch.svd_lowrank(centred, q=size, niter=_ITERATIONS)
         return cls(mean, basis.T[:n_components].reshape(-1, *mean.shape))
 

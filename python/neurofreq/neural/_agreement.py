@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Method = Literal["pearson", "spearman"]
 _METHODS = ("pearson", "spearman")
+_UNBOUNDED = -1e12  # 2 r / (1 + r) of a correlation that is -1 but for rounding
 
 
 class NoiseCeiling(NamedTuple):
@@ -54,14 +55,16 @@ def split_half(
     Returns
     -------
     ndarray of float64, shape (n_neurons,), or float
-        At most 1. A neuron whose half never differs has 0 in that split.
+        At most 1. A neuron whose half never differs has 0 in that split. The
+        correction means nothing where the halves disagree: below 0 it goes down
+        without bound, and where they correlate at -1 it is NaN.
 
     Raises
     ------
     ValueError
         Wrong rank, infinite values, an unknown level, or too few trials: a
         neuron needs two images with two trials, the similarity two trials of
-        every image and neuron.
+        every image and neuron. Weights as `response_similarity` refuses them.
 
     Notes
     -----
@@ -79,13 +82,13 @@ def split_half(
     if level == "neurons":
         if weights is not None:
             raise ValueError("weights: got some, expected none for level 'neurons'")
-        return _neurofreq.split_half_neurons(checked, n_splits, seed, spearman_brown)
-    if weights is None:
-        weights = np.ones(checked.shape[2])
-    scale = np.asarray(weights, dtype=np.float64)
-    return _neurofreq.split_half_similarity(
+        each = _neurofreq.split_half_neurons(checked, n_splits, seed, spearman_brown)
+        return np.where(each < _UNBOUNDED, np.nan, each)
+    scale = _validate.weights(weights, checked.shape[2])
+    whole = _neurofreq.split_half_similarity(
         checked, scale, n_splits, seed, spearman_brown
     )
+    return whole if whole >= _UNBOUNDED else np.nan
 
 
 def similarity_correlation(

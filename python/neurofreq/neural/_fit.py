@@ -1,8 +1,9 @@
-"""Train one fold of a `PredictiveModel`: gradient steps and early stopping."""
+"""Folds of a `PredictiveModel`, and training one: gradient steps, early stopping."""
 
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _model
+from neurofreq import _model, _runtime
+from neurofreq._neurofreq import ModelError
 from neurofreq.neural._network import Core, GaborEnergy, Network, PointReadout
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
 
@@ -56,6 +58,7 @@ def network(settings: Settings, mean: Tensor) -> Network:
     ----------
     settings : Settings
     mean : Tensor, shape (K,)
+        NaN for a neuron without any response.
     """
     gabor = settings.front == "gabor"
     front = GaborEnergy() if gabor else nn.Identity()
@@ -77,7 +80,8 @@ def train(
     images : Tensor, shape (N, 1, H, W)
         Standardised.
     responses : Tensor, shape (N, K)
-        Of scale 1; NaN counts for nothing.
+        Of scale 1; NaN counts for nothing, and a neuron without a response in
+        the training part learns nothing.
     fold : Fold
     seed : int
         Of weights, order and positions; torch's own state is left as found.
@@ -90,23 +94,30 @@ def train(
         The best, from 1; 0 is the untrained network.
     loss : float
         On the stopping images.
+
+    Raises
+    ------
+    ModelError
+        A loss that is NaN or infinite.
     """
     draw = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _runtime.seeded(seed):
         mean = responses[fold.train].nanmean(0)
         net = network(settings, mean).to(images.device)
+    responses = responses.where(~mean.isnan(), torch.nan)
     optimizer = _optimizer(net, settings)
     with torch.no_grad():
         inputs = torch.cat([net.front(part) for part in torch.split(images, BATCH)])
     best, best_loss, best_epoch = copy.deepcopy(net.state_dict()), np.inf, 0
-    index = torch.from_numpy(np.flatnonzero(fold.train))
+    observed = (~responses.isnan()).any(1).cpu().numpy()
+    index = torch.from_numpy(np.flatnonzero(fold.train & observed))
     for epoch in range(settings.max_epochs + 1):
         if epoch:
-            _epoch(net, optimizer, settings, inputs, responses, index, draw)
+            _epoch(net, optimizer, settings, inputs, responses, index, draw, epoch)
         with _model.evaluating(net), torch.no_grad():
             predicted = net.learned(inputs[fold.stop])
         loss = float(misfit(predicted, responses[fold.stop], settings.loss))
+        _check_finite(loss, epoch)
         if loss < best_loss:
             best, best_loss, best_epoch = copy.deepcopy(net.state_dict()), loss, epoch
         elif epoch - best_epoch >= settings.patience:
@@ -137,7 +148,48 @@ def misfit(predicted: Tensor, observed: Tensor, loss: str) -> Tensor:
         each = predicted - truth * (predicted + 1e-6).log()
     else:
         each = 0.5 * (predicted - truth).square()
-    return (each * seen).sum() / seen.sum()
+    return each.where(seen, 0.0).sum() / seen.sum()
+
+
+def folds(
+    groups: ArrayLike | None, n_images: int, n_folds: int, seed: int
+) -> list[Fold]:
+    """Deal groups to folds at random, as even as their number allows."""
+    labels = np.arange(n_images) if groups is None else np.asarray(groups)
+    if labels.shape != (n_images,):
+        raise ValueError(f"groups: got shape {labels.shape}, expected ({n_images},)")
+    names, codes = np.unique(labels, return_inverse=True)
+    if len(names) < n_folds:
+        raise ValueError(
+            f"groups: got {len(names)}, expected at least {n_folds}, one per fold"
+        )
+    part = np.random.default_rng(seed).permutation(len(names)) % n_folds
+    at = part[codes]
+    found = []
+    for number in range(n_folds):
+        test, stop = at == number, at == (number + 1) % n_folds
+        found.append(Fold(~(test | stop), stop, test))
+    return found
+
+
+def check_folds(folds: list[Fold], seen: NDArray[np.bool_]) -> None:
+    """Require responses to learn from and to stop by; `seen` is (N, K)."""
+    for number, fold in enumerate(folds):
+        known = seen[fold.train].any(0)
+        if not seen[fold.stop][:, known].any():
+            raise ValueError(
+                f"responses: got none to the stopping images of fold {number} by a "
+                "neuron with responses to its training images, expected some; more "
+                "images, fewer folds or other groups may help"
+            )
+
+
+def _check_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"loss: got {loss} in epoch {epoch} of a fold, expected a finite value; "
+            "a smaller lr may help"
+        )
 
 
 def _optimizer(net: Network, settings: Settings) -> torch.optim.Optimizer:
@@ -156,6 +208,7 @@ def _epoch(
     responses: Tensor,
     index: Tensor,
     draw: torch.Generator,
+    epoch: int,
 ) -> None:
     """Take one step per batch; a last batch of one image is left out."""
     net.train()
@@ -168,6 +221,8 @@ def _epoch(
         weights = net.readout.weights.abs().sum(1).mean()
         penalty = settings.sparsity * weights
         penalty = penalty + settings.smoothness * net.core.roughness()
+        total = loss + penalty
+        _check_finite(total.item(), epoch)
         optimizer.zero_grad(set_to_none=True)
-        (loss + penalty).backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

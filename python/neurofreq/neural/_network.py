@@ -121,7 +121,8 @@ class PointReadout(nn.Module):
     Parameters
     ----------
     mean : Tensor, shape (K,)
-        Mean response of each neuron: what is returned for weights of zero.
+        Mean response of each neuron: what is returned for weights of zero. NaN
+        for a neuron that nothing is known of: its bias is 0.
     n_channels : int
         Channels of the core.
     n_scales : int
@@ -143,16 +144,23 @@ class PointReadout(nn.Module):
         self.weights = nn.Parameter(weights * 0.1 / weights.shape[1] ** 0.5)
         if positive:  # the inverse of ELU(z) + 1
             mean = torch.where(mean > 1.0, mean - 1.0, mean.clamp_min(1e-3).log())
-        self.bias = nn.Parameter(mean.clone())
+        self.bias = nn.Parameter(mean.nan_to_num())
 
     def forward(self, features: Tensor, draw: torch.Generator | None = None) -> Tensor:
-        """Return responses, (N, K); positions are drawn where `draw` is given."""
+        """Return responses, (N, K); positions are drawn where `draw` is given.
+
+        A neuron whose position is NaN, as after a step that diverged, has NaN.
+        """
         position: Tensor = self.position
         if draw is not None:
             noise = torch.randn(position.shape, generator=draw).to(position)
             position = position + self.width * noise
-        grid = position.clamp(-1.0, 1.0)[None, :, None].expand(
-            len(features), -1, -1, -1
+        # torch's gradient of a sample at NaN writes outside memory.
+        lost = position.isnan().any(1)
+        grid = (
+            position.nan_to_num()
+            .clamp(-1.0, 1.0)[None, :, None]
+            .expand(len(features), -1, -1, -1)
         )
         scales = []
         for scale in range(self.n_scales):
@@ -163,7 +171,7 @@ class PointReadout(nn.Module):
             )
             scales.append(at[..., 0])
         drive = torch.einsum("nck,kc->nk", torch.cat(scales, 1), self.weights)
-        drive = drive + self.bias
+        drive = (drive + self.bias).masked_fill(lost, torch.nan)
         return F.elu(drive) + 1.0 if self.positive else drive
 
 

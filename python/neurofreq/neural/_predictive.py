@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _neurofreq, _runtime, _validate
 from neurofreq._store import Store, data_digest
 from neurofreq.neural import _fit
 from neurofreq.neural._simulated import gray
@@ -72,7 +72,9 @@ class PredictiveModel:
     v : ndarray of float64, shape (K,)
         Correlation of `held_out` with the mean recorded response, over images.
     held_out : ndarray of float32, shape (N, K)
-        Predictions of the fitted images by networks that never saw them.
+        Predictions of the fitted images by networks that never saw them. NaN
+        where that network saw no response of the neuron at all: it takes no part
+        in `v` (NaN if nothing is left) nor in the mean over networks.
     history : list of dict
         "fold", "epoch" (the best; 0 is untrained) and "loss" of each fold.
 
@@ -194,13 +196,19 @@ class PredictiveModel:
         TypeError, ValueError
             Images and responses of different numbers, a neuron that never
             differs, responses below 0 with ``loss="poisson"``, fewer groups than
-            folds, or unusable weights.
+            folds, a fold with no response at all to learn from or to stop by, or
+            unusable weights.
+        ModelError
+            If the loss of a fold becomes NaN or infinite.
         """
         luminance = gray(images)
         self._check(luminance, responses)
         w = responses.reliability() if weights is None else _weights(weights, responses)
         mean = responses.mean()
-        folds = _folds(groups, len(luminance), self.n_folds, self.seed)
+        folds = _fit.folds(groups, len(luminance), self.n_folds, self.seed)
+        _fit.check_folds(folds, ~np.isnan(mean))
+        self._networks = []
+        self._size = self.size or (luminance.shape[1], luminance.shape[2])
         self._pixels = float(luminance.mean()), float(luminance.std()) or 1.0
         from tqdm.auto import tqdm
 
@@ -213,20 +221,23 @@ class PredictiveModel:
         store = None if folder is None else Store(Path(folder))
         digest = data_digest(luminance, mean)
         networks, history = [], []
-        held_out = np.empty(mean.shape, np.float32)
+        held_out = np.full(mean.shape, np.nan, np.float32)
+        learned = np.stack([~np.isnan(mean[fold.train]).all(0) for fold in folds])
         for number, fold in enumerate(tqdm(folds, disable=not progress, unit="fold")):
             record = {
                 "measurement": "predictive", "settings": asdict(self.settings),
-                "size": self.size, "seed": self.seed, "fold": number, "data": digest,
+                "size": self._size, "seed": self.seed, "fold": number, "data": digest,
                 "test": np.flatnonzero(fold.test).tolist(),
                 "stop": np.flatnonzero(fold.stop).tolist(),
+                "neurofreq": _runtime.VERSION,
             }  # fmt: skip
             network, row = self._fold(store, record, inputs, targets, fold)
             predicted = _fit.predict(network, inputs[fold.test]).cpu().numpy()
-            held_out[fold.test] = predicted * self._scale
+            seen = np.where(learned[number], predicted * self._scale, np.nan)
+            held_out[fold.test] = seen
             networks.append(network)
             history.append(row)
-        self._networks, self.history = networks, history
+        self._networks, self._learned, self.history = networks, learned, history
         self.held_out, self.w = held_out, w
         self.v = _neurofreq.column_correlation(held_out.astype(np.float64), mean)
         return self
@@ -253,15 +264,18 @@ class PredictiveModel:
         """
         self._require_fit()
         inputs = self._inputs(gray(images))
-        each = [_fit.predict(network, inputs) for network in self._networks]
-        mean = torch.stack(each).mean(0).cpu().numpy() * self._scale
-        return mean.astype(np.float32)
+        each = torch.stack(
+            [_fit.predict(network, inputs) for network in self._networks]
+        )
+        learned = torch.from_numpy(self._learned).to(each.device)
+        mean = each.where(learned[:, None], torch.nan).nanmean(0)
+        return (mean.cpu().numpy() * self._scale).astype(np.float32)
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Factors ``w v`` of the predictions, v at least 0; shape (K,)."""
+        """Factors ``w v`` of the predictions, shape (K,); 0 where v is not above 0."""
         self._require_fit()
-        factors: NDArray[np.float64] = self.w * np.maximum(self.v, 0.0)
+        factors: NDArray[np.float64] = self.w * np.where(self.v > 0.0, self.v, 0.0)
         return factors
 
     def held_out_similarity(self) -> Target:
@@ -269,6 +283,11 @@ class PredictiveModel:
 
         The check of the paper: its correlation with the similarity of recorded
         means says how well the model denoises.
+
+        Raises
+        ------
+        ValueError
+            If `held_out` has NaN of a neuron with a weight, or no neuron has one.
         """
         return _predicted(self.held_out, self.weights)
 
@@ -291,11 +310,9 @@ class PredictiveModel:
 
     def _inputs(self, luminance: NDArray[np.float64]) -> torch.Tensor:
         """Return standardised images of the size of the fit, (N, 1, H, W)."""
-        if self.size is None:
-            self.size = (luminance.shape[1], luminance.shape[2])
         tensor = torch.from_numpy(luminance).float()[:, None].to(self.device)
-        if tensor.shape[2:] != self.size:
-            tensor = F.interpolate(tensor, size=self.size, mode="area")
+        if tensor.shape[2:] != self._size:
+            tensor = F.interpolate(tensor, size=self._size, mode="area")
         return (tensor - self._pixels[0]) / self._pixels[1]
 
     def _fold(
@@ -309,7 +326,8 @@ class PredictiveModel:
         """Train one fold, or read it where it is kept."""
         kept = None if store is None else store.load(record)
         if kept is not None:
-            network = _fit.network(self.settings, targets.nanmean(0))
+            with _runtime.seeded(0):  # these weights are replaced
+                network = _fit.network(self.settings, targets.nanmean(0))
             row = {name: kept.pop(name).item() for name in ("fold", "epoch", "loss")}
             network.load_state_dict({k: torch.from_numpy(v) for k, v in kept.items()})
             return network.to(self.device).eval(), row
@@ -359,7 +377,14 @@ def neural_similarity(
 def _predicted(responses: NDArray[np.float32], weights: NDArray[np.float64]) -> Target:
     if not weights.any():
         raise ValueError("models: got no neuron with v > 0, expected at least one")
-    similarity = response_similarity(responses, weights=weights)
+    gaps = np.isnan(responses).any(0)
+    if (gaps & (weights > 0.0)).any():
+        raise ValueError(
+            f"models: got no held-out prediction of neuron {int(gaps.argmax())} in one "
+            "fold, whose network saw no response of it; expected one for every image"
+        )
+    rows = np.where(gaps, np.float32(0.0), responses)
+    similarity = response_similarity(rows, weights=weights)
     return Target(similarity, "predicted from recordings")
 
 
@@ -372,24 +397,3 @@ def _weights(weights: ArrayLike, responses: Responses) -> NDArray[np.float64]:
     if not (np.isfinite(array).all() and (array >= 0.0).all()):
         raise ValueError("weights: expected finite values, none below 0")
     return array
-
-
-def _folds(
-    groups: ArrayLike | None, n_images: int, n_folds: int, seed: int
-) -> list[_fit.Fold]:
-    """Deal groups to folds at random, as even as their number allows."""
-    labels = np.arange(n_images) if groups is None else np.asarray(groups)
-    if labels.shape != (n_images,):
-        raise ValueError(f"groups: got shape {labels.shape}, expected ({n_images},)")
-    names, codes = np.unique(labels, return_inverse=True)
-    if len(names) < n_folds:
-        raise ValueError(
-            f"groups: got {len(names)}, expected at least {n_folds}, one per fold"
-        )
-    part = np.random.default_rng(seed).permutation(len(names)) % n_folds
-    at = part[codes]
-    folds = []
-    for number in range(n_folds):
-        test, stop = at == number, at == (number + 1) % n_folds
-        folds.append(_fit.Fold(~(test | stop), stop, test))
-    return folds

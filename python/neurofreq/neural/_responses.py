@@ -44,7 +44,7 @@ class Responses:
     ------
     ValueError
         Wrong rank, fewer than two images, no neuron, infinite values, a neuron
-        without any trial, or a descriptor of another length.
+        without any trial, or a descriptor of another length or of objects.
 
     Notes
     -----
@@ -377,7 +377,10 @@ class Responses:
 def _descriptors(
     name: str, table: Mapping[str, ArrayLike] | None, length: int
 ) -> Descriptors:
-    checked = {key: np.asarray(values) for key, values in (table or {}).items()}
+    checked = {
+        key: _validate.plain(f"{name}: {key!r}", np.asarray(values))
+        for key, values in (table or {}).items()
+    }
     for key, values in checked.items():
         if values.shape != (length,):
             raise ValueError(

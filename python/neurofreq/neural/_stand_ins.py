@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from neurofreq import _model, _neurofreq, _validate
+from neurofreq._features import Features
 from neurofreq.neural._simulated import gray, simulate_v1
 from neurofreq.neural._target import Target
 from neurofreq.similarity import reliability, response_similarity
@@ -139,7 +140,9 @@ def teacher_similarity(
     model : nn.Module
         Run in evaluation mode; left as found.
     layer : str
-        Name of a submodule, as in ``dict(model.named_modules())``.
+        Name of a submodule, as in ``dict(model.named_modules())``; of one called
+        more than once, the last output. What it returned counts, also where a
+        later module changes that in place.
     images : ndarray or Tensor, shape (N, C, H, W)
         float32 or float64, as the model takes them; N >= 2.
     batch_size : int
@@ -162,33 +165,19 @@ def teacher_similarity(
     ----------
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
     """
-    modules = dict(model.named_modules())
-    if layer not in modules:
-        known = ", ".join(name for name in modules if name)
-        raise ValueError(f"layer: got {layer!r}, expected one of {known}")
+    features = Features(model, [layer])
     _validate.images(images)
     _validate.count("batch_size", batch_size)
-    rows: list[NDArray[Any]] = []
-
-    def keep(_: Any, __: Any, output: Any) -> None:
-        if not isinstance(output, torch.Tensor):
-            raise _neurofreq.ModelError(
-                f"layer: {layer!r} returned {type(output).__name__}, expected a tensor"
-            )
-        rows.append(output.detach().flatten(1).cpu().numpy())
-
-    hook = modules[layer].register_forward_hook(keep)
     device = _model.device_of(model)
-    try:
-        with _model.evaluating(model), torch.no_grad():
-            for start in range(0, len(images), batch_size):
-                part = images[start : start + batch_size]
-                model(_model.to_tensor(part, device))
-    finally:
-        hook.remove()
-    if sum(map(len, rows)) != len(images):
-        raise _neurofreq.ModelError(
-            f"layer: {layer!r} returned {sum(map(len, rows))} rows for "
-            f"{len(images)} images, expected one each"
-        )
+    rows: list[NDArray[Any]] = []
+    with _model.evaluating(model), torch.no_grad():
+        for start in range(0, len(images), batch_size):
+            part = _model.to_tensor(images[start : start + batch_size], device)
+            _, (found,) = features.of(part, copies=True)
+            if found.shape[:1] != part.shape[:1]:
+                raise _neurofreq.ModelError(
+                    f"layer: {layer!r} returned shape {tuple(found.shape)} for "
+                    f"{len(part)} images, expected a row for each"
+                )
+            rows.append(found.flatten(1).cpu().numpy())
     return Target(response_similarity(np.concatenate(rows)), "teacher", layer)

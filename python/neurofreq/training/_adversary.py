@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from neurofreq import _validate
+from neurofreq import _model, _validate
 
 if TYPE_CHECKING:
     from neurofreq.training._recipe import Recipe
@@ -90,14 +90,13 @@ class Adversary:
         draws : torch.Generator
             On the host, of the random start.
         autocast : torch.dtype, optional
-            Type of the model's passes.
+            Type of the model's passes; the caller's own by default.
         """
         moved = self._within(images, images + self._start(images, draws))
         for _ in range(self.steps):
             moved.requires_grad_(True)
-            device = moved.device.type
             with torch.enable_grad():
-                with torch.autocast(device, autocast, enabled=autocast is not None):
+                with _model.autocast(moved.device, autocast):
                     logits = model(moved)
                 loss = cross_entropy(logits.float(), labels, reduction="sum")
                 (slope,) = torch.autograd.grad(loss, moved)

@@ -26,6 +26,7 @@ from neurofreq.training._schedule import Progress
 if TYPE_CHECKING:
     from os import PathLike
 
+    from neurofreq.training._augment import Augment
     from neurofreq.training._loop import _Run
     from neurofreq.training._recipe import Recipe
 
@@ -56,8 +57,12 @@ class Checkpoints:
         images: Tensor,
         labels: Tensor,
         regularizer: Any,
+        augment: Augment | None = None,
     ) -> None:
         """Write what decides the run's numbers, or compare it with what is there.
+
+        Beside them stands "target", what the regularizer's similarities say of
+        their source.
 
         Raises
         ------
@@ -69,11 +74,13 @@ class Checkpoints:
             "seed": seed,
             "data": _store.data_digest(images.numpy(), labels.numpy()),
             "regularizer": None if regularizer is None else regularizer.digest(),
+            "augment function": None if augment is None else _store.code_name(augment),
             "neurofreq": _runtime.VERSION,
         }
         ours = json.loads(json.dumps(ours))  # as it is read: lists, not tuples
         path = self.folder / "settings.json"
         if not path.exists():
+            ours["target"] = getattr(regularizer, "target", None)
             _store.write_text(path, json.dumps(ours, indent=2) + "\n")
             return
         theirs = json.loads(path.read_text())
@@ -135,6 +142,8 @@ class Checkpoints:
         if run.progress.best_epoch:
             run.best = load_file(self.folder / "best.safetensors")
             self._best_epoch = run.progress.best_epoch
+            # Folders of before have none: a fall leaves the regularizer as it is.
+            run.best_regularizer = _part(tensors, "best_regularizer") or None
 
 
 def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -143,6 +152,8 @@ def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if run.regularizer is not None:
         state = run.regularizer.state_dict()
         tensors |= {f"regularizer.{k}": v for k, v in state.items()}
+    best = run.best_regularizer or {}
+    tensors |= {f"best_regularizer.{k}": v for k, v in best.items()}
     for index, state in run.optimizer.state_dict()["state"].items():
         for name, value in state.items():
             if isinstance(value, Tensor):

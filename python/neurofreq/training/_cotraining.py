@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from neurofreq import _model, _neurofreq, _store, _validate
+from neurofreq import _model, _neurofreq, _runtime, _store, _validate
 from neurofreq._features import Features
+from neurofreq._ranks import Ranks
 from neurofreq.neural._network import PointReadout
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class CoTraining(nn.Module):
     ) -> None:
         super().__init__()
         self._features: Features | None = Features(model, [layer])
+        self._ranks = Ranks.of(model)
         _validate.count("batch_size", batch_size)
         images = torch.as_tensor(_validate.images(stimuli, "stimuli"))
         truth = _check_responses(responses, len(images))
@@ -110,8 +112,7 @@ class CoTraining(nn.Module):
         self.log_variance = nn.Parameter(torch.zeros(2))
         device = _model.device_of(model)
         n_channels = self._channels(images[:2].to(device))
-        with torch.random.fork_rng([]):
-            torch.manual_seed(self.seed)
+        with _runtime.seeded(self.seed):
             mean = self.responses.mean(0)
             self.readout = PointReadout(mean, n_channels, 1, positive)
         self.to(device)
@@ -170,8 +171,13 @@ class CoTraining(nn.Module):
         )
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
-        """Return both losses, weighed by the learned variances; alpha is not used."""
+        """Return both losses, weighed by the learned variances; alpha is not used.
+
+        Of a distributed model, the cross-entropy is the mean over processes, so
+        that all learn one variance; its gradient in the model is each one's own.
+        """
         del alpha
+        classification = self._ranks.mean(classification)
         classes, neurons = self.log_variance
         return (
             torch.exp(-classes) * classification
@@ -212,7 +218,11 @@ class CoTraining(nn.Module):
         return int(features.shape[1])
 
     def _draw(self) -> Tensor:
-        """Return this step's stimuli; each is used once before any is again."""
+        """Return this step's stimuli: batches of an order, then of a new one.
+
+        No stimulus comes twice in an order; those that are left of it, fewer than
+        a batch, are not used.
+        """
         per_order = len(self.stimuli) // self.batch_size
         order, part = divmod(int(self.step), per_order)
         index = np.random.default_rng((self.seed, order)).permutation(len(self.stimuli))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from neurofreq import _model, _validate
+from neurofreq import _model, _runtime, _validate
 from neurofreq._features import unwrapped
+from neurofreq._neurofreq import ModelError
 from neurofreq.training._checkpoint import Checkpoints
 from neurofreq.training._inputs import Inputs
 from neurofreq.training._recipe import Recipe
@@ -53,7 +55,7 @@ def fit(
     ----------
     model : nn.Module
         Maps images to logits. Trained in place, on its own device; its training
-        flags are restored at the end.
+        flags, and those of the regularizer, are restored at the end.
     images : Tensor or ndarray, shape (N, C, H, W)
         float32 or float64 in [0, 1].
     labels : array_like of int, shape (N,)
@@ -63,7 +65,8 @@ def fit(
     regularizer : SimilarityRegularizer or CoTraining, optional
         Built on the same `model`.
     augment : callable, optional
-        ``augment(images, generator) -> images`` in place of the recipe's.
+        ``augment(images, generator) -> images`` in place of the recipe's; `folder`
+        holds its name and source.
     folder : path, optional
         Keeps the state after every epoch, the best weights and the learning
         curves there; a run that was stopped goes on, to the same numbers.
@@ -78,15 +81,16 @@ def fit(
     Returns
     -------
     list of dict
-        One row per epoch: "epoch" (from 1), "lr" (at its end), the mean losses of
-        `training_step`, what the regularizer reports (such as the weights of
-        layers), and with held-out images "validation_loss" and
-        "validation_accuracy", of images as the recipe's adversary perturbs them.
+        One row per epoch: "epoch" (from 1), "lr" (at its end, of the phase that it
+        trained in), the mean losses of `training_step`, what the regularizer reports
+        (such as the weights of layers), and with held-out images "validation_loss"
+        and "validation_accuracy", of images as the recipe's adversary perturbs them.
 
     Raises
     ------
     ModelError
-        If a loss is NaN or infinite; the last whole epoch stays in `folder`.
+        If a loss, or after an epoch any weight or the validation loss, is NaN or
+        infinite; the last good epoch stays in `folder`.
     ValueError
         Mismatched shapes, labels out of range, or a folder that holds a run with
         other settings or data.
@@ -95,12 +99,12 @@ def fit(
     if regularizer is not None and regularizer.model is not unwrapped(model):
         raise ValueError("regularizer: got that of another model, expected this one's")
     data = torch.as_tensor(_validate.images(images, unit_range=True))
-    data = data.to(_model.dtype_of(model))
+    data = data.detach().to(_model.dtype_of(model))
     classes = torch.from_numpy(_validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
     kept = None if folder is None else Checkpoints(folder)
     if kept is not None:
-        kept.claim(recipe, seed, data, classes, regularizer)
+        kept.claim(recipe, seed, data, classes, regularizer, augment)
         kept.load(run)
     with _training(model, progress, run) as bar:
         while not run.is_done:
@@ -148,6 +152,7 @@ class _Run:
         self.history: list[Row] = []
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
+        self.best_regularizer: dict[str, Tensor] | None = None
 
     @property
     def is_done(self) -> bool:
@@ -161,7 +166,8 @@ class _Run:
         """Train for one epoch and return its row."""
         number = len(self.history) + 1
         draws = self._draws(number)
-        torch.manual_seed(int(torch.randint(2**62, (), generator=draws)))  # dropout
+        dropout = int(torch.randint(2**62, (), generator=draws))
+        _runtime.seed_generators(dropout, self.device)
         batches = _batches(
             self.shown[torch.randperm(len(self.shown), generator=draws)],
             self.recipe.batch_size,
@@ -170,8 +176,13 @@ class _Run:
         for index, batch in enumerate(batches):
             step = (number - 1) * len(batches) + index
             self._set_rate(rate(self.recipe, step, number - 1, len(batches)))
-            rows.append(self._step(batch, draws))
-        end = rate(self.recipe, number * len(batches), number, len(batches))
+            try:
+                rows.append(self._step(batch, draws))
+            except ModelError as error:
+                place = f"epoch {number}, step {index + 1} of {len(batches)}"
+                raise ModelError(f"{error} ({place})") from error
+        self._check_finite(number)
+        end = rate(self.recipe, number * len(batches), number - 1, len(batches))
         row = {"epoch": number, "lr": end * self._fallen}
         row |= {key: sum(r[key] for r in rows) / len(rows) for key in rows[0]}
         if self.regularizer is not None:
@@ -182,9 +193,12 @@ class _Run:
         return row
 
     def keep_best(self) -> None:
-        """Give the model its best weights, where images were held out."""
+        """Give model and regularizer their best state, where images were held out."""
         if self.best is not None:
-            self.model.load_state_dict(self.best)
+            unwrapped(self.model).load_state_dict(self.best)
+        if self.best_regularizer is not None:
+            state = self.regularizer.state_dict() | self.best_regularizer
+            self.regularizer.load_state_dict(state)
 
     @property
     def _fallen(self) -> float:
@@ -219,15 +233,44 @@ class _Run:
     def _validate(self, number: int) -> Row:
         """Score the held-out images, keep the best state, follow a plateau."""
         loss, accuracy = self._score()
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"validation loss: got {loss} after epoch {number}, expected a finite "
+                "value; nothing of this epoch is kept"
+            )
         score = accuracy if self.recipe.monitor == "accuracy" else -loss
         if self.progress.note(number, score):
-            state = unwrapped(self.model).state_dict()
-            self.best = {name: value.clone() for name, value in state.items()}
+            self._note_best()
         elif self.recipe.schedule == "plateau" and self.progress.falls_now(
             self.recipe.patience
         ):
             self.keep_best()
         return {"validation_loss": loss, "validation_accuracy": accuracy}
+
+    def _note_best(self) -> None:
+        state = unwrapped(self.model).state_dict()
+        self.best = {name: value.clone() for name, value in state.items()}
+        if self.regularizer is not None:
+            state = self.regularizer.state_dict()
+            # The count of steps goes on: it decides what is drawn.
+            self.best_regularizer = {
+                name: value.clone() for name, value in state.items() if name != "step"
+            }
+
+    def _check_finite(self, number: int) -> None:
+        """Require finite weights and buffers, before an epoch counts as whole."""
+        states = {"model": unwrapped(self.model).state_dict()}
+        if self.regularizer is not None:
+            states["regularizer"] = self.regularizer.state_dict()
+        for owner, state in states.items():
+            values = {k: v for k, v in state.items() if v.is_floating_point()}
+            good = [value.isfinite().all() for value in values.values()]
+            if good and not torch.stack(good).all():
+                bad = next(k for k, one in zip(values, good, strict=True) if not one)
+                raise ModelError(
+                    f"{owner}: got NaN or infinite values in {bad!r} after epoch "
+                    f"{number}, expected finite ones; nothing of this epoch is kept"
+                )
 
     def _score(self) -> tuple[float, float]:
         """Return mean cross-entropy and accuracy on the held-out images.
@@ -244,9 +287,7 @@ class _Run:
                     images = self.inputs.adversary.perturb(
                         self.model, images, truth, draws, self._autocast
                     )
-                with torch.autocast(
-                    self.device.type, self._autocast, enabled=self._autocast is not None
-                ):
+                with _model.autocast(self.device, self._autocast):
                     logits = self.model(images).float()
                 loss += float(cross_entropy(logits, truth, reduction="sum"))
                 right += int((logits.argmax(1) == truth).sum())
@@ -321,7 +362,8 @@ def _training(model: nn.Module, progress: bool, run: _Run) -> Iterator[Any]:
     """Training mode, seeds and a bar, all undone at the end."""
     from tqdm.auto import tqdm
 
-    modes = [(module, module.training) for module in model.modules()]
+    both = [model] if run.regularizer is None else [model, run.regularizer]
+    modes = [(module, module.training) for one in both for module in one.modules()]
     devices = [run.device] if run.device.type == "cuda" else []
     bar = tqdm(
         total=run.recipe.epochs,
@@ -331,7 +373,8 @@ def _training(model: nn.Module, progress: bool, run: _Run) -> Iterator[Any]:
         disable=not progress,
     )
     with bar, torch.random.fork_rng(devices):
-        model.train()
+        for one in both:
+            one.train()
         try:
             yield bar
         finally:

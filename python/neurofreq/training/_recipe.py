@@ -85,7 +85,8 @@ class Recipe:
     joint : bool
         One pass for images and stimuli, see `nf.SimilarityRegularizer.joint`.
     precision : {"float32", "bfloat16"}
-        Of the network's passes (autocast); losses are in float32.
+        Of the network's passes (autocast); losses are in float32. "float32" leaves
+        an autocast of your own around `fit` as it is.
     channels_last : bool
         Memory layout of images and weights: faster on many machines.
 

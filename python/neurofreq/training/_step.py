@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from neurofreq import _validate
+from neurofreq import _model, _validate
 from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def training_step(
         One pass for images and stimuli together, see
         `nf.SimilarityRegularizer.joint`; the paper has two.
     autocast : torch.dtype, optional
-        Run the model's passes in this type; losses stay in float32.
+        Run the model's passes in this type; losses stay in float32. By default
+        they run as where you call this, under your own autocast or none.
     label_smoothing : float
         Of the cross-entropy, in [0, 1).
     views : sequence of Tensor, each of shape (N, C, H, W)
@@ -107,7 +108,7 @@ def training_step(
     optimizer.zero_grad(set_to_none=True)
     shown = torch.cat([images, *views]) if views else images
     added = None
-    with torch.autocast(images.device.type, autocast, enabled=autocast is not None):
+    with _model.autocast(images.device, autocast):
         if regularizer is not None and joint:
             logits, added = regularizer.joint(shown)
         else:

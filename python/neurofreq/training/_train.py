@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neurofreq import _model, _validate
+from neurofreq import _model, _runtime, _validate
 from neurofreq.models import PCA, load_model
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.training._cotraining import CoTraining
@@ -100,8 +100,7 @@ def train(
             f"{len(given)} of the two"
         )
     shown = data.load()
-    with torch.random.fork_rng([]):
-        torch.manual_seed(_validate.seed(seed) % 2**63)
+    with _runtime.seeded(_validate.seed(seed) % 2**63):
         model, shown = _built(recipe.network, shown, seed)
     model = model.to(device)
     regularizer: SimilarityRegularizer | CoTraining | None = None
