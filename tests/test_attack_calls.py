@@ -55,6 +55,12 @@ def call(**changes):
         ({"seed": -1}, ValueError, "seed: got -1"),
         ({"first_index": 1.5}, TypeError, "first_index: got float"),
         ({"batch_size": 0}, ValueError, "batch_size: got 0"),
+        ({"batch_size": 2.5}, TypeError, "batch_size: got float, expected an int"),
+        ({"margin": "x"}, TypeError, "margin: got str, expected a number"),
+        ({"min_probability": None}, TypeError, "min_probability: got NoneType"),
+        ({"autocast": "bf16"}, TypeError, "autocast: got 'bf16', expected torch.bfl"),
+        ({"autocast": torch.int8}, TypeError, "autocast: got torch.int8"),
+        ({"model": lambda x: relu()(x)[:, :0]}, nf.ModelError, "at least 2 classes"),
         ({"model": lambda x: x}, nf.ModelError, "got logits of shape"),
         ({"model": lambda x: relu()(x)[:1]}, nf.ModelError, "for 3 images"),
         ({"model": lambda x: relu()(x)[:, :1]}, nf.ModelError, "at least 2 classes"),
@@ -95,6 +101,35 @@ def test_rounding_out_of_bounds_is_clipped():
 def test_bad_settings_are_said(changes, message):
     with pytest.raises(ValueError, match=message):
         nf.attacks.BrendelBethge(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first_radius": "a"}, "first_radius: got str, expected a number"),
+        ({"momentum": None}, "momentum: got NoneType, expected a number"),
+        ({"steps": 10.0}, "steps: got float, expected an integer"),
+        ({"restarts": 0.0}, "restarts: got float, expected an integer"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_said(changes, message):
+    with pytest.raises(TypeError, match=message):
+        nf.attacks.BrendelBethge(**changes)
+
+
+@pytest.mark.parametrize("epsilon", [None, True, "0.1", ["a"]])
+def test_budgets_of_a_wrong_type_are_said(epsilon):
+    with pytest.raises(TypeError, match=r"epsilon: got .*, expected positive"):
+        nf.attacks.PGD(epsilon=epsilon)
+
+
+def test_settings_of_numpy_are_kept_as_pythons():
+    attack = nf.attacks.BrendelBethge(steps=np.int64(5), decay=np.float32(0.5))
+    assert (type(attack.steps), type(attack.decay)) == (int, float)
+    attack = nf.attacks.Boundary(max_queries=np.int32(5), reach=np.float64(0.5))
+    assert (type(attack.max_queries), type(attack.reach)) == (int, float)
+    attack = nf.attacks.PGD(epsilon=np.float32(0.5), step_size=np.float64(0.5))
+    assert (type(attack.epsilon), type(attack.step_size)) == (float, float)
 
 
 def test_what_the_model_raises_passes_through():

@@ -82,6 +82,45 @@ def test_a_criterion_of_ones_own():
     torch.testing.assert_close(mine.distance, usual.distance, rtol=0.02, atol=0)
 
 
+def test_a_third_parameter_with_a_default_is_not_given_the_index():
+    model, images = relu(), batch(4)
+
+    def by_default(points, outputs, threshold=0.3):
+        return threshold - outputs.softmax(1)[:, 2]
+
+    def by_name(points, outputs, index=None):
+        assert len(index) == len(points)
+        return by_default(points, outputs)
+
+    class Called:
+        @property
+        def __signature__(self):  # as of a callable written in C
+            raise ValueError
+
+        def __call__(self, points, outputs):
+            return by_default(points, outputs)
+
+    expected = ATTACK(
+        model, images, [0] * 4, criterion=lambda x, z: by_default(x, z)
+    ).distance
+    assert expected.isfinite().any()
+    for criterion in (by_default, by_name, Called()):
+        found = ATTACK(model, images, [0] * 4, criterion=criterion)
+        assert torch.equal(found.distance, expected)
+
+
+def test_the_index_counts_from_the_first():
+    model, images = relu(), batch(3)
+    seen = set()
+
+    def noted(points, outputs, index):
+        seen.update(index.tolist())
+        return 0.3 - outputs.softmax(1)[:, 2]
+
+    ATTACK(model, images, [0, 0, 0], criterion=noted, first_index=7)
+    assert seen == {7, 8, 9}
+
+
 @pytest.mark.parametrize(
     ("criterion", "error", "message"),
     [
@@ -160,6 +199,81 @@ def test_several_starts_and_restarts_do_not_hurt():
     assert (more.n_gradients > one.n_gradients).all()
     pool = several(model, images, labels, candidates=batch(40))
     assert pool.success.all()
+
+
+def test_rows_of_the_pool_that_are_no_start_are_passed_over():
+    model, images, pool = relu(), batch(), batch(40)
+    model[3].bias.data -= logits(model, pool).mean(0)  # every class is predicted
+    labels, of_pool = logits(model, images).argmax(1), logits(model, pool)
+    lead = of_pool.amax(1) - of_pool[:, labels].T  # of each row, for each image
+    margin = 0.9 * float(lead.amax(1).min())
+    starts, others = (lead > margin).sum(1), (lead > 0).sum(1)
+    assert ((starts > 0) & (starts < others / 2)).all()
+    few = nf.attacks.BrendelBethge(steps=20)
+    found = few(model, images, labels, margin=margin, candidates=pool)
+    assert found.success.all()
+
+
+def test_with_a_criterion_every_row_of_the_pool_may_be_drawn():
+    model, images, pool = relu(), batch(4), batch(40)
+    level = logits(model, pool)[:, 2].sort().values[-3]
+
+    def high(points, outputs):
+        return level - outputs[:, 2] - 1e-9
+
+    labels = [2, 2, 2, 2]  # by class, no row of the pool would do
+    few = nf.attacks.BrendelBethge(steps=20)
+    found = few(model, images, labels, criterion=high, candidates=pool)
+    assert found.success.all()
+    none = few(model, images, labels, criterion=high, candidates=images)
+    assert set(none.status) == {"no_start"}
+    assert none.n_queries.tolist() == [5, 5, 5, 5]
+
+
+def test_logits_of_minus_infinity_are_no_reason_to_refuse_a_row():
+    inner, images = relu(), batch(6)
+    mask = torch.zeros(4, dtype=torch.float64)
+    mask[3] = -torch.inf
+
+    def model(x):
+        return inner(x) + mask
+
+    labels = logits(model, images).argmax(1)
+    found = ATTACK(model, images, labels, candidates=batch(40))
+    assert set(found.status) == {"completed"}
+
+
+def test_deterministic_mode_sends_the_pool_one_by_one():
+    inner, images, sizes = relu(), batch(4), set()
+    labels = logits(inner, images).argmax(1)
+
+    def model(x):
+        sizes.add(len(x))
+        return inner(x)
+
+    few = nf.attacks.BrendelBethge(steps=3)
+    few(model, images, labels, candidates=batch(10), deterministic=True)
+    assert sizes == {1}
+
+
+@pytest.mark.parametrize("source", ["search", "pool"])
+@pytest.mark.parametrize("attack", [ATTACK, nf.attacks.Boundary(max_queries=200)])
+def test_a_model_may_write_into_its_images(attack, source):
+    inner, images = relu(), batch(4)
+    pool = batch(40) if source == "pool" else None
+    before = images.clone()
+
+    def fresh(x):
+        return inner(x.sub(0.5).div(0.3))
+
+    def reused(x):
+        return inner(x.sub_(0.5).div_(0.3))
+
+    labels = logits(fresh, images).argmax(1)
+    expected = attack(fresh, images, labels, candidates=pool)
+    found = attack(reused, images, labels, candidates=pool)
+    assert torch.equal(found.adversarial, expected.adversarial)
+    assert torch.equal(images, before)
 
 
 def test_the_trajectory_falls_to_the_distance():

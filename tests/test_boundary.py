@@ -88,6 +88,30 @@ def test_the_budget_is_kept(proposal, budget):
 
 
 @pytest.mark.parametrize("proposal", ["estimate", "published"])
+def test_the_budget_binds_while_starts_are_sought(proposal):
+    model, images = linear(), batch()
+    labels = predicted(model, images)
+    attack = nf.attacks.Boundary(max_queries=9, n_starts=20, proposal=proposal)
+    found = attack(model, images, labels, candidates=batch(40))
+    assert found.n_queries.tolist() == [9] * 8
+    assert found.success.all()
+    hopeless = attack(model, images, labels, candidates=images[labels == labels[0]])
+    assert (hopeless.n_queries <= 9).all()
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_a_black_image_at_the_tip_of_a_cone_is_reached(norm):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(90, 2, bias=False)).double()
+    with torch.no_grad():
+        model[1].weight[:] = torch.tensor([[0.0], [1.0]])
+    black = torch.zeros(1, *SHAPE, dtype=torch.float64)
+    attack = nf.attacks.Boundary(norm, proposal="published", max_queries=2000)
+    found = attack(model, black, [0])
+    assert found.success.all()
+    assert found.distance.item() < 1e-6
+
+
+@pytest.mark.parametrize("proposal", ["estimate", "published"])
 def test_more_queries_come_nearer(proposal):
     model, images = linear(), batch()
     labels = predicted(model, images)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import textwrap
@@ -54,6 +53,30 @@ def test_the_split_of_the_loader_changes_nothing():
     direct = ATTACK(model, images(), np.arange(10) % 3, targets=targets, seed=3)
     np.testing.assert_allclose(one["distance"], direct.distance, rtol=1e-6)
     assert list(one["status"]) == list(direct.status)
+
+
+def test_a_criterion_is_told_positions_in_the_whole_loader():
+    model, generator = Counting(), torch.Generator().manual_seed(5)
+    level = torch.rand(10, generator=generator, dtype=torch.float64) / 4
+    with torch.no_grad():
+        level += model(images())[:, 2]
+
+    def raised(points, logits, index):
+        return level[index] - logits[:, 2]
+
+    one, many = (
+        nf.attacks.evaluate(ATTACK, model, loader(size), criterion=raised)
+        for size in (10, 3)
+    )
+    assert one["success"].all()
+    pd.testing.assert_frame_equal(one, many, rtol=1e-6)
+
+
+def test_targets_for_more_images_than_there_are_are_refused_at_once():
+    model = Counting()
+    with pytest.raises(ValueError, match="targets: got 12, expected 10"):
+        nf.attacks.evaluate(ATTACK, model, loader(), targets=[1, 2, 0] * 4)
+    assert model._n_calls == 0
 
 
 def test_finished_batches_are_read_again(tmp_path):
@@ -117,7 +140,11 @@ def test_numbers_of_numpy_name_what_plain_ones_do(tmp_path):
     [
         ({"loader": []}, ValueError, "loader: got no batches"),
         ({"targets": [1, 2]}, ValueError, "targets: got 2, expected one per image"),
-        ({"targets": [1, 2, 0] * 4}, ValueError, "targets: got 12, expected 10"),
+        (
+            {"loader": list(loader()), "targets": [1, 2, 0] * 4},
+            ValueError,
+            "targets: got 12, expected 10",
+        ),
         ({"keep_images": True}, ValueError, "keep_images: got True without out"),
         ({"margin": -1.0}, ValueError, "margin: got -1.0"),
     ],
@@ -137,7 +164,8 @@ def test_what_cannot_be_told_apart_is_not_kept(tmp_path):
         )
 
 
-def test_ranks_share_the_work_and_all_get_the_table(tmp_path):
+@pytest.mark.timeout(300)
+def test_ranks_share_the_work_and_all_get_the_table_every_time(tmp_path):
     script = tmp_path / "ranks.py"
     script.write_text(
         textwrap.dedent(
@@ -148,32 +176,37 @@ def test_ranks_share_the_work_and_all_get_the_table(tmp_path):
             torch.set_num_threads(1)
             import neurofreq as nf
             from test_evaluate import ATTACK, Counting, loader
-            model = Counting()
-            table = nf.attacks.evaluate(ATTACK, model, loader(3), seed=3)
+            for seed in (1, 2, 3):
+                model = Counting()
+                table = nf.attacks.evaluate(ATTACK, model, loader(3), seed=seed)
+            table["n_calls"] = model._n_calls
             table.to_csv(f"{sys.argv[2]}/{os.environ['RANK']}.csv", index=False)
-            print(model._n_calls)
             """
         )
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    # As torchrun does: the store outlives what the ranks do with it.
+    store = torch.distributed.TCPStore(
+        "127.0.0.1", 0, is_master=True, wait_for_workers=False
+    )
     shared = os.environ | {
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
+        "MASTER_PORT": str(store.port),
     }
     arguments = [sys.executable, str(script), os.path.dirname(__file__), str(tmp_path)]
     ranks = [
-        subprocess.Popen(
-            arguments, env=shared | {"RANK": str(r)}, stdout=subprocess.PIPE, text=True
-        )
-        for r in range(2)
+        subprocess.Popen(arguments, env=shared | {"RANK": str(rank)})
+        for rank in range(2)
     ]
-    n_calls = [int(rank.communicate(timeout=100)[0]) for rank in ranks]
+    try:
+        assert [rank.wait(timeout=280) for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
     whole = Counting()
     expected = nf.attacks.evaluate(ATTACK, whole, loader(3), seed=3)
-    assert max(n_calls) < whole._n_calls
     for rank in range(2):
         table = pd.read_csv(tmp_path / f"{rank}.csv")
+        assert table.pop("n_calls").max() < whole._n_calls
         pd.testing.assert_frame_equal(table, expected, rtol=1e-9, check_dtype=False)

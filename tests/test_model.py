@@ -46,12 +46,25 @@ def test_classes_may_not_change():
         _model.predict(lambda x: torch.zeros(len(x), len(x)), images, batch_size=2)
     with pytest.raises(ValueError, match="batch_size: got 0"):
         _model.predict(network(), images, batch_size=0)
+    with pytest.raises(TypeError, match="batch_size: got float, expected an integer"):
+        _model.predict(network(), images, batch_size=2.5)
 
 
 def test_device_is_that_of_the_parameters():
     assert _model.device_of(network()).type == "cpu"
     assert _model.device_of(network().to("meta")).type == "meta"
     assert _model.device_of(print).type == "cpu"
+    elsewhere = torch.zeros(1, device="meta")
+    assert _model.device_of(print, elsewhere).type == "meta"
+    assert _model.device_of(network(), elsewhere).type == "cpu"
+    assert _model.device_of(print, np.zeros(1)).type == "cpu"
+
+
+def test_a_model_may_write_into_its_images():
+    images = torch.rand(3, 3, 2, 2)
+    before = images.clone()
+    _model.predict(lambda x: x.mul_(2.0).flatten(1), images)
+    assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("layer", [nn.Linear(12, 4), nn.Conv2d(3, 4, 2)])

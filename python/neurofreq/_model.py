@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
+from neurofreq import _validate
 from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
@@ -66,18 +67,20 @@ def autocast(
     return torch.autocast(device.type, dtype)
 
 
-def device_of(model: Any) -> torch.device:
-    """Return where the model's first parameter or buffer is, else the CPU.
+def device_of(model: Any, images: Array | None = None) -> torch.device:
+    """Return where the model's first parameter or buffer is, else the images.
 
     Parameters
     ----------
     model : callable
+    images : ndarray or Tensor, optional
+        On the CPU where it is no tensor.
     """
     if isinstance(model, torch.nn.Module):
         for tensors in (model.parameters(), model.buffers()):
             for tensor in tensors:
                 return tensor.device
-    return torch.device("cpu")
+    return images.device if isinstance(images, torch.Tensor) else torch.device("cpu")
 
 
 def dtype_of(model: Any) -> torch.dtype:
@@ -113,7 +116,7 @@ def input_channels(model: Any) -> int | None:
 
 
 def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
-    """Return a batch as a tensor on `device`, outside any autograd graph.
+    """Return a copy of a batch as a tensor on `device`, outside any autograd graph.
 
     Parameters
     ----------
@@ -121,9 +124,9 @@ def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
         Strides of an array may have any sign.
     device : torch.device or str
     """
-    if isinstance(batch, np.ndarray):
-        batch = torch.from_numpy(np.array(batch))  # torch refuses negative strides
-    return batch.detach().to(device)
+    if isinstance(batch, np.ndarray):  # torch refuses negative strides
+        return torch.from_numpy(np.array(batch)).to(device)
+    return batch.detach().to(device, copy=True)
 
 
 def check_logits(logits: Any, n_images: int) -> torch.Tensor:
@@ -181,7 +184,8 @@ def predict(
     batch_size : int
         Images per call of the model, at least 1.
     device : torch.device or str, optional
-        Where batches are sent; by default where the model's parameters are.
+        Where batches are sent; by default where the model's parameters are,
+        else where the images are.
 
     Returns
     -------
@@ -194,12 +198,12 @@ def predict(
         Logits of a wrong shape or dtype, of another number of classes than in
         the batch before, or not finite.
     TypeError
-        As `evaluating`.
+        As `evaluating`, or if `batch_size` is no integer.
     ValueError
         If `batch_size` is less than 1.
     """
     check_batch_size(batch_size)
-    device = device_of(model) if device is None else device
+    device = device_of(model, images) if device is None else device
     parts: list[torch.Tensor] = []
     with evaluating(model, images), torch.no_grad():
         for start in range(0, len(images), batch_size):
@@ -215,8 +219,7 @@ def predict(
 
 def check_batch_size(batch_size: int) -> None:
     """Require at least one image per batch."""
-    if batch_size < 1:
-        raise ValueError(f"batch_size: got {batch_size}, expected at least 1")
+    _validate.count("batch_size", batch_size)
 
 
 def _type_name(value: Any) -> str:

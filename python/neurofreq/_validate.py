@@ -6,6 +6,7 @@ name and have no full stop.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -314,11 +315,18 @@ def integer(name: str, value: Any) -> None:
         raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
 
 
-def count(name: str, value: int) -> None:
-    """Require an integer of at least 1."""
+def count(name: str, value: int, least: int = 1) -> None:
+    """Require an integer of at least `least`."""
     integer(name, value)
-    if value < 1:
-        raise ValueError(f"{name}: got {value}, expected at least 1")
+    if value < least:
+        raise ValueError(f"{name}: got {value}, expected at least {least}")
+
+
+def number(name: str, value: Any) -> float:
+    """Return a number as a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: got {type(value).__name__}, expected a number")
+    return float(value)
 
 
 def within(name: str, value: float, holds: bool, interval: str) -> None:

@@ -29,9 +29,10 @@ class Boundary(Attack):
     norm : {"l2", "linf"}
         The norm that is made small.
     max_queries : int
-        The most queries of an image, those for its start included. Confirming
-        the result takes one of them, and a few more only where the model's
-        rounding moved it back.
+        The most queries of an image, those for its starts included: fewer
+        starts are sought where they would not fit. Confirming the result takes
+        one of them, and a few more only where the model's rounding moved it
+        back.
     proposal : {"estimate", "published"}
         "estimate": the boundary's normal is estimated from random probes, and
         followed. "published": the random walk of 2018.
@@ -47,7 +48,7 @@ class Boundary(Attack):
         The first random step as a share of the distance ("published").
     source_step : float
         The first step towards the image as a share of the distance
-        ("published").
+        ("published"); it grows to at most 0.9.
     step_adaptation : float
         The factor by which steps grow and shrink ("published").
     n_starts : int
@@ -65,7 +66,8 @@ class Boundary(Attack):
     Differences from the papers:
 
     - Steps, draws and budgets are per image: a result does not depend on the
-      batch. An image whose walk has converged is no longer sent.
+      batch. A walk of "published" that has converged ends; "estimate" spends
+      its budget.
     - "published" in the maximum norm clips to cubes, of the present size after
       the random step and of a smaller one after the step towards the image;
       foolbox offers no such form.
@@ -97,9 +99,12 @@ class Boundary(Attack):
         """Check every parameter."""
         _validate.one_of("norm", self.norm, NORMS)
         _validate.one_of("proposal", self.proposal, PROPOSALS)
-        for name in ("max_queries", "probes", "n_starts", "binary_search_steps"):
-            _validate.count(name, getattr(self, name))
-        for name in ("reach", "tolerance", "spherical_step", "source_step"):
+        shares = ("reach", "tolerance", "spherical_step", "source_step")
+        self._plain(
+            counts=("max_queries", "probes", "n_starts", "binary_search_steps"),
+            numbers=(*shares, "step_adaptation"),
+        )
+        for name in shares:
             value = getattr(self, name)
             _validate.within(name, value, 0 < value < 1, "(0, 1)")
         _validate.within(

@@ -96,8 +96,8 @@ class BrendelBethge(Attack):
     - The step is solved exactly; where the boundary is out of reach, it goes
       towards it in the sense wanted. Foolbox goes along the gradient there,
       whichever side the boundary is on.
-    - Bisection starts from the size of the start and not from the whole range
-      of pixels: the same map, finer.
+    - Bisection halves the size of the start, `binary_search_steps` times (10 in
+      `published`), where foolbox halves the whole range of pixels 10 times.
     - Without `starting_points` or `candidates`, starts come from the image's
       own gradient. The paper drew test images of the target class.
     - Images that are finished or have failed are no longer sent to the model,
@@ -132,12 +132,15 @@ class BrendelBethge(Attack):
         _validate.one_of("norm", self.norm, NORMS)
         _validate.one_of("radius", self.radius, RADII)
         _validate.one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
-        counts = ("steps", "patience", "n_decays", "n_starts", "binary_search_steps")
-        for name in counts:
-            _validate.count(name, getattr(self, name))
-        if self.restarts:
-            _validate.count("restarts", self.restarts)
-        for name in ("first_radius", "last_radius"):
+        radii = ("first_radius", "last_radius")
+        self._plain(
+            counts=(
+                *("steps", "patience", "n_decays", "n_starts", "restarts"),
+                "binary_search_steps",
+            ),
+            numbers=(*radii, "decay", "tolerance", "momentum", "overshoot"),
+        )
+        for name in radii:
             value = getattr(self, name)
             _validate.within(name, value, 0 < value < float("inf"), "a positive number")
         if self.radius == "adaptive":  # a walk must not end before its first step
@@ -180,6 +183,7 @@ class BrendelBethge(Attack):
             n_decays=20,
             momentum=0.8,
             normalise=False,
+            binary_search_steps=10,
         )
 
     @property

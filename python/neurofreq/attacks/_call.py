@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -12,6 +10,7 @@ import numpy as np
 import torch
 
 from neurofreq import _model, _validate
+from neurofreq.attacks import _asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from neurofreq._validate import Array
 
 TOLERANCE = 1e-6  # rounding of a resize or a normalisation undone, not a fault
-JITTER = 1e-3  # of the largest logit; more than rounding between two equal calls
 
 
 class AttackResult(NamedTuple):
@@ -101,8 +99,9 @@ class Attack(ABC):
         model : callable
             Maps a batch (n, C, H, W) to logits (n, n_classes), differentiably.
             An ``nn.Module`` is run in evaluation mode, where its parameters
-            are, and left as found: parameters, gradients, flags and modes.
-            Normalisation belongs inside. A model that answers two equal calls
+            are, and left as found: parameters, gradients, flags and modes. Any
+            other is given its images where they are. Normalisation belongs
+            inside. A model that answers two equal calls
             differently (dropout outside of modules, say) is warned about.
         images : ndarray or Tensor, shape (N, C, H, W)
             float32 or float64 in [0, 1], the dtype the model takes. Values
@@ -118,7 +117,8 @@ class Attack(ABC):
             returns a float tensor (n,), negative exactly where an image is
             adversarial and differentiable (attacks without gradients take
             booleans too). A batch holds some of the images: `index` (n,) says
-            which.
+            which, counted from `first_index`. It is given to a criterion whose
+            third parameter is named "index" or has no default.
         margin : float
             By how much the logit of the adversarial class must exceed every
             other.
@@ -127,10 +127,12 @@ class Attack(ABC):
         starting_points : ndarray or Tensor, shape (N, C, H, W), optional
             An adversarial image for each image.
         candidates : ndarray or Tensor, shape (M, C, H, W), optional
-            A pool of images: each image starts from one, drawn at random, that
-            the model takes for the target (or for another class than the
-            label). By default a start is sought along the image's own gradient
-            and then in noise.
+            A pool of images: each image starts from one, drawn at random among
+            those that the model takes for the target (or for another class than
+            the label), or among all where there is a `criterion`. Those that are
+            not adversarial are passed over until the pool is used up, which
+            takes a query each. By default a start is sought along the image's
+            own gradient and then in noise.
         seed : int
             Selects the random streams, one per image.
         first_index : int
@@ -176,30 +178,33 @@ class Attack(ABC):
         pixels = _unit_images(images, "images")
         labels, targets = _classes(labels, targets, len(pixels))
         _model.check_batch_size(batch_size)
+        margin = _validate.number("margin", margin)
         _validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
-        _validate.within(
-            "min_probability", min_probability, 0 <= min_probability < 1, "[0, 1)"
-        )
-        device = _model.device_of(model)
+        probability = _validate.number("min_probability", min_probability)
+        _validate.within("min_probability", probability, 0 <= probability < 1, "[0, 1)")
+        seed = _validate.seed(seed)
+        first_index = _validate.seed(first_index, "first_index")
+        asked = _asked.model(model, channels_last, autocast)
+        judge = _asked.criterion(criterion, first_index)
+        device = _model.device_of(model, pixels)
         source, points = self._source(pixels, starting_points, candidates, device)
         task = Task(
             images=_model.to_tensor(pixels, device),
             labels=labels.tolist(),
             targets=None if targets is None else targets.tolist(),
             is_custom=criterion is not None,
-            margin=float(margin),
-            probability=float(min_probability),
+            margin=margin,
+            probability=probability,
             norm=self.norm,
             source=source,
             points=points,
             n_starts=getattr(self, "n_starts", 1),
             n_bisections=getattr(self, "binary_search_steps", 10),
-            seed=_validate.seed(seed),
-            first_index=_validate.seed(first_index, "first_index"),
+            seed=seed,
+            first_index=first_index,
             batch_size=batch_size,
             is_deterministic=bool(deterministic),
         )
-        asked = _asked(model, channels_last, autocast)
         with (
             _model.evaluating(model, pixels),
             torch.inference_mode(False),
@@ -208,10 +213,22 @@ class Attack(ABC):
                 total=len(pixels) * self.planned, unit="step", disable=not progress
             ) as bar,
         ):
-            _warn_if_random(asked, task.images[:1])
-            callables = Callables(asked, _judge(criterion), bar.update)
+            _asked.warn_if_random(asked, task.images[:1])
+            callables = Callables(asked, judge, bar.update)
             found = self._run(callables, task)
         return _result(images, found, trajectory)
+
+    def _plain(
+        self, *, counts: tuple[str, ...] = (), numbers: tuple[str, ...] = ()
+    ) -> None:
+        """Require that settings are counts or numbers, and keep them as Python's."""
+        for name in counts:
+            least = 0 if name == "restarts" else 1
+            _validate.count(name, getattr(self, name), least)
+            object.__setattr__(self, name, int(getattr(self, name)))
+        for name in numbers:
+            value = _validate.number(name, getattr(self, name))
+            object.__setattr__(self, name, value)
 
     @property
     @abstractmethod
@@ -269,56 +286,6 @@ class Callables:
     model: Any
     criterion: Any
     advance: Callable[[int], object]
-
-
-def _asked(
-    model: _model.Model, channels_last: bool, autocast: torch.dtype | None
-) -> _model.Model:
-    """Return the model as it is to be called."""
-    if not channels_last and autocast is None:
-        return model
-
-    def call(images: torch.Tensor) -> torch.Tensor:
-        if channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        if autocast is None:
-            return model(images)
-        with torch.autocast(images.device.type, dtype=autocast):
-            logits = model(images)
-        return logits.float()
-
-    return call
-
-
-def _judge(criterion: Callable[..., torch.Tensor] | None) -> Any:
-    """Return the criterion as a function of images, logits and index."""
-    if criterion is None:
-        return None
-    if not callable(criterion):
-        raise TypeError(
-            f"criterion: got {type(criterion).__name__}, expected a callable"
-        )
-    try:
-        inspect.signature(criterion).bind(None, None, None)
-    except TypeError:
-        return lambda images, logits, index: criterion(images, logits)
-    return criterion
-
-
-def _warn_if_random(model: _model.Model, image: torch.Tensor) -> None:
-    """Compare two equal calls: an attack on a random model means little."""
-    with torch.no_grad():
-        first, second = model(image), model(image)
-    if not isinstance(first, torch.Tensor) or first.shape != second.shape:
-        return
-    change = (first.double() - second.double()).abs().nan_to_num(0.0).max()
-    scale = first.double().abs().nan_to_num(0.0).max()
-    if change > JITTER * scale:
-        warnings.warn(
-            f"model: got logits that differ by {float(change):.3g} between two equal "
-            "calls, expected the same (is dropout on?)",
-            stacklevel=4,
-        )
 
 
 def _unit_images(value: Array, name: str) -> Array:

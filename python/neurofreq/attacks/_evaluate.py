@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
-from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import torch.distributed as dist
 from neurofreq import _runtime, _store, _validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from os import PathLike
 
     import pandas as pd
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from neurofreq._store import Arrays
     from neurofreq.attacks._call import Attack
 
+PATIENCE = timedelta(days=30)  # a rank that is done waits for the others
 COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 
@@ -65,7 +67,8 @@ def evaluate(
         Show a progress bar over batches.
     **options
         Further arguments of the attack's call: `candidates`, `margin`,
-        `batch_size` and so on.
+        `batch_size` and so on. The `index` of a `criterion` counts the images
+        of the whole loader.
 
     Returns
     -------
@@ -83,45 +86,47 @@ def evaluate(
     -----
     Under ``torchrun`` (or in an initialised process group) each rank attacks
     every n-th batch, and all return the whole table. Ranks may share `out`.
+    Where there is no process group, one (gloo) is initialised and kept to the
+    end of the process: initialise your own before, if you need one.
     """
     if keep_images and out is None:
         raise ValueError("keep_images: got True without out, expected a folder")
     targets = None if targets is None else _validate.labels(targets, "targets")
     store = None if out is None else _store.Store(Path(out))
     settings = _settings(attack, model, seed, options) if store else {}
+    if targets is not None:
+        _check_most(targets, loader)
     parts: dict[int, Arrays] = {}
     count = 0
-    with _ranks() as (rank, n_ranks):
-        for number, (images, labels) in enumerate(_bar(loader, progress)):
-            first, count = count, count + len(images)
-            if number % n_ranks != rank:
-                continue
-            part = None if targets is None else _part(targets, first, count)
-            record = settings | _identity(images, labels, part, first)
-            found = store.load(record) if store else None
-            if found is None or (keep_images and "adversarial" not in found):
-                result = attack(
-                    model,
-                    images,
-                    labels,
-                    targets=part,
-                    first_index=first,
-                    seed=seed,
-                    **options,
-                )
-                found = {
-                    name: np.asarray(_host(getattr(result, name))) for name in COLUMNS
-                }
-                if keep_images:
-                    found["adversarial"] = np.asarray(_host(result.adversarial))
-                if store:
-                    store.save(record, found)
-            found.pop("adversarial", None)  # on disk: the table holds no images
-            found["label"] = _validate.labels(labels)
-            found["target"] = np.full(len(images), -1) if part is None else part
-            found["index"] = np.arange(first, count)
-            parts[number] = found
-        parts = _gathered(parts, n_ranks)
+    rank, n_ranks = _ranks()
+    for number, (images, labels) in enumerate(_bar(loader, progress)):
+        first, count = count, count + len(images)
+        if number % n_ranks != rank:
+            continue
+        part = None if targets is None else _part(targets, first, count)
+        record = settings | _identity(images, labels, part, first)
+        found = store.load(record) if store else None
+        if found is None or (keep_images and "adversarial" not in found):
+            result = attack(
+                model,
+                images,
+                labels,
+                targets=part,
+                first_index=first,
+                seed=seed,
+                **options,
+            )
+            found = {name: np.asarray(_host(getattr(result, name))) for name in COLUMNS}
+            if keep_images:
+                found["adversarial"] = np.asarray(_host(result.adversarial))
+            if store:
+                store.save(record, found)
+        found.pop("adversarial", None)  # on disk: the table holds no images
+        found["label"] = _validate.labels(labels)
+        found["target"] = np.full(len(images), -1) if part is None else part
+        found["index"] = np.arange(first, count)
+        parts[number] = found
+    parts = _gathered(parts, n_ranks)
     if count == 0:
         raise ValueError("loader: got no batches, expected at least one")
     if targets is not None and len(targets) != count:
@@ -139,6 +144,17 @@ def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
     return pd.DataFrame(
         {name: np.concatenate([part[name] for part in ordered]) for name in names}
     )
+
+
+def _check_most(targets: Any, loader: Any) -> None:
+    """Refuse more targets than images before any is attacked, if the loader says."""
+    images: Any = getattr(loader, "sampler", getattr(loader, "dataset", None))
+    try:
+        most = len(images)
+    except TypeError:
+        return
+    if len(targets) > most:
+        raise ValueError(f"targets: got {len(targets)}, expected {most}, one per image")
 
 
 def _part(targets: Any, first: int, stop: int) -> Any:
@@ -202,20 +218,22 @@ def _bar(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
     return tqdm(loader, unit="batch", disable=not progress)
 
 
-@contextmanager
-def _ranks() -> Iterator[tuple[int, int]]:
-    """Yield this process's rank and the number of ranks."""
-    is_ours = "RANK" in os.environ and dist.is_available() and not dist.is_initialized()
-    if is_ours:
-        dist.init_process_group("gloo")
-    try:
-        if dist.is_available() and dist.is_initialized():
-            yield dist.get_rank(), dist.get_world_size()
-        else:
-            yield 0, 1
-    finally:
-        if is_ours:
-            dist.destroy_process_group()
+def _ranks() -> tuple[int, int]:
+    """Return this process's rank and the number of ranks."""
+    if not dist.is_available():
+        return 0, 1
+    if "RANK" in os.environ and not dist.is_initialized():
+        # One for the whole process: a second would read the keys of the first.
+        dist.init_process_group("gloo", timeout=PATIENCE)
+        atexit.register(_leave)
+    if not dist.is_initialized():
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _gathered(parts: dict[int, Arrays], n_ranks: int) -> dict[int, Arrays]:

@@ -13,7 +13,7 @@ from neurofreq import _validate
 from neurofreq.attacks._brendel_bethge import BrendelBethge
 from neurofreq.attacks._call import Attack, AttackResult
 from neurofreq.attacks._pgd import NORMS as BUDGET_NORMS
-from neurofreq.attacks._pgd import PGD
+from neurofreq.attacks._pgd import PGD, checked_budgets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ def minimal_perturbation(
     if budgets is not None:
         if norm not in BUDGET_NORMS:
             raise ValueError(f"budgets: got some for norm {norm!r}, expected none")
-        sweep = _Sweep(norm=norm, epsilon=budgets)
+        sweep = _Sweep(norm=norm, epsilon=checked_budgets("budgets", budgets))
     arguments: dict[str, Any] = {
         "targets": targets,
         "criterion": criterion,

@@ -97,20 +97,13 @@ class PGD(Attack):
         """Check every parameter."""
         _validate.one_of("norm", self.norm, NORMS)
         _validate.one_of("step_rule", self.step_rule, STEP_RULES)
-        _validate.count("steps", self.steps)
-        if self.restarts:
-            _validate.count("restarts", self.restarts)
-        if not np.isscalar(self.epsilon):
-            budgets = tuple(float(one) for one in np.asarray(self.epsilon).ravel())
-            object.__setattr__(self, "epsilon", budgets)
-        if not self.budgets:
-            raise ValueError("epsilon: got no budgets, expected at least one")
-        for budget in self.budgets:
-            _validate.within(
-                "epsilon", budget, 0 < budget < float("inf"), "positive numbers"
-            )
-        size = self.step_size
-        if size is not None:
+        self._plain(counts=("steps", "restarts"))
+        budgets = checked_budgets("epsilon", self.epsilon)
+        is_one = np.ndim(self.epsilon) == 0
+        object.__setattr__(self, "epsilon", budgets[0] if is_one else budgets)
+        if self.step_size is not None:
+            self._plain(numbers=("step_size",))
+            size = self.step_size
             _validate.within("step_size", size, 0 < size < np.inf, "a positive number")
 
     @property
@@ -146,3 +139,16 @@ class PGD(Attack):
                     f"{name}: got some, expected none (PGD needs no start)"
                 )
         return "unneeded", None
+
+
+def checked_budgets(name: str, value: Any) -> tuple[float, ...]:
+    """Return one budget or several as floats, in the order given."""
+    array = np.asarray(value)
+    if array.size == 0:
+        raise ValueError(f"{name}: got no budgets, expected at least one")
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name}: got {value!r}, expected positive numbers")
+    budgets = tuple(float(budget) for budget in array.ravel())
+    for budget in budgets:
+        _validate.within(name, budget, 0 < budget < np.inf, "positive numbers")
+    return budgets

@@ -12,12 +12,15 @@ use crate::core::real::Real;
 /// A Euclidean length aims this much, relatively, below its limit: more than
 /// the rounding of its sum.
 const SLACK: f64 = 1e-9;
+/// Steps to the neighbouring value that undo any rounding; one does.
+const N_STEPS: usize = 4;
 
 /// Shortens the perturbation `delta` of `origin` to at most `limit` and writes
 /// the perturbed image to `point`, within [0, 1].
 ///
 /// The nearest such perturbation, but for rounding and the bounds. Infinity is
-/// no limit; finite ones are for `linf` and `l2`.
+/// no limit; finite ones are for `linf` and `l2`. Where `origin` is not in
+/// [0, 1] itself the bounds are kept, and the limit cannot be.
 pub fn place<T: Real>(norm: Norm, limit: f64, origin: &[T], delta: &mut [f64], point: &mut [T]) {
     if norm == Norm::Linf {
         for change in &mut *delta {
@@ -35,8 +38,10 @@ pub fn place<T: Real>(norm: Norm, limit: f64, origin: &[T], delta: &mut [f64], p
     for ((point, &origin), &change) in point.iter_mut().zip(origin).zip(&*delta) {
         let base: f64 = origin.into();
         *point = T::from_f64((base + change).clamp(0.0, 1.0));
-        while ((*point).into() - base).abs() > change.abs() {
-            *point = point.towards(origin);
+        for _ in 0..N_STEPS {
+            if ((*point).into() - base).abs() > change.abs() {
+                *point = point.towards(origin);
+            }
         }
     }
 }
@@ -74,6 +79,13 @@ mod tests {
             check::<f32>(&pixels, limit);
             check::<f64>(&pixels, limit);
         }
+    }
+
+    #[test]
+    fn an_origin_out_of_bounds_ends_too() {
+        let mut point = [0.5_f64; 2];
+        place(Norm::Linf, 0.1, &[-3.0, 2.0], &mut [0.3, 0.3], &mut point);
+        assert!(point[0].abs() < 1e-9 && (point[1] - 1.0).abs() < 1e-9);
     }
 
     #[test]

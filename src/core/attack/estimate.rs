@@ -223,7 +223,7 @@ fn normalise(vector: &mut [f64]) {
 impl<T: Real> Method<T> for Estimate<T> {
     fn begin(&mut self, walk: &mut Walk<T>, _boundary: Vec<Vec<T>>) -> Stage {
         walk.settle();
-        self.n_left = self.rules.left(walk);
+        self.n_left = self.left(walk);
         if self.n_left == 0 {
             return Stage::Over;
         }
@@ -241,7 +241,7 @@ impl<T: Real> Method<T> for Estimate<T> {
         _scratch: &mut Scratch,
     ) -> Stage {
         walk.consider(answer.difference);
-        self.n_left = self.rules.left(walk);
+        self.n_left = self.left(walk);
         if self.n_left == 0 {
             return Stage::Over;
         }
@@ -251,11 +251,9 @@ impl<T: Real> Method<T> for Estimate<T> {
     fn planned(&self) -> usize {
         self.n_left
     }
-}
 
-impl Rules {
-    /// The queries that are left, one kept for the confirmation.
-    fn left<T: Real>(&self, walk: &Walk<T>) -> usize {
-        usize::try_from(self.max_queries - 1 - walk.n_queries).unwrap_or(0)
+    /// One query is kept for the confirmation.
+    fn left(&self, walk: &Walk<T>) -> usize {
+        usize::try_from(self.rules.max_queries - 1 - walk.n_queries).unwrap_or(0)
     }
 }

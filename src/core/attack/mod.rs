@@ -26,7 +26,7 @@ mod walk;
 
 use super::real::Real;
 use super::trust_region::Scratch;
-pub use start::{Source, Start};
+pub use start::{Points, Source, Start};
 pub use walk::{Status, Walk};
 
 /// What a search wants to know about its point.
@@ -74,6 +74,11 @@ pub trait Method<T: Real>: Send {
 
     /// How many answers the method may take at most, for progress bars.
     fn planned(&self) -> usize;
+
+    /// The queries that are left for starts and steps, where there is a budget.
+    fn left(&self, _walk: &Walk<T>) -> usize {
+        usize::MAX
+    }
 }
 
 /// Where in its life a search is.
@@ -171,7 +176,12 @@ impl<T: Real, M: Method<T>> Search<T, M> {
 
     fn after_start(&mut self, stage: Stage) {
         if stage == Stage::GoesOn {
-            return;
+            if self.method.left(&self.walk) > 0 {
+                return;
+            }
+            if self.walk.best().is_none() {
+                self.walk.finish(Status::NoStart);
+            }
         }
         if !self.walk.is_active() {
             self.begin_confirmation();

@@ -23,6 +23,8 @@ use crate::core::trust_region::Scratch;
 const CHECK_EVERY: usize = 10;
 /// The walk has converged when its step towards the image is this small.
 const CONVERGED: f64 = 1e-7;
+/// The longest step towards the image; one of 1 would be at the image.
+const LONGEST: f64 = 0.9;
 
 /// The numbers that steer a walk.
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +181,7 @@ impl<T: Real> RandomWalk<T> {
             _ => None,
         };
         if let Some(change) = change {
-            self.rules.source_step *= change;
+            self.scale_source(change);
             self.source = Tally::default();
         }
         let is_nearer =
@@ -192,13 +194,12 @@ impl<T: Real> RandomWalk<T> {
 
     fn scale_both(&mut self, factor: f64) {
         self.rules.spherical_step *= factor;
-        self.rules.source_step *= factor;
+        self.scale_source(factor);
         self.spherical = Tally::default();
     }
 
-    /// The queries that are left, one kept for the confirmation.
-    fn left(&self, walk: &Walk<T>) -> usize {
-        usize::try_from(self.rules.max_queries - 1 - walk.n_queries).unwrap_or(0)
+    fn scale_source(&mut self, factor: f64) {
+        self.rules.source_step = (self.rules.source_step * factor).min(LONGEST);
     }
 }
 
@@ -233,5 +234,10 @@ impl<T: Real> Method<T> for RandomWalk<T> {
 
     fn planned(&self) -> usize {
         self.n_left
+    }
+
+    /// One query is kept for the confirmation.
+    fn left(&self, walk: &Walk<T>) -> usize {
+        usize::try_from(self.rules.max_queries - 1 - walk.n_queries).unwrap_or(0)
     }
 }

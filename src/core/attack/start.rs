@@ -2,18 +2,19 @@
 Adversarial starting points, pulled to the decision boundary.
 
 Three sources. *Points*: given, or drawn from a pool of images; they are tried
-in order. *Climb*, the default: from the clean image along the signed gradient
-of the logit difference, within a maximum norm that grows from 0.003 to 0.5;
-further climbs set out from noise around the image, and an image that resists
-three of them tries the next source. *Noise*: images of uniform noise, whole
-and blended with the clean image; the only source that needs no gradient.
-Networks take all fine noise for the same class, so its grain doubles from
-image to image: runs of one pixel, two, four.
+in order until there are as many starts as wanted. *Climb*, the default: from
+the clean image along the signed gradient of the logit difference, within a
+maximum norm that grows from 0.003 to 0.5; further climbs set out from noise
+around the image, and an image that resists three of them tries the next
+source. *Noise*: images of uniform noise, whole and blended with the clean
+image; it needs no gradient. Networks take all fine noise for the same class,
+so its grain doubles from image to image: runs of one pixel, two, four.
 
 Each start is then bisected towards the clean image along the map of the norm.
 */
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -36,11 +37,24 @@ const N_NOISE: usize = 10;
 /// Their shares in blends with the clean image.
 const BLENDS: [f64; 4] = [1.0, 0.75, 0.5, 0.25];
 
+/// Points to try in order.
+#[derive(Debug)]
+pub struct Points<T> {
+    /// Images one after the other, each as long as the clean image.
+    pub pixels: Arc<Vec<T>>,
+    /// The images to try.
+    pub rows: VecDeque<usize>,
+    /// How many starts are wanted.
+    pub wanted: usize,
+    /// The status if none of them is adversarial.
+    pub failure: Status,
+}
+
 /// Where starts come from.
 #[derive(Debug)]
 pub enum Source<T> {
-    /// Points to try in order, and the status if none of them is adversarial.
-    Points(VecDeque<Vec<T>>, Status),
+    /// Points, given or drawn.
+    Points(Points<T>),
     /// Signed gradients, then noise; this many starts.
     Climb(usize),
     /// The same, the first climb too from noise around the image, so that
@@ -95,7 +109,7 @@ impl<T: Real> Start<T> {
     /// Sets the first point to ask about.
     pub fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
         match &self.source {
-            Source::Points(..) => self.point(walk),
+            Source::Points(_) => self.point(walk),
             Source::Climb(_) | Source::Scatter(_) => self.climb_from(walk, 0),
             Source::Noise(_) => self.noise(walk, 0),
             Source::Unneeded => Stage::Over,
@@ -163,7 +177,7 @@ impl<T: Real> Start<T> {
     fn next(&mut self, walk: &mut Walk<T>) -> Stage {
         let n_found = self.boundary.len();
         match &self.source {
-            Source::Points(..) => self.point(walk),
+            Source::Points(points) if n_found < points.wanted => self.point(walk),
             Source::Climb(wanted) | Source::Scatter(wanted) if n_found < *wanted => {
                 self.climb_from(walk, 0)
             }
@@ -174,14 +188,16 @@ impl<T: Real> Start<T> {
 
     /// Moves to the next point of the list, or ends.
     fn point(&mut self, walk: &mut Walk<T>) -> Stage {
-        let Source::Points(points, failure) = &mut self.source else {
+        let Source::Points(points) = &mut self.source else {
             return Stage::Over;
         };
-        let Some(point) = points.pop_front() else {
-            let failure = *failure;
+        let Some(row) = points.rows.pop_front() else {
+            let failure = points.failure;
             return self.end(walk, failure);
         };
-        walk.point = point;
+        let length = walk.point.len();
+        let pixels = &points.pixels[row * length..(row + 1) * length];
+        walk.point.copy_from_slice(pixels);
         self.state = State::Point;
         Stage::GoesOn
     }

@@ -2,6 +2,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
+use super::estimate::{self, Estimate};
+use super::random_walk::{self, RandomWalk};
 use super::*;
 use crate::core::norm::Norm;
 
@@ -50,14 +52,24 @@ fn start(source: Source<f64>) -> Start<f64> {
     Start::new(source, 10, ChaCha8Rng::seed_from_u64(0))
 }
 
+/// These points, all of which are wanted as starts.
+fn points(points: &[[f64; 4]], failure: Status) -> Source<f64> {
+    Source::Points(Points {
+        pixels: points.concat().into(),
+        rows: (0..points.len()).collect(),
+        wanted: points.len(),
+        failure,
+    })
+}
+
 fn search(source: Source<f64>, rules: Rules) -> Search<f64, BrendelBethge<f64>> {
     let walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::Linf);
     Search::new(walk, start(source), BrendelBethge::new(rules))
 }
 
 /// Answers every question by `difference`; returns the planned answers used.
-fn converse(
-    search: &mut Search<f64, BrendelBethge<f64>>,
+fn converse<M: Method<f64>>(
+    search: &mut Search<f64, M>,
     mut difference: impl FnMut(&[f64]) -> f64,
 ) -> usize {
     let mut scratch = Scratch::default();
@@ -84,9 +96,9 @@ fn converse(
 fn a_walk_on_a_plane_ends_at_the_dual_norm() {
     let exact = plane(&[0.6, 0.3, 0.5, 0.5]) / DUAL;
     for rules in [adaptive(), published()] {
-        let given = vec![0.0, 1.0, 0.0, 0.9];
+        let given = [0.0, 1.0, 0.0, 0.9];
         let sources = [
-            Source::Points([given].into(), Status::BadStart),
+            points(&[given], Status::BadStart),
             Source::Climb(1),
             Source::Climb(3),
             Source::Scatter(2),
@@ -151,10 +163,7 @@ fn bad_numbers_end_a_search() {
     assert_eq!(later.walk.status, Status::NotFinite);
     assert!(later.walk.best().is_some(), "what was found is kept");
     let mut scratch = Scratch::default();
-    let mut flat = search(
-        Source::Points([vec![0.0; 4]].into(), Status::BadStart),
-        adaptive(),
-    );
+    let mut flat = search(points(&[[0.0; 4]], Status::BadStart), adaptive());
     while flat.ask() != Ask::Nothing {
         let gradient: &[f64] = if flat.ask() == Ask::Gradient {
             &[0.0; 4]
@@ -176,13 +185,10 @@ fn bad_numbers_end_a_search() {
 
 #[test]
 fn starts_that_cannot_be_found_are_a_status() {
-    let given = vec![0.9, 0.0, 0.9, 0.9];
+    let given = [0.9, 0.0, 0.9, 0.9];
     let sources = [
-        (
-            Source::Points([given].into(), Status::BadStart),
-            Status::BadStart,
-        ),
-        (Source::Points([].into(), Status::NoStart), Status::NoStart),
+        (points(&[given], Status::BadStart), Status::BadStart),
+        (points(&[], Status::NoStart), Status::NoStart),
         (Source::Climb(2), Status::NoStart),
         (Source::Scatter(1), Status::NoStart),
         (Source::Noise(1), Status::NoStart),
@@ -216,12 +222,8 @@ fn scattered_starts_differ_between_streams() {
 
 #[test]
 fn of_several_points_the_nearest_boundary_counts() {
-    let points = vec![
-        vec![0.0, 1.0, 0.0, 1.0],
-        vec![0.9; 4],
-        vec![0.2, 0.4, 0.3, 0.5],
-    ];
-    let mut several = start(Source::Points(points.into(), Status::NoStart));
+    let pool = [[0.0, 1.0, 0.0, 1.0], [0.9; 4], [0.2, 0.4, 0.3, 0.5]];
+    let mut several = start(points(&pool, Status::NoStart));
     let mut walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::Linf);
     let mut stage = several.begin(&mut walk);
     while stage == Stage::GoesOn {
@@ -244,6 +246,89 @@ fn of_several_points_the_nearest_boundary_counts() {
             .iter()
             .all(|point| (-1e-3..0.0).contains(&plane(point)))
     );
+}
+
+#[test]
+fn points_are_tried_until_there_are_as_many_starts_as_wanted() {
+    let mut asked = Vec::new();
+    let pool = [[0.9; 4], [0.0, 1.0, 0.0, 1.0], [0.2, 0.4, 0.3, 0.5]];
+    let source = Source::Points(Points {
+        pixels: pool.concat().into(),
+        rows: [0, 1, 2].into(),
+        wanted: 1,
+        failure: Status::NoStart,
+    });
+    let mut search = search(source, adaptive());
+    converse(&mut search, |x| {
+        asked.push(x.to_vec());
+        plane(x)
+    });
+    assert_eq!(search.walk.status, Status::Completed);
+    assert_eq!(asked[1..3], pool[..2], "the second is adversarial");
+    assert!(!asked.contains(&pool[2].to_vec()));
+}
+
+fn decision_rules(max_queries: i64) -> (random_walk::Rules, estimate::Rules) {
+    let walk = random_walk::Rules {
+        max_queries,
+        spherical_step: 0.01,
+        source_step: 0.01,
+        adaptation: 1.5,
+    };
+    let estimate = estimate::Rules {
+        max_queries,
+        probes: 20,
+        reach: 0.2,
+        tolerance: 1e-3,
+    };
+    (walk, estimate)
+}
+
+#[test]
+fn a_query_budget_binds_while_starts_are_sought() {
+    let n_asked = |max_queries, difference: fn(&[f64]) -> f64| {
+        let (rules, estimate) = decision_rules(max_queries);
+        let rng = ChaCha8Rng::seed_from_u64(1);
+        let walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::L2);
+        let begin = || start(points(&[[0.0, 1.0, 0.0, 0.9]; 20], Status::NoStart));
+        let mut first = Search::new(walk.clone(), begin(), RandomWalk::new(rules, rng.clone()));
+        let mut second = Search::new(walk, begin(), Estimate::new(estimate, rng));
+        let used = [
+            converse(&mut first, difference),
+            converse(&mut second, difference),
+        ];
+        assert_eq!(used, [max_queries as usize; 2], "for progress bars");
+        [first.walk, second.walk].map(|walk| (walk.n_queries, walk.status))
+    };
+    for max_queries in [5, 12, 60] {
+        assert_eq!(
+            n_asked(max_queries, plane),
+            [(max_queries, Status::Completed); 2]
+        );
+    }
+    // None is left to confirm what one more would find.
+    assert_eq!(n_asked(2, plane), [(1, Status::NoStart); 2]);
+    assert_eq!(n_asked(7, |_| 1.0), [(6, Status::NoStart); 2]);
+}
+
+#[test]
+fn a_random_walk_to_the_tip_of_a_cone_ends() {
+    let tip = |x: &[f64]| {
+        if x.iter().any(|&x| x > 0.0) {
+            -1.0
+        } else {
+            1.0
+        }
+    };
+    for norm in [Norm::Linf, Norm::L2] {
+        let (rules, _) = decision_rules(1900);
+        let method = RandomWalk::new(rules, ChaCha8Rng::seed_from_u64(1));
+        let given = points(&[[0.9, 0.1, 0.5, 0.5]], Status::BadStart);
+        let mut search = Search::new(Walk::new(vec![0.0; 4], norm), start(given), method);
+        converse(&mut search, tip);
+        assert_eq!(search.walk.status, Status::Completed);
+        assert!(search.walk.size() < 1e-6, "{}", search.walk.size());
+    }
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub use sources::{Starts, method_stream};
 
 /// A classifier that is asked about batches of images.
 pub trait Classify {
-    /// Logits (n, `n_classes`) of images (n, C, H, W).
+    /// Logits (n, `n_classes`) of images (n, C, H, W), which are left as they
+    /// are.
     fn logits(&mut self, images: &Tensor) -> Result<Tensor>;
 
     /// The user's own criterion for `images` with these `logits`, the images
@@ -116,7 +117,7 @@ pub fn run<T: Pixel, M: Method<T>>(
     make: impl Fn(u64) -> M,
 ) -> Result<Findings> {
     let mut queries = Queries::new(model, task);
-    let pool = sources::classify_pool(&mut queries, task)?;
+    let pool = sources::read_pool(&mut queries, task)?;
     let scratch = ScratchPool::default();
     let depth = usize::from(task.images.device().is_cuda());
     let mut pipeline: VecDeque<(Vec<Entry<T, M>>, Pending)> = VecDeque::new();
@@ -129,7 +130,7 @@ pub fn run<T: Pixel, M: Method<T>>(
         {
             let walk = Walk::new(query::row(&task.images, position)?, task.norm);
             let index = task.first_index.wrapping_add(position as u64);
-            let source = sources::source(task, pool.as_deref(), position, index)?;
+            let source = sources::source(task, pool.as_ref(), position, index)?;
             let start = Start::new(source, task.n_bisections, sources::stream(task.seed, index));
             let search = Search::new(walk, start, make(index));
             window.push(Entry { position, search });

@@ -120,10 +120,10 @@ impl<'a, M: Classify> Queries<'a, M> {
         })
     }
 
-    /// The predicted class of every image, -1 where the logits are not finite.
+    /// The predicted class of every image, -1 where a logit is NaN.
     pub fn predictions(&mut self, images: &Tensor) -> Result<Vec<i64>> {
         let logits = tch::no_grad(|| self.logits(images))?;
-        let broken = logits.f_isfinite()?.f_all_dim(1, false)?.f_logical_not()?;
+        let broken = logits.f_isnan()?.f_any_dim(1, false)?;
         let classes = logits.f_argmax(1, false)?;
         let none = classes.f_ones_like()?.f_neg()?;
         host(&none.f_where_self(&broken, &classes)?, Kind::Int64)
@@ -205,7 +205,8 @@ pub fn row<T: Pixel>(images: &Tensor, position: usize) -> Result<Vec<T>> {
     host(&images.f_select(0, position as i64)?, T::KIND)
 }
 
-fn host<T: Element + Copy + Default>(values: &Tensor, kind: Kind) -> Result<Vec<T>> {
+/// All values of a tensor, on the host.
+pub fn host<T: Element + Copy + Default>(values: &Tensor, kind: Kind) -> Result<Vec<T>> {
     let values = values
         .f_to_device(Device::Cpu)?
         .f_to_kind(kind)?
