@@ -11,6 +11,7 @@ import numpy as np
 
 from neurofreq import _neurofreq
 
+# The published code holds six photographs, and draws from the first five.
 NAMES: Final = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
 
