@@ -158,6 +158,24 @@ def test_sizes_are_over_images_for_which_a_perturbation_was_found():
     assert panels(figure)["c"].get_ylabel().startswith("median")
 
 
+def test_a_median_that_may_be_infinite_is_an_arrow_and_one_that_is_has_no_point():
+    models = [
+        model("known", attack=attack(size=2.0)),
+        model("partly", "adv", attack=attack(size=4.0, failed=9)),
+        model("lost", "crp", attack=attack(size=4.0, failed=12)),
+    ]
+    table, figure = figures.fig4(models, size="median")
+    sizes = table[table["quantity"] == "size"].set_index("model")
+    assert np.isfinite(sizes.loc["partly", "value"])
+    assert np.isinf(sizes.loc["partly", "high"])
+    assert np.isinf(sizes.loc["lost", "value"])
+    assert np.isnan(value(table, quantity="correlation_log_size_f_half"))
+    axes = panels(figure)["c"]
+    assert len(axes.containers) == 2
+    arrows = [text for text in axes.texts if getattr(text, "arrow_patch", None)]
+    assert len(arrows) == 1
+
+
 def test_a_number_says_over_how_many_images_it_is():
     models = [
         model("whole", attack=attack(failed=0)),

@@ -273,11 +273,25 @@ def _thin(ax: Axes, curve: Curve, tint: str) -> None:
 
 
 def _point(ax: Axes, x: Estimate, y: Estimate, look: Look) -> None:
-    """Draw a model's marker with the intervals of both its numbers."""
+    """Draw a model's marker with the intervals of both its numbers.
+
+    An interval without an upper end is an arrow to the top; a number that is not
+    finite has no place.
+    """
+    if not np.isfinite([x.value, y.value]).all():
+        return
     spans = [
         np.clip([[one.value - one.lower], [one.upper - one.value]], 0.0, None)
         for one in (x, y)
     ]
+    if np.isinf(y.upper):
+        spans[1][1] = 0.0
+        ends = {"xytext": (x.value, y.value), "textcoords": "data"}
+        arrow = {"arrowstyle": "->", "color": look.color, "linewidth": 0.8}
+        ax.annotate(
+            "", (x.value, 1.0), xycoords=("data", "axes fraction"), arrowprops=arrow,
+            **ends,
+        )  # fmt: skip
     ax.errorbar(
         x.value, y.value, xerr=spans[0], yerr=spans[1], fmt=look.marker,
         color=look.color, markersize=4.5, markeredgecolor="white",
@@ -301,7 +315,8 @@ def _means(
 def _correlation(sizes: Sequence[Quantity], halves: Sequence[Quantity]) -> Estimate:
     """Return Pearson's r of log size and f_0.5 over models; images resampled.
 
-    Undefined where a size is 0: a model that names most images wrong needs none.
+    Undefined where a size is 0 (a model that names most images wrong needs none) or
+    infinite (a median where most attacks found nothing).
     """
     values = [[one.estimate().value for one in many] for many in (sizes, halves)]
     drawn = [np.stack([one.resampled() for one in many], 1) for many in (sizes, halves)]
@@ -312,7 +327,8 @@ def _correlation(sizes: Sequence[Quantity], halves: Sequence[Quantity]) -> Estim
 
 def _log(sizes: Any) -> Any:
     values = np.asarray(sizes, dtype=np.float64)
-    return np.log(np.where(values > 0.0, values, np.nan))
+    is_known = (values > 0.0) & np.isfinite(values)
+    return np.log(np.where(is_known, values, np.nan))
 
 
 def _pearson(a: Any, b: Any) -> Any:
