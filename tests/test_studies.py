@@ -184,6 +184,17 @@ def test_a_model_that_cannot_be_loaded_is_written_down(tmp_path):
     assert set(studies.status(tmp_path)["measurement"]) == {"clean", "loading"}
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_said_before_anything_is_made(tmp_path, device):
+    with pytest.raises(ValueError, match=f"device: got {device}, expected"):
+        run(study(), tmp_path / "kept", device=device)
+    with pytest.raises(ValueError, match=f"device: got {device}, expected"):
+        nf.training.train(
+            nf.training.STANDARD, images(), tmp_path / "run", device=device
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_ctrl_c_keeps_and_says_what_is_done(tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt

@@ -286,11 +286,10 @@ def _point(ax: Axes, x: Estimate, y: Estimate, look: Look) -> None:
     ]
     if np.isinf(y.upper):
         spans[1][1] = 0.0
-        ends = {"xytext": (x.value, y.value), "textcoords": "data"}
         arrow = {"arrowstyle": "->", "color": look.color, "linewidth": 0.8}
         ax.annotate(
-            "", (x.value, 1.0), xycoords=("data", "axes fraction"), arrowprops=arrow,
-            **ends,
+            "", (x.value, 1.0), (x.value, y.value), ("data", "axes fraction"), "data",
+            arrowprops=arrow,
         )  # fmt: skip
     ax.errorbar(
         x.value, y.value, xerr=spans[0], yerr=spans[1], fmt=look.marker,

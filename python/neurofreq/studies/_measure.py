@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _cells, _model, attacks, hybrid, spectra
+from neurofreq import _cells, _model, _validate, attacks, hybrid, spectra
 from neurofreq.data._corrupted import SEVERITIES
 
 if TYPE_CHECKING:
@@ -62,6 +62,11 @@ class Running:
     device: torch.device | str | None = None
     progress: bool = True
     step: Callable[[int], object] = lambda n: None
+
+    def __post_init__(self) -> None:
+        """Check the device before any model is loaded."""
+        if self.device is not None:
+            _validate.device(self.device)
 
     def classes(self, model: Any, images: NDArray[Any]) -> NDArray[np.int64]:
         """Return the class the model names for every image."""

@@ -100,9 +100,10 @@ def train(
             f"{len(given)} of the two"
         )
     shown = data.load()
+    place = _validate.device(device)
     with _runtime.seeded(_validate.seed(seed) % 2**63):
         model, shown = _built(recipe.network, shown, seed)
-    model = model.to(device)
+    model = model.to(place)
     regularizer: SimilarityRegularizer | CoTraining | None = None
     if similarity is not None and stimuli is not None:
         regularizer = SimilarityRegularizer(
