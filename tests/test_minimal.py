@@ -282,7 +282,7 @@ def test_sizes(norm, signed, expected):
         ({"norm": "l2", "signed": "positive"}, ValueError, "with norm 'l2'"),
         ({"images": np.zeros((2, 1, 1, 2))}, ValueError, "adversarial: got shape"),
         ({"images": np.zeros((2, 1, 1, 3), int)}, TypeError, "images: got dtype int64"),
-        ({"adversarial": torch.zeros(2, 1, 1, 3).double()}, ValueError, "of images"),
+        ({"adversarial": torch.zeros(2, 1, 1, 3).double()}, TypeError, "as images"),
         ({"adversarial": np.full((2, 1, 1, 3), np.nan)}, ValueError, "got NaN"),
     ],
 )
