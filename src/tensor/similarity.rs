@@ -46,12 +46,11 @@ impl SimilarityLoss<'_> {
             let similarity = similarity(features, mean)?;
             mixture = mixture.f_add(&similarity.f_mul(&gamma.f_get(layer as i64)?)?)?;
         }
-        let (mixture, target) = match self.pairs {
-            Some(pairs) => (at(&mixture, pairs)?, target.shallow_clone()),
-            None => {
-                let pairs = upper_triangle(&mixture)?;
-                (at(&mixture, &pairs)?, at(target, &pairs)?)
-            }
+        let (mixture, target) = if let Some(pairs) = self.pairs {
+            (at(&mixture, pairs)?, target.shallow_clone())
+        } else {
+            let pairs = upper_triangle(&mixture)?;
+            (at(&mixture, &pairs)?, at(target, &pairs)?)
         };
         let gap = arctanh(&mixture, self.half)?.f_sub(&arctanh(&target, self.half)?)?;
         Ok(gap.f_square()?.f_mean(None)?)
