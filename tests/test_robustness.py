@@ -18,7 +18,6 @@ from torch import nn
 
 import neurofreq as nf
 from neurofreq import _cells, data
-from neurofreq._ahead import ahead
 from neurofreq._groups import averaged, group_of
 from neurofreq.data import _files
 
@@ -398,22 +397,3 @@ def test_bad_input_is_said_before_any_work(changes, error, message):
     with pytest.raises(error, match=message):
         nf.corruption_accuracy(**arguments)
     assert model._n_images in (0, 2)  # two are tried where channels differ
-
-
-def test_ahead_keeps_the_order_and_stops_when_closed():
-    assert list(ahead(lambda x: x * x, range(20))) == [x * x for x in range(20)]
-    made = []
-    stream = ahead(lambda x: made.append(x) or x, range(1000), depth=2)
-    assert next(stream) == 0
-    stream.close()
-    assert len(made) <= 4
-
-    def failing(x):
-        if x == 3:
-            raise ValueError("three")
-        return x
-
-    stream = ahead(failing, range(10))
-    assert [next(stream) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(ValueError, match="three"):
-        next(stream)
