@@ -74,6 +74,18 @@ def test_bad_input_is_said(changes, error, message):
         call(**changes)
 
 
+def test_images_that_ask_for_a_gradient_get_none():
+    model, images = relu(), batch(3)
+    labels = predicted(model, images)
+    asking = images.clone().requires_grad_()
+    found = ATTACK(model, asking, labels)
+    assert asking.grad is None
+    assert asking.requires_grad
+    assert not found.adversarial.requires_grad
+    expected = ATTACK(model, images, labels).adversarial
+    torch.testing.assert_close(found.adversarial, expected, rtol=0, atol=0)
+
+
 def test_rounding_out_of_bounds_is_clipped():
     images = batch(3)
     images[0, 0, 0, 0] = 1 + 1e-7

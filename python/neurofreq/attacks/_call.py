@@ -291,6 +291,8 @@ class Callables:
 def _unit_images(value: Array, name: str) -> Array:
     """Check images and clip what is out of [0, 1] by rounding."""
     checked = _validate.images(value, name)
+    if isinstance(checked, torch.Tensor):
+        checked = checked.detach()
     clipped = checked.clip(0.0, 1.0)
     excess = float(abs(checked - clipped).max())
     if excess > TOLERANCE:
