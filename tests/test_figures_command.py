@@ -54,6 +54,17 @@ def command(*words):
     return CliRunner().invoke(app, ["figures", *map(str, words)])
 
 
+def attacked(network, name, group, n_images, folder):
+    """Keep a study of one attacked network among n images in a folder of its name."""
+    one = studies.Study(
+        nf.data.load_data("synthetic", split="test", n=n_images),
+        [studies.ModelEntry(network, name, group)],
+        measurements=["attack"],
+        settings={"n_attack": 6, "attack_steps": 10, "targeted": False},
+    )
+    studies.run(one, folder / name, progress=False)
+
+
 def test_figures_are_drawn_of_a_study(folder, tmp_path):
     found = command(folder, "--out", tmp_path / "out")
     assert found.exit_code == 0, found.output
@@ -67,13 +78,7 @@ def test_figures_are_drawn_of_a_study(folder, tmp_path):
 
 
 def test_models_of_several_studies_stand_in_one_figure(network, folder, tmp_path):
-    mine = studies.Study(
-        nf.data.load_data("synthetic", split="test", n=24),
-        [studies.ModelEntry(network, "mine", "my group")],
-        measurements=["attack"],
-        settings={"n_attack": 6, "attack_steps": 10, "targeted": False},
-    )
-    studies.run(mine, tmp_path / "mine", progress=False)
+    attacked(network, "mine", "my group", 24, tmp_path)
     found = command(folder, tmp_path / "mine", "--only", "fig4", "--out", tmp_path)
     assert found.exit_code == 0, found.output
     assert not (tmp_path / "fig5.png").exists()
@@ -91,13 +96,7 @@ def test_of_imagenet_the_figure_is_the_sixth():
 
 
 def test_studies_of_other_images_are_named_and_left_out(network, folder, tmp_path):
-    fewer = studies.Study(
-        nf.data.load_data("synthetic", split="test", n=12),
-        [studies.ModelEntry(network, "fewer", "adv")],
-        measurements=["attack"],
-        settings={"n_attack": 6, "attack_steps": 10, "targeted": False},
-    )
-    studies.run(fewer, tmp_path / "fewer", progress=False)
+    attacked(network, "fewer", "adv", 12, tmp_path)
     found = command(folder, tmp_path / "fewer", "--only", "fig4", "--out", tmp_path)
     assert found.exit_code == 0, found.output
     left = f"without the models of {tmp_path / 'fewer'}, measured with other images"

@@ -167,6 +167,7 @@ class SimilarityLoss(nn.Module):
         """Compute as `forward`, of a target and pairs that are known to be right.
 
         Their values are not looked at, so a device is waited for once, at the end.
+        Returns and raises as `forward`.
 
         Parameters
         ----------
@@ -176,15 +177,6 @@ class SimilarityLoss(nn.Module):
             On the features' device.
         index : int64 Tensor, shape (2, P), or None
             The pairs, a row each of first and second images.
-
-        Returns
-        -------
-        Tensor, 0-dimensional
-
-        Raises
-        ------
-        ModelError
-            As `forward`.
         """
         layers = _layers(features)
         if len(layers) != len(self.logits):
