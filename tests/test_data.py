@@ -159,6 +159,8 @@ def test_take_and_the_dataset_protocol():
     for wrong in (True, 2.0, slice(3)):
         with pytest.raises(TypeError, match=r"n: got \w+, expected an integer"):
             images.take(wrong)
+    with pytest.raises(TypeError, match="spec: got int, expected a string"):
+        data.open_data(3)
     with pytest.raises(TypeError, match="n: got float, expected an integer"):
         images.sample(5.0)
     with pytest.raises(TypeError, match="n: got float, expected an integer"):

@@ -193,6 +193,10 @@ def test_targets_merge_select_and_survive_a_file(tmp_path):
     mean = neural.mean_target(scans)
     np.testing.assert_allclose(mean, np.mean([s.similarity for s in scans], axis=0))
     assert mean.label == "recording (mean of 3 scans)"
+    simulated = neural.Target(scans[0].similarity, "simulated").shuffled()
+    control = neural.mean_target([scans[0].shuffled(), simulated])
+    assert "recording" in control.label
+    assert "simulated" in control.label
     part = mean.select([4, 1])
     assert part.similarity[0, 1] == mean.similarity[4, 1]
     mean.save(tmp_path / "target.npz")

@@ -45,12 +45,14 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     Raises
     ------
     TypeError
-        If n is no integer.
+        If spec is no string, or n no integer.
     ValueError
         An unknown spec or split, fewer than n images, or a damaged file.
     FileNotFoundError
         If the folder or one of its files does not exist.
     """
+    if not isinstance(spec, str):
+        raise TypeError(f"spec: got {type(spec).__name__}, expected a string")
     if split not in get_args(Split):
         raise ValueError(f"split: got {split!r}, expected 'train' or 'test'")
     if n is not None:

@@ -184,4 +184,7 @@ def mean_target(targets: Sequence[Target]) -> Target:
     if len(scans) == 1:
         return scans[0]
     mean = np.mean([scan.similarity for scan in scans], axis=0)
-    return Target(mean, sources[0], f"mean of {len(scans)} scans")
+    detail = f"mean of {len(scans)} scans"
+    if sources == ["shuffled"]:  # what was shuffled is known from the details alone
+        detail += " (" + "), (".join(dict.fromkeys(one.detail for one in scans)) + ")"
+    return Target(mean, sources[0], detail)
