@@ -1,12 +1,14 @@
 """A joint training step beside a plain one, and the similarity loss beside eager torch.
 
 Usage: python benches/joint_step.py [--repeats 15] [--device cuda] [--compiled]
+           [--scale 1]
 
 ResNet18 at full width, 64 images of 32 x 32 pixels and 32 stimuli, five layers, all
 pairs; the plain step has 96 images and cross-entropy alone. Contestants take turns.
 Raw times go to benches/results/<date>-<n>cores/joint-step.json and the tables into
 docs/results/bench-joint-step.md, of a CUDA device between marks of its own. With
---compiled some networks and losses go through `torch.compile`, too.
+--compiled some networks and losses go through `torch.compile`, too. With --scale K
+there are K times as many images and stimuli, for a device that 96 images do not fill.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ ROOT = Path(__file__).resolve().parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 PAGE = ROOT / "docs" / "results" / "bench-joint-step.md"
 TITLES = {
-    "plain": "cross-entropy, 96 images (base)",
+    "plain": "cross-entropy, all images (base)",
     "ours": "joint, two passes, as in the paper",
     "joint": "joint, one pass (`joint=True`)",
     "eager": "joint, two passes, loss in eager torch",
-    "compiled plain": "cross-entropy, 96 images, network compiled",
+    "compiled plain": "cross-entropy, all images, network compiled",
     "compiled ours": "joint, two passes, loss by neurofreq, network compiled",
     "compiled eager": "joint, two passes, loss and network compiled",
 }
@@ -100,22 +102,23 @@ class Staged(torch.nn.Module):
 class Steps:
     """One step of every contestant, on networks of their own."""
 
-    def __init__(self, device: str, *, compiled: bool = False) -> None:
+    def __init__(self, device: str, scale: int, *, compiled: bool = False) -> None:
         rng = np.random.default_rng(0)
-        total = N_IMAGES + N_STIMULI
+        self.n_images, n_stimuli = scale * N_IMAGES, scale * N_STIMULI
+        total = self.n_images + n_stimuli
         images = torch.from_numpy(rng.random((total, 1, 32, 32), np.float32))
         self.images = images.to(device)
         self.labels = torch.from_numpy(rng.integers(0, 10, total)).to(device)
-        target = nf.response_similarity(rng.normal(size=(N_STIMULI, 99)))
+        target = nf.response_similarity(rng.normal(size=(n_stimuli, 99)))
         self.target = torch.from_numpy(target).float().to(device)
-        stimuli = self.images[:N_STIMULI]
+        self.stimuli = self.images[:n_stimuli]
         self.plain_net, self.ours_net, self.joint_net, self.eager_net = (
             models.resnet18_gray().to(device) for _ in range(4)
         )
         make = nf.SimilarityRegularizer
-        keywords = {"n_pairs": N_STIMULI // 2, "all_pairs": True}
-        self.pull = make(self.ours_net, "auto", target, stimuli, **keywords)
-        self.joint_pull = make(self.joint_net, "auto", target, stimuli, **keywords)
+        keywords = {"n_pairs": n_stimuli // 2, "all_pairs": True}
+        self.pull = make(self.ours_net, "auto", target, self.stimuli, **keywords)
+        self.joint_pull = make(self.joint_net, "auto", target, self.stimuli, **keywords)
         widths = (64, 64, 128, 256, 512)
         self.means = [torch.zeros(c, device=device) for c in widths]
         self.logits = torch.zeros(5, requires_grad=True, device=device)
@@ -130,29 +133,29 @@ class Steps:
                 net.compile()
 
     def plain(self) -> None:
-        """Cross-entropy on 96 images."""
-        self._finish(self.plain_net, self._cost(self.plain_net(self.images), 96))
+        """Cross-entropy on all images."""
+        self._finish(self.plain_net, self._cost(self.plain_net(self.images)))
 
     def ours(self) -> None:
         """neurofreq, two passes as in the paper."""
-        loss = self._cost(self.ours_net(self.images[:N_IMAGES]), N_IMAGES)
+        loss = self._cost(self.ours_net(self.images[: self.n_images]))
         self._finish(self.ours_net, loss + ALPHA * self.pull.loss())
 
     def joint(self) -> None:
         """neurofreq, one pass."""
-        logits, pull = self.joint_pull.joint(self.images[:N_IMAGES])
-        self._finish(self.joint_net, self._cost(logits, N_IMAGES) + ALPHA * pull)
+        logits, pull = self.joint_pull.joint(self.images[: self.n_images])
+        self._finish(self.joint_net, self._cost(logits) + ALPHA * pull)
 
     def eager(self) -> None:
         """Eager torch, two passes."""
-        logits, _ = self.staged(self.images[:N_IMAGES])
-        loss = self._cost(logits, N_IMAGES)
-        _, features = self.staged(self.images[:N_STIMULI])
+        logits, _ = self.staged(self.images[: self.n_images])
+        loss = self._cost(logits)
+        _, features = self.staged(self.stimuli)
         pull = self.eager_loss(features, self.target, self.means, self.logits)
         self._finish(self.eager_net, loss + ALPHA * pull)
 
-    def _cost(self, logits: torch.Tensor, n: int) -> torch.Tensor:
-        return cross_entropy(logits, self.labels[:n])
+    def _cost(self, logits: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(logits, self.labels[: len(logits)])
 
     def _finish(self, net: torch.nn.Module, loss: torch.Tensor) -> None:
         optimizer = self.optimizers[id(net)]
@@ -164,14 +167,15 @@ class Steps:
 class Losses:
     """The loss alone, forward and backward, on features of the five layers."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, scale: int) -> None:
+        n_stimuli = scale * N_STIMULI
         shapes = [(64, 32), (64, 32), (128, 16), (256, 8), (512, 4)]
         self.features = [
-            torch.rand(N_STIMULI, c, side, side, requires_grad=True, device=device)
+            torch.rand(n_stimuli, c, side, side, requires_grad=True, device=device)
             for c, side in shapes
         ]
         rng = np.random.default_rng(0)
-        target = nf.response_similarity(rng.normal(size=(N_STIMULI, 99)))
+        target = nf.response_similarity(rng.normal(size=(n_stimuli, 99)))
         self.target = torch.from_numpy(target).float().to(device)
         self.criterion = nf.SimilarityLoss(5).to(device)
         self.means = [torch.zeros(c, device=device) for c, _ in shapes]
@@ -224,17 +228,17 @@ def kept_bytes(loss: Callable[[], torch.Tensor], given: list[torch.Tensor]) -> i
 
 
 def contestants(
-    device: str, has_compiled: bool
+    device: str, scale: int, has_compiled: bool
 ) -> tuple[dict[str, Any], dict[str, Any], Losses]:
     """Return the steps and the losses that take turns on a device."""
-    steps, losses = Steps(device), Losses(device)
+    steps, losses = Steps(device, scale), Losses(device, scale)
     whole = {name: getattr(steps, name) for name in ("plain", "ours", "joint", "eager")}
     alone = {
         "ours": lambda: losses.ours().backward(),
         "eager": lambda: losses.eager().backward(),
     }
     if has_compiled:
-        compiled = Steps(device, compiled=True)
+        compiled = Steps(device, scale, compiled=True)
         for name in ("plain", "ours", "eager"):
             whole[f"compiled {name}"] = getattr(compiled, name)
         alone["compiled"] = lambda: losses.compiled().backward()
@@ -246,9 +250,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--compiled", action="store_true", help="compile some, too")
+    parser.add_argument("--scale", type=int, default=1, help="times as many images")
     options = parser.parse_args()
     is_cuda = options.device != "cpu"
-    whole, alone, losses = contestants(options.device, options.compiled)
+    whole, alone, losses = contestants(options.device, options.scale, options.compiled)
     step_times = timed(whole, options.repeats)
     loss_times = timed(alone, 5 * options.repeats)
     memory = {
@@ -258,6 +263,8 @@ def main() -> None:
     raw = {
         "machine": torch.cuda.get_device_name() if is_cuda else processor(),
         "cores": CORES,
+        "images": options.scale * N_IMAGES,
+        "stimuli": options.scale * N_STIMULI,
         "threads": torch.get_num_threads(),
         "neurofreq": nf.__version__,
         "torch": torch.__version__,
@@ -269,8 +276,9 @@ def main() -> None:
     place = options.device if is_cuda else f"{CORES}cores"
     folder = ROOT / "benches" / "results" / f"{day}-{place}"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "joint-step.json").write_text(json.dumps(raw, indent=1) + "\n")
-    write(raw, "cuda" if is_cuda else "numbers")
+    suffix = "" if options.scale == 1 else f"-x{options.scale}"
+    (folder / f"joint-step{suffix}.json").write_text(json.dumps(raw, indent=1) + "\n")
+    write(raw, ("cuda" if is_cuda else "numbers") + suffix)
 
 
 def write(raw: dict[str, Any], mark: str) -> None:
@@ -287,7 +295,8 @@ def tables(raw: dict[str, Any]) -> str:
     memory = raw["loss_kept_bytes"]
     parts = [
         f"{datetime.date.today():%-d %B %Y}, {raw['machine']}, {raw['cores']} cores, "
-        f"{raw['threads']} threads; torch {raw['torch']}.\n",
+        f"{raw['threads']} threads; torch {raw['torch']}. {raw['images']} images, "
+        f"{raw['stimuli']} stimuli.\n",
         table(raw["step_seconds"], "plain", TITLES),
         table(raw["loss_seconds"], "eager", LOSS_TITLES),
         "Bytes that autograd keeps for the backward pass of the loss, beside the "
