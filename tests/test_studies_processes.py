@@ -172,3 +172,28 @@ def test_what_another_finished_while_it_was_claimed_is_read(
     monkeypatch.setattr(_work, "claim", late)
     assert run(study(), tmp_path).n_measured == 0
     assert not list(tmp_path.rglob("*.lock"))
+
+
+def test_one_rank_of_a_machine_draws_the_bar(tmp_path, monkeypatch, capsys):
+    for local in ("1", "0"):
+        monkeypatch.setenv("LOCAL_RANK", local)
+        studies.run(study(), tmp_path / local)
+        assert ("items" in capsys.readouterr().err) == (local == "0")
+
+
+def test_the_bar_counts_what_others_finish(tmp_path, whole, monkeypatch):
+    counts, show = [], _work.Work._show
+
+    def shown(self):
+        counts.append(len(self.finished))
+        show(self)
+
+    def beside(*given):
+        shutil.copytree(whole.out_dir / "items", tmp_path / "items", dirs_exist_ok=True)
+        return clean(*given)
+
+    clean = _measure.clean
+    monkeypatch.setattr(_measure, "clean", beside)
+    monkeypatch.setattr(_work.Work, "_show", shown)
+    assert run(study(), tmp_path).n_measured == 1
+    assert counts[:2] == [0, whole.n_measured]

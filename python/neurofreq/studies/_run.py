@@ -18,7 +18,7 @@ from neurofreq.studies._measure import Running
 from neurofreq.studies._plan import Identity, Plan
 from neurofreq.studies._settings import make_settings
 from neurofreq.studies._subjects import Views
-from neurofreq.studies._work import Work, rank_and_count
+from neurofreq.studies._work import Work, rank_and_count, shows_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,7 +51,8 @@ def run(
         Read finished items whose settings, model and data agree; otherwise
         forget them first, which one process alone can do.
     progress : bool
-        One bar over all items, with the time left.
+        One bar over all items, whoever measures them, with the time left; under
+        ``torchrun``, of the first rank of each machine.
     device : torch.device or str, optional
         Where models named by specs and all batches go; by default where each
         model is. Under ``torchrun``, "cuda" is each rank's own device.
@@ -101,6 +102,7 @@ def run(
     rank, n_ranks = rank_and_count()
     if not resume and n_ranks > 1:
         raise ValueError("resume: got False under torchrun, expected True")
+    progress = progress and shows_progress()
     work = prepare(study, out_dir, Running(batch_size, _place(device), progress))
     if not resume:
         work.forget()

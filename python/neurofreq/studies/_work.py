@@ -145,6 +145,8 @@ class Work:
                     mine.append(item)
             if mine:
                 self._measure(mine)
+                for item in self.items:  # what others have done meanwhile counts, too
+                    self._is_settled(item)
         self._show()
 
     def _measure(self, items: list[Item]) -> None:
@@ -246,6 +248,11 @@ def _turned(items: list[Item]) -> list[Item]:
     rank, n_ranks = rank_and_count()
     first = rank * len(items) // n_ranks
     return items[first:] + items[:first]
+
+
+def shows_progress() -> bool:
+    """Return whether this process is the one of its machine that draws the bar."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 
 def rank_and_count() -> tuple[int, int]:
