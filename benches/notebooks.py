@@ -3,8 +3,8 @@
 Usage: python benches/notebooks.py --data cifar10:DIR --kept OUT/study
            [--recording FILE] [--own MODELS.json] [--only fig4 ...]
 
-OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``: what it measured is read,
-whatever it lacks is measured now. MODELS.json is a list of models beside the package's,
+OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``, with any numbers of images
+and with or without ``--fold``: what it measured is read, what it lacks measured now. MODELS.json is a list of models beside the package's,
 ``{"spec": ..., "name": ..., "group": ...}``. Pictures, their long tables (figN.csv) and
 compare.csv, the numbers beside the paper's, go to docs/results/figures/.
 """
@@ -22,10 +22,11 @@ import pandas as pd
 from nbclient import NotebookClient
 
 import neurofreq as nf
+from neurofreq.studies._plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "results" / "figures"
-COUNTS = {"n_attack": 1000, "n_hybrid": 1000, "n_corruption": 1000}
+COUNTS = ("n_attack", "n_hybrid", "n_corruption", "fold")  # as the study has them
 
 
 def executed(
@@ -61,13 +62,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[f"fig{n}" for n in range(1, 6)])
     options = parser.parse_args()
     own = json.loads(options.own.read_text()) if options.own else []
+    settings = Plan.read(options.kept).settings
     parameters = {
         "data_spec": options.data,
         "kept": str(options.kept.resolve()),
         "own": own,
         "n_images": None,
         "recording": options.recording and str(options.recording.resolve()),
-        **COUNTS,
+        **{name: getattr(settings, name) for name in COUNTS},
     }
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in options.only:

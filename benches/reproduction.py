@@ -128,7 +128,8 @@ def pair(found: Sequence[StudyResult]) -> list[Row]:
             rows.append(Row(name, "", paper, ""))
             continue
         rows.append(points(name, gains[most].minus(gains[least]), paper))
-    return rows
+    one_seed = (f"{row.verdict}, one seed" if row.verdict else "" for row in rows)
+    return [row._replace(verdict=v) for row, v in zip(rows, one_seed, strict=True)]
 
 
 def gained(model: Measured, base: Measured) -> dict[str, Quantity]:
@@ -217,14 +218,15 @@ def numbers(models: Sequence[Measured]) -> str:
             cells.append(
                 text(scale * e.value, scale * e.lower, scale * e.upper, digits)
             )
-        lines.append(f"| {one.name} | {one.group} | {' | '.join(cells)} |")
+        name = f"{one.name} (gray)" if one.is_gray else one.name
+        lines.append(f"| {name} | {one.group} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def body(found: Sequence[StudyResult]) -> str:
     """Return what stands between the marks."""
-    everything, _ = _choose.together(found, MEASUREMENTS)
-    models = [one for one in everything if not one.is_gray]
+    models, _ = _choose.together(found, MEASUREMENTS)
+    models.sort(key=lambda one: one.is_gray)
     rows = [
         *regularized("mouse", "mouse", "1-3. mouse V1, recorded"),
         *regularized("mouse", "simulated", "1-3. simulated V1 in its place"),

@@ -46,8 +46,8 @@ class Network(nn.Module):
 
 def study(n_models=2, **changes):
     models = [ModelEntry(Network(seed), f"m{seed}", "base") for seed in range(n_models)]
-    options = {"settings": SETTINGS, **changes}
-    return Study(images(), models, name="small", **options)
+    options = {"models": models, "settings": SETTINGS, **changes}
+    return Study(images(), name="small", **options)
 
 
 def run(one, folder, **options):

@@ -342,6 +342,12 @@ def test_a_resnet_is_folded():
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
 
 
+def test_rounding_behind_a_strong_blur_is_no_wrong_fold():
+    images = torch.rand(16, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    folded = models.fold_batch_norm(models.load_model("zoo:blur-3.0"), images)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+
+
 def test_what_cannot_be_folded_is_said():
     class Branching(nn.Module):
         def forward(self, x):

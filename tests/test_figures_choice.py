@@ -218,3 +218,12 @@ def test_a_sigma_of_several_networks_is_their_mean():
     low = -0.8 / 3
     expected = 0.2 + 0.4 * low / (low - 0.15)
     assert value(table, **at, quantity="f_rev") == pytest.approx(expected)
+
+
+def test_what_one_study_lost_and_another_has_stands_once():
+    lost = dataclasses.replace(model("lost"), arrays={})
+    one, other = result(model("plain"), lost), result(model("lost", "adv"))
+    models, left = _choose.together([one, other], ["attack"])
+    assert [(m.name, m.group) for m in models] == [("plain", "base"), ("lost", "adv")]
+    assert not left
+    assert names(_choose.together([one], ["attack"])[0]) == ["plain", "lost"]

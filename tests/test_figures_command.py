@@ -83,6 +83,10 @@ def test_models_of_several_studies_stand_in_one_figure(network, folder, tmp_path
     assert found.exit_code == 0, found.output
     assert not (tmp_path / "fig5.png").exists()
     assert "mine" in set(pd.read_csv(tmp_path / "fig4.csv")["model"])
+    again = command(folder, "--only", "fig5", "--out", tmp_path)
+    assert again.exit_code == 0, again.output
+    near = pd.read_csv(tmp_path / "compare.csv")
+    assert set(near["figure"]) == {"fig4", "fig5"}, "what was drawn before stays"
     alone = command(tmp_path / "mine", "--out", tmp_path / "none")
     assert alone.exit_code == 0
     assert "fig4: not drawn, it needs two models with attack" in alone.output

@@ -181,6 +181,12 @@ def test_one_rank_of_a_machine_draws_the_bar(tmp_path, monkeypatch, capsys):
         assert ("items" in capsys.readouterr().err) == (local == "0")
 
 
+def test_the_bar_says_what_failed(tmp_path, capsys):
+    lost = [*study(1).models, studies.ModelEntry("small_cnn@absent.pt", "lost")]
+    studies.run(study(models=lost, measurements=["clean"]), tmp_path)
+    assert "1/1 items, 1 failed" in capsys.readouterr().err
+
+
 def test_the_bar_counts_what_others_finish(tmp_path, whole, monkeypatch):
     counts, show = [], _work.Work._show
 

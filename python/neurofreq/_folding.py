@@ -14,7 +14,8 @@ from neurofreq import _model, _validate
 if TYPE_CHECKING:
     from neurofreq._validate import Array
 
-TOLERANCE = 1e-5
+# float32 rounds to 2e-5 behind a strong blur; a wrong fold is far more off.
+TOLERANCE = 1e-4
 
 
 def fold_batch_norm(

@@ -114,7 +114,8 @@ def figures(
     With --data, first measures the networks that come with the package and those
     of --model, in OUT/study: Ctrl-C keeps what is done, and the same command again
     goes on from there. Writes each figure as PNG and PDF with its long table, and
-    compare.csv: every number beside the paper's, where that is known.
+    compare.csv: every number beside the paper's, where that is known, of all figures
+    in OUT.
     """
     with _common.plainly(traceback):
         names = _names(only, data, studies or [])
@@ -266,6 +267,9 @@ def _draw(
         tables.append(table)
         typer.echo(f"{name}: {out / name}.png" + f" ({note})" * bool(note))
     if tables:
-        near = drawn.compare(pd.concat(tables))
+        shown = drawn.compare(pd.concat(tables))
+        if len(shown):
+            typer.echo(shown.to_string(index=False, float_format="{:.4g}".format))
+        drawn_before = [pd.read_csv(path) for path in sorted(out.glob("fig?.csv"))]
+        near = drawn.compare(pd.concat(drawn_before))
         near.to_csv(out / "compare.csv", index=False)
-        typer.echo(near.to_string(index=False, float_format="{:.4g}".format))

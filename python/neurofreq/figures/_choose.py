@@ -201,7 +201,9 @@ def together(
             left.append(f"the models of {one.out_dir}, measured with {why}")
         else:
             models += one.measured
-    return models, left
+    # Of a model that one study has nothing of and another has, what there is.
+    known = {one.name for one in models if one.arrays}
+    return [one for one in models if one.arrays or one.name not in known], left
 
 
 def series(models: Sequence[Measured]) -> dict[float, list[Measured]]:

@@ -125,7 +125,8 @@ def _spaces(
     shown = _stimuli.seen(stimuli.images, like)
     spaces = [_stimuli.space(entries[one.name].load(), shown) for one in pair.models]
     titles = (f"{base.name}\nnot regularized", f"{regularized.name}\nregularized")
-    note = f"towards: {stimuli.target.label}, {len(shown)} stimuli"
+    note = f"towards: {stimuli.target.label}, {len(shown)} stimuli; "
+    note += "models: mean over the default layers, equal weights"
     return Drawn(*fig1(shown, stimuli.target, *spaces, titles=titles), note)
 
 

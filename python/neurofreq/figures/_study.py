@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from neurofreq.models import ZooCard
 
-N_FULL = 1000  # images attacked, mixed and corrupted: those of the paper's figures
+N_FULL = 1000  # images attacked, as in the paper, which mixes and corrupts 10,000
 OTHER = "other"  # the group of a model of which nothing is known
 
 

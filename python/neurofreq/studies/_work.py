@@ -220,7 +220,10 @@ class Work:
         """Put the bar where the settled items are."""
         count = len(self.finished) + len(self.failures)
         self._bar.n = self._settled_cost()
-        self._bar.set_postfix_str(f"{count}/{len(self.items)} items")
+        n_failed = len(self.failures)
+        n_failed += sum(bool(one.traceback) for one in self.plan.models)  # not loaded
+        lost = f", {n_failed} failed" if n_failed else ""
+        self._bar.set_postfix_str(f"{count}/{len(self.items)} items{lost}")
 
     def _step(self, items: list[Item]) -> Callable[[int], object]:
         """Return what moves the bar within a job."""
