@@ -4,9 +4,10 @@ Usage: python benches/notebooks.py --data cifar10:DIR --kept OUT/study
            [--recording FILE] [--own MODELS.json] [--only fig4 ...]
 
 OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``, with any numbers of images
-and with or without ``--fold``: what it measured is read, what it lacks measured now. MODELS.json is a list of models beside the package's,
-``{"spec": ..., "name": ..., "group": ...}``. Pictures, their long tables (figN.csv) and
-compare.csv, the numbers beside the paper's, go to docs/results/figures/.
+and with or without ``--fold``: what it measured is read, what it lacks measured now.
+MODELS.json is a list of models beside the package's, ``{"spec": ..., "name": ...,
+"group": ...}``. Pictures, their long tables (figN.csv) and compare.csv, the numbers
+beside the paper's, go to docs/results/figures/.
 """
 
 from __future__ import annotations

@@ -85,6 +85,8 @@ def cotraining_main(rank, folder):
     pull = regularizer(model)
     with pytest.raises(ValueError, match="joint: got a model that works in 2 proc"):
         pull.joint(images)
+    with pytest.raises(ValueError, match="model: got one that works in 2 processes"):
+        training.fit(model, images, labels)
     state = cotrained(model, images[rank::2], labels[rank::2])
     np.savez(f"{folder}/rank{rank}.npz", *state)
     torch.distributed.destroy_process_group()

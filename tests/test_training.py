@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -296,6 +296,58 @@ def test_an_autocast_of_the_caller_is_left_on():
         nf.training_step(model, optimizer, images, labels)
         adversary.perturb(model, images, labels, torch.Generator())
     assert seen == [torch.bfloat16] * 2
+
+
+def test_under_an_autocast_of_the_caller_every_step_uses_the_new_weights():
+    images, labels = problem()
+    model = network().eval()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        for _ in range(2):
+            nf.training_step(model, optimizer, images, labels)
+            inside = model(images)
+            torch.clear_autocast_cache()
+            assert torch.equal(inside, model(images))
+
+
+def test_a_label_beyond_the_classes_is_found_before_any_step(tmp_path):
+    images, labels = problem()
+    labels[-1] = 99
+    model = network()
+    before = [p.clone() for p in model.parameters()]
+    with pytest.raises(ValueError, match="labels: got 0 to 99, expected 0 to"):
+        training.fit(model, images, labels, SHORT, folder=tmp_path)
+    assert all(map(torch.equal, before, model.parameters()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_takes_images_of_a_model_in_half_precision(tmp_path):
+    images, labels = problem()
+    training.fit(network().bfloat16(), images, labels, SHORT, folder=tmp_path)
+    assert (tmp_path / "last.safetensors").exists()
+
+
+def test_what_a_kill_after_the_last_epoch_left_out_is_written(tmp_path):
+    history = loop(network(), SHORT, folder=tmp_path)
+    whole = (tmp_path / "curves.csv").read_bytes()
+    (tmp_path / "curves.csv").write_bytes(whole.splitlines(keepends=True)[0])
+    (tmp_path / "curves.png").unlink()
+    assert loop(network(), SHORT, folder=tmp_path) == history
+    assert (tmp_path / "curves.csv").read_bytes() == whole
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_the_best_weights_of_a_resumed_run_are_those_of_its_own_epoch(tmp_path):
+    recipe = SHORT.replace(validation=0.25)
+    loop(network(), recipe, folder=tmp_path)
+    best = (tmp_path / "best.safetensors").read_bytes()
+    other = {k: v + 1.0 for k, v in load_file(tmp_path / "best.safetensors").items()}
+    save_file(other, tmp_path / "best.safetensors")  # of an epoch that was lost
+    model = network()
+    loop(model, recipe, folder=tmp_path)
+    (tmp_path / "kept").write_bytes(best)
+    kept = load_file(tmp_path / "kept")
+    assert all(torch.equal(kept[k], v) for k, v in model.state_dict().items())
 
 
 def test_the_rate_of_a_row_is_the_one_it_was_trained_with():

@@ -41,6 +41,29 @@ def test_mixtures_are_those_of_the_host():
     assert float(((found - expected).abs() > 1e-3).double().mean()) < 0.02
 
 
+def test_a_folder_takes_images_of_the_device(tmp_path):
+    recipe = training.RECIPES["standard"].replace(epochs=1, batch_size=16)
+    labels = np.arange(16) % 4
+    histories = []
+    for given in (images(16), images(16).cuda()):
+        torch.manual_seed(0)
+        model = nf.models.resnet18(base_width=8, n_classes=4).cuda()
+        histories += [training.fit(model, given, labels, recipe, folder=tmp_path)]
+    assert histories[0] == histories[1], "one run: the digest of the data is the same"
+
+
+def test_what_was_built_before_the_model_moved_follows_it():
+    target = nf.neural.v1_similarity(images(12, 1).numpy(), n_neurons=32)
+    model = nf.models.resnet18_gray(base_width=8, n_classes=4)
+    pull = nf.SimilarityRegularizer(model, "auto", target, images(12, 1))
+    responses = torch.rand(12, 3).cuda()
+    both = training.CoTraining(model, "network.layer1", responses, images(12, 1))
+    model.cuda()
+    for one in (pull, both):
+        one.loss().backward()
+        assert all(p.is_cuda for p in one.parameters())
+
+
 def test_noise_is_that_of_the_host():
     found = noisy(images().cuda(), draws(), sd=0.1).cpu()
     torch.testing.assert_close(found, noisy(images(), draws(), sd=0.1))

@@ -182,11 +182,18 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def data_digest(images: Any, labels: Any) -> str:
-    """Return the SHA-256 of images and labels, their shapes and dtypes."""
+    """Return the SHA-256 of images and labels, arrays or tensors of any device."""
     digest = hashlib.sha256()
-    for array in (images, labels):
+    for values in (images, labels):
+        array = _on_host(values) if isinstance(values, torch.Tensor) else values
         _add(digest, np.ascontiguousarray(array))
     return digest.hexdigest()
+
+
+def _on_host(tensor: torch.Tensor) -> Any:
+    """Return a tensor's values; of bfloat16, which NumPy lacks, in float32."""
+    values = tensor.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def model_digest(model: torch.nn.Module) -> str:

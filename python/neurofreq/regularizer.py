@@ -34,9 +34,9 @@ class SimilarityRegularizer(nn.Module):
     model : nn.Module
         Your model. It is not registered here (its parameters are not among
         `parameters`), not moved and not switched between training and
-        evaluation. It carries hooks only while `loss` runs; `close`, or the end
-        of a ``with`` block, lets go of it. See Notes for a distributed or
-        compiled model.
+        evaluation; where you move it, this follows. It carries hooks only while
+        `loss` runs; `close`, or the end of a ``with`` block, lets go of it. See
+        Notes for a distributed or compiled model.
     layers : sequence of str or "auto"
         Names of submodules, as in ``dict(model.named_modules())``, whose outputs
         are compared; of a module called more than once, the last output.
@@ -98,7 +98,8 @@ class SimilarityRegularizer(nn.Module):
     Under autocast the model's pass is in half precision and the loss in float32.
 
     Differences from the paper: `all_pairs`, `half`, `joint`; otherwise as in joint
-    training there, with 16 pairs (up to 32 images) a step.
+    training there, with 16 pairs (up to 32 images) a step: an image of several pairs
+    passes once, and counts once in running means and batch norm.
 
     References
     ----------
@@ -266,8 +267,7 @@ class SimilarityRegularizer(nn.Module):
         """Return a name of everything that decides the loss beside the model."""
         settings = repr((self.layers, self.n_pairs, self.all_pairs, self.seed))
         settings += f"{self.criterion.extra_repr()}"
-        similarity, stimuli = self.similarity.cpu().numpy(), self.stimuli.cpu().numpy()
-        text = settings + _store.data_digest(similarity, stimuli)
+        text = settings + _store.data_digest(self.similarity, self.stimuli)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def extra_repr(self) -> str:
@@ -295,7 +295,9 @@ class SimilarityRegularizer(nn.Module):
         pairs: NDArray[np.int64] | None,
     ) -> Tensor:
         """Return the loss of features of the drawn images, and count the step."""
-        device, index = self.similarity.device, None
+        device, index = features[0].device, None
+        if self.similarity.device != device:
+            self.to(device)  # the model was moved after this was built
         if pairs is None:
             drawn = torch.from_numpy(images).to(device)
             target = self.similarity[drawn][:, drawn]

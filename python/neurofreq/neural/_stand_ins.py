@@ -179,5 +179,7 @@ def teacher_similarity(
                     f"layer: {layer!r} returned shape {tuple(found.shape)} for "
                     f"{len(part)} images, expected a row for each"
                 )
+            if found.dtype != torch.float64:
+                found = found.float()  # of half precision NumPy knows one kind
             rows.append(found.flatten(1).cpu().numpy())
     return Target(response_similarity(np.concatenate(rows)), "teacher", layer)

@@ -72,7 +72,7 @@ class Checkpoints:
         """
         ours = recipe.as_dict() | {
             "seed": seed,
-            "data": _store.data_digest(images.numpy(), labels.numpy()),
+            "data": _store.data_digest(images, labels),
             "regularizer": None if regularizer is None else regularizer.digest(),
             "augment function": None if augment is None else _store.code_name(augment),
             "neurofreq": _runtime.VERSION,
@@ -105,6 +105,9 @@ class Checkpoints:
         metadata = {"run": json.dumps(numbers)}
         content = save(_contiguous(tensors), metadata=metadata)
         _store.write_bytes(self.folder / "last.safetensors", content)
+        self._write_curves(run)
+
+    def _write_curves(self, run: _Run) -> None:
         _curves.write_table(run.history, self.folder)
         if run.is_done or time.monotonic() - self._drawn > REDRAW:
             _curves.write_picture(run.history, self.folder)
@@ -140,10 +143,13 @@ class Checkpoints:
         run.history = numbers["history"]
         run.progress = Progress(**numbers["progress"])
         if run.progress.best_epoch:
-            run.best = load_file(self.folder / "best.safetensors")
-            self._best_epoch = run.progress.best_epoch
-            # Folders of before have none: a fall leaves the regularizer as it is.
+            # Folders of before have none. What best.safetensors holds may be an epoch
+            # ahead, where the process was killed between the two files.
+            best = _part(tensors, "best")
+            run.best = best or load_file(self.folder / "best.safetensors")
             run.best_regularizer = _part(tensors, "best_regularizer") or None
+        if run.is_done:  # also what a kill after the last epoch left out
+            self._write_curves(run)
 
 
 def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -152,8 +158,8 @@ def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if run.regularizer is not None:
         state = run.regularizer.state_dict()
         tensors |= {f"regularizer.{k}": v for k, v in state.items()}
-    best = run.best_regularizer or {}
-    tensors |= {f"best_regularizer.{k}": v for k, v in best.items()}
+    for part, best in (("best", run.best), ("best_regularizer", run.best_regularizer)):
+        tensors |= {f"{part}.{k}": v for k, v in (best or {}).items()}
     for index, state in run.optimizer.state_dict()["state"].items():
         for name, value in state.items():
             if isinstance(value, Tensor):

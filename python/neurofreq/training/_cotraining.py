@@ -33,7 +33,7 @@ class CoTraining(nn.Module):
         Your model, as of `nf.SimilarityRegularizer`.
     layer : str
         Submodule whose output (N, C, H, W) is shared; the pass ends there.
-    responses : array_like of float, shape (N, K)
+    responses : array_like or Tensor of float, shape (N, K)
         Of K neurons to N >= 2 images, finite: for a recording too small to train
         on, what `nf.neural.PredictiveModel` predicts (denoised, as in the paper).
     stimuli : Tensor or ndarray, shape (N, C, H, W)
@@ -41,8 +41,8 @@ class CoTraining(nn.Module):
     batch_size : int
         Stimuli per step.
     positive : bool
-        Whether predictions are ``ELU(z) + 1``, at least 0, or z, the weighted sum
-        and a bias.
+        Whether predictions are ``ELU(z) + 1``, at least 0 as responses must be
+        then, or z, the weighted sum and a bias.
     seed : int
         Of the read-out's initial weights, the order of stimuli and the positions
         drawn in training. Step s of a seed is always the same.
@@ -61,8 +61,9 @@ class CoTraining(nn.Module):
     TypeError
         If `model` is not a module, or `stimuli` have another dtype.
     ValueError
-        Responses that are not finite or not of the stimuli's number, fewer than
-        two images, a neuron that never fires (no variance), or an unknown layer.
+        Responses that are not finite or not of the stimuli's number, negative ones
+        with `positive`, fewer than two images, a neuron that never fires (no
+        variance), or an unknown layer.
     ModelError
         If the layer's output is not (N, C, H, W).
 
@@ -89,7 +90,7 @@ class CoTraining(nn.Module):
         self,
         model: nn.Module,
         layer: str,
-        responses: ArrayLike,
+        responses: ArrayLike | Tensor,
         stimuli: Tensor | NDArray[Any],
         *,
         batch_size: int = 128,
@@ -101,7 +102,7 @@ class CoTraining(nn.Module):
         self._ranks = Ranks.of(model)
         _validate.count("batch_size", batch_size)
         images = torch.as_tensor(_validate.images(stimuli, "stimuli"))
-        truth = _check_responses(responses, len(images))
+        truth = _check_responses(responses, len(images), positive)
         self.batch_size = min(batch_size, len(images))
         self.seed = _validate.seed(seed) % 2**62
         self.layer = layer
@@ -153,6 +154,9 @@ class CoTraining(nn.Module):
                 f"features: got NaN or infinite values in layer {self.layer!r} "
                 f"at step {int(self.step)}, expected finite ones"
             )
+        if self.responses.device != features.device:
+            self.to(features.device)  # the model was moved after this was built
+            index = index.to(features.device)
         draws = None
         if self.training:
             draws = torch.Generator().manual_seed(self.seed + int(self.step))
@@ -196,9 +200,8 @@ class CoTraining(nn.Module):
 
     def digest(self) -> str:
         """Return a name of everything that decides the loss beside the model."""
-        responses, stimuli = self.responses.cpu().numpy(), self.stimuli.cpu().numpy()
         text = repr((self.layer, self.batch_size, self.readout.positive, self.seed))
-        text += _store.data_digest(responses, stimuli)
+        text += _store.data_digest(self.responses, self.stimuli)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def extra_repr(self) -> str:
@@ -230,7 +233,9 @@ class CoTraining(nn.Module):
         return torch.from_numpy(index[first : first + self.batch_size])
 
 
-def _check_responses(responses: ArrayLike, n: int) -> Tensor:
+def _check_responses(responses: ArrayLike | Tensor, n: int, positive: bool) -> Tensor:
+    if isinstance(responses, Tensor):
+        responses = responses.detach().cpu().float()
     truth = torch.as_tensor(np.asarray(responses, dtype=np.float32))
     if truth.ndim != 2 or len(truth) != n or n < 2:
         raise ValueError(
@@ -239,6 +244,11 @@ def _check_responses(responses: ArrayLike, n: int) -> Tensor:
         )
     if not torch.isfinite(truth).all():
         raise ValueError("responses: got NaN or infinite values, expected finite ones")
+    if positive and truth.min() < 0.0:
+        raise ValueError(
+            f"responses: got {float(truth.min()):.3g}, expected 0 or more: with "
+            "positive=True nothing below is predicted"
+        )
     silent = torch.nonzero(truth.std(0) == 0.0).flatten().tolist()
     if silent:
         raise ValueError(

@@ -13,11 +13,12 @@ from torch.nn.functional import cross_entropy
 from neurofreq import _model, _runtime, _validate
 from neurofreq._features import unwrapped
 from neurofreq._neurofreq import ModelError
+from neurofreq._ranks import Ranks
 from neurofreq.training._checkpoint import Checkpoints
 from neurofreq.training._inputs import Inputs
 from neurofreq.training._recipe import Recipe
 from neurofreq.training._schedule import Progress, rate
-from neurofreq.training._step import training_step
+from neurofreq.training._step import check_logits, training_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +70,8 @@ def fit(
         holds its name and source.
     folder : path, optional
         Keeps the state after every epoch, the best weights and the learning
-        curves there; a run that was stopped goes on, to the same numbers.
+        curves there; a run that was stopped goes on, to the same numbers (on a CUDA
+        device as far as torch's own kernels repeat theirs).
     seed : int
         Of the held-out images, the order, the augmentation and dropout. The
         model's initial weights are yours; global random states are left as found.
@@ -92,16 +94,22 @@ def fit(
         If a loss, or after an epoch any weight or the validation loss, is NaN or
         infinite; the last good epoch stays in `folder`.
     ValueError
-        Mismatched shapes, labels out of range, or a folder that holds a run with
-        other settings or data.
+        Mismatched shapes, labels out of range, a model in several processes, or a
+        folder that holds a run with other settings or data.
     """
     recipe = recipe or Recipe()
+    if (n_ranks := Ranks.of(model).size) > 1:
+        raise ValueError(
+            f"model: got one that works in {n_ranks} processes, expected one; in "
+            "several, use `training_step` in a loop of your own"
+        )
     if regularizer is not None and regularizer.model is not unwrapped(model):
         raise ValueError("regularizer: got that of another model, expected this one's")
     data = torch.as_tensor(_validate.images(images, unit_range=True))
     data = data.detach().to(_model.dtype_of(model))
     classes = torch.from_numpy(_validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
+    run.check_classes()
     kept = None if folder is None else Checkpoints(folder)
     if kept is not None:
         kept.claim(recipe, seed, data, classes, regularizer, augment)
@@ -199,6 +207,14 @@ class _Run:
         if self.best_regularizer is not None:
             state = self.regularizer.state_dict() | self.best_regularizer
             self.regularizer.load_state_dict(state)
+        torch.clear_autocast_cache()
+
+    def check_classes(self) -> None:
+        """Require classes for all labels, also of held-out images, before any step."""
+        with _model.evaluating(self.model), torch.no_grad():
+            logits = self.model(self.images[:1].to(self.device))
+        span = int(self.labels.min()), int(self.labels.max())
+        check_logits(logits, span, 1)
 
     @property
     def _fallen(self) -> float:

@@ -86,7 +86,8 @@ class Recipe:
         One pass for images and stimuli, see `nf.SimilarityRegularizer.joint`.
     precision : {"float32", "bfloat16"}
         Of the network's passes (autocast); losses are in float32. "float32" leaves
-        an autocast of your own around `fit` as it is.
+        an autocast of your own around `fit` as it is; on a CUDA device convolutions
+        are in TF32 then, unless ``torch.backends.cudnn.allow_tf32`` is off.
     channels_last : bool
         Memory layout of images and weights: faster on many machines.
 

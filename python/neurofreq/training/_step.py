@@ -113,7 +113,7 @@ def training_step(
             logits, added = regularizer.joint(shown)
         else:
             logits = model(shown)
-        _check_logits(logits, span, len(shown))
+        check_logits(logits, span, len(shown))
         if regularizer is not None and not joint:
             added = regularizer.loss()
     if logits.dtype != torch.float64:
@@ -137,6 +137,8 @@ def training_step(
             + ", expected finite values; no step was taken"
         )
     optimizer.step()
+    # Under an autocast of the caller, copies of the old weights would be used on.
+    torch.clear_autocast_cache()
     return values
 
 
@@ -189,7 +191,8 @@ def _span(labels: Tensor, n_images: int) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _check_logits(logits: Any, span: tuple[int, int], n_shown: int) -> None:
+def check_logits(logits: Any, span: tuple[int, int], n_shown: int) -> None:
+    """Require logits for each image, and classes for the least and largest label."""
     shape = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != n_shown:
         got = shape or type(logits).__name__

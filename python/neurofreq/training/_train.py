@@ -73,7 +73,8 @@ def train(
     similarity : array_like, shape (N, N), optional
         Or an `nf.neural.Target`: joint training with a similarity loss.
     responses : array_like, shape (N, K), optional
-        Co-training with responses, from the recipe's `layer`.
+        Co-training with responses, from the recipe's `layer`; predictions are
+        positive (see `CoTraining`) where all responses are.
     seed : int
         Of the initial weights and everything drawn.
     device : str or torch.device
@@ -123,6 +124,7 @@ def train(
             responses,
             stimuli,
             batch_size=recipe.batch_size,
+            positive=bool((torch.as_tensor(responses) >= 0).all()),
             seed=seed,
         )
     history = fit(
