@@ -6,7 +6,9 @@ Usage: python benches/regularized_measures.py mouse --data DIR --work FOLDER
 Measures every network in FOLDER whose training is complete, keeps the raw values per
 image in docs/results/regularized-<study>/measured, and writes the page beside it over
 the seeds that all conditions have. What is kept is not measured again, though its
-network be gone: seeds may be trained one by one. DIR as in regularized_training.py.
+network be gone: seeds may be trained one by one. It is known by its condition, seed and
+recipe alone: delete what a change of targets or attack has outdated. DIR as in
+regularized_training.py.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ NAMES = {
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
     "f_rev": "f_rev, of Nyquist",
     "median linf": "median Linf, 1/255",
+    "median of all": "the same, not found as infinite",
     "f_0.5": "f_0.5, cycles/pixel",
 }
 PAPER = {  # sign of condition less none, for a condition that works as in the paper
@@ -98,8 +101,17 @@ def is_trained(folder: Path, study: Study) -> bool:
     return curves.exists() and len(pd.read_csv(curves)) == study.recipe.epochs
 
 
-def quantities(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
-    """Return what the table shows of one network."""
+def found_by_all(raws: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """Return whether each attacked image has a perturbation of every network, (n,)."""
+    return np.all([np.isfinite(raw["distance"]) for raw in raws], axis=0)
+
+
+def quantities(raw: dict[str, np.ndarray], shared: np.ndarray) -> dict[str, Quantity]:
+    """Return what the table shows of one network.
+
+    Sizes and spectra are of the `shared` images: where a network never names the
+    target's class the attack has no start, which says nothing of robustness.
+    """
     found = {
         name: _analysis.accuracy(raw[name])
         for name in raw
@@ -107,8 +119,9 @@ def quantities(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
     }
     hybrids = {"frequency": raw["mixing"], "difference": raw["difference"]}
     found["f_rev"] = _analysis.reversal(hybrids)
-    found["median linf"] = _analysis.median_size(255.0 * raw["distance"])
-    found["f_0.5"] = _analysis.half_power(raw)
+    found["median linf"] = _analysis.median_size(255.0 * raw["distance"][shared])
+    found["median of all"] = _analysis.median_size(255.0 * raw["distance"])
+    found["f_0.5"] = _analysis.half_power(raw | {"radial": raw["radial"][shared]})
     return found
 
 
@@ -176,7 +189,7 @@ def differences(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -
             one = at(rows, quantity, condition)
             low, high = one["difference_low"], one["difference_high"]
             text = interval(quantity, one["difference"], low, high)
-            alike = max(one["seeds_above"], one["seeds_below"])
+            alike = one["seeds_above" if one["difference"] > 0 else "seeds_below"]
             cells.append(f"{text}, {alike}/{n_seeds}")
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -216,11 +229,27 @@ def at(rows: pd.DataFrame, quantity: str, condition: str) -> pd.Series:
 def interval(quantity: str, value: float, low: float, high: float) -> str:
     if quantity == "clean" or quantity.startswith("noise"):
         return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    digits = 2 if quantity == "median linf" else 3
+    digits = 2 if quantity.startswith("median") else 3
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def write(page: Path, study: Study, rows: pd.DataFrame, seeds: list[int]) -> None:
+def lost(raws: dict[tuple[str, int], dict[str, np.ndarray]], shared: np.ndarray) -> str:
+    """Say of how many images sizes and spectra are, and which networks lost others."""
+    counts: dict[str, list[int]] = {}
+    for (condition, _), raw in raws.items():
+        counts.setdefault(condition, []).append(int(np.isinf(raw["distance"]).sum()))
+    words = "; ".join(
+        f"{condition} {', '.join(map(str, each))}"
+        for condition, each in counts.items()
+        if any(each)
+    )
+    text = f"Sizes and f_0.5 are of {shared.sum()} of {len(shared)} attacked images"
+    return f"{text}. Not found, by seed: {words}." if words else f"{text}: all."
+
+
+def write(
+    page: Path, study: Study, rows: pd.DataFrame, seeds: list[int], note: str
+) -> None:
     """Put the numbers between the marks of the page, and the raw ones beside it."""
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
@@ -242,7 +271,7 @@ def write(page: Path, study: Study, rows: pd.DataFrame, seeds: list[int]) -> Non
     conditions = study.conditions
     text = (
         f"{about['date']}, {about['machine']}; torch {about['torch']}; seeds "
-        f"{', '.join(map(str, seeds))}.\n\n{table(rows, conditions)}\n\n"
+        f"{', '.join(map(str, seeds))}. {note}\n\n{table(rows, conditions)}\n\n"
         f"{differences(rows, conditions, len(seeds))}\n\n"
         f"{verdicts(rows, conditions, len(seeds))}\n"
     )
@@ -258,39 +287,38 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=list(SEEDS), help="to measure"
+        "--seeds", type=int, nargs="+", choices=SEEDS, default=SEEDS, help="to measure"
     )
-    parser.add_argument(
-        "--conditions", nargs="+", help="to measure; the page is written of all"
-    )
+    parser.add_argument("--conditions", nargs="+", help="to measure; by default all")
     options = parser.parse_args()
     study = STUDIES[options.study]
+    options.conditions = options.conditions or study.conditions
     page = ROOT / "docs" / "results" / f"regularized-{options.study}.md"
     data = nf.data.load_data(study.data.format(options.data)).gray()
     store = Store(page.with_suffix("") / "measured")
-    found = {}
-    for seed in options.seeds:
-        for condition in options.conditions or study.conditions:
+    raws = {}
+    for seed in SEEDS:
+        for condition in study.conditions:
             folder = options.work / f"{condition}-{seed}"
             record = record_of(folder.name, study)
             raw = store.load(record)
-            if raw is None and is_trained(folder, study):
+            is_asked = seed in options.seeds and condition in options.conditions
+            if raw is None and is_asked and is_trained(folder, study):
                 one = subject(folder, data, study.recipe.network, options.device)
                 raw = measured(one, settings_of(study))
                 store.save(record, raw)
+                print(condition, seed, flush=True)
             if raw is not None:
-                found[condition, seed] = quantities(raw)
-                values = {
-                    name: round(quantity.estimate().value, 4)
-                    for name, quantity in found[condition, seed].items()
-                }
-                print(condition, seed, values, flush=True)
-    seeds = [s for s in SEEDS if all((c, s) in found for c in study.conditions)]
-    if options.conditions:
-        return
+                raws[condition, seed] = raw
+    seeds = [s for s in SEEDS if all((c, s) in raws for c in study.conditions)]
     if not seeds:
-        parser.error("--work: no seed has all conditions yet")
-    write(page, study, estimates(found, study.conditions, seeds), seeds)
+        print("no page yet: no seed has all conditions")
+        return
+    whole = {key: raw for key, raw in raws.items() if key[1] in seeds}
+    shared = found_by_all(list(whole.values()))
+    found = {key: quantities(raw, shared) for key, raw in whole.items()}
+    rows = estimates(found, study.conditions, seeds)
+    write(page, study, rows, seeds, lost(whole, shared))
 
 
 if __name__ == "__main__":
