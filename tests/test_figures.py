@@ -280,8 +280,15 @@ def test_a_short_axis_of_sizes_has_more_than_two_numbers():
 def test_many_models_fill_rows_and_small_groups_share_one():
     from neurofreq.figures._fig4 import _rows
 
-    counts = {"base": 6, "adv": 9, "crp": 2, "blur": 1, "pca": 1}
-    models = [model(f"{g}{i}", g) for g, n in counts.items() for i in range(n)]
+    def of(**counts):
+        return [model(f"{g}{i}", g) for g, n in counts.items() for i in range(n)]
+
+    # Eight in a row where that saves a row.
+    assert [len(row) for row in _rows(of(base=4, adv=4, crp=2, blur=1, pca=1))] == [
+        8,
+        4,
+    ]
+    models = of(base=6, adv=9, crp=2, blur=1, pca=1)
     assert [len(row) for row in _rows(models)] == [6, 7, 6]
     assert [m.group for m in _rows(models)[2]] == ["adv"] * 2 + ["crp"] * 2 + [
         "blur",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from neurofreq.studies import Measured
 
-_COLUMNS = 7  # maps in a row
+_COLUMNS = (7, 8)  # maps in a row: eight where that saves one
 _MAP = 1.08  # inches, height of a row of maps with its titles
 
 
@@ -95,12 +95,17 @@ def fig4(
 
 def _rows(models: Sequence[Measured]) -> list[list[Measured]]:
     """Lay the groups out in rows: those that fit into one share it."""
+    groups = list(_panels.grouped(models).values())
+    return min((_filled(groups, most) for most in _COLUMNS), key=len)
+
+
+def _filled(groups: list[list[Measured]], most: int) -> list[list[Measured]]:
     rows: list[list[Measured]] = [[]]
-    for members in _panels.grouped(models).values():
-        if rows[-1] and len(rows[-1]) + len(members) > _COLUMNS:
+    for members in groups:
+        if rows[-1] and len(rows[-1]) + len(members) > most:
             rows.append([])
         for model in members:
-            if len(rows[-1]) == _COLUMNS:
+            if len(rows[-1]) == most:
                 rows.append([])
             rows[-1].append(model)
     return rows
@@ -108,7 +113,8 @@ def _rows(models: Sequence[Measured]) -> list[list[Measured]]:
 
 def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
     """Draw the maps under their models' names, in the colours of their groups."""
-    axes = figure.subplots(len(rows), _COLUMNS, squeeze=False)
+    n_columns = max(_COLUMNS[0], *map(len, rows))
+    axes = figure.subplots(len(rows), n_columns, squeeze=False)
     tints = looks(_panels.grouped([model for row in rows for model in row]))
     for line, row in zip(axes, rows, strict=True):
         previous = ""
