@@ -171,7 +171,9 @@ def test_progress_is_silent_unless_asked(capfd):
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
 def test_ctrl_c_stops_within_one_call():
     script = """
-        import sys, time, torch, neurofreq as nf
+        import signal, sys, time, torch, neurofreq as nf
+        # A shell starts what it puts in the background with this signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         torch.manual_seed(0)
         model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(90, 3))
         images = torch.rand(4, 3, 6, 5)
