@@ -73,6 +73,6 @@ $(VENV)/.packages: pyproject.toml $(VENV)/.tools
 
 # The extension module, optimised, installed in place.
 $(VENV)/.extension: $(VENV)/.packages $(RUST)
-	@echo "building the extension (about two minutes the first time)"
+	@echo "building the extension (two to ten minutes the first time, by the cores)"
 	@$(ACTIVATE) maturin develop --release --locked --uv --quiet
 	@touch $@
