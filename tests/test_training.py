@@ -310,6 +310,19 @@ def test_under_an_autocast_of_the_caller_every_step_uses_the_new_weights():
             assert torch.equal(inside, model(images))
 
 
+def test_images_may_be_turned_around():
+    images, labels = problem()
+    turned = images.numpy()[::-1, :, :, ::-1]
+    assert loop_over(turned, labels) == loop_over(turned.copy(), labels)
+
+
+def loop_over(images, labels):
+    model = network()
+    target = nf.neural.v1_similarity(images, n_neurons=64)
+    pull = nf.SimilarityRegularizer(model, ["0"], target, images)
+    return training.fit(model, images, labels, SHORT, regularizer=pull)
+
+
 def test_a_label_beyond_the_classes_is_found_before_any_step(tmp_path):
     images, labels = problem()
     labels[-1] = 99

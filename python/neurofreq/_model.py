@@ -129,6 +129,13 @@ def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
     return batch.detach().to(device, copy=True)
 
 
+def as_tensor(batch: Array) -> torch.Tensor:
+    """Return a batch as a tensor, sharing memory unless a stride is negative."""
+    if isinstance(batch, np.ndarray) and min(batch.strides) < 0:
+        batch = np.ascontiguousarray(batch)
+    return torch.as_tensor(batch)
+
+
 def check_logits(logits: Any, n_images: int) -> torch.Tensor:
     """Require what a classifier must return, and return it unchanged.
 

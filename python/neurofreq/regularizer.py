@@ -139,7 +139,7 @@ class SimilarityRegularizer(nn.Module):
         super().__init__()
         features = Features(model, layers)
         self.layers = features.layers
-        images = torch.as_tensor(_validate.images(stimuli, "stimuli"))
+        images = _model.as_tensor(_validate.images(stimuli, "stimuli"))
         if len(images) < 2:
             raise ValueError("stimuli: got 1 image, expected at least two")
         if n_pairs < 1:

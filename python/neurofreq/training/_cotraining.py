@@ -101,7 +101,7 @@ class CoTraining(nn.Module):
         self._features: Features | None = Features(model, [layer])
         self._ranks = Ranks.of(model)
         _validate.count("batch_size", batch_size)
-        images = torch.as_tensor(_validate.images(stimuli, "stimuli"))
+        images = _model.as_tensor(_validate.images(stimuli, "stimuli"))
         truth = _check_responses(responses, len(images), positive)
         self.batch_size = min(batch_size, len(images))
         self.seed = _validate.seed(seed) % 2**62

@@ -105,7 +105,7 @@ def fit(
         )
     if regularizer is not None and regularizer.model is not unwrapped(model):
         raise ValueError("regularizer: got that of another model, expected this one's")
-    data = torch.as_tensor(_validate.images(images, unit_range=True))
+    data = _model.as_tensor(_validate.images(images, unit_range=True))
     data = data.detach().to(_model.dtype_of(model))
     classes = torch.from_numpy(_validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
