@@ -1,7 +1,7 @@
 """Run the notebooks of the figures on real data and keep their pictures and tables.
 
 Usage: python benches/notebooks.py --data cifar10:DIR --kept OUT/study
-           [--recording FILE] [--own MODELS.json] [--only fig4 ...]
+           [--recording FILE] [--own MODELS.json] [--no-zoo] [--only fig4 ...]
 
 OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``, with any numbers of images
 and with or without ``--fold``: what it measured is read, what it lacks measured now.
@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, required=True)
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--own", type=Path)
+    parser.add_argument("--no-zoo", action="store_true", help="as the study was")
     parser.add_argument("--only", nargs="+", default=[f"fig{n}" for n in range(1, 6)])
     options = parser.parse_args()
     own = json.loads(options.own.read_text()) if options.own else []
@@ -68,6 +69,7 @@ def main() -> None:
         "data_spec": options.data,
         "kept": str(options.kept.resolve()),
         "own": own,
+        "zoo": not options.no_zoo,
         "n_images": None,
         "recording": options.recording and str(options.recording.resolve()),
         **{name: getattr(settings, name) for name in COUNTS},

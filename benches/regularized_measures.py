@@ -27,8 +27,9 @@ from _machine import processor
 from regularized_training import SEEDS, STUDIES, Study
 
 import neurofreq as nf
-from neurofreq import intervals, models
+from neurofreq import _groups, intervals, models
 from neurofreq._store import Store
+from neurofreq.data._corrupted import SEVERITIES
 from neurofreq.studies import _analysis, _measure
 from neurofreq.studies._settings import Settings
 
@@ -36,28 +37,35 @@ if TYPE_CHECKING:
     from neurofreq.studies._analysis import Quantity
 
 ROOT = Path(__file__).resolve().parents[1]
+N_CORRUPTION = 1000  # images in each of 75 cells
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
 NAMES = {
     "clean": "clean accuracy",
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
+    "corruptions": "accuracy, 15 corruptions",
+    **{f"severity {s}": f"of severity {s}" for s in SEVERITIES},
+    **{band: f"of {band} frequencies" for band in _groups.GROUPS},
+    "high - medium": "high less medium frequencies",
+    "medium - low": "medium less low frequencies",
     "f_rev": "f_rev, of Nyquist",
     "median linf": "median Linf, 1/255",
     "median of all": "the same, not found as infinite",
     "f_0.5": "f_0.5, cycles/pixel",
 }
 PAPER = {  # sign of condition less none, for a condition that works as in the paper
-    "clean": -1, "noise 0.1": 1, "f_rev": -1, "median linf": 1, "f_0.5": -1,
+    "clean": -1, "noise 0.1": 1, "corruptions": 1, "f_rev": -1, "median linf": 1,
+    "f_0.5": -1,
 }  # fmt: skip
 
 
 def subject(
     folder: Path, data: nf.data.ImageSet, network: str, device: str
 ) -> _measure.Subject:
-    weights = folder / "best.safetensors"
+    weights, gray = folder / "best.safetensors", data.gray()
     model = models.load_model(network, weights=weights)
-    folded = models.fold_batch_norm(model, torch.as_tensor(data.images[:2]))
+    folded = models.fold_batch_norm(model, torch.as_tensor(gray.images[:2]))
     folded = folded.to(device, memory_format=torch.channels_last)
-    return _measure.Subject(folder.name, folded, data.images, data.labels, True, "")
+    return _measure.Subject(folder.name, folded, gray.images, gray.labels, True, "")
 
 
 def noisy(one: _measure.Subject, sd: float) -> np.ndarray:
@@ -72,10 +80,10 @@ def settings_of(study: Study) -> Settings:
     return Settings(n_attack=128, n_hybrid=study.n_hybrid, seeds=(0, 1, 2))
 
 
-def record_of(name: str, study: Study) -> dict[str, object]:
-    """Return what decides the numbers of a network, <condition>-<seed>."""
+def records_of(name: str, study: Study) -> tuple[dict[str, object], dict[str, object]]:
+    """Return what decides the numbers of a network, and those under corruptions."""
     settings = settings_of(study)
-    return {
+    first = {
         "measurement": name,
         "recipe": study.recipe.as_dict(),
         "noise": NOISE,
@@ -83,6 +91,28 @@ def record_of(name: str, study: Study) -> dict[str, object]:
         "n_hybrid": settings.n_hybrid,
         "pairings": len(settings.seeds),
     }
+    second = {
+        "measurement": f"{name}-corrupted",
+        "recipe": study.recipe.as_dict(),
+        "n_corruption": N_CORRUPTION,
+    }
+    return first, second
+
+
+def measure(
+    folder: Path, data: nf.data.ImageSet, study: Study, store: Store, device: str
+) -> None:
+    """Measure what is not kept of one network."""
+    plain, under = records_of(folder.name, study)
+    missing = [record for record in (plain, under) if store.load(record) is None]
+    if not missing:
+        return
+    one = subject(folder, data, study.recipe.network, device)
+    if plain in missing:
+        store.save(plain, measured(one, settings_of(study)))
+    if under in missing:
+        store.save(under, corrupted(one, data))
+    print(folder.name, flush=True)
 
 
 def measured(one: _measure.Subject, settings: Settings) -> dict[str, np.ndarray]:
@@ -94,6 +124,20 @@ def measured(one: _measure.Subject, settings: Settings) -> dict[str, np.ndarray]
     arrays |= {"mixing": found["frequency"], "difference": found["difference"]}
     found = _measure.attack(one, settings, running, range(settings.n_attack))
     return arrays | {key: found[key] for key in ("distance", "radial", "frequency")}
+
+
+def corrupted(one: _measure.Subject, data: nf.data.ImageSet) -> dict[str, np.ndarray]:
+    """Return the corrupted images named right: by severity (5, N), by group (3, N)."""
+    settings, running = Settings(n_corruption=N_CORRUPTION), _measure.Running()
+    right = {
+        name: _measure.corruption(name, data, [one], settings, running)[one.name]
+        for name in settings.corruptions
+    }
+    found = {"severity": np.mean([each["correct"] for each in right.values()], axis=0)}
+    for band in _groups.GROUPS:
+        inside = [right[n]["correct"] for n in right if _groups.group_of(n) == band]
+        found[band] = np.mean(inside, axis=(0, 1))
+    return found
 
 
 def is_trained(folder: Path, study: Study) -> bool:
@@ -122,7 +166,20 @@ def quantities(raw: dict[str, np.ndarray], shared: np.ndarray) -> dict[str, Quan
     found["median linf"] = _analysis.median_size(255.0 * raw["distance"][shared])
     found["median of all"] = _analysis.median_size(255.0 * raw["distance"])
     found["f_0.5"] = _analysis.half_power(raw | {"radial": raw["radial"][shared]})
+    if "severity" in raw:
+        found |= under_corruptions(raw)
     return found
+
+
+def under_corruptions(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
+    """Return accuracies under corruptions, and how they differ between groups."""
+    parts = {f"severity {s}": raw["severity"][i] for i, s in enumerate(SEVERITIES)}
+    parts |= {band: raw[band] for band in _groups.GROUPS}
+    for pair in ("high - medium", "medium - low"):
+        more, less = pair.split(" - ")
+        parts[pair] = raw[more] - raw[less]
+    parts["corruptions"] = raw["severity"].mean(axis=0)
+    return {key: _analysis.accuracy(part) for key, part in parts.items()}
 
 
 def estimates(
@@ -137,6 +194,8 @@ def estimates(
     """
     rows = []
     for quantity in NAMES:
+        if not all(quantity in one for one in found.values()):
+            continue
         values, draws = {}, {}
         for (condition, seed), one in found.items():
             values[condition, seed] = one[quantity].estimate().value
@@ -161,13 +220,22 @@ def estimates(
     return pd.DataFrame(rows)
 
 
+def shown(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return quantities of the page and their titles: those measured, none twice."""
+    measured = rows.set_index(["quantity", "condition"])["value"]
+    here = [name for name in NAMES if name in measured.index]
+    if measured["median linf"].equals(measured["median of all"]):
+        here.remove("median of all")
+    return [(name, NAMES[name]) for name in here]
+
+
 def table(rows: pd.DataFrame, conditions: tuple[str, ...]) -> str:
     """Return the Markdown table: conditions in columns."""
     lines = [
         "| | " + " | ".join(conditions) + " |",
         "|---" * (len(conditions) + 1) + "|",
     ]
-    for quantity, title in NAMES.items():
+    for quantity, title in shown(rows):
         cells = []
         for condition in conditions:
             one = at(rows, quantity, condition)
@@ -183,7 +251,7 @@ def differences(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -
         "| less none | " + " | ".join(others) + " |",
         "|---" * (len(others) + 1) + "|",
     ]
-    for quantity, title in NAMES.items():
+    for quantity, title in shown(rows):
         cells = []
         for condition in others:
             one = at(rows, quantity, condition)
@@ -199,6 +267,8 @@ def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> s
     """Say of each direction of the paper whether it holds for each condition."""
     lines = []
     for quantity, sign in PAPER.items():
+        if quantity not in set(rows["quantity"]):
+            continue
         held: dict[str, list[str]] = {
             "holds": [],
             "is reversed": [],
@@ -227,7 +297,7 @@ def at(rows: pd.DataFrame, quantity: str, condition: str) -> pd.Series:
 
 
 def interval(quantity: str, value: float, low: float, high: float) -> str:
-    if quantity == "clean" or quantity.startswith("noise"):
+    if not quantity.startswith(("f_", "median")):
         return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
     digits = 2 if quantity.startswith("median") else 3
     return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
@@ -257,7 +327,7 @@ def write(
     settings = settings_of(study)
     about = {
         "date": f"{datetime.date.today():%-d %B %Y}",
-        "machine": processor(),
+        "page written on": processor(),
         "python": platform.python_version(),
         "neurofreq": nf.__version__,
         "torch": torch.__version__,
@@ -270,7 +340,7 @@ def write(
     (folder / "settings.json").write_text(json.dumps(about, indent=2) + "\n")
     conditions = study.conditions
     text = (
-        f"{about['date']}, {about['machine']}; torch {about['torch']}; seeds "
+        f"Written {about['date']}; torch {about['torch']}; seeds "
         f"{', '.join(map(str, seeds))}. {note}\n\n{table(rows, conditions)}\n\n"
         f"{differences(rows, conditions, len(seeds))}\n\n"
         f"{verdicts(rows, conditions, len(seeds))}\n"
@@ -294,22 +364,19 @@ def main() -> None:
     study = STUDIES[options.study]
     options.conditions = options.conditions or study.conditions
     page = ROOT / "docs" / "results" / f"regularized-{options.study}.md"
-    data = nf.data.load_data(study.data.format(options.data)).gray()
+    data = nf.data.load_data(study.data.format(options.data))
     store = Store(page.with_suffix("") / "measured")
     raws = {}
     for seed in SEEDS:
         for condition in study.conditions:
             folder = options.work / f"{condition}-{seed}"
-            record = record_of(folder.name, study)
-            raw = store.load(record)
+            records = records_of(folder.name, study)
             is_asked = seed in options.seeds and condition in options.conditions
-            if raw is None and is_asked and is_trained(folder, study):
-                one = subject(folder, data, study.recipe.network, options.device)
-                raw = measured(one, settings_of(study))
-                store.save(record, raw)
-                print(condition, seed, flush=True)
-            if raw is not None:
-                raws[condition, seed] = raw
+            if is_asked and is_trained(folder, study):
+                measure(folder, data, study, store, options.device)
+            kept = [store.load(record) for record in records]
+            if kept[0] is not None:
+                raws[condition, seed] = kept[0] | (kept[1] or {})
     seeds = [s for s in SEEDS if all((c, s) in raws for c in study.conditions)]
     if not seeds:
         print("no page yet: no seed has all conditions")

@@ -38,11 +38,12 @@ class Study(NamedTuple):
     """Images of hybrids, in three pairings."""
 
 
+MOUSE_CONDITIONS = ("none", "simulated", "threshold", "mouse", "macaque")
 STUDIES = {
     "mouse": Study(
         training.MOUSE.fast(epochs=5).replace(precision="float32"),
         "cifar10:{}/cifar10",
-        ("none", "simulated", "threshold", "mouse", "macaque", "shuffled"),
+        (*MOUSE_CONDITIONS, "shuffled", "shuffled-mouse"),
         1000,
     ),
     "monkey": Study(
@@ -105,8 +106,9 @@ def towards(condition: str, data: Path) -> Towards:
     """Return the similarities that a condition trains towards."""
     if condition in ("mouse", "macaque"):
         return recorded(condition, data)
-    if condition == "shuffled":
-        target, images = recorded("macaque", data)
+    if condition.startswith("shuffled"):
+        whose = "mouse" if condition == "shuffled-mouse" else "macaque"
+        target, images = recorded(whose, data)
         return Towards(target.shuffled(seed=0), images)
     if condition == "simulated":
         return Towards(neural.v1_similarity(stimuli(data)), stimuli(data))

@@ -1,12 +1,12 @@
 """Write the reproduction page: six claims of Li et al. 2023 and what holds here.
 
-Usage: python benches/reproduction.py STUDY [STUDY ...]
+Usage: python benches/reproduction.py [STUDY ...]
 
 STUDY is the folder of a finished study, such as OUT/study of ``neurofreq figures
---data cifar10:DIR --out OUT``. Claims about regularized networks are taken from
-docs/results/regularized-mouse and -monkey, whatever of them there is; of the gray
-networks of the package under corruptions, from the first STUDY that has both. Tables
-go between the marks of docs/reproduction.md; what was not measured stays blank.
+--data cifar10:DIR --out OUT``; without one its table stays. Claims about regularized
+networks are taken from docs/results/regularized-mouse and -monkey, whatever of them
+there is. Tables go between the marks of docs/reproduction.md; what was not measured
+stays blank.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 import neurofreq as nf
-from neurofreq import _groups
-from neurofreq.data._corrupted import SEVERITIES
 from neurofreq.figures import _choose, _measures, _panels
-from neurofreq.studies import _analysis
 from neurofreq.studies._settings import MEASUREMENTS
 
 if TYPE_CHECKING:
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 
     from neurofreq.intervals import Estimate
     from neurofreq.studies import Measured, StudyResult
-    from neurofreq.studies._analysis import Quantity
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "reproduction.md"
@@ -39,17 +35,24 @@ PAPER_BASE = 0.44
 # Sigma of the peak of the blur series, fixed by the paper, and its height above others.
 PEAK = 1.5
 PAPER_ENDS = {1.0: "about 4", 3.0: "about 6"}
-# By severity and frequency group: where the gray pair of Fig 2 is compared, its gain.
-PAPER_GAINS = {
-    "1": ("at severity 1", "0.7"),
-    "2": ("at severity 2", "3.4"),
-    "3": ("at severity 3", "6.8"),
-    "4": ("at severity 4", "9.5"),
-    "5": ("at severity 5", "10.9"),
-    "low": ("under low frequencies", "-4.8"),
-    "medium": ("under medium frequencies", "10.2"),
-    "high": ("under high frequencies", "15.6"),
-}
+# Claims 1 to 3: quantity of the table, its unit, the sign of the claim, digits, words,
+# and the paper's difference for the mouse and the monkey.
+REGULARIZED = [
+    ("clean", 100.0, -1, 1, "costs clean accuracy, points", "-4.8", "-1.1"),
+    ("noise 0.1", 100.0, 1, 1, "wins under noise of sd 0.1, points", "", ""),
+    ("severity 1", 100.0, 1, 1, "wins at severity 1, points", "0.7", "2.7"),
+    ("severity 2", 100.0, 1, 1, "wins at severity 2, points", "3.4", "3.0"),
+    ("severity 3", 100.0, 1, 1, "wins at severity 3, points", "6.8", "2.7"),
+    ("severity 4", 100.0, 1, 1, "wins at severity 4, points", "9.5", "2.7"),
+    ("severity 5", 100.0, 1, 1, "wins at severity 5, points", "10.9", "1.9"),
+    ("high - medium", 100.0, 1, 1, "more at high than medium frequencies, points",
+     "5.4", "3.7"),
+    ("medium - low", 100.0, 1, 1, "more at medium than low frequencies, points",
+     "15.0", "1.6"),
+    ("median linf", 1.0, 1, 2, "larger perturbations, 1/255", "1.64", "0.63"),
+    ("f_0.5", 1.0, -1, 3, "lower f_0.5, cycles/pixel", "-0.122", "-0.014"),
+    ("f_rev", 1.0, -1, 3, "lower f_rev, of Nyquist", "-0.155", "-0.05"),
+]  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -76,19 +79,12 @@ def text(value: float, low: float, high: float, digits: int) -> str:
 def regularized(study: str, condition: str, words: str) -> list[Row]:
     """Return claims 1 to 3 of one condition, from the table of its study."""
     path = DOCS / "results" / f"regularized-{study}" / "table.csv"
-    claims = [
-        ("clean", 100.0, -1, 1, "costs clean accuracy, points", "-4.8", "-1.1"),
-        ("noise 0.1", 100.0, 1, 1, "wins under noise of sd 0.1, points", "", ""),
-        ("median linf", 1.0, 1, 2, "larger perturbations, 1/255", "1.64", "0.63"),
-        ("f_0.5", 1.0, -1, 3, "lower f_0.5, cycles/pixel", "-0.122", "-0.014"),
-        ("f_rev", 1.0, -1, 3, "lower f_rev, of Nyquist", "-0.155", "-0.05"),
-    ]
     table = pd.read_csv(path) if path.exists() else None
     rows = []
-    for quantity, scale, sign, digits, claim, mouse, monkey in claims:
+    for quantity, scale, sign, digits, claim, mouse, monkey in REGULARIZED:
         paper = mouse if study == "mouse" else monkey
         name = f"{words}: {claim}"
-        if table is None:
+        if table is None or quantity not in set(table["quantity"]):
             rows.append(Row(name, "", paper, ""))
             continue
         is_it = (table["quantity"] == quantity) & (table["condition"] == condition)
@@ -104,49 +100,10 @@ def regularized(study: str, condition: str, words: str) -> list[Row]:
     return rows
 
 
-def pair(found: Sequence[StudyResult]) -> list[Row]:
-    """Return claim 1 under corruptions, of the gray pair of the first study with it."""
-    mouse, standard = "gray-mouse", "gray-standard"
-    gains: dict[str, Quantity] = {}
-    for study in found:
-        named = {m.name: m for m in study.measured if _measures.has(m, "corruption")}
-        if {mouse, standard} <= named.keys():
-            gains = gained(named[mouse], named[standard])
-            break
-    rows = []
-    for key, (words, paper) in PAPER_GAINS.items():
-        name = f"1. {mouse} less {standard}, accuracy {words}, points"
-        if not gains:
-            rows.append(Row(name, "", paper, ""))
-            continue
-        apart = gains[key].estimate()
-        # Of low frequencies the claim is that the gain is the least: see below.
-        rows.append(points(name, apart, paper, has_verdict=key != "low"))
-    for most, least, paper in (("high", "medium", "5.4"), ("medium", "low", "15.0")):
-        name = f"1. it gains more under {most} than under {least} frequencies, points"
-        if not gains:
-            rows.append(Row(name, "", paper, ""))
-            continue
-        rows.append(points(name, gains[most].minus(gains[least]), paper))
-    one_seed = (f"{row.verdict}, one seed" if row.verdict else "" for row in rows)
-    return [row._replace(verdict=v) for row, v in zip(rows, one_seed, strict=True)]
-
-
-def gained(model: Measured, base: Measured) -> dict[str, Quantity]:
-    """Return how much more a model gets right, by severity and by frequency group."""
-    ours, theirs = _measures.corrupted(model), _measures.corrupted(base)
-    gain = ours.correct.astype(float) - theirs.correct  # a mean of it is paired
-    parts = {str(s): gain[:, i] for i, s in enumerate(SEVERITIES)}
-    for band in _groups.GROUPS:
-        parts[band] = gain[[_groups.group_of(n) == band for n in ours.corruptions]]
-    return {key: _analysis.accuracy(part) for key, part in parts.items()}
-
-
-def points(claim: str, apart: Estimate, paper: str, *, has_verdict: bool = True) -> Row:
+def points(claim: str, apart: Estimate, paper: str) -> Row:
     """Return a line about a difference of accuracies that should be above 0."""
     value, low, high = (100.0 * x for x in (apart.value, apart.lower, apart.upper))
-    found = verdict(low, high, 1) if has_verdict else ""
-    return Row(claim, text(value, low, high, 1), paper, found)
+    return Row(claim, text(value, low, high, 1), paper, verdict(low, high, 1))
 
 
 def across(found: Sequence[StudyResult]) -> list[Row]:
@@ -223,42 +180,55 @@ def numbers(models: Sequence[Measured]) -> str:
     return "\n".join(lines)
 
 
-def body(found: Sequence[StudyResult]) -> str:
-    """Return what stands between the marks."""
+def claims(rows: Sequence[Row]) -> str:
+    lines = ["| claim | ours | paper | |", "|---|---|---|---|"]
+    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
+
+
+def of_training() -> str:
+    """Return the table of claims 1 to 3."""
+    return claims(
+        [
+            *regularized("mouse", "mouse", "mouse V1, recorded"),
+            *regularized("mouse", "simulated", "simulated V1 in its place"),
+            *regularized("monkey", "monkey", "macaque V1, predicted"),
+        ]
+    )
+
+
+def of_networks(found: Sequence[StudyResult]) -> str:
+    """Return the table of claims 4 to 6, and that of every network."""
     models, _ = _choose.together(found, MEASUREMENTS)
     models.sort(key=lambda one: one.is_gray)
-    rows = [
-        *regularized("mouse", "mouse", "1-3. mouse V1, recorded"),
-        *regularized("mouse", "simulated", "1-3. simulated V1 in its place"),
-        *regularized("monkey", "monkey", "1-3. macaque V1, predicted"),
-        *pair(found),
-        *across(found),
-        *series(found),
-        Row("6. the same on ImageNet", "", "", ""),
-    ]
-    lines = ["| claim | ours | paper | |", "|---|---|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in rows]
+    rows = [*across(found), *series(found), Row("6. the same on ImageNet", "", "", "")]
     whole = next(m for m in models if all(_measures.has(m, k) for k in MEASUREMENTS))
     attacked = len(whole.arrays["attack"]["distance"])
     mixed = len(whole.arrays["hybrid"]["difference"])
     corrupted = whole.arrays["corruption/fog"]["correct"].shape[1]
     return (
-        f"{chr(10).join(lines)}\n\n## Every network\n\n{attacked} images attacked, "
+        f"{claims(rows)}\n## Every network\n\n{attacked} images attacked, "
         f"{mixed} of hybrids, {corrupted} in each of 75 cells.\n\n{numbers(models)}\n"
     )
 
 
+def put(mark: str, written: str) -> None:
+    """Put a table between its marks of the page."""
+    before, start, rest = PAGE.read_text().partition(f"<!-- {mark} -->\n")
+    after = rest.partition("<!-- end -->")[2]
+    PAGE.write_text(f"{before}{start}{written}<!-- end -->{after}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("studies", nargs="+", type=Path, metavar="STUDY")
+    parser.add_argument("studies", nargs="*", type=Path, metavar="STUDY")
     options = parser.parse_args()
+    put("training", of_training())
+    if not options.studies:
+        return
     found = [nf.studies.load(folder) for folder in options.studies]
-    written = body(found)
+    put("networks", of_networks(found))
     for name in ("fig4", "fig5"):
         print(f"{name}: {_choose.robust(name, found).note or 'of all networks'}")
-    before, mark, rest = PAGE.read_text().partition("<!-- numbers -->\n")
-    after = rest.partition("<!-- end -->")[2]
-    PAGE.write_text(f"{before}{mark}{written}<!-- end -->{after}")
 
 
 if __name__ == "__main__":

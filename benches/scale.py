@@ -256,10 +256,10 @@ def extrapolated(records: list[dict[str, Any]]) -> list[str]:
     hours = [full(one) for one in records]
     for kind, word in words.items():
         cells = [
-            f"{h[kind]:.2f} | {100 * h[kind] / sum(h.values()):.0f} %" for h in hours
+            f"{h[kind]:.3f} | {100 * h[kind] / sum(h.values()):.0f} %" for h in hours
         ]
         lines.append(f"| {word} | {' | '.join(cells)} |")
-    totals = [f"**{sum(h.values()):.2f}** | " for h in hours]
+    totals = [f"**{sum(h.values()):.3f}** | " for h in hours]
     lines.append(f"| **all** | {' | '.join(totals)} |")
     for record, h in zip(records, hours, strict=True):
         best = max(sum(h.values()) / 8, largest_item(record))
@@ -267,7 +267,7 @@ def extrapolated(records: list[dict[str, Any]]) -> list[str]:
         beside = f", and {gpu:.0f} MB on the device" if gpu else ""
         lines += [
             "",
-            f"8 {record['device']}s, a process each: {best:.2f} hours, an eighth of "
+            f"8 {record['device']}s, a process each: {best:.3f} hours, an eighth of "
             "it or the longest item, and not measured. Peak memory of a process, "
             f"measured: {peak(record):.0f} MB{beside}.",
         ]

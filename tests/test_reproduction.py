@@ -1,7 +1,7 @@
 """The lines of the reproduction page, of made-up studies whose answers are known."""
 
 import dataclasses
-import importlib.util
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +14,18 @@ from neurofreq.studies import StudyResult
 from neurofreq.studies._plan import Plan
 from neurofreq.studies._settings import Settings
 
-PATH = Path(__file__).parent.parent / "benches" / "reproduction.py"
+BENCHES = Path(__file__).parent.parent / "benches"
+
+
+def bench(name):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHES)
+        return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")
 def page():
-    spec = importlib.util.spec_from_file_location("reproduction", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return bench("reproduction")
 
 
 def result(*measured):
@@ -81,25 +84,59 @@ def test_claim_5_is_about_the_papers_sigma(page):
     assert [row.ours for row in blank] == ["", ""]
 
 
-def test_claim_1_is_about_corruptions_too(page):
-    base = gray("gray-standard", {"low": 0, "medium": 0, "high": 0})
-    mouse = gray("gray-mouse", {"low": -1, "medium": 1, "high": 2})
-    rows = {row.claim: row for row in page.pair([result(model(), base, mouse)])}
-    less = "1. gray-mouse less gray-standard, accuracy {}, points"
-    gains = {"low": -5.0, "medium": 5.0, "high": 10.0}
-    for band, gain in gains.items():
-        assert number(rows[less.format(f"under {band} frequencies")]) == gain
-    # 5 corruptions of low, 7 of medium, 3 of high frequencies.
+def raw(shifts):
+    """Return a network's values per image; more are right by the frequencies."""
+    severity = np.mean(
+        [np.arange(N) < RIGHT[0] + shifts[_groups.group_of(one)] for one in FIFTEEN], 0
+    )
+    bands = {
+        band: (np.arange(N) < RIGHT[0] + shift).astype(float)
+        for band, shift in shifts.items()
+    }
+    mixing = hybrid(0.5)
+    return {
+        "clean": np.arange(N) < 15,
+        "mixing": mixing["frequency"],
+        "difference": mixing["difference"],
+        "distance": np.full(N, 0.01),
+        "radial": np.cumsum(np.ones((N, 25)), axis=1),
+        "frequency": np.linspace(0.02, 0.5, 25),
+        "severity": np.tile(severity, (5, 1)),
+        **bands,
+    }
+
+
+def test_claim_1_is_about_corruptions_too(page, tmp_path, monkeypatch):
+    measures = bench("regularized_measures")
+    gains = {"low": -1, "medium": 1, "high": 2}
+    raws = {}
+    for seed in (0, 1, 2):
+        raws["none", seed] = raw(dict.fromkeys(gains, 0))
+        raws["mouse", seed] = raw(gains)
+    shared = measures.found_by_all(list(raws.values()))
+    found = {key: measures.quantities(one, shared) for key, one in raws.items()}
+    table = measures.estimates(found, ("none", "mouse"), [0, 1, 2])
+    folder = tmp_path / "results" / "regularized-mouse"
+    folder.mkdir(parents=True)
+    table.to_csv(folder / "table.csv", index=False)
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    rows = {row.claim: row for row in page.regularized("mouse", "mouse", "made up")}
+    # 5 corruptions of low, 7 of medium, 3 of high frequencies, of 20 images each.
     mean = (5 * -5.0 + 7 * 5.0 + 3 * 10.0) / 15
     for severity in range(1, 6):
-        row = rows[less.format(f"at severity {severity}")]
+        row = rows[f"made up: wins at severity {severity}, points"]
         assert number(row) == pytest.approx(mean, abs=0.06)
-    assert rows[less.format("under high frequencies")].verdict == "holds, one seed"
-    order = "1. it gains more under {} than under {} frequencies, points"
-    assert number(rows[order.format("high", "medium")]) == 5.0
-    assert number(rows[order.format("medium", "low")]) == 10.0
-    for lacking in ([result(model())], [result(base), result(mouse)]):
-        assert {row.ours for row in page.pair(lacking)} == {""}
+    row = rows["made up: more at high than medium frequencies, points"]
+    assert number(row) == pytest.approx(5.0)
+    assert row.ours.endswith("3/3 seeds")
+    row = rows["made up: more at medium than low frequencies, points"]
+    assert number(row) == pytest.approx(10.0)
+    blank = rows["made up: wins under noise of sd 0.1, points"]
+    assert (blank.ours, blank.verdict) == ("", ""), "it was not measured"
+    text = measures.table(table, ("none", "mouse"))
+    assert "accuracy, 15 corruptions" in text
+    assert "accuracy, noise" not in text
+    assert "found as infinite" not in text, "all were found"
 
 
 def test_a_page_of_a_study_in_which_something_is_missing(page):
@@ -107,7 +144,7 @@ def test_a_page_of_a_study_in_which_something_is_missing(page):
         gray("gray-standard", dict.fromkeys(_groups.GROUPS, 0)),
         model("plain"), model("strong", "adv"), model("bare", leave_out=["hybrid"]),
     ]  # fmt: skip
-    written = page.body([result(*models)])
+    written = page.of_networks([result(*models)])
     assert f"{N} images attacked, {N} of hybrids, {N} in each of 75 cells." in written
     (line,) = [one for one in written.splitlines() if one.startswith("| bare")]
     assert line.split(" | ")[5] == ""
