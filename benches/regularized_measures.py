@@ -361,6 +361,7 @@ def main() -> None:
     )
     parser.add_argument("--conditions", nargs="+", help="to measure; by default all")
     options = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
     study = STUDIES[options.study]
     options.conditions = options.conditions or study.conditions
     page = ROOT / "docs" / "results" / f"regularized-{options.study}.md"

@@ -197,6 +197,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.backends.cudnn.benchmark = True  # batches have one shape
+    torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
     options.work.mkdir(parents=True, exist_ok=True)
     study = STUDIES[options.study]
     where = Where(options.data, options.work, options.device)
