@@ -288,3 +288,5 @@ def test_responses_are_trained_with_from_the_command(tmp_path):
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "responses" in done.output
+    settings = json.loads((tmp_path / "run" / "settings.json").read_text())
+    assert settings["target"] == "responses, shuffled; seed 0"

@@ -153,6 +153,8 @@ def test_a_teacher_gives_the_similarity_of_its_features_and_is_left_as_found():
     np.testing.assert_allclose(ours, unit @ unit.T, atol=1e-5)
     with pytest.raises(ValueError, match="the model has no 'conv'; the nearest"):
         neural.teacher_similarity(model, "conv", images)
+    with pytest.raises(TypeError, match="images: got float64 for a model of float32"):
+        neural.teacher_similarity(model, "0", images.astype(np.float64))
     torch.nn.init.zeros_(model[0].weight)
     with pytest.raises(ValueError, match="image 0 equals the mean"):
         neural.teacher_similarity(model, "0", images)

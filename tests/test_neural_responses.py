@@ -111,6 +111,12 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     same(neural.Responses.from_npz(tmp_path / "scan.npz"), responses)
     with pytest.raises(ValueError, match="key: got 'counts', expected one of"):
         neural.Responses.from_npz(tmp_path / "scan.npz", "counts")
+    (tmp_path / "scan.txt").write_text("1 2 3")
+    for read in (neural.Responses.from_npz, neural.Target.load):
+        with pytest.raises(ValueError, match=r"scan.txt, expected an npz file"):
+            read(tmp_path / "scan.txt")
+        with pytest.raises(FileNotFoundError, match=r"none, expected an npz file"):
+            read(tmp_path / "none")
 
 
 def test_descriptors_are_strings_or_numbers_and_survive_a_file(tmp_path):
@@ -168,6 +174,8 @@ def test_tables_that_are_unusable_are_refused():
         neural.Responses.from_frame(
             frame.assign(depth=[1, 2, 2]), neuron_descriptors=["depth"]
         )
+    with pytest.raises(ValueError, match="frame: got no row"):
+        neural.Responses.from_frame(frame[:0])
     with pytest.raises(ValueError, match="rows without image, neuron or trial"):
         neural.Responses.from_frame(frame.assign(image=[0, 1, np.nan]))
 

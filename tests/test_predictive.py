@@ -157,10 +157,17 @@ def test_what_does_not_fit_is_refused(scan):
         ({"sparsity": -1.0}, "sparsity: got -1.0, expected 0 or more"),
         ({"batch_size": 1}, "batch_size: got 1, expected at least 2"),
         ({"patience": 0}, "patience: got 0, expected at least 1"),
+        ({"size": (0, 3)}, "size: got 0, expected at least 1"),
+        ({"size": 3}, "size: got 3, expected two positive integers"),
+        ({"kernels": (3,)}, r"kernels: got \(3,\), expected two positive integers"),
+        ({"n_folds": 3.5}, "n_folds: got float, expected an integer"),
+        ({"batch_size": 2.5}, "batch_size: got float"),
+        ({"n_layers": 1.5}, "n_layers: got float"),
+        ({"device": "cuda:99"}, "device: got cuda:99"),
     ],
 )
 def test_bad_settings_are_refused(keywords, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         neural.PredictiveModel(**keywords)
 
 

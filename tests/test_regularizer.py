@@ -140,6 +140,10 @@ def test_bad_layers_are_named(layers, error, message):
         ),
         ("small_cnn,width=2", ["stage1", "stage2", "stage3"]),
         ("torchvision:vgg11,n_classes=2", [f"features.{i}" for i in (1, 4, 9, 14, 19)]),
+        (
+            "vgg19_bn,base_width=4",
+            ["shared.5", "shared.12", "private.25", "private.38", "private.51"],
+        ),
     ],
 )
 def test_auto_is_the_stages(spec, layers):
@@ -173,6 +177,21 @@ def test_a_layer_that_turns_nan_is_named_with_its_step():
         r.loss()
 
 
+def test_features_whose_products_overflow_are_named():
+    model = Net()
+    r = regularizer(model)
+    with torch.no_grad():
+        model.body.weight.mul_(1e24)
+    with pytest.raises(nf.ModelError, match=r"step 0 of layers .*products overflow"):
+        r.loss()
+    assert int(r.step) == 0
+
+
+def test_one_pass_is_of_tensors():
+    with pytest.raises(TypeError, match="images: got ndarray, expected a Tensor"):
+        regularizer(Net()).joint(np.zeros((2, 1, 12, 12), np.float32))
+
+
 S4 = np.eye(4)
 X4 = torch.rand(4, 1, 12, 12)
 
@@ -190,6 +209,7 @@ X4 = torch.rand(4, 1, 12, 12)
         (S4, X4.half(), {}, TypeError, "stimuli: got dtype float16"),
         (S4, X4[:, 0], {}, ValueError, r"stimuli: got shape \(4, 12, 12\)"),
         (S4, X4, {"n_pairs": 0}, ValueError, "n_pairs: got 0"),
+        (S4, X4, {"n_pairs": 2.5}, TypeError, "n_pairs: got float"),
         (S4, X4, {"beta": 2.0}, ValueError, "beta: got 2.0"),
         (S4, X4, {"seed": -3}, ValueError, "seed: got -3"),
     ],

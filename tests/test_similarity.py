@@ -162,6 +162,9 @@ PAIRS = torch.tensor([[0, 1]])
         (F.int(), EYE, {}, TypeError, "features: got dtype torch.int32"),
         ([F.numpy()], EYE, {}, TypeError, "features: got ndarray"),
         (F, EYE.numpy(), {}, TypeError, "target: got ndarray"),
+        (F, EYE.bool(), {}, TypeError, "target: got dtype torch.bool"),
+        (F, EYE, {"means": [np.zeros(3)]}, TypeError, "means: got ndarray"),
+        (F, EYE, {"logits": np.zeros(1)}, TypeError, "logits: got ndarray"),
         (F, EYE[:3], {}, ValueError, r"target: got shape \(3, 4\)"),
         (F, EYE * 1.1, {}, ValueError, r"target: got values in \[0, 1.1\]"),
         (F, EYE * np.nan, {}, ValueError, "target: got values in"),
@@ -256,5 +259,7 @@ def test_bad_settings_are_named(arguments, message):
     keywords = {"beta": arguments[1]} if len(arguments) > 1 else {}
     with pytest.raises(ValueError, match=message):
         nf.SimilarityLoss(arguments[0], **keywords)
+    with pytest.raises(TypeError, match="n_layers: got float"):
+        nf.SimilarityLoss(1.5)
     with pytest.raises(ValueError, match="features: got 1 layers, expected 2"):
         nf.SimilarityLoss(2)([F], EYE)

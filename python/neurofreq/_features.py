@@ -132,6 +132,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
+# A VGG in one sequence, as of torchvision, or in two, as `vgg19_bn`.
+_SEQUENCES = {"features": ("features",), "shared": ("shared", "private")}
+
+
 def stages(model: nn.Module) -> list[str]:
     """Return the layers of the paper: the stem and every stage, after their ReLU.
 
@@ -141,7 +145,8 @@ def stages(model: nn.Module) -> list[str]:
         With submodules ``relu``, ``layer1``, ``layer2`` ... somewhere beside each
         other (a ResNet; convolutions 1, 5, 9, 13 and 17 of a ResNet18), with a
         ``features`` sequence of convolutions and max-pooling (a VGG; the layer
-        before each pooling), or with ``stage1``, ``stage2`` ... (`small_cnn`).
+        before each pooling), with ``shared`` and ``private`` ones (`vgg19_bn`), or
+        with ``stage1``, ``stage2`` ... (`small_cnn`).
 
     Raises
     ------
@@ -155,11 +160,16 @@ def stages(model: nn.Module) -> list[str]:
             return [f"{prefix}{dot}relu", *_numbered(f"{prefix}{dot}layer", modules)]
         if last == "stage1":
             return _numbered(f"{prefix}{dot}stage", modules)
-        if last == "features" and isinstance(modules[name], nn.Sequential):
-            children = list(modules[name].named_children())
+        parts = [f"{prefix}{dot}{part}" for part in _SEQUENCES.get(last, ())]
+        if parts and all(isinstance(modules.get(p), nn.Sequential) for p in parts):
+            inside = [
+                (f"{part}.{child}", module)
+                for part in parts
+                for child, module in modules[part].named_children()
+            ]
             pools = [
-                f"{name}.{before}"
-                for (before, _), (_, child) in pairwise(children)
+                before
+                for (before, _), (_, child) in pairwise(inside)
                 if isinstance(child, nn.MaxPool2d)
             ]
             if pools:

@@ -130,9 +130,15 @@ def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
 
 
 def as_tensor(batch: Array) -> torch.Tensor:
-    """Return a batch as a tensor, sharing memory unless a stride is negative."""
-    if isinstance(batch, np.ndarray) and min(batch.strides) < 0:
-        batch = np.ascontiguousarray(batch)
+    """Return a batch as a tensor, sharing memory where torch takes it as it lies.
+
+    It does not take negative strides, fields of packed records, and what is not
+    to be written to, such as a memory map: those are copied.
+    """
+    if isinstance(batch, np.ndarray):
+        flags, is_forward = batch.flags, min(batch.strides, default=0) >= 0
+        if not (flags.aligned and flags.writeable and is_forward):
+            batch = np.array(batch, order="C")
     return torch.as_tensor(batch)
 
 

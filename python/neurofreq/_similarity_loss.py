@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _neurofreq
+from neurofreq import _neurofreq, _validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -121,8 +121,7 @@ class SimilarityLoss(nn.Module):
 
     def __init__(self, n_layers: int, *, half: bool = True, beta: float = 0.9) -> None:
         super().__init__()
-        if n_layers < 1:
-            raise ValueError(f"n_layers: got {n_layers}, expected at least 1")
+        _validate.count("n_layers", n_layers)
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"beta: got {beta}, expected 0 <= beta < 1")
         self._half = half  # `half` is a method of every module
@@ -156,7 +155,8 @@ class SimilarityLoss(nn.Module):
         Raises
         ------
         ModelError
-            If features are NaN or infinite; the running means stay as they were.
+            If features are NaN or infinite, or too large for their dot products;
+            the running means stay as they were.
         """
         layers = _layers(features)
         return self.forward_unchecked(layers, *_known(layers, target, pairs))
@@ -193,6 +193,9 @@ class SimilarityLoss(nn.Module):
                         f"features: got NaN or infinite values in layer {number}, "
                         "expected finite ones"
                     )
+            raise _neurofreq.ModelError(
+                "features: got values whose products overflow, expected smaller ones"
+            )
         if self.training:
             for number, mean in enumerate(means):
                 setattr(self, f"mean_{number}", mean)
@@ -287,6 +290,10 @@ def _check_mixture(
         raise ValueError(
             f"means: got {len(means)}, expected {len(layers)}, one per layer"
         )
+    for name, value in [*(("means", mean) for mean in means), ("logits", logits)]:
+        if not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise TypeError(f"{name}: got {kind}, expected a Tensor")
     for index, (layer, mean) in enumerate(zip(layers, means, strict=True)):
         if mean.shape != layer.shape[1:2]:
             raise ValueError(
@@ -317,6 +324,8 @@ def _pairs(pairs: Tensor, n_images: int) -> Tensor:
 def _target(target: Tensor, shape: tuple[int, ...]) -> Tensor:
     if not isinstance(target, Tensor):
         raise TypeError(f"target: got {type(target).__name__}, expected a Tensor")
+    if target.dtype == torch.bool or target.is_complex():
+        raise TypeError(f"target: got dtype {target.dtype}, expected floating point")
     if tuple(target.shape) != shape:
         raise ValueError(f"target: got shape {tuple(target.shape)}, expected {shape}")
     target = target.detach()

@@ -6,7 +6,9 @@ name and have no full stop.
 
 from __future__ import annotations
 
+import zipfile
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -15,6 +17,8 @@ import torch
 from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from numpy.typing import NDArray
 
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
@@ -262,6 +266,14 @@ def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return np.array(values.tolist())
 
 
+def npz(path: str | PathLike[str]) -> Any:
+    """Open an npz file, to be closed by the caller; nothing in it is unpickled."""
+    if not zipfile.is_zipfile(path):
+        error = ValueError if Path(path).exists() else FileNotFoundError
+        raise error(f"path: got {path}, expected an npz file")
+    return np.load(path, allow_pickle=False)
+
+
 def seed(value: int, name: str = "seed") -> int:
     """Return a seed, an integer from 0 to 2**64 - 1."""
     integer(name, value)
@@ -320,6 +332,16 @@ def count(name: str, value: int, least: int = 1) -> None:
     integer(name, value)
     if value < least:
         raise ValueError(f"{name}: got {value}, expected at least {least}")
+
+
+def pair(name: str, value: Any) -> tuple[int, int]:
+    """Return two positive integers, such as a height and a width."""
+    values = tuple(value) if isinstance(value, (tuple, list)) else ()
+    if len(values) != 2:
+        raise ValueError(f"{name}: got {value!r}, expected two positive integers")
+    for one in values:
+        count(name, one)
+    return values
 
 
 def number(name: str, value: Any) -> float:

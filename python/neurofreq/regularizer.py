@@ -142,8 +142,7 @@ class SimilarityRegularizer(nn.Module):
         images = _model.as_tensor(_validate.images(stimuli, "stimuli"))
         if len(images) < 2:
             raise ValueError("stimuli: got 1 image, expected at least two")
-        if n_pairs < 1:
-            raise ValueError(f"n_pairs: got {n_pairs}, expected at least 1")
+        _validate.count("n_pairs", n_pairs)
         self.n_pairs = n_pairs
         self.all_pairs = all_pairs
         self.seed = _validate.seed(seed)
@@ -153,7 +152,7 @@ class SimilarityRegularizer(nn.Module):
         self.target = getattr(similarity, "label", None)
         target = _check_similarity(similarity, len(images))
         self.register_buffer("similarity", target, persistent=False)
-        images = images.detach().to(_model.dtype_of(model))
+        images = images.detach().to(_model.dtype_of(model), copy=True)
         self.register_buffer("stimuli", images, persistent=False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._order: tuple[int, NDArray[np.int64]] | None = None
@@ -219,9 +218,9 @@ class SimilarityRegularizer(nn.Module):
 
         Raises
         ------
-        ValueError
-            If images and stimuli differ in shape, or the model works in several
-            processes: their gradients would not be averaged.
+        TypeError, ValueError
+            If images are no tensor or of another shape than the stimuli, or the
+            model works in several processes: their gradients would not be averaged.
         ModelError
             As `loss`.
 
@@ -230,6 +229,8 @@ class SimilarityRegularizer(nn.Module):
         Faster than two passes, and not the paper's: in training mode batch norm
         takes its statistics over images and stimuli together.
         """
+        if not isinstance(images, Tensor):
+            raise TypeError(f"images: got {type(images).__name__}, expected a Tensor")
         if self._ranks.size > 1:
             raise ValueError(
                 f"joint: got a model that works in {self._ranks.size} processes, "
@@ -308,9 +309,11 @@ class SimilarityRegularizer(nn.Module):
         whole = [self._ranks.gather(layer, len(images)) for layer in features]
         try:
             loss = self.criterion.forward_unchecked(whole, target, index)
-        except _neurofreq.ModelError:
+        except _neurofreq.ModelError as error:
             self._name_bad_layer(whole)
-            raise
+            raise _neurofreq.ModelError(
+                f"at step {int(self.step)} of layers {self.layers}: {error}"
+            ) from None
         if self.training:
             self.step += 1
         return loss

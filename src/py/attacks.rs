@@ -6,11 +6,12 @@ interpreter is held only while the model runs; Ctrl-C is looked for before
 every call, so an attack stops within one.
 */
 
-use numpy::{PyArray1, PyReadonlyArray1};
+use numpy::PyArray1;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use tch::{Kind, Tensor};
 
+use super::arrays::Input1;
 use super::convert::PyTensor;
 use super::enter;
 use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
@@ -28,7 +29,7 @@ use crate::{Error, Result};
 #[pyfunction]
 pub fn shuffled_targets<'py>(
     py: Python<'py>,
-    labels: PyReadonlyArray1<'py, i64>,
+    labels: Input1<'py, i64>,
     seed: u64,
     by_class: bool,
 ) -> PyResult<Bound<'py, PyArray1<i64>>> {

@@ -2,9 +2,10 @@
 The bootstrap over images.
 */
 
-use numpy::{PyArray2, PyReadonlyArray2, ToPyArray};
+use numpy::{PyArray2, ToPyArray};
 use pyo3::prelude::*;
 
+use super::arrays::Input2;
 use super::enter;
 use crate::core::bootstrap;
 
@@ -12,7 +13,7 @@ use crate::core::bootstrap;
 #[pyfunction]
 pub fn resampled_means<'py>(
     py: Python<'py>,
-    values: PyReadonlyArray2<'py, f64>,
+    values: Input2<'py, f64>,
     n_resamples: usize,
     seed: u64,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {

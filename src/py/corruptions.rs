@@ -4,9 +4,10 @@ Common corruptions.
 
 use std::sync::Arc;
 
-use numpy::{Element, PyArray4, PyReadonlyArray1, PyReadonlyArray3, PyReadonlyArray4};
+use numpy::{Element, PyArray4, PyReadonlyArray4};
 use pyo3::prelude::*;
 
+use super::arrays::{Input1, Input3, Input4};
 use super::enter;
 use crate::core::corruption::{self, Corruption, Layout, Parameters, Pixel, Texture};
 
@@ -14,11 +15,11 @@ use crate::core::corruption::{self, Corruption, Layout, Parameters, Pixel, Textu
 #[derive(FromPyObject)]
 pub enum Batch<'py> {
     /// uint8
-    Byte(PyReadonlyArray4<'py, u8>),
+    Byte(Input4<'py, u8>),
     /// float32
-    Single(PyReadonlyArray4<'py, f32>),
+    Single(Input4<'py, f32>),
     /// float64
-    Double(PyReadonlyArray4<'py, f64>),
+    Double(Input4<'py, f64>),
 }
 
 /// Textures of frost, held for many calls.
@@ -28,8 +29,8 @@ pub struct Textures(Arc<Vec<Texture>>);
 #[pymethods]
 impl Textures {
     #[new]
-    fn new(py: Python<'_>, images: Vec<PyReadonlyArray3<'_, u8>>) -> PyResult<Self> {
-        let views: Vec<_> = images.iter().map(PyReadonlyArray3::as_array).collect();
+    fn new(py: Python<'_>, images: Vec<Input3<'_, u8>>) -> PyResult<Self> {
+        let views: Vec<_> = images.iter().map(|image| image.as_array()).collect();
         let textures = enter(py, || {
             let texture = |view: &ndarray::ArrayView3<u8>| {
                 let (height, width, _) = view.dim();
@@ -50,7 +51,7 @@ pub fn corrupt<'py>(
     name: &str,
     severity: usize,
     seed: u64,
-    streams: PyReadonlyArray1<'py, u64>,
+    streams: Input1<'py, u64>,
     layout: &str,
     parameters: &str,
     textures: Option<&Bound<'py, Textures>>,

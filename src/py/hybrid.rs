@@ -2,10 +2,11 @@
 Hybrid images.
 */
 
-use numpy::{Element, PyArray1, PyArray5, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray4};
+use numpy::{Element, PyArray1, PyArray5, PyArrayMethods, PyReadonlyArray4};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
+use super::arrays::Input1;
 use super::convert::PyTensor;
 use super::enter;
 use super::images::Images;
@@ -19,7 +20,7 @@ type Indices<'py> = Bound<'py, PyArray1<i64>>;
 #[pyfunction]
 pub fn hybrid_pairs<'py>(
     py: Python<'py>,
-    labels: PyReadonlyArray1<'py, i64>,
+    labels: Input1<'py, i64>,
     seed: u64,
 ) -> PyResult<(Indices<'py>, Indices<'py>)> {
     let labels = labels.as_array().to_vec();

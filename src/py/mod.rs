@@ -7,6 +7,7 @@ validation with the user's words and all documentation live in
 `python/neurofreq`.
 */
 
+mod arrays;
 mod attacks;
 mod bootstrap;
 mod convert;

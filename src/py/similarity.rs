@@ -3,10 +3,11 @@ Similarity of responses and features.
 */
 
 use numpy::ToPyArray;
-use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3};
+use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
 use pyo3::prelude::*;
 use tch::Tensor;
 
+use super::arrays::{Input1, Input2, Input3};
 use super::convert::PyTensor;
 use super::enter;
 use crate::core::similarity::{self, Real, agreement};
@@ -16,8 +17,8 @@ use crate::tensor::similarity::{SimilarityLoss, running_mean as updated_mean};
 #[pyfunction]
 pub fn response_similarity_f64<'py>(
     py: Python<'py>,
-    responses: PyReadonlyArray2<'py, f64>,
-    weights: PyReadonlyArray1<'py, f64>,
+    responses: Input2<'py, f64>,
+    weights: Input1<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     response_similarity(py, &responses, &weights)
 }
@@ -26,8 +27,8 @@ pub fn response_similarity_f64<'py>(
 #[pyfunction]
 pub fn response_similarity_f32<'py>(
     py: Python<'py>,
-    responses: PyReadonlyArray2<'py, f32>,
-    weights: PyReadonlyArray1<'py, f64>,
+    responses: Input2<'py, f32>,
+    weights: Input1<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     response_similarity(py, &responses, &weights)
 }
@@ -46,7 +47,7 @@ fn response_similarity<'py, T: Real + Element>(
 #[pyfunction]
 pub fn reliability<'py>(
     py: Python<'py>,
-    trials: PyReadonlyArray3<'py, f64>,
+    trials: Input3<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let trials = trials.as_array();
     let weights = enter(py, || similarity::reliability(trials))?;
@@ -57,8 +58,8 @@ pub fn reliability<'py>(
 #[pyfunction]
 pub fn column_correlation<'py>(
     py: Python<'py>,
-    first: PyReadonlyArray2<'py, f64>,
-    second: PyReadonlyArray2<'py, f64>,
+    first: Input2<'py, f64>,
+    second: Input2<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (first, second) = (first.as_array(), second.as_array());
     let each = enter(py, || Ok(agreement::column_correlation(first, second)))?;
@@ -69,8 +70,8 @@ pub fn column_correlation<'py>(
 #[pyfunction]
 pub fn similarity_correlation(
     py: Python<'_>,
-    first: PyReadonlyArray2<'_, f64>,
-    second: PyReadonlyArray2<'_, f64>,
+    first: Input2<'_, f64>,
+    second: Input2<'_, f64>,
     ranked: bool,
 ) -> PyResult<f64> {
     let (first, second) = (first.as_array(), second.as_array());
@@ -83,7 +84,7 @@ pub fn similarity_correlation(
 #[pyfunction]
 pub fn split_half_neurons<'py>(
     py: Python<'py>,
-    trials: PyReadonlyArray3<'py, f64>,
+    trials: Input3<'py, f64>,
     n_splits: u64,
     seed: u64,
     corrected: bool,
@@ -101,8 +102,8 @@ pub fn split_half_neurons<'py>(
 #[pyfunction]
 pub fn split_half_similarity(
     py: Python<'_>,
-    trials: PyReadonlyArray3<'_, f64>,
-    weights: PyReadonlyArray1<'_, f64>,
+    trials: Input3<'_, f64>,
+    weights: Input1<'_, f64>,
     n_splits: u64,
     seed: u64,
     corrected: bool,
@@ -122,7 +123,7 @@ pub fn split_half_similarity(
 #[pyfunction]
 pub fn noise_ceiling(
     py: Python<'_>,
-    subjects: PyReadonlyArray3<'_, f64>,
+    subjects: Input3<'_, f64>,
     ranked: bool,
 ) -> PyResult<(f64, f64)> {
     let subjects = subjects.as_array();

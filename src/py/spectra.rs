@@ -2,9 +2,10 @@
 Power spectra.
 */
 
-use numpy::{PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2, ToPyArray};
+use numpy::{PyArray1, PyArray2, ToPyArray};
 use pyo3::prelude::*;
 
+use super::arrays::{Input1, Input2};
 use super::convert::PyTensor;
 use super::enter;
 use super::images::Images;
@@ -39,11 +40,7 @@ pub fn total_power_tensor(py: Python<'_>, images: PyTensor, demean: bool) -> PyR
 
 /// Mean of `count` summed planes, fftshifted, NaN at DC.
 #[pyfunction]
-pub fn mean_power<'py>(
-    py: Python<'py>,
-    total: PyReadonlyArray2<'py, f64>,
-    count: u64,
-) -> PyResult<Map<'py>> {
+pub fn mean_power<'py>(py: Python<'py>, total: Input2<'py, f64>, count: u64) -> PyResult<Map<'py>> {
     let total = total.as_array();
     let power = enter(py, || Ok(spectrum::mean_power(total, count)))?;
     Ok(power.to_pyarray(py))
@@ -60,7 +57,7 @@ pub fn mean_power_tensor(py: Python<'_>, total: PyTensor, count: i64) -> PyResul
 #[pyfunction]
 pub fn radial_profile<'py>(
     py: Python<'py>,
-    power: PyReadonlyArray2<'py, f64>,
+    power: Input2<'py, f64>,
     n_thresholds: usize,
 ) -> PyResult<(Curve<'py>, Curve<'py>, f64)> {
     let power = power.as_array();
@@ -76,8 +73,8 @@ pub fn radial_profile<'py>(
 #[pyfunction]
 pub fn crossing<'py>(
     py: Python<'py>,
-    x: PyReadonlyArray1<'py, f64>,
-    curves: PyReadonlyArray2<'py, f64>,
+    x: Input1<'py, f64>,
+    curves: Input2<'py, f64>,
     level: f64,
 ) -> PyResult<Curve<'py>> {
     let (x, curves) = (x.as_array(), curves.as_array());

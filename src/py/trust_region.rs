@@ -3,9 +3,10 @@ Trust-region steps of many images at once, for tests and benches.
 */
 
 use numpy::ndarray::ArrayView1;
-use numpy::{Element, PyArray1, PyArray2, PyReadonlyArray1, PyReadonlyArray2};
+use numpy::{Element, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
+use super::arrays::{Input1, Input2};
 use super::enter;
 use super::exceptions::to_python;
 use crate::Error;
@@ -16,8 +17,8 @@ use crate::core::trust_region::Batch;
 /// Rows of pixels of single or double precision, of any strides.
 #[derive(FromPyObject)]
 pub enum Rows<'py> {
-    Single(PyReadonlyArray2<'py, f32>),
-    Double(PyReadonlyArray2<'py, f64>),
+    Single(Input2<'py, f32>),
+    Double(Input2<'py, f64>),
 }
 
 type Reached<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
@@ -31,8 +32,8 @@ pub fn trust_region_steps<'py>(
     origins: Rows<'py>,
     points: Rows<'py>,
     normals: Rows<'py>,
-    changes: PyReadonlyArray1<'py, f64>,
-    radii: PyReadonlyArray1<'py, f64>,
+    changes: Input1<'py, f64>,
+    radii: Input1<'py, f64>,
 ) -> PyResult<Reached<'py>> {
     let norm = enter(py, || Norm::from_name(norm))?;
     let (changes, radii) = (changes.as_array(), radii.as_array());
@@ -52,10 +53,10 @@ pub fn trust_region_steps<'py>(
 fn steps<'py, T: Real + Element>(
     py: Python<'py>,
     norm: Norm,
-    images: [PyReadonlyArray2<'py, T>; 3],
+    images: [Input2<'py, T>; 3],
     (changes, radii): (ArrayView1<'_, f64>, ArrayView1<'_, f64>),
 ) -> PyResult<Reached<'py>> {
-    let [origins, points, normals] = images.each_ref().map(PyReadonlyArray2::as_array);
+    let [origins, points, normals] = images.each_ref().map(|image| image.as_array());
     let (next, reached) = enter(py, || {
         let batch = Batch {
             origins,

@@ -114,8 +114,9 @@ def train(
             found = training.train(
                 settings, load_data(data, split="train", n=n_images), out,
                 stimuli=shown, similarity=_target(target, shown, shuffle, seed),
-                responses=_responses(responses, shuffle, seed), seed=seed,
-                device=_common.place(device), progress=not quiet,
+                responses=_responses(responses, shuffle, seed),
+                source=f"responses, shuffled; seed {seed}" if shuffle else "responses",
+                seed=seed, device=_common.place(device), progress=not quiet,
             )  # fmt: skip
         except KeyboardInterrupt:
             typer.echo("interrupted: the same command again goes on", err=True)
@@ -185,9 +186,9 @@ def _responses(path: Path | None, shuffle: bool, seed: int) -> Any:
     """Return the responses of a file, exchanged between images where asked."""
     import numpy as np
 
+    from neurofreq.neural._target import exchanged
+
     if path is None:
         return None
     found = np.load(path, allow_pickle=False)
-    if shuffle:
-        found = np.random.default_rng(seed).permutation(found)
-    return found
+    return found[exchanged(len(found), seed)] if shuffle else found

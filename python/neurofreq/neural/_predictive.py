@@ -80,8 +80,8 @@ class PredictiveModel:
 
     Raises
     ------
-    ValueError
-        A setting out of range.
+    TypeError, ValueError
+        A setting of a wrong type or out of range.
 
     Notes
     -----
@@ -128,16 +128,14 @@ class PredictiveModel:
     ) -> None:
         counts = {
             "n_channels": n_channels, "n_scales": n_scales,
-            "max_epochs": max_epochs, "patience": patience, "kernels[0]": kernels[0],
-            "kernels[1]": kernels[1],
+            "max_epochs": max_epochs, "patience": patience,
         }  # fmt: skip
         for name, value in counts.items():
             _validate.count(name, value)
         _validate.one_of("front", front, ("gabor", "learned"))
-        least = 0 if front == "gabor" else 1
-        _validate.within("n_layers", n_layers, n_layers >= least, f"at least {least}")
-        odd = kernels[0] % 2 == kernels[1] % 2 == 1
-        if not odd:
+        _validate.count("n_layers", n_layers, 0 if front == "gabor" else 1)
+        kernels = _validate.pair("kernels", kernels)
+        if not kernels[0] % 2 == kernels[1] % 2 == 1:
             raise ValueError(f"kernels: got {kernels}, expected odd sizes")
         _validate.one_of("loss", loss, ("poisson", "gaussian"))
         penalties = {
@@ -146,16 +144,16 @@ class PredictiveModel:
         for name, number in penalties.items():
             _validate.within(name, number, 0.0 <= number < np.inf, "0 or more")
         _validate.within("lr", lr, 0.0 < lr < np.inf, "a positive number")
-        _validate.within("batch_size", batch_size, batch_size >= 2, "at least 2")
-        _validate.within("n_folds", n_folds, n_folds >= 3, "at least 3")
+        _validate.count("batch_size", batch_size, 2)
+        _validate.count("n_folds", n_folds, 3)
         self.settings = _fit.Settings(
-            front, n_channels, n_layers, (kernels[0], kernels[1]), n_scales, loss,
+            front, n_channels, n_layers, kernels, n_scales, loss,
             sparsity, smoothness, weight_decay, lr, batch_size, max_epochs, patience,
         )  # fmt: skip
-        self.size = size
+        self.size = None if size is None else _validate.pair("size", size)
         self.n_folds = n_folds
         self.seed = _validate.seed(seed)
-        self.device = torch.device(device)
+        self.device = _validate.device(device)
         self._networks: list[Network] = []
 
     def fit(

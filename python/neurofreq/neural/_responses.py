@@ -316,7 +316,7 @@ class Responses:
         ValueError
             If the file has no such array (its names are given).
         """
-        with np.load(path, allow_pickle=False) as file:
+        with _validate.npz(path) as file:
             if key not in file:
                 raise ValueError(f"key: got {key!r}, expected one of {sorted(file)}")
             tables: dict[str, dict[str, Any]] = {"image": {}, "neuron": {}}
@@ -378,7 +378,7 @@ def _descriptors(
     name: str, table: Mapping[str, ArrayLike] | None, length: int
 ) -> Descriptors:
     checked = {
-        key: _validate.plain(f"{name}: {key!r}", np.asarray(values))
+        key: _validate.plain(f"{name}: {key!r}", np.array(values))
         for key, values in (table or {}).items()
     }
     for key, values in checked.items():

@@ -46,7 +46,7 @@ def from_frame(
     Raises
     ------
     ValueError
-        A column that does not exist, two rows of one trial, or a descriptor
+        No row, a column that does not exist, two rows of one trial, or a descriptor
         that differs within a neuron.
     """
     import pandas as pd
@@ -58,6 +58,8 @@ def from_frame(
         raise ValueError(
             f"frame: got columns {list(map(str, frame.columns))}, expected {absent} too"
         )
+    if frame.empty:
+        raise ValueError("frame: got no row, expected at least one")
     at_image, images = pd.factorize(frame[image])
     at_neuron, neurons = pd.factorize(frame[neuron])
     if trial is None:

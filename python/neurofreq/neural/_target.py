@@ -120,11 +120,7 @@ class Target:
         ----------
         Li et al. 2019, arXiv 1911.05072, the control "Shuffle".
         """
-        rng = np.random.default_rng(_validate.seed(seed))
-        order = rng.permutation(len(self))
-        # One cycle through all images has no fixed point.
-        moved = np.empty_like(order)
-        moved[order] = np.roll(order, 1)
+        moved = exchanged(len(self), seed)
         detail = f"{self.label}; seed {seed}"
         return Target(self.similarity[np.ix_(moved, moved)], "shuffled", detail)
 
@@ -142,13 +138,21 @@ class Target:
     @classmethod
     def load(cls, path: Path | str) -> Target:
         """Read what `save` wrote."""
-        with np.load(path, allow_pickle=False) as file:
+        with _validate.npz(path) as file:
             missing = {"similarity", "source", "detail"} - set(file)
             if missing:
                 raise ValueError(
                     f"path: got a file without {sorted(missing)}, expected a target"
                 )
             return cls(file["similarity"], str(file["source"]), str(file["detail"]))
+
+
+def exchanged(n: int, seed: int) -> NDArray[np.int64]:
+    """Return an order of n images in which none stays in place: one cycle."""
+    order = np.random.default_rng(_validate.seed(seed)).permutation(n)
+    moved = np.empty_like(order)
+    moved[order] = np.roll(order, 1)
+    return moved
 
 
 def mean_target(targets: Sequence[Target]) -> Target:

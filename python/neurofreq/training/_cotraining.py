@@ -46,9 +46,13 @@ class CoTraining(nn.Module):
     seed : int
         Of the read-out's initial weights, the order of stimuli and the positions
         drawn in training. Step s of a seed is always the same.
+    source : str
+        What the responses are of: a run says it in its settings.
 
     Attributes
     ----------
+    target : str
+        The source.
     log_variance : Parameter, shape (2,)
         Of classification and of responses, initially 0.
     readout : nn.Module
@@ -96,8 +100,11 @@ class CoTraining(nn.Module):
         batch_size: int = 128,
         positive: bool = True,
         seed: int = 0,
+        source: str = "responses",
     ) -> None:
         super().__init__()
+        if not isinstance(layer, str):
+            raise TypeError(f"layer: got {type(layer).__name__}, expected one name")
         self._features: Features | None = Features(model, [layer])
         self._ranks = Ranks.of(model)
         _validate.count("batch_size", batch_size)
@@ -106,7 +113,8 @@ class CoTraining(nn.Module):
         self.batch_size = min(batch_size, len(images))
         self.seed = _validate.seed(seed) % 2**62
         self.layer = layer
-        images = images.detach().to(_model.dtype_of(model))
+        self.target = source
+        images = images.detach().to(_model.dtype_of(model), copy=True)
         self.register_buffer("stimuli", images, persistent=False)
         self.register_buffer("responses", truth / truth.std(), persistent=False)
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
@@ -237,10 +245,10 @@ def _check_responses(responses: ArrayLike | Tensor, n: int, positive: bool) -> T
     if isinstance(responses, Tensor):
         responses = responses.detach().cpu().float()
     truth = torch.as_tensor(np.asarray(responses, dtype=np.float32))
-    if truth.ndim != 2 or len(truth) != n or n < 2:
+    if truth.ndim != 2 or len(truth) != n or n < 2 or 0 in truth.shape:
         raise ValueError(
             f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "
-            "one row per stimulus, two at least"
+            "one row per stimulus, two at least, and a neuron"
         )
     if not torch.isfinite(truth).all():
         raise ValueError("responses: got NaN or infinite values, expected finite ones")

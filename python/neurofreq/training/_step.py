@@ -94,7 +94,8 @@ def training_step(
         If labels are not int64.
     ValueError
         If there is no image, labels do not fit images or logits, `alpha` or
-        `consistency` is negative, or a view has another shape than the images.
+        `consistency` is negative, `label_smoothing` outside [0, 1], or a view has
+        another shape than the images.
 
     References
     ----------
@@ -103,6 +104,8 @@ def training_step(
     """
     for name, value in (("alpha", alpha), ("consistency", consistency)):
         _validate.within(name, value, value >= 0.0, "0 or more")
+    is_share = 0.0 <= label_smoothing <= 1.0
+    _validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
     _check_views(images, views)
     span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)

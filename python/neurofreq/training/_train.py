@@ -52,6 +52,7 @@ def train(
     stimuli: NDArray[Any] | torch.Tensor | None = None,
     similarity: ArrayLike | None = None,
     responses: ArrayLike | None = None,
+    source: str = "responses",
     seed: int = 0,
     device: str | torch.device = "cpu",
     progress: bool = False,
@@ -75,6 +76,8 @@ def train(
     responses : array_like, shape (N, K), optional
         Co-training with responses, from the recipe's `layer`; predictions are
         positive (see `CoTraining`) where all responses are.
+    source : str
+        What the responses are of, for the run's settings.
     seed : int
         Of the initial weights and everything drawn.
     device : str or torch.device
@@ -126,6 +129,7 @@ def train(
             batch_size=recipe.batch_size,
             positive=bool((torch.as_tensor(responses) >= 0).all()),
             seed=seed,
+            source=source,
         )
     history = fit(
         model,
