@@ -24,10 +24,19 @@ import numpy as np
 import pandas as pd
 import torch
 from _machine import processor
+from _regularized_page import (
+    NOISE,
+    against_controls,
+    differences,
+    estimates,
+    lost,
+    table,
+    verdicts,
+)  # fmt: skip
 from regularized_training import SEEDS, STUDIES, Study
 
 import neurofreq as nf
-from neurofreq import _groups, intervals, models
+from neurofreq import _groups, models
 from neurofreq._store import Store
 from neurofreq.data._corrupted import SEVERITIES
 from neurofreq.studies import _analysis, _measure
@@ -36,26 +45,9 @@ from neurofreq.studies._settings import Settings
 if TYPE_CHECKING:
     from neurofreq.studies._analysis import Quantity
 
+
 ROOT = Path(__file__).resolve().parents[1]
 N_CORRUPTION = 1000  # images in each of 75 cells
-NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
-NAMES = {
-    "clean": "clean accuracy",
-    **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
-    "corruptions": "accuracy, 15 corruptions",
-    **{f"severity {s}": f"of severity {s}" for s in SEVERITIES},
-    **{band: f"of {band} frequencies" for band in _groups.GROUPS},
-    "high - medium": "high less medium frequencies",
-    "medium - low": "medium less low frequencies",
-    "f_rev": "f_rev, of Nyquist",
-    "median linf": "median Linf, 1/255",
-    "median of all": "the same, not found as infinite",
-    "f_0.5": "f_0.5, cycles/pixel",
-}
-PAPER = {  # sign of condition less none, for a condition that works as in the paper
-    "clean": -1, "noise 0.1": 1, "corruptions": 1, "f_rev": -1, "median linf": 1,
-    "f_0.5": -1,
-}  # fmt: skip
 
 
 def subject(
@@ -182,143 +174,12 @@ def under_corruptions(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
     return {key: _analysis.accuracy(part) for key, part in parts.items()}
 
 
-def estimates(
-    found: dict[tuple[str, int], dict[str, Quantity]],
-    conditions: tuple[str, ...],
-    seeds: list[int],
-) -> pd.DataFrame:
-    """Return each quantity of each condition: mean over seeds, intervals over images.
-
-    Resamples are of images, the same for all networks, so that differences from the
-    condition "none" are paired; the range over seeds stands beside.
-    """
-    rows = []
-    for quantity in NAMES:
-        if not all(quantity in one for one in found.values()):
-            continue
-        values, draws = {}, {}
-        for (condition, seed), one in found.items():
-            values[condition, seed] = one[quantity].estimate().value
-            draws[condition, seed] = one[quantity].resampled()
-        for condition in conditions:
-            each = np.array([values[condition, seed] for seed in seeds])
-            base = np.array([values["none", seed] for seed in seeds])
-            drawn = np.mean([draws[condition, seed] for seed in seeds], axis=0)
-            bases = np.mean([draws["none", seed] for seed in seeds], axis=0)
-            low, high = intervals.percentile_interval(drawn)
-            less, more = intervals.percentile_interval(drawn - bases)
-            rows.append(
-                {
-                    "quantity": quantity, "condition": condition, "value": each.mean(),
-                    "low": low, "high": high, "least_seed": each.min(),
-                    "most_seed": each.max(), "difference": (each - base).mean(),
-                    "difference_low": less, "difference_high": more,
-                    "seeds_above": int((each > base).sum()),
-                    "seeds_below": int((each < base).sum()),
-                }
-            )  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def shown(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return quantities of the page and their titles: those measured, none twice."""
-    measured = rows.set_index(["quantity", "condition"])["value"]
-    here = [name for name in NAMES if name in measured.index]
-    if measured["median linf"].equals(measured["median of all"]):
-        here.remove("median of all")
-    return [(name, NAMES[name]) for name in here]
-
-
-def table(rows: pd.DataFrame, conditions: tuple[str, ...]) -> str:
-    """Return the Markdown table: conditions in columns."""
-    lines = [
-        "| | " + " | ".join(conditions) + " |",
-        "|---" * (len(conditions) + 1) + "|",
-    ]
-    for quantity, title in shown(rows):
-        cells = []
-        for condition in conditions:
-            one = at(rows, quantity, condition)
-            cells.append(interval(quantity, one["value"], one["low"], one["high"]))
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def differences(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> str:
-    """Return the Markdown table of paired differences from "none"."""
-    others = conditions[1:]
-    lines = [
-        "| less none | " + " | ".join(others) + " |",
-        "|---" * (len(others) + 1) + "|",
-    ]
-    for quantity, title in shown(rows):
-        cells = []
-        for condition in others:
-            one = at(rows, quantity, condition)
-            low, high = one["difference_low"], one["difference_high"]
-            text = interval(quantity, one["difference"], low, high)
-            alike = one["seeds_above" if one["difference"] > 0 else "seeds_below"]
-            cells.append(f"{text}, {alike}/{n_seeds}")
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> str:
-    """Say of each direction of the paper whether it holds for each condition."""
-    lines = []
-    for quantity, sign in PAPER.items():
-        if quantity not in set(rows["quantity"]):
-            continue
-        held: dict[str, list[str]] = {
-            "holds": [],
-            "is reversed": [],
-            "is undecided": [],
-        }
-        for condition in conditions[1:]:
-            one = at(rows, quantity, condition)
-            low, high = one["difference_low"] * sign, one["difference_high"] * sign
-            low, high = min(low, high), max(low, high)
-            agreed = n_seeds in (one["seeds_above"], one["seeds_below"])
-            word = "is undecided"
-            if agreed and low > 0:
-                word = "holds"
-            elif agreed and high < 0:
-                word = "is reversed"
-            held[word].append(condition)
-        words = "; ".join(f"{key} for {', '.join(v)}" for key, v in held.items() if v)
-        direction = "higher" if sign > 0 else "lower"
-        lines.append(f"- {NAMES[quantity]} {direction} than without: {words}.")
-    return "\n".join(lines)
-
-
-def at(rows: pd.DataFrame, quantity: str, condition: str) -> pd.Series:
-    chosen = (rows["quantity"] == quantity) & (rows["condition"] == condition)
-    return rows[chosen].iloc[0]
-
-
-def interval(quantity: str, value: float, low: float, high: float) -> str:
-    if not quantity.startswith(("f_", "median")):
-        return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    digits = 2 if quantity.startswith("median") else 3
-    return f"{value:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def lost(raws: dict[tuple[str, int], dict[str, np.ndarray]], shared: np.ndarray) -> str:
-    """Say of how many images sizes and spectra are, and which networks lost others."""
-    counts: dict[str, list[int]] = {}
-    for (condition, _), raw in raws.items():
-        counts.setdefault(condition, []).append(int(np.isinf(raw["distance"]).sum()))
-    words = "; ".join(
-        f"{condition} {', '.join(map(str, each))}"
-        for condition, each in counts.items()
-        if any(each)
-    )
-    text = f"Sizes and f_0.5 are of {shared.sum()} of {len(shared)} attacked images"
-    return f"{text}. Not found, by seed: {words}." if words else f"{text}: all."
-
-
 def write(
-    page: Path, study: Study, rows: pd.DataFrame, seeds: list[int], note: str
+    page: Path,
+    study: Study,
+    rows: pd.DataFrame,
+    seeds: list[int],
+    texts: tuple[str, str],
 ) -> None:
     """Put the numbers between the marks of the page, and the raw ones beside it."""
     folder = page.with_suffix("")
@@ -341,8 +202,8 @@ def write(
     conditions = study.conditions
     text = (
         f"Written {about['date']}; torch {about['torch']}; seeds "
-        f"{', '.join(map(str, seeds))}. {note}\n\n{table(rows, conditions)}\n\n"
-        f"{differences(rows, conditions, len(seeds))}\n\n"
+        f"{', '.join(map(str, seeds))}. {texts[0]}\n\n{table(rows, conditions)}\n\n"
+        f"{differences(rows, list(conditions[1:]), len(seeds), 'none')}\n\n{texts[1]}"
         f"{verdicts(rows, conditions, len(seeds))}\n"
     )
     before, mark, rest = page.read_text().partition("<!-- numbers -->\n")
@@ -386,7 +247,8 @@ def main() -> None:
     shared = found_by_all(list(whole.values()))
     found = {key: quantities(raw, shared) for key, raw in whole.items()}
     rows = estimates(found, study.conditions, seeds)
-    write(page, study, rows, seeds, lost(whole, shared))
+    texts = lost(whole, shared), against_controls(found, study.conditions, seeds)
+    write(page, study, rows, seeds, texts)
 
 
 if __name__ == "__main__":

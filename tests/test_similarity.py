@@ -105,6 +105,37 @@ def test_gradients_are_right(half, all_pairs):
     assert torch.autograd.gradcheck(loss, inputs)
 
 
+def test_pairs_that_come_twice_count_twice():
+    features, matrix, _, means, logits = problem(n=4)
+    pairs = torch.tensor([[0, 1], [1, 0], [0, 1], [3, 1]])
+    target = matrix[pairs[:, 0], pairs[:, 1]]
+
+    def loss(*features):
+        return nf.similarity_loss(
+            features, target, pairs=pairs, means=means, logits=logits
+        )
+
+    assert torch.autograd.gradcheck(loss, [one.requires_grad_() for one in features])
+
+
+def test_no_copy_of_the_features_is_kept_for_the_backward_pass():
+    features = [torch.rand(8, 3, 40, 40, requires_grad=True) for _ in range(2)]
+    known = {feature.untyped_storage().data_ptr() for feature in features}
+    kept = []
+
+    def pack(tensor):
+        if tensor.untyped_storage().data_ptr() not in known:
+            kept.append(tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = nf.similarity_loss(features, torch.eye(8))
+    assert sum(kept) < features[0].numel() / 10
+    (slope,) = torch.autograd.grad(loss, features[:1], create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad"):
+        slope.sum().backward()
+
+
 def test_no_gradient_reaches_the_means():
     features, matrix, _, means, logits = problem()
     for tensor in (*features, *means, logits):

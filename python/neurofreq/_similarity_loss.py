@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from neurofreq import _neurofreq, _validate
 
@@ -225,6 +226,45 @@ class SimilarityLoss(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
+class _Loss(torch.autograd.Function):
+    """The loss with its gradient in closed form, which keeps no copy of features."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        target: Tensor,
+        index: Tensor | None,
+        half: bool,
+        means: list[Tensor],
+        logits: Tensor,
+        *layers: Tensor,
+    ) -> Tensor:
+        """Return the loss."""
+        loss, slope, pulls = _neurofreq.similarity_loss(
+            list(layers), means, logits, target, index, half
+        )
+        ctx.save_for_backward(slope, *pulls, *means, *layers)
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients in the logits and in every layer."""
+        slope, *rest = ctx.saved_tensors
+        n = len(rest) // 3
+        *_, of_logits = ctx.needs_input_grad[:5]
+        found = [
+            _neurofreq.similarity_pulled(gradient * pull, layer, mean)
+            if is_needed
+            else None
+            for pull, mean, layer, is_needed in zip(
+                rest[:n], rest[n : 2 * n], rest[2 * n :], ctx.needs_input_grad[5:],
+                strict=True,
+            )
+        ]  # fmt: skip
+        return None, None, None, None, gradient * slope if of_logits else None, *found
+
+
 def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """Return checked features as a list, half precision as float32."""
     layers = [features] if isinstance(features, Tensor) else list(features)
@@ -263,14 +303,11 @@ def _evaluate(
     """Return the loss of checked input; `index` is (2, P)."""
     # Autocast would run the Gram product in half precision.
     with torch.autocast(layers[0].device.type, enabled=False):
-        return _neurofreq.similarity_loss(
-            layers,
-            [mean.to(layer) for mean, layer in zip(means, layers, strict=True)],
-            logits.to(layers[0]),
-            target.to(layers[0]),
-            index,
-            half,
+        near = [m.detach().to(layer) for m, layer in zip(means, layers, strict=True)]
+        loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
+            target.to(layers[0]), index, half, near, logits.to(layers[0]), *layers
         )
+        return loss
 
 
 def _known(

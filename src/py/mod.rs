@@ -66,7 +66,7 @@ mod _neurofreq {
     use super::similarity::{
         column_correlation, noise_ceiling, reliability, response_similarity_f32,
         response_similarity_f64, running_mean, similarity_correlation, similarity_loss,
-        split_half_neurons, split_half_similarity,
+        similarity_pulled, split_half_neurons, split_half_similarity,
     };
     #[pymodule_export]
     use super::spectra::{

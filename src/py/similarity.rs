@@ -11,7 +11,7 @@ use super::arrays::{Input1, Input2, Input3};
 use super::convert::PyTensor;
 use super::enter;
 use crate::core::similarity::{self, Real, agreement};
-use crate::tensor::similarity::{SimilarityLoss, running_mean as updated_mean};
+use crate::tensor::similarity::{SimilarityLoss, pulled, running_mean as updated_mean};
 
 /// Mean-subtracted cosine similarity of float64 rows.
 #[pyfunction]
@@ -130,7 +130,8 @@ pub fn noise_ceiling(
     enter(py, || agreement::noise_ceiling(subjects, ranked))
 }
 
-/// The similarity loss of one or more layers.
+/// The similarity loss of one or more layers, and what its gradient is made of:
+/// the gradient in the logits and a matrix per layer.
 #[pyfunction]
 pub fn similarity_loss(
     py: Python<'_>,
@@ -140,10 +141,10 @@ pub fn similarity_loss(
     target: PyTensor,
     pairs: Option<PyTensor>,
     half: bool,
-) -> PyResult<PyTensor> {
+) -> PyResult<(PyTensor, PyTensor, Vec<PyTensor>)> {
     let (features, means) = (unwrap(features), unwrap(means));
     let (logits, target, pairs) = (logits.0, target.0, pairs.map(|pairs| pairs.0));
-    let loss = enter(py, move || {
+    let found = enter(py, move || {
         SimilarityLoss {
             means: &means,
             logits: &logits,
@@ -152,7 +153,20 @@ pub fn similarity_loss(
         }
         .evaluate(&features, &target)
     })?;
-    Ok(PyTensor(loss))
+    let pulls = found.pulls.into_iter().map(PyTensor).collect();
+    Ok((PyTensor(found.loss), PyTensor(found.logits), pulls))
+}
+
+/// The gradient of the similarity loss in one layer's features.
+#[pyfunction]
+pub fn similarity_pulled(
+    py: Python<'_>,
+    pull: PyTensor,
+    features: PyTensor,
+    mean: PyTensor,
+) -> PyResult<PyTensor> {
+    let (pull, features, mean) = (pull.0, features.0, mean.0);
+    enter(py, move || pulled(&pull, &features, &mean)).map(PyTensor)
 }
 
 /// The running mean per channel after one batch.

@@ -9,8 +9,17 @@ Pairs are explicit, as in the paper, or all pairs of the batch: the forward
 pass through the network costs the same, and N images give N (N - 1) / 2 pairs
 instead of N / 2.
 
-Everything is built of torch operations, so it runs on any device and autograd
-derives the gradient. Shapes and dtypes are checked by the caller.
+Everything is built of torch operations, so it runs on any device. Shapes and
+dtypes are checked by the caller.
+
+The gradient is in closed form. With features `c_i` less their mean and lengths
+`l_i`, a similarity is `s_ij = c_i c_j / (l_i l_j)`; let `a_ij = a_ji` be the
+slope of the loss in it. Then the gradient in `c_i` is `sum_j k_ij c_j` with
+
+    k_ij = a_ij / (l_i l_j)  -  [i = j] sum_m a_im s_im / l_i^2,
+
+so that the backward pass needs one N by N matrix per layer and the features
+that the network keeps anyway, where autograd would keep a centred copy of them.
 */
 
 use tch::{Kind, Tensor};
@@ -37,24 +46,63 @@ pub struct SimilarityLoss<'a> {
     pub half: bool,
 }
 
+/// The loss, and what its gradient is made of.
+pub struct Evaluated {
+    /// 0-dimensional.
+    pub loss: Tensor,
+    /// Gradient in the logits, (L,).
+    pub logits: Tensor,
+    /// The matrix `k` of every layer, (N, N) each: see [`pulled`].
+    pub pulls: Vec<Tensor>,
+}
+
 impl SimilarityLoss<'_> {
     /// Mean over pairs; `target` is (P,), or (N, N) for all pairs.
-    pub fn evaluate(&self, features: &[Tensor], target: &Tensor) -> Result<Tensor> {
+    pub fn evaluate(&self, features: &[Tensor], target: &Tensor) -> Result<Evaluated> {
         let gamma = self.logits.f_softmax(-1, None)?;
+        let layers = features.iter().zip(self.means);
+        let layers = layers.map(|(features, mean)| Similarity::of(features, mean));
+        let layers = layers.collect::<Result<Vec<_>>>()?;
         let mut mixture = Tensor::f_zeros([1, 1], (target.kind(), target.device()))?;
-        for (layer, (features, mean)) in features.iter().zip(self.means).enumerate() {
-            let similarity = similarity(features, mean)?;
-            mixture = mixture.f_add(&similarity.f_mul(&gamma.f_get(layer as i64)?)?)?;
+        for (layer, one) in layers.iter().enumerate() {
+            let weight = gamma.f_get(layer as i64)?;
+            mixture = mixture.f_add(&one.cosines.f_mul(&weight)?)?;
         }
-        let (mixture, target) = if let Some(pairs) = self.pairs {
-            (at(&mixture, pairs)?, target.shallow_clone())
+        let (index, target) = if let Some(pairs) = self.pairs {
+            (flat(&mixture, pairs)?, target.shallow_clone())
         } else {
-            let pairs = upper_triangle(&mixture)?;
-            (at(&mixture, &pairs)?, at(target, &pairs)?)
+            let index = flat(&mixture, &upper_triangle(&mixture)?)?;
+            let target = at(target, &index)?;
+            (index, target)
         };
-        let gap = arctanh(&mixture, self.half)?.f_sub(&arctanh(&target, self.half)?)?;
-        Ok(gap.f_square()?.f_mean(None)?)
+        let mixed = at(&mixture, &index)?;
+        let gap = arctanh(&mixed, self.half)?.f_sub(&arctanh(&target, self.half)?)?;
+        let count = scalar(index.numel() as f64 / 2.0, &gap)?;
+        let slope = gap
+            .f_div(&count)?
+            .f_mul(&arctanh_slope(&mixed, self.half)?)?;
+        let slopes = mixture.f_zeros_like()?.f_reshape([-1])?;
+        let slopes = slopes.f_index_add(0, &index, &slope)?.f_view_as(&mixture)?;
+        let both = slopes.f_add(&slopes.f_transpose(0, 1)?)?;
+        let (mut weights, mut pulls) = (Vec::new(), Vec::new());
+        for (layer, one) in layers.iter().enumerate() {
+            weights.push(slopes.f_mul(&one.cosines)?.f_sum(None)?);
+            pulls.push(one.pull(&both)?.f_mul(&gamma.f_get(layer as i64)?)?);
+        }
+        let weights = Tensor::f_stack(&weights, 0)?;
+        let mean = weights.f_dot(&gamma)?;
+        Ok(Evaluated {
+            loss: gap.f_square()?.f_mean(None)?,
+            logits: weights.f_sub(&mean)?.f_mul(&gamma)?,
+            pulls,
+        })
     }
+}
+
+/// The gradient in one layer's features: `pull`, (N, N), times the centred ones.
+pub fn pulled(pull: &Tensor, features: &Tensor, mean: &Tensor) -> Result<Tensor> {
+    let moved = pull.f_matmul(&centred(features, mean)?)?;
+    Ok(moved.f_reshape(features.size())?)
 }
 
 /// The running mean after a batch: `beta m + (1 - beta) mean(features)`, the
@@ -69,32 +117,62 @@ pub fn running_mean(mean: &Tensor, features: &Tensor, beta: f64) -> Result<Tenso
     Ok(kept.f_add(&batch.f_mul(&scalar(1.0 - beta, mean)?)?)?)
 }
 
-/// Cosines between all images of (N, C, ...) features minus a mean per channel.
+/// Cosines between all images of one layer's features, and their lengths.
 ///
 /// Lengths come from the diagonal of the Gram product, so that the only copy of
 /// the features is the centred one. Features equal to the mean have no
 /// direction: zeros, with zero gradient.
-fn similarity(features: &Tensor, mean: &Tensor) -> Result<Tensor> {
-    let mut shape = vec![1; features.dim()];
-    shape[1] = -1;
-    let centred = features
-        .f_sub(&mean.f_detach()?.f_reshape(&shape)?)?
-        .f_flatten(1, -1)?;
-    let gram = centred.f_matmul(&centred.f_transpose(0, 1)?)?;
-    let square = gram.f_diagonal(0, 0, 1)?;
-    let floor = scalar(NO_LENGTH, &square)?;
-    let inverse = square.f_maximum(&floor)?.f_rsqrt()?;
-    let inverse = inverse.f_where_self(&square.f_gt_tensor(&floor)?, &square.f_zeros_like()?)?;
-    Ok(gram.f_mul(&inverse.f_unsqueeze(1)?)?.f_mul(&inverse)?)
+struct Similarity {
+    /// (N, N).
+    cosines: Tensor,
+    /// One over the lengths, (N,); 0 for no direction.
+    inverse: Tensor,
 }
 
-/// Entries at pairs of indices (2, P), (P,).
-fn at(matrix: &Tensor, pairs: &Tensor) -> Result<Tensor> {
-    let flat = pairs
+impl Similarity {
+    fn of(features: &Tensor, mean: &Tensor) -> Result<Self> {
+        let centred = centred(features, mean)?;
+        let gram = centred.f_matmul(&centred.f_transpose(0, 1)?)?;
+        let square = gram.f_diagonal(0, 0, 1)?;
+        let floor = scalar(NO_LENGTH, &square)?;
+        let inverse = square.f_maximum(&floor)?.f_rsqrt()?;
+        let inverse =
+            inverse.f_where_self(&square.f_gt_tensor(&floor)?, &square.f_zeros_like()?)?;
+        let cosines = gram.f_mul(&inverse.f_unsqueeze(1)?)?.f_mul(&inverse)?;
+        Ok(Self { cosines, inverse })
+    }
+
+    /// The matrix `k` of slopes `a`, both (N, N).
+    fn pull(&self, slopes: &Tensor) -> Result<Tensor> {
+        let along = slopes
+            .f_mul(&self.cosines)?
+            .f_sum_dim_intlist(1, false, None)?;
+        let along = along.f_mul(&self.inverse.f_square()?)?;
+        let across = slopes
+            .f_mul(&self.inverse.f_unsqueeze(1)?)?
+            .f_mul(&self.inverse)?;
+        Ok(across.f_sub(&along.f_diag_embed(0, -2, -1)?)?)
+    }
+}
+
+/// Features (N, C, ...) less a mean per channel, flattened to (N, ...).
+fn centred(features: &Tensor, mean: &Tensor) -> Result<Tensor> {
+    let mut shape = vec![1; features.dim()];
+    shape[1] = -1;
+    Ok(features.f_sub(&mean.f_reshape(&shape)?)?.f_flatten(1, -1)?)
+}
+
+/// Entries at flat indices (P,).
+fn at(matrix: &Tensor, index: &Tensor) -> Result<Tensor> {
+    Ok(matrix.f_reshape([-1])?.f_index_select(0, index)?)
+}
+
+/// Flat indices (P,) of pairs (2, P) into a square matrix.
+fn flat(matrix: &Tensor, pairs: &Tensor) -> Result<Tensor> {
+    Ok(pairs
         .f_get(0)?
         .f_mul(&Tensor::from(matrix.size()[0]))?
-        .f_add(&pairs.f_get(1)?)?;
-    Ok(matrix.f_reshape([-1])?.f_index_select(0, &flat)?)
+        .f_add(&pairs.f_get(1)?)?)
 }
 
 /// Indices (2, P) of the entries above the diagonal of a square matrix, row by row.
@@ -116,6 +194,20 @@ fn arctanh(x: &Tensor, half: bool) -> Result<Tensor> {
         difference.f_mul(&scalar(0.5, x)?)?
     } else {
         difference
+    })
+}
+
+/// The slope of [`arctanh`].
+fn arctanh_slope(x: &Tensor, half: bool) -> Result<Tensor> {
+    let one = scalar(1.0 + EPSILON, x)?;
+    let slope = one
+        .f_add(x)?
+        .f_reciprocal()?
+        .f_add(&one.f_sub(x)?.f_reciprocal()?)?;
+    Ok(if half {
+        slope.f_mul(&scalar(0.5, x)?)?
+    } else {
+        slope
     })
 }
 
