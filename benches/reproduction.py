@@ -5,8 +5,8 @@ Usage: python benches/reproduction.py [STUDY ...]
 STUDY is the folder of a finished study, such as OUT/study of ``neurofreq figures
 --data cifar10:DIR --out OUT``; without one its table stays. Claims about regularized
 networks are taken from docs/results/regularized-mouse and -monkey, whatever of them
-there is. Tables go between the marks of docs/reproduction.md; what was not measured
-stays blank.
+there is, and what stands beside the paper's numbers from docs/results/figures. Tables
+go between the marks of docs/reproduction.md; what was not measured stays blank.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 import neurofreq as nf
-from neurofreq.figures import _choose, _measures, _panels
+from neurofreq.figures import _choose, _measures, _panels, _paper
 from neurofreq.studies._settings import MEASUREMENTS
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ REGULARIZED = [
     ("severity 3", 100.0, 1, 1, "wins at severity 3, points", "6.8", "2.7"),
     ("severity 4", 100.0, 1, 1, "wins at severity 4, points", "9.5", "2.7"),
     ("severity 5", 100.0, 1, 1, "wins at severity 5, points", "10.9", "1.9"),
+    ("low", 100.0, -1, 1, "loses under low frequencies, points", "-4.8", "0.8"),
     ("high - medium", 100.0, 1, 1, "more at high than medium frequencies, points",
      "5.4", "3.7"),
     ("medium - low", 100.0, 1, 1, "more at medium than low frequencies, points",
@@ -211,6 +212,29 @@ def of_networks(found: Sequence[StudyResult]) -> str:
     )
 
 
+def beside() -> str:
+    """Return the paper's numbers beside ours of docs/results/figures, blank if none."""
+    near = pd.read_csv(DOCS / "results" / "figures" / "compare.csv")
+    ours = {}
+    for row in near.to_dict("records"):
+        place = None if pd.isna(row["x"]) else round(row["x"], 6)
+        key = (row["figure"], row["panel"], _paper.who(row), row["quantity"], place)
+        ours[key] = f"{row['ours']:.3g}"
+    lines: dict[tuple[str, ...], list[tuple[str, str]]] = {}
+    for (*key, x), value in _paper.numbers().items():
+        if not pd.isna(value):
+            pair = ours.get((*key, x), ""), f"{value:.3g}"
+            lines.setdefault(tuple(key), []).append(pair)
+    rows = ["| figure | of | quantity | ours | paper |", "|---" * 5 + "|"]
+    for (figure, panel, who, quantity), pairs in lines.items():
+        mine, theirs = (
+            ", ".join(filter(None, one)) for one in zip(*pairs, strict=True)
+        )
+        name = f"{figure.removeprefix('fig')}{panel}"
+        rows.append(f"| {name} | {who} | {quantity} | {mine} | {theirs} |")
+    return "\n".join(rows) + "\n"
+
+
 def put(mark: str, written: str) -> None:
     """Put a table between its marks of the page."""
     before, start, rest = PAGE.read_text().partition(f"<!-- {mark} -->\n")
@@ -223,6 +247,7 @@ def main() -> None:
     parser.add_argument("studies", nargs="*", type=Path, metavar="STUDY")
     options = parser.parse_args()
     put("training", of_training())
+    put("paper", beside())
     if not options.studies:
         return
     found = [nf.studies.load(folder) for folder in options.studies]

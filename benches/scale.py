@@ -268,8 +268,8 @@ def extrapolated(records: list[dict[str, Any]]) -> list[str]:
         lines += [
             "",
             f"8 {record['device']}s, a process each: {best:.3f} hours, an eighth of "
-            "it or the longest item, and not measured. Peak memory of a process, "
-            f"measured: {peak(record):.0f} MB{beside}.",
+            "it or the longest item, and not measured. Peak memory of a process of "
+            f"the small study: {peak(record):.0f} MB{beside}.",
         ]
     return lines
 

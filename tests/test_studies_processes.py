@@ -21,8 +21,8 @@ from small_study import (
 from neurofreq import studies
 from neurofreq.studies import _measure, _work
 
-N_KILLS = 6  # of one study; $NEUROFREQ_KILLS in all, by default as many
-N_STUDIES = int(os.environ.get("NEUROFREQ_KILLS", N_KILLS)) // N_KILLS
+N_KILLS = 6  # of one study
+N_STUDIES = max(1, int(os.environ.get("NEUROFREQ_KILLS", "30")) // N_KILLS)
 
 
 @pytest.fixture(autouse=True)

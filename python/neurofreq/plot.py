@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from neurofreq._labels import literal
 from neurofreq._tiles import plot_hybrid_examples, plot_perturbation_examples
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def plot_corruption_groups(
             "color": curve.color,
             "hatch": _HATCHES[(curve.position or 0) // len(COLORS) % len(_HATCHES)],
             "alpha": 0.85,
-            "label": name,
+            "label": literal(name),
         } | kw
         ax.bar(where, height, 0.92 * width, **keywords)
         if curve.lower is not None and curve.upper is not None:
@@ -345,7 +346,7 @@ def _draw(ax: Axes, curve: Curve, name: str, scale: float, **kw: Any) -> None:
         "linewidth": 1.8,
         "markersize": 3.5,
     } | kw
-    ax.plot(x, y, label=name, **keywords)
+    ax.plot(x, y, label=literal(name), **keywords)
     if curve.lower is not None and curve.upper is not None:
         ax.fill_between(
             x,

@@ -266,10 +266,11 @@ def _draw(
         table.to_csv(out / f"{name}.csv", index=False)
         tables.append(table)
         typer.echo(f"{name}: {out / name}.png" + f" ({note})" * bool(note))
-    if tables:
-        shown = drawn.compare(pd.concat(tables))
-        if len(shown):
-            typer.echo(shown.to_string(index=False, float_format="{:.4g}".format))
-        drawn_before = [pd.read_csv(path) for path in sorted(out.glob("fig?.csv"))]
-        near = drawn.compare(pd.concat(drawn_before))
-        near.to_csv(out / "compare.csv", index=False)
+    if not tables:
+        raise typer.Exit(1)
+    shown = drawn.compare(pd.concat(tables))
+    if len(shown):
+        typer.echo(shown.to_string(index=False, float_format="{:.4g}".format))
+    drawn_before = [pd.read_csv(path) for path in sorted(out.glob("fig?.csv"))]
+    near = drawn.compare(pd.concat(drawn_before))
+    near.to_csv(out / "compare.csv", index=False)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofreq import _validate
+from neurofreq._labels import literal
 from neurofreq.figures._spaces import aligned, coordinates, order
 from neurofreq.figures._style import COLORS, INK, new_figure
 from neurofreq.figures._table import Table
@@ -190,7 +191,7 @@ def _draw_spaces(
         image = ax.imshow(matrix[np.ix_(ranks, ranks)], cmap=cmap, vmin=-top, vmax=top)
         ax.set(xticks=[], yticks=[])
         tint = COLORS["neural"] if key == "neural" else INK
-        ax.set_title(heads[key], fontsize=8.5, color=tint)
+        ax.set_title(literal(heads[key]), fontsize=8.5, color=tint)
         ax.set_xlabel(texts[key], fontsize=7, color=INK)
         _plane(axes[1, column], planes[key], ranks, pictures)
     for ax in axes[:, 2]:  # from before to after

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from neurofreq import _validate, plot
+from neurofreq._labels import literal
 from neurofreq.figures import _measures, _panels
 from neurofreq.figures._style import INK, looks, new_figure, panel
 from neurofreq.figures._table import Table
@@ -126,12 +127,13 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
                 ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
             tint = tints[model.group].color
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
-            ax.set_title(_short(model.name), fontsize=6.5, color=tint, pad=2)
+            ax.set_title(literal(_short(model.name)), fontsize=6.5, color=tint, pad=2)
             ax.spines[:].set(color=tint, linewidth=1.2)
             if model.group != previous:
                 text = ax.text(
-                    -0.01, 0.5, model.group, transform=ax.transAxes, rotation=90,
-                    ha="right", va="center", fontsize=8, fontweight="bold", color=tint,
+                    -0.01, 0.5, literal(model.group), transform=ax.transAxes,
+                    rotation=90, ha="right", va="center", fontsize=8,
+                    fontweight="bold", color=tint,
                 )  # fmt: skip
                 # In the gap between maps: only the first column makes room.
                 text.set_in_layout(ax is line[0])

@@ -111,13 +111,24 @@ def number(row: dict[str, Any]) -> float:
         With figure, panel, model, group, quantity and x.
     """
     x = None if math.isnan(row["x"]) else round(float(row["x"]), 6)
-    # In Figs 2 and 3 the role is what counts; elsewhere a group has a mean, and a
-    # network is known by its label in the figures.
+    key = (row["figure"], row["panel"], who(row), row["quantity"], x)
+    return numbers().get(key, math.nan)
+
+
+def who(row: dict[str, Any]) -> str:
+    """Return whom a row is about, as the paper's numbers have it.
+
+    In Figs 2 and 3 the role is what counts; elsewhere a group has a mean, and a
+    network is known by its label in the figures.
+
+    Parameters
+    ----------
+    row : dict
+        With figure, model and group.
+    """
     role = row["figure"] in ("fig2", "fig3") or row["group"] in (ALL, BLUR_SERIES)
     about_group = role or row["model"] == GROUP_MEAN
-    who = of_group(row["group"]) if about_group else label(row["model"])
-    key = (row["figure"], row["panel"], who, row["quantity"], x)
-    return numbers().get(key, math.nan)
+    return of_group(row["group"]) if about_group else label(row["model"])
 
 
 def of_group(group: str) -> str:

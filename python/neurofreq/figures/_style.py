@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
+from neurofreq._labels import literal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -136,8 +138,8 @@ def group_legend(ax: Axes, groups: Iterable[str]) -> None:
 
     handles = [
         Line2D(
-            [], [], color=look.color, marker=look.marker, linestyle="", label=one,
-            markersize=4.5,
+            [], [], color=look.color, marker=look.marker, linestyle="",
+            label=literal(one), markersize=4.5,
         )
         for one, look in looks(groups).items()
     ]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import _groups, plot
+from neurofreq._labels import literal
 from neurofreq.plot import Curve
 from neurofreq.studies import _analysis
 from neurofreq.studies._measure import N_EXAMPLES
@@ -207,7 +208,7 @@ def _spectra(results: Results) -> Iterator[Picture]:
     figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr, call-arg]
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, (name, item) in zip(panels, items.items(), strict=False):
-        plot.plot_spectrum(item["power"], ax).set_title(name, fontsize=10)
+        plot.plot_spectrum(item["power"], ax).set_title(literal(name), fontsize=10)
     for ax in panels[len(items) :]:
         ax.set_visible(False)
     yield _picture(

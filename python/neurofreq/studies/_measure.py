@@ -64,7 +64,8 @@ class Running:
     step: Callable[[int], object] = lambda n: None
 
     def __post_init__(self) -> None:
-        """Check the device before any model is loaded."""
+        """Check before any model is loaded."""
+        _validate.count("batch_size", self.batch_size)
         if self.device is not None:
             _validate.device(self.device)
 

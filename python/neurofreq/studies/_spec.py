@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from neurofreq import _validate
+from neurofreq import _runtime, _validate
 from neurofreq.data import ImageSet
 from neurofreq.models import load_model, parse_spec
 from neurofreq.models._spec import nearest
@@ -70,6 +70,8 @@ class ModelEntry:
     def load(self, device: torch.device | str | None = None) -> nn.Module:
         """Return the model; one loaded from a spec is put on the device.
 
+        A spec without weights gives the same random ones in every process.
+
         Raises
         ------
         ValueError, OSError, ImportError, AttributeError, TypeError
@@ -78,7 +80,8 @@ class ModelEntry:
         if not isinstance(self.spec, str):
             return self.spec
         _, spec, weights = parse_spec(self.spec)
-        return load_model(spec, weights=weights).to(device)
+        with _runtime.seeded(0):
+            return load_model(spec, weights=weights).to(device)
 
 
 @dataclasses.dataclass(frozen=True)
