@@ -88,8 +88,17 @@ def test_models_of_several_studies_stand_in_one_figure(network, folder, tmp_path
     near = pd.read_csv(tmp_path / "compare.csv")
     assert set(near["figure"]) == {"fig4", "fig5"}, "what was drawn before stays"
     alone = command(tmp_path / "mine", "--out", tmp_path / "none")
-    assert alone.exit_code == 0
+    assert alone.exit_code == 1, "nothing was drawn"
     assert "fig4: not drawn, it needs two models with attack" in alone.output
+
+
+def test_names_are_drawn_as_they_are_written(network, tmp_path):
+    for name in ("a$x^$", "_mine"):
+        attacked(network, name, f"group of {name}", 12, tmp_path)
+    kept = [tmp_path / name for name in ("a$x^$", "_mine")]
+    found = command(*kept, "--only", "fig4", "--out", tmp_path)
+    assert found.exit_code == 0, found.output
+    assert set(pd.read_csv(tmp_path / "fig4.csv")["model"]) >= {"a$x^$", "_mine"}
 
 
 def test_of_imagenet_the_figure_is_the_sixth():

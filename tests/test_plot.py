@@ -26,6 +26,13 @@ def a_curve(**changes):
     return Curve(**(fields | changes))
 
 
+def test_names_are_no_formulas_and_hide_nothing(ax):
+    plot.plot_radial_profiles({"a$x^$": a_curve(), "_mine": a_curve()}, ax)
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown == [r"a\$x^\$", " _mine"]
+    ax.figure.canvas.draw()
+
+
 def test_a_spectrum_is_logarithmic_blank_at_dc_and_in_cycles_per_pixel(ax):
     power = np.arange(1.0, 36.0).reshape(5, 7)
     power[2, 3] = np.nan

@@ -184,6 +184,22 @@ def test_a_model_that_cannot_be_loaded_is_written_down(tmp_path):
     assert set(studies.status(tmp_path)["measurement"]) == {"clean", "loading"}
 
 
+def test_a_spec_without_weights_is_one_model_in_all_processes(tmp_path):
+    bare = Study(images(), ["small_cnn"], settings=SETTINGS, measurements=["clean"])
+    torch.manual_seed(1)
+    assert run(bare, tmp_path).n_measured == 1
+    torch.manual_seed(2)
+    state = torch.random.get_rng_state()
+    assert run(bare, tmp_path).n_measured == 0
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_batch_size_is_checked_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match="batch_size: got 0, expected at least 1"):
+        run(study(), tmp_path / "kept", batch_size=0)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("device", ["gpu", "cuda:99"])
 def test_a_device_that_is_not_there_is_said_before_anything_is_made(tmp_path, device):
     with pytest.raises(ValueError, match=f"device: got {device}, expected"):

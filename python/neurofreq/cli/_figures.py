@@ -122,7 +122,8 @@ def figures(
         if data is None:
             _refuse({"--model": model, "--group": group, "--neural": neural})
             known = _read(studies or [])
-            _draw(names or _of(known), known, out, is_strict=bool(only))
+            if not _draw(names or _of(known), known, out, is_strict=bool(only)):
+                raise typer.Exit(1)
             return
         from neurofreq import figures as drawn
 
@@ -139,9 +140,9 @@ def figures(
         if found is None:
             return
         known = [found, *_read(studies or [])]
-        _draw(names, known, out, bool(only), study=wanted, neural=neural)
+        is_drawn = _draw(names, known, out, bool(only), study=wanted, neural=neural)
         _studies.failures(found, traceback)
-        if found.failed:
+        if found.failed or not is_drawn:
             raise typer.Exit(1)
 
 
@@ -243,8 +244,11 @@ def _draw(
     out: Path,
     is_strict: bool,
     **inputs: Any,
-) -> None:
-    """Draw what can be drawn; what was asked for by name and cannot be is an error."""
+) -> bool:
+    """Draw what can be drawn, and return whether anything could be.
+
+    What was asked for by name and cannot be drawn is an error.
+    """
     import pandas as pd
 
     from neurofreq import figures as drawn
@@ -267,10 +271,11 @@ def _draw(
         tables.append(table)
         typer.echo(f"{name}: {out / name}.png" + f" ({note})" * bool(note))
     if not tables:
-        raise typer.Exit(1)
+        return False
     shown = drawn.compare(pd.concat(tables))
     if len(shown):
         typer.echo(shown.to_string(index=False, float_format="{:.4g}".format))
     drawn_before = [pd.read_csv(path) for path in sorted(out.glob("fig?.csv"))]
     near = drawn.compare(pd.concat(drawn_before))
     near.to_csv(out / "compare.csv", index=False)
+    return True
