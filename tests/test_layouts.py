@@ -76,10 +76,19 @@ def test_stimuli_may_lie_as_they_like(layout):
         for given in (stimuli, layout(stimuli))
     ]
     assert losses[0] == losses[1]
+    responses = RNG.random((12, 3)).astype(np.float32)
+    losses = [
+        training.CoTraining(model(), "1", given, stimuli).loss().item()
+        for given in (responses, layout(responses))
+    ]
+    assert losses[0] == losses[1]
+    fitted = [nf.models.PCA.fit(given, 3) for given in (stimuli, layout(stimuli))]
+    for name, value in fitted[0].state_dict().items():
+        torch.testing.assert_close(value, fitted[1].state_dict()[name])
     recipe = training.RECIPES["standard"].replace(
         epochs=1, batch_size=4, precision="float32"
     )
-    training.fit(model(), layout(stimuli), np.arange(12) % 3, recipe)
+    training.fit(model(), layout(stimuli), layout(np.arange(12) % 3), recipe)
 
 
 def test_what_the_caller_does_to_his_arrays_afterwards_changes_nothing():

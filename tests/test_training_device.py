@@ -9,11 +9,7 @@ from neurofreq import _runtime, training
 from neurofreq.training import AUGMENTATIONS, augmix
 from neurofreq.training._inputs import noisy
 
-NO_DEVICE = not torch.cuda.is_available()
-pytestmark = [
-    pytest.mark.cuda,
-    pytest.mark.skipif(NO_DEVICE, reason="torch sees no CUDA device"),
-]
+pytestmark = pytest.mark.cuda
 
 
 def images(n=12, channels=3):

@@ -129,8 +129,8 @@ def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
     return batch.detach().to(device, copy=True)
 
 
-def as_tensor(batch: Array) -> torch.Tensor:
-    """Return a batch as a tensor, sharing memory where torch takes it as it lies.
+def as_tensor(batch: Any) -> torch.Tensor:
+    """Return an array as a tensor, sharing memory where torch takes it as it lies.
 
     It does not take negative strides, fields of packed records, and what is not
     to be written to, such as a memory map: those are copied.

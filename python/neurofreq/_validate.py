@@ -266,11 +266,11 @@ def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return np.array(values.tolist())
 
 
-def npz(path: str | PathLike[str]) -> Any:
+def npz(path: str | PathLike[str], name: str = "path") -> Any:
     """Open an npz file, to be closed by the caller; nothing in it is unpickled."""
     if not zipfile.is_zipfile(path):
         error = ValueError if Path(path).exists() else FileNotFoundError
-        raise error(f"path: got {path}, expected an npz file")
+        raise error(f"{name}: got {path}, expected an npz file")
     return np.load(path, allow_pickle=False)
 
 

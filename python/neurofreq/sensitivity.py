@@ -120,7 +120,7 @@ def fourier_sensitivity(
     """
     _validate.model(model)
     _validate.images(images, unit_range=True)
-    truth = torch.from_numpy(_validate.labels(labels, count=len(images)))
+    truth = _model.as_tensor(_validate.labels(labels, count=len(images)))
     _validate.within("norm", norm, 0.0 < norm < float("inf"), "above 0")
     _validate.count("batch_size", batch_size)
     device = None if device is None else _validate.device(device)

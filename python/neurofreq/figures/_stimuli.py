@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
-from neurofreq import _features, neural
+from neurofreq import _features, _validate, neural
 from neurofreq.data import ImageSet
 
 if TYPE_CHECKING:
@@ -58,10 +56,7 @@ def recorded(path: str | os.PathLike[str]) -> Stimuli:
     ValueError
         If it lacks one of these, or their numbers of images differ.
     """
-    if not zipfile.is_zipfile(path):
-        error = ValueError if Path(path).exists() else FileNotFoundError
-        raise error(f"neural: got {path}, expected an npz file")
-    with np.load(path, allow_pickle=False) as file:
+    with _validate.npz(path, "neural") as file:
         names = set(file)
         if "images" not in names or not names & {"trials", "similarity"}:
             raise ValueError(

@@ -14,7 +14,7 @@ import torch
 import torch.fx
 from torch import Tensor, nn
 
-from neurofreq import _runtime, _validate
+from neurofreq import _model, _runtime, _validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -229,7 +229,7 @@ class PCA(nn.Module):
         most = min(len(images) - 1, math.prod(images.shape[1:]))
         is_possible = n_components <= most
         _validate.within("n_components", n_components, is_possible, f"1 to {most}")
-        data = torch.as_tensor(images).detach()
+        data = _model.as_tensor(images).detach()
         mean = data.mean(dim=0)
         centred = (data - mean).flatten(1)
         size = min(n_components + _OVERSAMPLING, *centred.shape)

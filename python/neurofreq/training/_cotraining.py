@@ -244,7 +244,7 @@ class CoTraining(nn.Module):
 def _check_responses(responses: ArrayLike | Tensor, n: int, positive: bool) -> Tensor:
     if isinstance(responses, Tensor):
         responses = responses.detach().cpu().float()
-    truth = torch.as_tensor(np.asarray(responses, dtype=np.float32))
+    truth = _model.as_tensor(np.asarray(responses, dtype=np.float32))
     if truth.ndim != 2 or len(truth) != n or n < 2 or 0 in truth.shape:
         raise ValueError(
             f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "

@@ -107,7 +107,7 @@ def fit(
         raise ValueError("regularizer: got that of another model, expected this one's")
     data = _model.as_tensor(_validate.images(images, unit_range=True))
     data = data.detach().to(_model.dtype_of(model))
-    classes = torch.from_numpy(_validate.labels(labels, count=len(data)))
+    classes = _model.as_tensor(_validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
     run.check_classes()
     kept = None if folder is None else Checkpoints(folder)

@@ -127,7 +127,7 @@ def train(
             responses,
             stimuli,
             batch_size=recipe.batch_size,
-            positive=bool((torch.as_tensor(responses) >= 0).all()),
+            positive=bool((_model.as_tensor(responses) >= 0).all()),
             seed=seed,
             source=source,
         )
