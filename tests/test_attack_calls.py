@@ -64,7 +64,7 @@ def call(**changes):
         ({"model": lambda x: x}, nf.ModelError, "got logits of shape"),
         ({"model": lambda x: relu()(x)[:1]}, nf.ModelError, "for 3 images"),
         ({"model": lambda x: relu()(x)[:, :1]}, nf.ModelError, "at least 2 classes"),
-        ({"model": lambda x: {"logits": x}}, nf.ModelError, "got dict"),
+        ({"model": lambda x: {"scores": x}}, nf.ModelError, "got dict"),
         ({"model": lambda x: relu()(x).long()}, nf.ModelError, "floating point"),
         ({"model": lambda x: relu()(x).detach()}, nf.ModelError, "without a graph"),
     ],

@@ -310,8 +310,8 @@ def test_model_is_left_as_found():
     ("answer", "message"),
     [
         (lambda x: torch.full((len(x), 10), torch.nan), "NaN or infinite logits"),
-        (lambda x: x, r"logits of shape \(60, 1, 32, 32\) for 60 images"),
-        (lambda x: torch.zeros(3, 10), r"logits of shape \(3, 10\) for 60 images"),
+        (lambda x: x, r"logits of shape \(2, 1, 32, 32\) for 2 images"),
+        (lambda x: torch.zeros(3, 10), r"logits of shape \(3, 10\) for 2 images"),
         (lambda x: torch.zeros(len(x), 9), "got 9 classes, expected at least 10"),
         (lambda x: torch.zeros(len(x), 10, dtype=torch.int64), "dtype int64"),
         (lambda x: None, "got NoneType, expected a tensor"),

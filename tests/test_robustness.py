@@ -22,6 +22,8 @@ from neurofreq._groups import averaged, group_of
 from neurofreq.data import _files
 
 PAPER = averaged(nf.CORRUPTIONS)
+# Images that a model is tried on: two for its channels; three, twice, and one alone.
+TRIED = 2 + 3 + 3 + 1
 
 
 class Counting(nn.Module):
@@ -183,7 +185,8 @@ def test_a_file_is_decoded_once_for_all_its_cells(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(_cells, "_PART_IMAGES", 9)
     found = nf.corruption_accuracy(Counting(), files)
-    assert len(names) == len(set(names)) == 20
+    assert len(set(names)) == 20
+    assert len(names) == 2 + 20  # the model is tried on two
     np.testing.assert_array_equal(found.clean, expected.clean)
 
 
@@ -247,22 +250,24 @@ def test_finished_cells_are_read_again(tmp_path):
     options = {"out": tmp_path, "severities": [1, 5]}
     first = nf.corruption_accuracy(model, whole, **options)
     n_cells = 1 + 2 * len(PAPER)
-    assert model._n_images == n_cells * 20
+    assert model._n_images == TRIED + n_cells * 20
+    model._n_images = 0
     again = nf.corruption_accuracy(model, whole, batch_size=3, **options)
-    assert model._n_images == n_cells * 20
+    assert model._n_images == 2  # nothing is measured
     pd.testing.assert_frame_equal(first.cells, again.cells)
     nf.corruption_accuracy(model, whole, seed=1, **options)
-    assert model._n_images == (2 * n_cells - 1) * 20  # clean images have no seed
+    n_asked = 2 + TRIED + (n_cells - 1) * 20  # clean images have no seed
+    assert model._n_images == n_asked
     with torch.no_grad():
         model.layers[4].bias[0] += 0.5
     nf.corruption_accuracy(model, whole, **options)
-    assert model._n_images == (3 * n_cells - 1) * 20
+    assert model._n_images == n_asked + TRIED + n_cells * 20
 
 
 def test_an_interrupted_run_goes_on(tmp_path):
     class Stopping(Counting):
         def forward(self, images):
-            if self._n_images == 5 * 20:
+            if self._n_images == TRIED + 5 * 20:
                 self._n_images += 1
                 raise KeyboardInterrupt
             return super().forward(images)
@@ -272,7 +277,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
         nf.corruption_accuracy(model, whole, out=tmp_path)
     assert len(list(tmp_path.glob("*.json"))) == 5
     found = nf.corruption_accuracy(model, whole, out=tmp_path)
-    assert model._n_images == (1 + 5 * len(PAPER)) * 20 + 1
+    assert model._n_images == 2 * TRIED + (1 + 5 * len(PAPER)) * 20 + 1
     plain = nf.corruption_accuracy(Counting(), whole)
     np.testing.assert_array_equal(found.correct, plain.correct)
 
@@ -302,7 +307,7 @@ def test_a_process_that_is_stopped_is_gone_soon_and_resumes(tmp_path, sent):
     assert 2 <= n_kept < 16
     model, whole = Counting(), clean(4000)
     found = nf.corruption_accuracy(model, whole, corruptions=PAPER[:3], out=tmp_path)
-    assert model._n_images == (16 - n_kept) * 4000
+    assert model._n_images == TRIED + (16 - n_kept) * 4000
     right = expected(model, whole, PAPER[0], 1)
     np.testing.assert_array_equal(found.correct[0, 0], right)
 
@@ -326,7 +331,7 @@ def test_what_a_model_does_wrong_is_said(tmp_path):
     with pytest.raises(nf.ModelError, match="got 2 classes from 'model', expected at"):
         nf.corruption_accuracy(Counting(n_classes=2), clean())
     with pytest.raises(TypeError, match="model: got function"):
-        nf.corruption_accuracy(lambda x: x, clean(), out=tmp_path)
+        nf.corruption_accuracy(lambda x: x.mean((2, 3)), clean(), out=tmp_path)
 
 
 def test_a_damaged_file_ends_the_run_and_keeps_what_is_done(tmp_path):

@@ -228,14 +228,20 @@ def judge(
             is_gray: _pixels.luma(images) if is_gray else images for is_gray in kinds
         }
 
+    asked: dict[str, _model.Classifier] = {}
     found: dict[str, list[NDArray[np.int64]]] = {}
     with closing(ahead(make, requests)) as made:
         for (part, names, start, stop), images in zip(requests, made, strict=True):
             labels = source.labels(part)
             for name in names:
                 one = models[name]
+                batch = images[one.is_gray]
+                if name not in asked:
+                    asked[name] = _model.tried(
+                        one.model, batch, device=device, made=True
+                    )
                 logits = _model.predict(
-                    one.model, images[one.is_gray], batch_size=batch_size, device=device
+                    asked[name], batch, batch_size=batch_size, device=device
                 )
                 if start == part.start:
                     _validate.classes(logits.shape[1], int(labels.max()), name)

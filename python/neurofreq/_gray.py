@@ -1,17 +1,17 @@
-"""Whether a model is shown colours or their luma: the one rule."""
+"""Whether a model is shown colors or their luma: the one rule."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
+
 from neurofreq import _model
-from neurofreq._neurofreq import ModelError
 from neurofreq.data import _pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
     from numpy.typing import NDArray
 
 
@@ -27,9 +27,8 @@ def is_shown(
 ) -> bool:
     """Return whether a model is shown the luma of images.
 
-    A model that has ``in_channels`` itself, as ours do, is believed: one channel
-    would spread over the three of its normalisation. What the first layer inside it
-    says decides nothing alone: the model is tried on a few images.
+    The model is tried on a few images: what its attributes say of channels may mean
+    something else.
 
     Parameters
     ----------
@@ -41,8 +40,7 @@ def is_shown(
     n_channels : int
         Of the images; only three can be turned gray.
     gray : bool or "auto"
-        "auto" shows luma where the model says one channel, or its first layer does
-        and the model refuses the colours.
+        "auto" shows luma where the model refuses colors and takes luma.
     device : torch.device or str, optional
         As of `_model.predict`.
     argument : str
@@ -51,38 +49,53 @@ def is_shown(
     Raises
     ------
     ValueError
-        If the model says other channels than it is to be shown, or its first layer
-        does and the model refuses them.
-    ModelError
-        As `_model.predict`.
+        If the model refuses what it is to be shown, and its first convolution has
+        another number of channels.
+    Exception
+        If it refuses for another reason: what it raised.
     """
-    wanted = _model.input_channels(model)
-    is_said = wanted is not None and wanted == getattr(model, "in_channels", None)
-    is_gray = n_channels == 3 and bool(gray)
-    if is_gray and gray == "auto":
-        is_gray = wanted == 1 and (
-            is_said or _refusal(model, few(), device) is not None
-        )
-    given = 1 if is_gray else n_channels
-    if wanted in (None, given):
+    images = few()
+    is_color = n_channels == 3
+    if is_color and gray is True:
+        is_gray, refusal = True, _refusal(model, _pixels.luma(images), device)
+    else:
+        is_gray, refusal = False, _refusal(model, images, device)
+    if refusal is None:
         return is_gray
-    problem = (
-        f"{argument}: got {name!r} for images of {wanted} channels, expected {given}"
-    )
-    if is_said:
-        raise ValueError(problem)
-    refusal = _refusal(model, _pixels.luma(few()) if is_gray else few(), device)
-    if refusal is not None:
-        raise ValueError(f"{problem} ({str(refusal).strip()})") from refusal
-    return is_gray
+    may_be_gray = is_color and gray == "auto"
+    if may_be_gray and _refusal(model, _pixels.luma(images), device) is None:
+        return True
+    given = 1 if is_gray else n_channels
+    wanted = _channels(model)
+    if wanted in (None, given):
+        raise refusal
+    raise ValueError(
+        f"{argument}: got {name!r} for images of {wanted} channels, expected {given} "
+        f"({str(refusal).strip()})"
+    ) from refusal
 
 
-def _refusal(model: _model.Model, images: NDArray[Any], device: Any) -> Any:
+def _refusal(
+    model: _model.Model, images: NDArray[Any], device: Any
+) -> Exception | None:
     """Return what the model raises for images, None where it takes them."""
+    place = _model.device_of(model) if device is None else device
+    batch = _model.to_tensor(images, place)
+    ask = _model.Classifier(model)
     try:
-        _model.predict(model, images, batch_size=len(images), device=device)
-    except ModelError:
-        raise
+        with _model.evaluating(model), torch.no_grad():
+            ask.settle(batch, made=True)
+            # NaN is told by the measurement, with the number of its images.
+            _model.check_logits(ask(batch).nan_to_num(), len(batch))
     except Exception as error:  # a model may refuse a shape in any way
         return error
+    return None
+
+
+def _channels(model: _model.Model) -> int | None:
+    """Return the channels of the first convolution of a model, None without one."""
+    if isinstance(model, torch.nn.Module):
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                return module.in_channels
     return None

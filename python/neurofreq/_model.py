@@ -1,61 +1,173 @@
-"""Running a user's model: evaluation mode, batch by batch, left as found."""
+"""A user's model as every measurement calls it: the one guarded call."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 
 from neurofreq import _validate
+from neurofreq._modes import evaluating
 from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from neurofreq._validate import Array
 
 Model: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 
+HALVES = (torch.bfloat16, torch.float16)
+# Of the largest logit: more than rounding, in single and in half precision.
+_JITTER, _HALF_JITTER = 1e-3, 5e-2
 
-@contextmanager
-def evaluating(model: Any, images: Array | None = None) -> Iterator[None]:
-    """Hold a model in evaluation mode and give every module its own flag back.
+
+class Classifier:
+    """A model with the way it is called: every measurement asks it here.
+
+    The model is given images of its own, which it may write into. Its answer is
+    taken out of what it returns (`logits_of`) and copied at once, because engines
+    reuse their output buffers. Half-precision logits become float32.
 
     Parameters
     ----------
     model : callable
-        Anything but an ``nn.Module`` has no mode and is left alone.
-    images : ndarray or Tensor, optional
-        What the model is about to be given, for the error that names it.
-
-    Raises
-    ------
-    TypeError
-        If the model raises and `images` are not of its parameters' type.
+        Maps a batch (n, C, H, W) to logits (n, n_classes).
+    autocast : torch.dtype, optional
+        Run the model under autocast in this type.
+    channels_last : bool
+        Give the model its images in this memory format.
     """
-    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
-    flags = [module.training for module in modules]
-    try:
-        if any(flags):
-            _evaluate(model)
-        yield
-    except ModelError:
-        raise
-    except RuntimeError as error:
-        given, own = _type_name(images), _type_name(dtype_of(model))
-        # torch's refusals speak of a type, its other errors (memory, shapes) do not.
-        if images is None or not modules or given == own or "type" not in str(error):
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        autocast: torch.dtype | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        if autocast is not None and autocast not in HALVES:
+            raise TypeError(
+                f"autocast: got {autocast!r}, expected torch.bfloat16 or torch.float16"
+            )
+        self.model = model
+        self._autocast = autocast
+        self._order = torch.channels_last if channels_last else torch.contiguous_format
+        self._dtype: torch.dtype | None = None
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits of a batch where the model is in evaluation mode."""
+        shown = images.clone(memory_format=self._order)
+        if self._dtype is not None:
+            shown = shown.to(self._dtype)
+        with autocast(images.device, self._autocast):
+            logits = logits_of(self.model(shown))
+        return logits.float() if logits.dtype in HALVES else logits.clone()
+
+    def settle(self, images: torch.Tensor, *, made: bool = False) -> None:
+        """Find out in which floating-point type the model takes such images.
+
+        They are given as they are where the model takes that. A model in half
+        precision that refuses them gets them in the type of its parameters.
+
+        Parameters
+        ----------
+        images : Tensor
+            Some of those to come; the first is tried.
+        made : bool
+            Whether neurofreq made the images: then they follow the type of the
+            model's parameters, whatever it is.
+
+        Raises
+        ------
+        TypeError
+            If the model refuses the type of the user's images and takes its own.
+        """
+        own = dtype_of(self.model)
+        if not isinstance(self.model, torch.nn.Module) or images.dtype == own:
+            return
+        refusal = self._refusal(images[:1])
+        if refusal is None:
+            return
+        self._dtype = own
+        if self._refusal(images[:1]) is not None:  # it was not the type
+            self._dtype = None
+        elif not made and own not in HALVES:
+            raise TypeError(
+                f"images: got {_type_name(images)} for a model of {_type_name(own)}, "
+                f"expected both alike ({refusal})"
+            ) from refusal
+
+    def warn_if_unsteady(
+        self, images: torch.Tensor, *, alone: bool = False, as_logits: bool = False
+    ) -> None:
+        """Warn where an image's answer depends on more than the image.
+
+        The first image is shown beside others, again so, and alone. Models for
+        batches of one size refuse that and are not checked.
+
+        Parameters
+        ----------
+        images : Tensor
+            Some of those to come; the first is shown.
+        alone : bool
+            Whether images will come one by one: then none is shown beside others.
+        as_logits : bool
+            Whether probabilities in place of logits are told too.
+        """
+        one = images[:1]
+        few = one if alone else torch.cat([one, 0.0 * one, 1.0 - one])
+        with torch.no_grad():
+            try:
+                first, again = self(few), self(few)
+            except Exception:  # the measurement itself meets what is wrong here
+                return
+            try:
+                single = first if alone else self(one)
+            except Exception as error:
+                _warn(
+                    f"model: it refuses one image alone ({error}) and takes several: "
+                    "its answers may depend on the images beside (batch statistics)"
+                )
+                return
+        if not (_are_rows(first, len(few)) and _are_rows(single, 1)):
+            return
+        is_half = self._autocast or dtype_of(self.model) in HALVES
+        limit = (_HALF_JITTER if is_half else _JITTER) * _largest(first)
+        if (change := _largest(first - again)) > limit:
+            _warn(
+                f"model: got logits that differ by {change:.3g} between two equal "
+                "calls, expected the same (is dropout on?)"
+            )
+        elif (change := _largest(first[:1] - single)) > limit:
+            _warn(
+                f"model: got logits of one image that differ by {change:.3g} with the "
+                "images beside it, expected the same (batch statistics in evaluation "
+                "mode, such as batch norm without running averages?)"
+            )
+        if as_logits and _are_probabilities(first):
+            _warn(
+                "model: got probabilities (rows from 0 up with sum 1), expected "
+                "logits: where probabilities saturate, attacks find larger "
+                "perturbations than the smallest; leave out the softmax, or return "
+                "its logarithm"
+            )
+
+    def _refusal(self, images: torch.Tensor) -> Exception | None:
+        """Return what the model raises for images, None where it takes them."""
+        try:
+            with torch.no_grad():
+                self(images)
+        except ModelError:
             raise
-        raise TypeError(
-            f"images: got {given} for a model of {own}, expected both alike ({error})"
-        ) from error
-    finally:
-        for module, flag in zip(modules, flags, strict=True):
-            if module.training != flag:
-                module.training = flag
+        except Exception as error:  # a model may refuse images in any way
+            return error
+        return None
 
 
 def autocast(
@@ -68,14 +180,7 @@ def autocast(
 
 
 def device_of(model: Any, images: Array | None = None) -> torch.device:
-    """Return where the model's first parameter or buffer is, else the images.
-
-    Parameters
-    ----------
-    model : callable
-    images : ndarray or Tensor, optional
-        On the CPU where it is no tensor.
-    """
+    """Return where the model's first parameter or buffer is, else the images."""
     if isinstance(model, torch.nn.Module):
         for tensors in (model.parameters(), model.buffers()):
             for tensor in tensors:
@@ -84,12 +189,7 @@ def device_of(model: Any, images: Array | None = None) -> torch.device:
 
 
 def dtype_of(model: Any) -> torch.dtype:
-    """Return the type of the model's first floating-point parameter, else float32.
-
-    Parameters
-    ----------
-    model : callable
-    """
+    """Return the type of the model's first floating-point parameter, else float32."""
     if isinstance(model, torch.nn.Module):
         for tensor in model.parameters():
             if tensor.is_floating_point():
@@ -97,33 +197,8 @@ def dtype_of(model: Any) -> torch.dtype:
     return torch.float32
 
 
-def input_channels(model: Any) -> int | None:
-    """Return how many channels a model's images have, None where it does not say.
-
-    That is ``in_channels`` of the first module that has it, from the outside in:
-    of the model itself, else of its first convolution.
-
-    Parameters
-    ----------
-    model : callable
-    """
-    modules = model.modules() if isinstance(model, torch.nn.Module) else ()
-    for module in modules:
-        channels = getattr(module, "in_channels", None)
-        if isinstance(channels, int):
-            return channels
-    return None
-
-
 def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
-    """Return a copy of a batch as a tensor on `device`, outside any autograd graph.
-
-    Parameters
-    ----------
-    batch : ndarray or Tensor
-        Strides of an array may have any sign.
-    device : torch.device or str
-    """
+    """Return a copy of a batch as a tensor on `device`, outside any autograd graph."""
     if isinstance(batch, np.ndarray):  # torch refuses negative strides
         return torch.from_numpy(np.array(batch)).to(device)
     return batch.detach().to(device, copy=True)
@@ -135,20 +210,61 @@ def as_tensor(batch: Any) -> torch.Tensor:
     It does not take negative strides, fields of packed records, and what is not
     to be written to, such as a memory map: those are copied.
     """
-    if isinstance(batch, np.ndarray):
+    if isinstance(batch, np.ndarray):  # whatever device torch makes tensors on
         flags, is_forward = batch.flags, min(batch.strides, default=0) >= 0
         if not (flags.aligned and flags.writeable and is_forward):
             batch = np.array(batch, order="C")
+        return torch.from_numpy(batch)
     return torch.as_tensor(batch)
 
 
-def check_logits(logits: Any, n_images: int) -> torch.Tensor:
+def logits_of(output: Any) -> torch.Tensor:
+    """Return the logits in what a model returned, as a plain tensor.
+
+    Parameters
+    ----------
+    output : object
+        A tensor, an object with an attribute ``logits`` (outputs of transformers),
+        or a mapping with a key "logits".
+
+    Raises
+    ------
+    ModelError
+        Anything else, or a tensor whose values are not in memory of its own.
+    """
+    if not isinstance(output, torch.Tensor):
+        inner = getattr(output, "logits", None)
+        if inner is None and isinstance(output, Mapping):
+            inner = output.get("logits")
+        if not isinstance(inner, torch.Tensor):
+            raise ModelError(
+                f"model: got {type(output).__name__}, expected a tensor of logits (or "
+                "an object with .logits): wrap the model in a function that returns "
+                "one, such as lambda images: model(images)[0]"
+            )
+        output = inner
+    name = type(output).__name__
+    output = output.as_subclass(torch.Tensor)
+    if output.layout != torch.strided or output.device.type == "meta":
+        raise ModelError(
+            f"model: got logits of layout {output.layout} on {output.device}, expected "
+            "a dense tensor with values"
+        )
+    if output.numel() and output.data_ptr() == 0:  # the values are elsewhere
+        raise ModelError(
+            f"model: got logits of class {name} without memory of its own, expected "
+            "a plain tensor (for a DTensor, return full_tensor())"
+        )
+    return output
+
+
+def check_logits(logits: torch.Tensor, n_images: int) -> torch.Tensor:
     """Require what a classifier must return, and return it unchanged.
 
     Parameters
     ----------
-    logits : object
-        What the model returned.
+    logits : Tensor
+        What `logits_of` found.
     n_images : int
         The number of images it was given.
 
@@ -158,8 +274,6 @@ def check_logits(logits: Any, n_images: int) -> torch.Tensor:
         Not a floating-point tensor of shape (n_images, n_classes), or NaN or
         infinite values in it.
     """
-    if not isinstance(logits, torch.Tensor):
-        raise ModelError(f"model: got {type(logits).__name__}, expected a tensor")
     if logits.ndim != 2 or logits.shape[0] != n_images or logits.shape[1] == 0:
         raise ModelError(
             f"model: got logits of shape {tuple(logits.shape)} for {n_images} images, "
@@ -178,6 +292,45 @@ def check_logits(logits: Any, n_images: int) -> torch.Tensor:
     return logits
 
 
+def tried(
+    model: Model,
+    images: Array,
+    *,
+    device: torch.device | str | None = None,
+    made: bool = False,
+    alone: bool = False,
+    as_logits: bool = False,
+    autocast: torch.dtype | None = None,
+    channels_last: bool = False,
+) -> Classifier:
+    """Return a model ready to be measured: tried on an image, doubts told.
+
+    Parameters
+    ----------
+    model, autocast, channels_last
+        As of `Classifier`.
+    images : ndarray or Tensor, shape (N, C, H, W)
+        Those to come, or some of them.
+    device : torch.device or str, optional
+        As of `predict`.
+    made : bool
+        As of `Classifier.settle`.
+    alone, as_logits : bool
+        As of `Classifier.warn_if_unsteady`.
+
+    Raises
+    ------
+    TypeError
+        As `Classifier.settle`.
+    """
+    ask = Classifier(model, autocast=autocast, channels_last=channels_last)
+    few = to_tensor(images[:1], device_of(model, images) if device is None else device)
+    with evaluating(model):
+        ask.settle(few, made=made)
+        ask.warn_if_unsteady(few, alone=alone, as_logits=as_logits)
+    return ask
+
+
 def predict(
     model: Model,
     images: Array,
@@ -191,9 +344,10 @@ def predict(
     ----------
     model : callable
         Maps a batch (n, C, H, W) to logits (n, n_classes). An ``nn.Module`` is
-        run in evaluation mode. What it raises passes through.
+        run in evaluation mode. What it raises passes through. A `Classifier` is
+        asked as it is.
     images : ndarray or Tensor, shape (N, C, H, W)
-        Checked by the caller; given to the model in their own dtype.
+        Checked by the caller.
     batch_size : int
         Images per call of the model, at least 1.
     device : torch.device or str, optional
@@ -211,17 +365,20 @@ def predict(
         Logits of a wrong shape or dtype, of another number of classes than in
         the batch before, or not finite.
     TypeError
-        As `evaluating`, or if `batch_size` is no integer.
+        As `Classifier.settle`, or if `batch_size` is no integer.
     ValueError
         If `batch_size` is less than 1.
     """
     check_batch_size(batch_size)
-    device = device_of(model, images) if device is None else device
+    ask = model if isinstance(model, Classifier) else Classifier(model)
+    device = device_of(ask.model, images) if device is None else device
     parts: list[torch.Tensor] = []
-    with evaluating(model, images), torch.no_grad():
+    with evaluating(ask.model), torch.no_grad():
+        if ask is not model:
+            ask.settle(to_tensor(images[:1], device))
         for start in range(0, len(images), batch_size):
             batch = to_tensor(images[start : start + batch_size], device)
-            parts.append(check_logits(model(batch), len(batch)))
+            parts.append(check_logits(ask(batch), len(batch)))
             if parts[-1].shape[1] != parts[0].shape[1]:
                 raise ModelError(
                     f"model: got {parts[-1].shape[1]} classes, "
@@ -240,12 +397,26 @@ def _type_name(value: Any) -> str:
     return str(getattr(value, "dtype", value)).removeprefix("torch.")
 
 
-def _evaluate(model: torch.nn.Module) -> None:
-    """Call ``eval()``, which a user's class may extend.
+def _warn(message: str) -> None:
+    """Warn, as from the line that called neurofreq."""
+    warnings.warn(message, stacklevel=5)
 
-    Exported programs refuse it: they were frozen in one mode.
-    """
-    try:
-        model.eval()
-    except NotImplementedError:
-        return
+
+def _largest(values: torch.Tensor) -> float:
+    """Return the largest size of a value, NaN aside."""
+    return (
+        float(values.double().abs().nan_to_num(0.0).amax()) if values.numel() else 0.0
+    )
+
+
+def _are_probabilities(logits: torch.Tensor) -> bool:
+    """Say whether all rows could be probabilities of two or more classes."""
+    sums = logits.double().sum(1)
+    is_one = bool(((sums - 1.0).abs() < _JITTER).all())
+    is_soft = bool(((logits >= 0.0) & (logits != 1.0)).all())  # not hard labels
+    return logits.shape[1] > 1 and is_one and is_soft
+
+
+def _are_rows(logits: torch.Tensor, n_images: int) -> bool:
+    """Say whether these are logits of so many images; other answers are told later."""
+    return logits.ndim == 2 and len(logits) == n_images and logits.shape[1] > 0

@@ -7,12 +7,13 @@ them: `a` means 0.5 a cycles/pixel.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
-from neurofreq import _model, _neurofreq, _validate
+from neurofreq import _gray, _model, _neurofreq, _validate
+from neurofreq.data import _pixels
 from neurofreq.intervals import percentile_interval, resampled_means
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def hybrid_curve(
     seeds: Iterable[int] = range(6),
     batch_size: int = 256,
     device: torch.device | str | None = None,
+    gray: bool | Literal["auto"] = "auto",
 ) -> HybridCurve:
     """Measure which of two images a model sees, over the mixing frequency.
 
@@ -160,9 +162,11 @@ def hybrid_curve(
     model : callable
         Maps a batch (n, C, H, W) in [0, 1] to logits (n, n_classes); what it
         raises passes through. An ``nn.Module`` is run in evaluation mode
-        without gradients, and left as found.
+        without gradients, and left as found. A warning tells of answers that
+        change from call to call, or with the images beside.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64 in [0, 1]; given to the model in their own dtype.
+        float32 or float64 in [0, 1]; given to the model in their own dtype, or in
+        that of a model in half precision.
     labels : array_like of int, shape (N,)
         The class of every image; no class may hold more than half of them.
     frequencies : sequence of float, optional
@@ -175,6 +179,9 @@ def hybrid_curve(
     device : torch.device or str, optional
         Where hybrids are mixed and given to the model; by default where its
         parameters are. The model itself is not moved.
+    gray : bool or "auto"
+        Mix the luma of color images, as `corruption_accuracy` shows it: "auto" where
+        the model refuses the colors and takes their luma.
 
     Returns
     -------
@@ -212,16 +219,18 @@ def hybrid_curve(
         raise ValueError("seeds: got none, expected at least one")
     _validate.count("batch_size", batch_size)
     device = _model.device_of(model) if device is None else _validate.device(device)
+    images = _shown(model, images, gray, device)
+    ask = _model.tried(model, images, device=device)
     # Hits per image and frequency, summed over pairings.
     low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
-    with _model.evaluating(model, images), torch.no_grad():
+    with _model.evaluating(model), torch.no_grad():
         for low_index, high_index in pairings:
             for start in range(0, len(truth), batch_size):
                 low = low_index[start : start + batch_size]
                 high = high_index[start : start + batch_size]
                 pair = _take(images, low, device), _take(images, high, device)
                 for f, hybrids in enumerate(_each_hybrid(*pair, grid)):
-                    chosen = _choices(model, hybrids, truth)
+                    chosen = _choices(ask, hybrids, truth)
                     low_hits[low, f] += chosen == truth[low]
                     high_hits[low, f] += chosen == truth[high]
     return _curve(grid, low_hits / len(pairings), high_hits / len(pairings))
@@ -276,11 +285,26 @@ def _take(images: Array, rows: NDArray[np.int64], device: torch.device) -> torch
     return torch.from_numpy(images[rows]).to(device)
 
 
+def _shown(
+    model: Model, images: Array, gray: bool | Literal["auto"], device: torch.device
+) -> Array:
+    """Return the images in color, or their luma where that is asked for."""
+    if gray not in (True, False, "auto"):
+        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
+
+    def few() -> NDArray[Any]:
+        part = images[:2]
+        return part.detach().cpu().numpy() if torch.is_tensor(part) else part
+
+    is_gray = _gray.is_shown("model", model, few, images.shape[1], gray, device=device)
+    return _pixels.luma(images) if is_gray else images
+
+
 def _choices(
-    model: Model, hybrids: torch.Tensor, labels: NDArray[np.int64]
+    ask: _model.Classifier, hybrids: torch.Tensor, labels: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Return the class the model gives each hybrid."""
-    logits = _model.check_logits(model(hybrids), len(hybrids))
+    logits = _model.check_logits(ask(hybrids), len(hybrids))
     _validate.classes(logits.shape[1], int(labels.max()))
     return logits.argmax(dim=1).cpu().numpy()
 

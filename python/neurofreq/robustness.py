@@ -115,9 +115,8 @@ def corruption_accuracy(
     seed, parameters, textures
         As of `corrupt`; not used with a folder.
     gray : bool or "auto"
-        Show the luma of colour images, after their corruption. "auto" does so
-        where the model says one channel (``in_channels``), or its first layer
-        does and the model refuses two of the images in colour.
+        Show the luma of color images, after their corruption. "auto" does so
+        where the model refuses two of the images in color and takes their luma.
     batch_size : int
         Images per call of a model. Decides time, not numbers.
     device : torch.device or str, optional

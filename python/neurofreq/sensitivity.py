@@ -56,8 +56,8 @@ def fourier_basis(height: int, width: int, row: int, column: int) -> Any:
     for name, value, side in (("row", row, height), ("column", column, width)):
         _validate.within(name, value, 0 <= value < side, f"0 to {side - 1}")
     u, v = (row - height // 2) / height, (column - width // 2) / width
-    y = torch.arange(height, dtype=torch.float64)[:, None]
-    x = torch.arange(width, dtype=torch.float64)
+    y = torch.arange(height, dtype=torch.float64, device="cpu")[:, None]
+    x = torch.arange(width, dtype=torch.float64, device="cpu")
     wave = torch.cos(2.0 * torch.pi * (u * y + v * x))
     return wave / wave.norm()
 
@@ -127,14 +127,15 @@ def fourier_sensitivity(
     shown = _model.to_tensor(images, "cpu")
     signs = _signs(len(shown), shown.shape[1], _validate.seed(seed)).to(shown.dtype)
     height, width = shown.shape[2:]
+    ask = _model.tried(model, shown, device=device)
 
     def error(change: torch.Tensor | None) -> float:
         n_wrong = 0
-        for part in torch.split(torch.arange(len(shown)), batch_size):
+        for part in torch.split(torch.arange(len(shown), device="cpu"), batch_size):
             batch = shown[part]
             if change is not None:
                 batch = (batch + norm * signs[part] * change).clamp(0.0, 1.0)
-            logits = _model.predict(model, batch, batch_size=batch_size, device=device)
+            logits = _model.predict(ask, batch, batch_size=batch_size, device=device)
             _validate.classes(logits.shape[1], int(truth.max()))
             n_wrong += int((logits.argmax(1).cpu() != truth[part]).sum())
         return n_wrong / len(shown)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from neurofreq import _model, _validate
-from neurofreq.attacks import _asked
+from neurofreq.attacks import _criterion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +101,10 @@ class Attack(ABC):
             An ``nn.Module`` is run in evaluation mode, where its parameters
             are, and left as found: parameters, gradients, flags and modes. Any
             other is given its images where they are. Normalisation belongs
-            inside. A model that answers two equal calls
-            differently (dropout outside of modules, say) is warned about.
+            inside. A warning tells of a model whose answers change from call to
+            call (dropout outside of modules), or with the images beside (batch
+            statistics), and of probabilities in place of logits. Outputs with
+            ``.logits``, as those of transformers, are taken.
         images : ndarray or Tensor, shape (N, C, H, W)
             float32 or float64 in [0, 1], the dtype the model takes. Values
             out of range by at most 1e-6 are clipped.
@@ -175,6 +177,7 @@ class Attack(ABC):
         """
         from tqdm.auto import tqdm
 
+        _validate.model(model)
         pixels = _unit_images(images, "images")
         labels, targets = _classes(labels, targets, len(pixels))
         _model.check_batch_size(batch_size)
@@ -184,8 +187,7 @@ class Attack(ABC):
         _validate.within("min_probability", probability, 0 <= probability < 1, "[0, 1)")
         seed = _validate.seed(seed)
         first_index = _validate.seed(first_index, "first_index")
-        asked = _asked.model(model, channels_last, autocast)
-        judge = _asked.criterion(criterion, first_index)
+        judge = _criterion.criterion(criterion, first_index)
         device = _model.device_of(model, pixels)
         source, points = self._source(pixels, starting_points, candidates, device)
         task = Task(
@@ -206,14 +208,18 @@ class Attack(ABC):
             is_deterministic=bool(deterministic),
         )
         with (
-            _model.evaluating(model, pixels),
+            _model.evaluating(model),
             torch.inference_mode(False),
             torch.enable_grad(),
             tqdm(
                 total=len(pixels) * self.planned, unit="step", disable=not progress
             ) as bar,
         ):
-            _asked.warn_if_random(asked, task.images[:1])
+            asked = _model.tried(
+                model, task.images, alone=task.is_deterministic,
+                as_logits=self.needs_gradient and criterion is None,
+                autocast=autocast, channels_last=channels_last,
+            )  # fmt: skip
             callables = Callables(asked, judge, bar.update)
             found = self._run(callables, task)
         return _result(images, found, trajectory)
@@ -345,10 +351,10 @@ def _result(
     trajectory = tuple(np.array(one, dtype=np.float64).reshape(-1, 2) for one in steps)
     return AttackResult(
         adversarial=own(adversarial),
-        distance=own(torch.tensor(distance, dtype=adversarial.dtype)),
-        success=own(torch.tensor(success)),
-        n_queries=own(torch.tensor(n_queries)),
+        distance=own(torch.tensor(distance, dtype=adversarial.dtype, device="cpu")),
+        success=own(torch.tensor(success, device="cpu")),
+        n_queries=own(torch.tensor(n_queries, device="cpu")),
         status=np.array(status, dtype=np.str_),
-        n_gradients=own(torch.tensor(n_gradients)),
+        n_gradients=own(torch.tensor(n_gradients, device="cpu")),
         trajectory=trajectory if wants_trajectory else None,
     )

@@ -26,18 +26,18 @@ def to_unit(images: NDArray[Any]) -> NDArray[Any]:
     return images.astype(np.float32) / np.float32(255)
 
 
-def luma(images: NDArray[Any]) -> NDArray[Any]:
+def luma(images: Any) -> Any:
     """Return the luma of colour images.
 
     Parameters
     ----------
-    images : ndarray of float, shape (N, 3, H, W)
+    images : ndarray or Tensor of float, shape (N, 3, H, W)
         An image's luma does not depend on the others.
 
     Returns
     -------
-    ndarray of float, shape (N, 1, H, W)
+    ndarray or Tensor of float, shape (N, 1, H, W)
     """
     # A matrix product would round differently for other numbers of images.
-    red, green, blue = (np.float32(weight) for weight in LUMA)
+    red, green, blue = (float(np.float32(weight)) for weight in LUMA)
     return red * images[:, :1] + green * images[:, 1:2] + blue * images[:, 2:]

@@ -32,6 +32,18 @@ _OVERSAMPLING = 32
 _ITERATIONS = 4
 
 
+def _require_channels(images: Tensor, n_channels: int) -> None:
+    """Refuse images that would spread over the channels of the normalization."""
+    if images.shape[1] != n_channels:
+        raise ValueError(
+            f"images: got {images.shape[1]} channels, expected {n_channels}"
+        )
+
+
+# A tracer keeps the call as it is and does not look into it.
+torch.fx.wrap("_require_channels")
+
+
 class Normalized(nn.Module):
     """A network behind its front end and its normalisation, ``(x - mean) / std``.
 
@@ -79,6 +91,7 @@ class Normalized(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits of images in [0, 1], shape (N, C, H, W)."""
+        _require_channels(images, self.in_channels)
         if self.front is not None:
             images = self.front(images)
         return self.network((images - self.mean) / self.std)

@@ -170,7 +170,7 @@ def teacher_similarity(
     _validate.count("batch_size", batch_size)
     device = _model.device_of(model)
     rows: list[NDArray[Any]] = []
-    with _model.evaluating(model, images), torch.no_grad():
+    with _model.evaluating(model), torch.no_grad():
         for start in range(0, len(images), batch_size):
             part = _model.to_tensor(images[start : start + batch_size], device)
             _, (found,) = features.of(part, copies=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -72,7 +72,9 @@ class Views:
             name, model, lambda: self.images[:2], self.images.shape[1],
             _GRAY[self._wanted], device=running.device, argument="models",
         )  # fmt: skip
-        shown = self.gray if is_gray else self.images
+        shown: NDArray[Any] = self.gray if is_gray else self.images
+        if _model.dtype_of(model) == torch.float64:
+            shown = shown.astype(np.float64)
         digest = _store.model_digest(model)
         subject = Subject(name, model, shown, self.labels, is_gray, digest)
         _try(subject, running)
@@ -88,8 +90,9 @@ def _folded(subject: Subject) -> Subject:
 
 def _try(subject: Subject, running: Running) -> None:
     """Run two images through a model before hours are spent on it."""
+    ask = _model.tried(subject.model, subject.images, device=running.device)
     logits = _model.predict(
-        subject.model,
+        ask,
         subject.images[:2],
         batch_size=running.batch_size,
         device=running.device,

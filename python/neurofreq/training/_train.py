@@ -153,7 +153,7 @@ def _built(
     """
     asked = PCA_OPTION.search(network)
     model = load_model(PCA_OPTION.sub("", network))
-    if _model.input_channels(model) == 1:
+    if model.in_channels == 1:
         shown = shown.gray()
     if asked is not None:
         model.front = PCA.fit(shown.images, int(asked.group(1)), seed=seed)

@@ -1,0 +1,336 @@
+"""How every measurement calls a user's model, and what it makes of the answer."""
+
+import threading
+import types
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map
+
+import neurofreq as nf
+from neurofreq import _modes
+from neurofreq.attacks import PGD, Boundary, BrendelBethge
+
+N_CLASSES = 4
+
+
+def images(n=8, channels=3, dtype=torch.float32, size=16):
+    return torch.rand(
+        n, channels, size, size, dtype=dtype, generator=torch.Generator().manual_seed(0)
+    )
+
+
+def labels(n=8):
+    return np.arange(n) % N_CLASSES
+
+
+def network(channels=3, dtype=torch.float32):
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(), nn.Linear(32, N_CLASSES),
+    ).to(dtype)  # fmt: skip
+
+
+MEASUREMENTS = {
+    "hybrid_curve": lambda model, x: (
+        nf.hybrid_curve(
+            model, x, labels(len(x)), frequencies=[0.2, 0.6], seeds=[0], batch_size=3
+        ).difference
+    ),
+    "corruption_accuracy": lambda model, x: (
+        nf.corruption_accuracy(
+            model, x, labels(len(x)), corruptions=["fog"], severities=[3], batch_size=3
+        ).correct
+    ),
+    "fourier_sensitivity": lambda model, x: (
+        nf.fourier_sensitivity(
+            model, x[..., :2, :2], labels(len(x)), batch_size=3
+        ).error_rate
+    ),
+    "PGD": lambda model, x: PGD(steps=3, epsilon=0.02)(
+        model, x, labels(len(x)), batch_size=3
+    ).distance.numpy(),
+    "BrendelBethge": lambda model, x: BrendelBethge("l2", steps=5)(
+        model, x, labels(len(x)), batch_size=3
+    ).distance.numpy(),
+    "Boundary": lambda model, x: Boundary(max_queries=60)(
+        model, x, labels(len(x)), batch_size=3
+    ).distance.numpy(),
+}
+each = pytest.mark.parametrize("name", MEASUREMENTS)
+
+
+def small(channels=3):
+    """Return a network for images of any size, those of two pixels too."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(channels, 8, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(8, N_CLASSES),
+    )  # fmt: skip
+
+
+class OneBuffer(nn.Module):
+    """Writes into its images and returns the same memory each time, as engines do."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.outputs = inner, {}
+
+    def forward(self, x):
+        if x.requires_grad:
+            return self.inner(x * 0.5)
+        answer = self.inner(x.mul_(0.5))
+        buffer = self.outputs.setdefault(len(x), torch.empty_like(answer))
+        return buffer.copy_(answer)
+
+
+class Halving(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x * 0.5)
+
+
+@each
+def test_images_and_answers_are_the_measurements_own(name):
+    model, x = small(), images()
+    before = x.clone()
+    expected = MEASUREMENTS[name](Halving(model), x)
+    found = MEASUREMENTS[name](OneBuffer(model), x)
+    np.testing.assert_array_equal(found, expected)
+    assert torch.equal(x, before)
+
+
+class BatchStatistics(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x / x.std(dim=(0, 1, 2, 3), keepdim=True))
+
+
+@each
+def test_answers_that_depend_on_the_batch_are_told(name):
+    with pytest.warns(UserWarning, match="with the images beside it") as told:
+        MEASUREMENTS[name](BatchStatistics(small()), images())
+    assert len([one for one in told if "beside" in str(one.message)]) == 1
+
+
+def test_a_model_that_refuses_one_image_alone_is_told():
+    def model(x):
+        if len(x) == 1:
+            raise ValueError("expected more than one image")
+        return small()(x)
+
+    with pytest.warns(UserWarning, match="refuses one image alone"):
+        nf.hybrid_curve(model, images(), labels(), seeds=[0], batch_size=4)
+
+
+def test_a_model_for_batches_of_one_size_is_measured():
+    inner = small()
+
+    def model(x):
+        if len(x) not in (2, 4):
+            raise ValueError("batches of four")
+        return inner(x)
+
+    found = nf.hybrid_curve(model, images(), labels(), seeds=[0], batch_size=4)
+    expected = nf.hybrid_curve(inner, images(), labels(), seeds=[0], batch_size=4)
+    np.testing.assert_array_equal(found.difference, expected.difference)
+
+
+@each
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda logits: {"logits": logits},
+        lambda logits: types.SimpleNamespace(logits=logits, hidden_states=None),
+        lambda logits: nn.Parameter(logits) if not logits.requires_grad else logits,
+    ],
+)
+def test_containers_of_logits_are_read(name, wrap):
+    inner = small()
+    found = MEASUREMENTS[name](lambda x: wrap(inner(x)), images())
+    np.testing.assert_array_equal(found, MEASUREMENTS[name](inner, images()))
+
+
+@each
+@pytest.mark.parametrize(
+    "wrap", [lambda y: (y, y), lambda y: {"output": y}, lambda y: y.numpy(force=True)]
+)
+def test_other_containers_are_refused_with_the_way_out(name, wrap):
+    with pytest.raises(nf.ModelError, match=r"expected a tensor of logits .*lambda"):
+        MEASUREMENTS[name](lambda x: wrap(small()(x)), images())
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor whose values are in another one, as those of DTensor are."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+        made.inner = inner
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        def inside(one):
+            return one.inner if isinstance(one, cls) else one
+
+        answer = func(*tree_map(inside, args), **tree_map(inside, kwargs or {}))
+        return tree_map(lambda x: cls(x) if torch.is_tensor(x) else x, answer)
+
+
+@each
+def test_logits_without_memory_are_refused(name):
+    inner = small().requires_grad_(False)
+    with pytest.raises(nf.ModelError, match="class Elsewhere without memory"):
+        MEASUREMENTS[name](lambda x: Elsewhere(inner(x).detach()), images())
+
+
+@each
+def test_a_model_in_half_precision_is_measured(name):
+    half = small().to(torch.bfloat16)
+    found = MEASUREMENTS[name](half, images())
+    expected = MEASUREMENTS[name](lambda x: half(x.bfloat16()).float(), images())
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_model_in_half_precision_that_takes_the_images_gets_them_whole():
+    class OwnType(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.seen = small().to(torch.bfloat16), set()
+
+        def forward(self, x):
+            self.seen.add(x.dtype)
+            return self.inner(x.sub(0.5).to(torch.bfloat16))
+
+    model = OwnType()
+    nf.hybrid_curve(model, images(), labels(), seeds=[0])
+    assert model.seen == {torch.float32}
+
+
+def test_bytes_are_shown_in_the_type_of_the_model():
+    pixels = (images() * 255).byte().numpy()
+    options = {"corruptions": ["fog"], "severities": [1]}
+    double = nf.corruption_accuracy(
+        small().double(), pixels, labels(), **options
+    ).correct
+    single = nf.corruption_accuracy(small(), pixels, labels(), **options).correct
+    np.testing.assert_array_equal(double, single)
+
+
+@pytest.mark.parametrize("channels", [4, 8, 16])
+def test_what_an_attribute_says_of_channels_is_tried(channels):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.in_channels = channels  # the present width, as many networks keep it
+            self.inner = small()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    for gray in ("auto", False):
+        nf.corruption_accuracy(
+            Network(), images(), labels(), corruptions=["fog"], severities=[1],
+            gray=gray,
+        )  # fmt: skip
+
+
+def test_a_curve_of_a_gray_network_is_that_of_luma():
+    x = images()
+    for colors in (x, x.numpy()):
+        found = nf.hybrid_curve(small(1), colors, labels(), seeds=[0])
+        luma = torch.einsum("nchw,c->nhw", x, torch.tensor(nf.data.LUMA))[:, None]
+        expected = nf.hybrid_curve(small(1), luma, labels(), seeds=[0])
+        np.testing.assert_array_equal(found.difference, expected.difference)
+    with pytest.raises(ValueError, match="images of 1 channels, expected 3"):
+        nf.hybrid_curve(small(1), x, labels(), gray=False)
+    with pytest.raises(ValueError, match="gray: got 'yes'"):
+        nf.hybrid_curve(small(1), x, labels(), gray="yes")
+
+
+def test_a_mistake_in_the_model_comes_out_as_it_is():
+    class Broken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            return self.conv(x).flatten_all()
+
+    for measure in MEASUREMENTS.values():
+        with pytest.raises(AttributeError, match="flatten_all"):
+            measure(Broken(), images())
+
+
+def test_probabilities_are_told_where_logits_are_needed():
+    def model(x):
+        return small()(x).mul(30).softmax(1)
+
+    with pytest.warns(UserWarning, match="got probabilities"):
+        MEASUREMENTS["PGD"](model, images())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MEASUREMENTS["PGD"](lambda x: model(x).log(), images())
+        MEASUREMENTS["Boundary"](model, images())  # asks for classes alone
+        MEASUREMENTS["hybrid_curve"](model, images())
+
+
+@each
+def test_a_default_device_elsewhere_changes_nothing(name):
+    expected = MEASUREMENTS[name](small(), images())
+    model, x = small(), images()
+    with torch.device("meta"):
+        found = MEASUREMENTS[name](model, x)
+    np.testing.assert_array_equal(found, expected)
+
+
+class Gated(nn.Module):
+    """Waits in its first call of each thread until the test lets it go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.inner = nn.BatchNorm2d(3), small()
+        self.modes, self.gates = [], {}
+
+    def forward(self, x):
+        self.modes.append(self.training)
+        self.gates.pop(threading.current_thread().name, lambda: None)()
+        return self.inner(self.norm(x))
+
+
+def test_the_last_of_two_threads_gives_the_mode_back():
+    model = Gated().train()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    first_is_in, second_is_in, first_is_done = (threading.Event() for _ in range(3))
+    model.gates = {
+        "first": lambda: (first_is_in.set(), second_is_in.wait(20)),
+        "second": lambda: (second_is_in.set(), first_is_done.wait(20)),
+    }
+    threads = [
+        threading.Thread(
+            target=MEASUREMENTS["hybrid_curve"], args=(model, images()), name=name
+        )
+        for name in ("first", "second")
+    ]
+    threads[0].start()
+    first_is_in.wait(20)
+    threads[1].start()
+    threads[0].join()
+    first_is_done.set()
+    threads[1].join()
+    assert not any(model.modes)
+    assert all(module.training for module in model.modules())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name])
+    assert not _modes._held
