@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from neurofreq import _validate
-from neurofreq._modes import evaluating
+from neurofreq._modes import evaluating as evaluating
 from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
@@ -259,21 +259,7 @@ def logits_of(output: Any) -> torch.Tensor:
 
 
 def check_logits(logits: torch.Tensor, n_images: int) -> torch.Tensor:
-    """Require what a classifier must return, and return it unchanged.
-
-    Parameters
-    ----------
-    logits : Tensor
-        What `logits_of` found.
-    n_images : int
-        The number of images it was given.
-
-    Raises
-    ------
-    ModelError
-        Not a floating-point tensor of shape (n_images, n_classes), or NaN or
-        infinite values in it.
-    """
+    """Require finite logits (n_images, n_classes), or raise ModelError."""
     if logits.ndim != 2 or logits.shape[0] != n_images or logits.shape[1] == 0:
         raise ModelError(
             f"model: got logits of shape {tuple(logits.shape)} for {n_images} images, "
@@ -305,23 +291,8 @@ def tried(
 ) -> Classifier:
     """Return a model ready to be measured: tried on an image, doubts told.
 
-    Parameters
-    ----------
-    model, autocast, channels_last
-        As of `Classifier`.
-    images : ndarray or Tensor, shape (N, C, H, W)
-        Those to come, or some of them.
-    device : torch.device or str, optional
-        As of `predict`.
-    made : bool
-        As of `Classifier.settle`.
-    alone, as_logits : bool
-        As of `Classifier.warn_if_unsteady`.
-
-    Raises
-    ------
-    TypeError
-        As `Classifier.settle`.
+    The arguments are those of `Classifier`, `Classifier.settle`,
+    `Classifier.warn_if_unsteady` and `predict`; what is raised too.
     """
     ask = Classifier(model, autocast=autocast, channels_last=channels_last)
     few = to_tensor(images[:1], device_of(model, images) if device is None else device)
