@@ -161,17 +161,19 @@ def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uin
         raise ValueError(f"data: {path} is no complete image ({error})") from error
     if resize is None and crop is None:
         return np.asarray(image)
-    from torchvision.transforms import functional
-
     if resize is not None:
-        image = functional.resize(image, resize, antialias=True)
+        # The shorter side is `resize`, the longer one cut to a whole number.
+        short = min(image.size)
+        width, height = (resize * side // short for side in image.size)
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
     if crop is not None:
         if min(image.size) < crop:
             raise ValueError(
                 f"data: {path} has {image.height} x {image.width} pixels, expected at "
                 f"least {crop}, the crop"
             )
-        image = functional.center_crop(image, crop)
+        left, top = (round((side - crop) / 2) for side in image.size)
+        image = image.crop((left, top, left + crop, top + crop))
     return np.asarray(image)
 
 

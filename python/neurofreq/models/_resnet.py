@@ -40,6 +40,27 @@ class SubsampledIdentity(nn.Module):
         return nn.functional.pad(features[:, :, ::2, ::2], channels)
 
 
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut; modules by the names of checkpoints."""
+
+    def __init__(
+        self, n_in: int, n_out: int, stride: int = 1, shortcut: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(n_out)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(n_out, n_out, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(n_out)
+        self.downsample = shortcut
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features of the block's width, rectified."""
+        change = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(features)))))
+        change += features if self.downsample is None else self.downsample(features)
+        return self.relu(change)
+
+
 class CifarResNet(nn.Module):
     """A residual network for small images: stem, stages of basic blocks, mean.
 
@@ -102,8 +123,6 @@ def _stage(
     n_in: int, n_out: int, depth: int, stride: int, projection: bool
 ) -> nn.Sequential:
     """Return `depth` basic blocks, the first of which changes the shape."""
-    from torchvision.models.resnet import BasicBlock  # a second to import
-
     shortcut: nn.Module | None = None
     if stride != 1 or n_in != n_out:
         shortcut = SubsampledIdentity(n_in, n_out)

@@ -83,6 +83,19 @@ PUBLISHED = {
 }  # fmt: skip
 
 
+def _torchvision_models(name: str) -> Any:
+    """Return the package's module of networks, or say that it is not there."""
+    try:
+        return importlib.import_module("torchvision.models")
+    except ImportError as error:
+        is_there = importlib.util.find_spec("torchvision") is not None
+        found = f"cannot be imported ({error})" if is_there else "is not installed"
+        raise ImportError(
+            f"model: {name!r} is a network of the package torchvision, which {found}: "
+            "install the release for your torch"
+        ) from error
+
+
 def torchvision_network(name: str, *, n_classes: int = 1000) -> Normalized:
     """Return a classifier of torchvision without weights, normalised as ImageNet.
 
@@ -91,8 +104,7 @@ def torchvision_network(name: str, *, n_classes: int = 1000) -> Normalized:
     ValueError
         If torchvision has no classifier of that name.
     """
-    from torchvision import models
-
+    models = _torchvision_models(name)
     known = models.list_models(module=models)
     if name not in known:
         raise ValueError(
@@ -115,8 +127,7 @@ def torchvision_pretrained(name: str, entry: str) -> Normalized:
     FileNotFoundError
         If the file is not in the cache: what to fetch, and where it goes.
     """
-    from torchvision import models
-
+    models = _torchvision_models(name)
     model = torchvision_network(name)
     weights = models.get_model_weights(name)
     if entry not in weights.__members__:

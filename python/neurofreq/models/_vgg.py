@@ -12,6 +12,24 @@ from neurofreq.models._front_ends import Normalized
 N_SHARED = 17
 
 
+# Widths in units of the first, and number of convolutions, before each max-pooling.
+_BLOCKS = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))
+
+
+def _features(base_width: int) -> nn.Sequential:
+    """Return the feature stack, from three channels on, as torch starts it."""
+    modules: list[nn.Module] = []
+    n_in = 3
+    for factor, depth in _BLOCKS:
+        for _ in range(depth):
+            n_out = factor * base_width
+            modules.append(nn.Conv2d(n_in, n_out, 3, padding=1))
+            modules += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
+            n_in = n_out
+        modules.append(nn.MaxPool2d(2))
+    return nn.Sequential(*modules)
+
+
 class Vgg19(nn.Module):
     """Torchvision's VGG19-bn features with a read-out of 1x1 convolutions.
 
@@ -32,16 +50,10 @@ class Vgg19(nn.Module):
     """
 
     def __init__(self, base_width: int = 64, n_classes: int = 200) -> None:
-        from torchvision.models import vgg  # a second to import
-
         super().__init__()
         _validate.count("base_width", base_width)
         _validate.count("n_classes", n_classes)
-        layout = [
-            step if step == "M" else int(step) * base_width // 64
-            for step in vgg.cfgs["E"]
-        ]
-        features = vgg.make_layers(layout, batch_norm=True)
+        features = _features(base_width)
         for module in features:
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from neurofreq.data._pixels import luma
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -119,9 +121,7 @@ def jitter(images: Tensor, generator: torch.Generator, *, strength: float) -> Te
 
 
 def _luma(images: Tensor) -> Tensor:
-    from torchvision.transforms.functional import rgb_to_grayscale
-
-    gray: Tensor = rgb_to_grayscale(images) if images.shape[1] == 3 else images
+    gray: Tensor = luma(images) if images.shape[1] == 3 else images
     return gray
 
 
