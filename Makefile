@@ -6,21 +6,28 @@
 #   make core    the pure Rust room alone: no Python, no torch, seconds
 #   make bench   spectra and hybrid images timed beside named peers (benches/frequency.py);
 #                the other files of benches/ are run by their names
+#   make wheels  in dist/, a wheel for each torch of backend/torches.py, and the sources
 #   make browser   Debian's chromium, with which the tests open the report's page
 #   make notebooks   only the notebooks, with tiny parameters
+#
+# Each takes another torch, and makes an environment of its own for it: make setup TORCH=2.15
 
 PYTHON ?= python3
-VENV := .venv
+DEFAULT := 2.11
+TORCH ?= $(DEFAULT)
+VENV := .venv$(if $(filter-out $(DEFAULT),$(TORCH)),-$(TORCH))
 BIN := $(VENV)/bin
 # A uv on PATH is used; otherwise one is installed into the environment.
 UV = $(shell command -v uv || echo $(BIN)/uv)
-RUST := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock
+RUST := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock $(wildcard backend/*)
+# Where cargo and maturin run for this torch (docs/torch.md).
+STAGE := .build/torch-$(TORCH)
 # torch-sys asks the active Python where libtorch is.
 ACTIVATE := . $(BIN)/activate &&
 
-.PHONY: demo test lint core bench notebooks browser setup clean
+.PHONY: demo test lint core bench notebooks browser setup clean wheel wheels
 
-setup: $(VENV)/.extension
+setup: .build/in-place-$(TORCH)
 
 demo: setup
 	$(BIN)/neurofreq demo --out neurofreq-demo
@@ -37,7 +44,7 @@ core: $(VENV)/.tools
 lint: setup
 	cargo fmt --check
 	cargo clippy --locked --quiet --no-default-features --all-targets -- -D warnings
-	$(ACTIVATE) cargo clippy --locked --quiet --all-targets -- -D warnings
+	$(ACTIVATE) cd $(STAGE) && cargo clippy --locked --quiet --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -52,8 +59,15 @@ browser:
 bench: setup
 	$(BIN)/python benches/frequency.py
 
+wheels: $(VENV)/.packages-$(TORCH)
+	for minor in $$($(BIN)/python backend/torches.py); do $(MAKE) wheel TORCH=$$minor || exit 1; done
+	$(UV) build --quiet --sdist --python $(BIN)/python --out-dir dist
+
+wheel: $(VENV)/.packages-$(TORCH)
+	$(UV) build --quiet --wheel --no-build-isolation -C local-version=torch --python $(BIN)/python --out-dir dist
+
 clean:
-	rm -rf $(VENV) target neurofreq-demo
+	rm -rf .venv* .build dist target neurofreq-demo
 
 # What must be on the machine: said in one sentence where it is missing.
 $(VENV)/.tools: Makefile
@@ -63,16 +77,16 @@ $(VENV)/.tools: Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "neurofreq needs Python >= 3.10, but $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'): name a newer one as in 'make PYTHON=python3.12'"; exit 1; }
 	@mkdir -p $(VENV) && touch $@
 
-# The virtual environment with the pinned torch, and the tools of every target.
-$(VENV)/.packages: pyproject.toml $(VENV)/.tools
+# The virtual environment with this torch, and the tools of every target.
+$(VENV)/.packages-$(TORCH): pyproject.toml $(VENV)/.tools
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "neurofreq needs Python's venv module to make $(VENV): install it (Debian: python3-venv)"; exit 1; }
 	@test -x "$(UV)" || $(BIN)/python -m pip install --quiet uv
 	@echo "installing torch and the tools into $(VENV) (about 5 GB the first time)"
-	@$(UV) pip install --quiet --python $(BIN)/python -r pyproject.toml --group test --group lint --group build
+	@$(UV) pip install --quiet --python $(BIN)/python -r pyproject.toml --group test --group lint --group build 'torch==$(TORCH).*'
 	@touch $@
 
-# The extension module, optimised, installed in place.
-$(VENV)/.extension: $(VENV)/.packages $(RUST)
+# The extension module, optimised, installed in place: there is one at a time.
+.build/in-place-$(TORCH): $(VENV)/.packages-$(TORCH) $(RUST)
 	@echo "building the extension (two to ten minutes the first time, by the cores)"
-	@$(ACTIVATE) maturin develop --release --locked --uv --quiet
-	@touch $@
+	@$(ACTIVATE) python backend/neurofreq_build.py >/dev/null && cd $(STAGE) && maturin develop --release --locked --uv --quiet
+	@rm -f .build/in-place-* && touch $@

@@ -1,9 +1,34 @@
-//! Replaces the absolute path to libtorch by one relative to the installed
-//! wheel, so that the extension finds the torch package beside it.
+//! Sets the run path to libtorch, and the torch minor that is compiled in.
+
+use std::path::Path;
+use std::{env, fs, process};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    if std::env::var_os("CARGO_FEATURE_TENSOR").is_some() {
+    if env::var_os("CARGO_FEATURE_TENSOR").is_some() {
+        // Relative to the installed extension: the torch package is beside it.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-rpath,$ORIGIN/../torch/lib");
+        match torch_minor() {
+            Some(minor) => println!("cargo:rustc-env=NEUROFREQ_TORCH={minor}"),
+            None => {
+                eprintln!(
+                    "neurofreq: no version.py of torch beside the libtorch that torch-sys found"
+                );
+                process::exit(1);
+            }
+        }
     }
+}
+
+/// The minor of the torch package whose libtorch `torch-sys` links.
+fn torch_minor() -> Option<String> {
+    let libraries = env::var("DEP_TCH_LIBTORCH_LIB").ok()?;
+    let file = Path::new(&libraries).parent()?.join("version.py");
+    println!("cargo:rerun-if-changed={}", file.display());
+    let text = fs::read_to_string(file).ok()?;
+    let version = text
+        .lines()
+        .find_map(|line| line.strip_prefix("__version__ = '"))?;
+    let mut numbers = version.split('.');
+    Some(format!("{}.{}", numbers.next()?, numbers.next()?))
 }

@@ -26,7 +26,8 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 def test_version_is_the_installed_one():
     from importlib.metadata import version
 
-    assert nf.__version__ == version("neurofreq")
+    # A wheel may name its torch in the local version.
+    assert nf.__version__ == version("neurofreq").partition("+")[0]
 
 
 def test_thread_count_is_settable():

@@ -5,20 +5,23 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-import torch
+from neurofreq import _installation
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise  # torch is there, and not whole
+    raise _installation.no_torch() from error
+try:
+    from neurofreq import _neurofreq  # needs libtorch loaded
+except ImportError as error:
+    raise _installation.unloadable(torch.__version__, error) from error
+if _neurofreq.built_for() != _installation.minor(torch.__version__):
+    raise _installation.wrong_torch(_neurofreq.built_for(), torch.__version__)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-TORCH = "2.11"
-
-if not torch.__version__.startswith(f"{TORCH}."):
-    raise ImportError(
-        f"neurofreq is built for torch {TORCH}.*, but torch {torch.__version__} is "
-        f"installed; install torch=={TORCH}.* or the neurofreq release for your torch"
-    )
-
-from neurofreq import _neurofreq  # noqa: E402  (needs libtorch loaded)
 
 VERSION: str = _neurofreq.version()
 

@@ -61,7 +61,7 @@ mod _neurofreq {
     #[pymodule_export]
     use super::hybrid::{hybrid_difference_tensor, hybrid_images, hybrid_pairs, hybrid_tensor};
     #[pymodule_export]
-    use super::runtime::{num_threads, set_num_threads, version};
+    use super::runtime::{built_for, num_threads, set_num_threads, version};
     #[pymodule_export]
     use super::similarity::{
         column_correlation, noise_ceiling, reliability, response_similarity_f32,

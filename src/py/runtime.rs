@@ -1,5 +1,5 @@
 /*!
-The version and the thread count.
+The version, the torch minor, and the thread count.
 */
 
 use pyo3::prelude::*;
@@ -11,6 +11,20 @@ use crate::core::parallel;
 #[pyfunction]
 pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
+}
+
+/// One constant, so that Python can find it in the file of an extension that does not load.
+const BUILT_FOR: &str = concat!(
+    "neurofreq is built for torch ",
+    env!("NEUROFREQ_TORCH"),
+    ";"
+);
+
+/// The minor of the torch whose libtorch this is linked against.
+#[pyfunction]
+pub fn built_for() -> &'static str {
+    let minor = BUILT_FOR.rsplit(' ').next().unwrap_or(BUILT_FOR);
+    minor.trim_end_matches(';')
 }
 
 /// Sets the number of threads of host loops.

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from neurofreq.cli import _corruptions, _figures, _measure, _models, _studies
+from neurofreq.cli import _corruptions, _doctor, _figures, _measure, _models, _studies
 
 app = typer.Typer(
     help="Which spatial frequencies does a vision model rely on?",
@@ -31,6 +31,7 @@ for _command in (
     _models.models,
     _models.train,
     _measure.demo,
+    _doctor.doctor,
 ):
     app.command()(_command)
 app.add_typer(_studies.app, name="studies")

@@ -1,0 +1,317 @@
+"""The build backend: choose tch for the installed torch, then call maturin.
+
+tch must match torch, and a Cargo graph can hold only one tch. So the backend finds the
+installed torch, takes its row of `torches.py`, writes the manifest, the lock file and
+the metadata for that row into ``.build/torch-MINOR``, and runs maturin in that folder.
+It writes no other file of the tree.
+
+The public functions are the hooks of PEP 517 and PEP 660. ``python
+backend/neurofreq_build.py`` writes the folder and prints its name. cargo and maturin
+can run there by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from contextlib import contextmanager
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from torches import (
+    DIGESTS,
+    NEWEST,
+    OLDEST,
+    REQUIREMENT,
+    TORCHES,
+    TREE,
+    Torch,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+_PYTHON = (ROOT / "python").as_posix()
+# Config setting (``-C local-version=torch``): the version of the wheel names its torch.
+LOCAL_VERSION = "local-version"
+
+
+def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
+    """Return the requirements of an isolated build: torch, and those of maturin."""
+    _refuse_free_threads()
+    # pip runs this hook with the Python of the target environment. Its packages cannot
+    # be imported, but their files show which torch the extension will run with.
+    own = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    version = _installed([*sys.path, *sorted(own)])
+    needed = f"torch=={_row(version).minor}.*" if version else REQUIREMENT
+    return [needed, *_maturin().get_requires_for_build_wheel(config_settings)]
+
+
+def get_requires_for_build_editable(config_settings: Any = None) -> list[str]:
+    """Return the same as for a wheel."""
+    return get_requires_for_build_wheel(config_settings)
+
+
+def get_requires_for_build_sdist(config_settings: Any = None) -> list[str]:
+    """Return what maturin needs; no torch."""
+    return _maturin().get_requires_for_build_sdist(config_settings)
+
+
+def prepare_metadata_for_build_wheel(
+    metadata_directory: str, config_settings: Any = None
+) -> str:
+    """Write the metadata of the wheel for the installed torch."""
+    with _staged(config_settings):
+        return _maturin().prepare_metadata_for_build_wheel(
+            metadata_directory, config_settings
+        )
+
+
+def prepare_metadata_for_build_editable(
+    metadata_directory: str, config_settings: Any = None
+) -> str:
+    """Write the same as for a wheel."""
+    return prepare_metadata_for_build_wheel(metadata_directory, config_settings)
+
+
+def build_wheel(
+    wheel_directory: str, config_settings: Any = None, metadata_directory: Any = None
+) -> str:
+    """Build the wheel for the installed torch."""
+    del metadata_directory
+    target = os.path.abspath(wheel_directory)
+    with _staged(config_settings) as folder:
+        # maturin packs Python files only from inside the folder in which it builds.
+        _copy_package(folder)
+        return _maturin().build_wheel(target, config_settings)
+
+
+def build_editable(
+    wheel_directory: str, config_settings: Any = None, metadata_directory: Any = None
+) -> str:
+    """Build the extension for the installed torch into this tree."""
+    del metadata_directory
+    target = os.path.abspath(wheel_directory)
+    with _staged(config_settings):
+        return _maturin().build_editable(target, config_settings)
+
+
+def build_sdist(sdist_directory: str, config_settings: Any = None) -> str:
+    """Pack the sources, which are the same for every torch."""
+    return _maturin().build_sdist(sdist_directory, config_settings)
+
+
+def _maturin() -> Any:
+    try:
+        return import_module("maturin")
+    except ImportError:
+        raise SystemExit(
+            "neurofreq: the build needs maturin, which is not installed: "
+            "run 'pip install maturin'"
+        ) from None
+
+
+def _installed(paths: Iterable[str]) -> str:
+    """Return the version of the torch on `paths`, or "" if there is none.
+
+    The version is read from torch's file, because an import takes seconds.
+    """
+    found: dict[Path, str] = {}
+    for path in dict.fromkeys(Path(path or ".").resolve() for path in paths):
+        file = path / "torch" / "version.py"
+        if file.is_file():
+            written = re.search(r"(?m)^__version__ = '(.+)'", file.read_text())
+            found[file.parent] = written[1] if written else "of unknown version"
+    if len(set(found.values())) > 1:
+        listed = " and ".join(f"{version} in {at}" for at, version in found.items())
+        raise SystemExit(
+            f"neurofreq: two versions of torch are installed, {listed}: uninstall one"
+        )
+    return next(iter(found.values()), "")
+
+
+def _row(version: str) -> Torch:
+    """Return the row of a torch version; exit with a message if there is none."""
+    if not version:
+        raise SystemExit(
+            "neurofreq: the build needs torch, which is not installed: run "
+            f"\"pip install '{REQUIREMENT}'\""
+        )
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    minor = numbers[0] if numbers else ""
+    for row in TORCHES:
+        if row.minor == minor:
+            return row
+    raise SystemExit(
+        f"neurofreq: torch {version} is installed, but this release supports torch "
+        f"{OLDEST.minor} to {NEWEST.minor}: install a supported torch, or another "
+        "release of neurofreq"
+    )
+
+
+def _refuse_free_threads() -> None:
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise SystemExit(
+            "neurofreq: free-threaded Python is not supported: use the standard build, "
+            "for example python3.14 instead of python3.14t"
+        )
+
+
+def _refuse_old_compiler(row: Torch) -> None:
+    compiler = os.environ.get("CXX", "c++").split()
+    command = [*compiler, f"-std={row.standard}", "-fsyntax-only", "-x", "c++", "-"]
+    # Some compilers accept the option but lack the library of the standard.
+    header = "concepts" if row.standard == "c++20" else "optional"
+    try:
+        tried = subprocess.run(
+            command, input=f"#include <{header}>\n", text=True, capture_output=True
+        )
+    except FileNotFoundError:
+        tried = None
+    if tried is None or tried.returncode != 0:
+        standard = row.standard.upper()
+        raise SystemExit(
+            f"neurofreq: torch {row.minor} needs a {standard} compiler, and "
+            f"'{' '.join(compiler)}' does not compile {standard}: install g++ >= 11 "
+            "(Debian: g++), or set the variable CXX to another compiler"
+        )
+
+
+def _stage(config_settings: Any = None) -> Path:
+    """Write the folder in which cargo and maturin build for the installed torch."""
+    _refuse_free_threads()
+    version = _installed(sys.path)
+    row = _row(version)
+    _refuse_old_compiler(row)
+    folder = ROOT / ".build" / f"torch-{row.minor}"
+    # The metadata refers to both files, which must be inside the project folder.
+    for name in ("README.md", "LICENSE"):
+        _write(folder / name, (ROOT / name).read_text(encoding="utf-8"))
+    _write(folder / "Cargo.toml", _manifest(row))
+    _write(folder / "Cargo.lock", _lock(row))
+    _write(folder / "pyproject.toml", _metadata(row, config_settings))
+    _write(folder / ".cargo" / "config.toml", _cargo_settings(row))
+    return folder
+
+
+def _copy_package(folder: Path) -> None:
+    """Copy the Python sources into the folder, and let the metadata name the copy."""
+    shutil.rmtree(folder / "python", ignore_errors=True)
+    skipped = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
+    shutil.copytree(ROOT / "python", folder / "python", ignore=skipped)
+    path = folder / "pyproject.toml"
+    sources = {f'python-source = "{_PYTHON}"': 'python-source = "python"'}
+    path.write_text(_swapped(path.name, path.read_text("utf-8"), sources), "utf-8")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file if its text changed: cargo compares times of modification."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+def _swapped(name: str, text: str, changes: dict[str, str], count: int = 1) -> str:
+    """Replace each key, which must be there `count` times, by its value."""
+    for old, new in changes.items():
+        if text.count(old) != count:
+            raise SystemExit(
+                f"neurofreq: {name}: got {old!r} {text.count(old)} times, expected "
+                f"{count} (backend/neurofreq_build.py replaces this text)"
+            )
+        text = text.replace(old, new)
+    return text
+
+
+def _manifest(row: Torch) -> str:
+    text = (ROOT / "Cargo.toml").read_text(encoding="utf-8")
+    text = _swapped("Cargo.toml", text, {f'"={TREE}"': f'"={row.tch}"'}, count=2)
+    changes = {
+        "[package]\n": '[package]\nbuild = "../../build.rs"\n',
+        "[lib]\n": '[lib]\npath = "../../src/lib.rs"\n',
+    }
+    return _swapped("Cargo.toml", text, changes) + "\n[workspace]\n"
+
+
+def _lock(row: Torch) -> str:
+    text = (ROOT / "Cargo.lock").read_text(encoding="utf-8")
+    changes = {}
+    for name, digest in DIGESTS[TREE].items():
+        changes[f'name = "{name}"\nversion = "{TREE}"'] = (
+            f'name = "{name}"\nversion = "{row.tch}"'
+        )
+        changes[digest] = DIGESTS[row.tch][name]
+    return _swapped("Cargo.lock", text, changes)
+
+
+def _metadata(row: Torch, config_settings: Any = None) -> str:
+    """Return pyproject.toml for a wheel, which needs the torch minor of the row."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    version = re.findall(r'(?m)^version = "(.+?)"', text)[0]
+    # Only on request: installers expect the version of the sources.
+    local = f"+torch{row.minor}" if LOCAL_VERSION in (config_settings or {}) else ""
+    backend = 'build-backend = "neurofreq_build"\nbackend-path = ["backend"]'
+    changes = {
+        backend: 'build-backend = "maturin"',
+        f'version = "{version}"': f'version = "{version}{local}"',
+        f'"{REQUIREMENT}"': f'"torch=={row.minor}.*"',
+        'python-source = "python"': f'python-source = "{_PYTHON}"\nlocked = true',
+    }
+    return _swapped("pyproject.toml", text, changes)
+
+
+def _cargo_settings(row: Torch) -> str:
+    flags = [*os.environ.get("CXXFLAGS", "").split(), *row.flags]
+    # The build script of torch-sys accepts one torch release unless told otherwise.
+    environment = {"LIBTORCH_USE_PYTORCH": "1", "LIBTORCH_BYPASS_VERSION_CHECK": "1"}
+    if row.header:
+        flags += ["-include", row.header]
+        # CXXFLAGS is split at spaces, so a path with a space cannot be in it.
+        headers = [str(ROOT / "backend"), os.environ.get("CPLUS_INCLUDE_PATH", "")]
+        environment["CPLUS_INCLUDE_PATH"] = os.pathsep.join(filter(None, headers))
+    environment["CXXFLAGS"] = " ".join(flags)
+    lines = [f'target-dir = "../../target/torch-{row.minor}"', "", "[env]"]
+    for name, value in environment.items():
+        text = json.dumps(value)
+        # The values below contain the user's own values, so they replace them. Cargo
+        # merges LIBTORCH_* with .cargo/config.toml at the root: same form there.
+        if not name.startswith("LIBTORCH"):
+            text = f"{{ value = {text}, force = true }}"
+        lines.append(f"{name} = {text}")
+    return "\n".join(["[build]", *lines, ""])
+
+
+@contextmanager
+def _staged(config_settings: Any) -> Iterator[Path]:
+    """Work in the folder, with this Python and its maturin first on the path."""
+    folder = _stage(config_settings)
+    _maturin()
+    files = metadata.files("maturin") or ()
+    tools = {str(Path(f.locate()).parent) for f in files if f.stem == "maturin"}
+    before, path = Path.cwd(), os.environ["PATH"]
+    # torch-sys runs `python3`, or `python` in an activated environment.
+    names = folder / "bin"
+    names.mkdir(exist_ok=True)
+    for name in ("python", "python3"):
+        _write(names / name, f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (names / name).chmod(0o755)
+    os.environ["PATH"] = os.pathsep.join([str(names), *sorted(tools), path])
+    os.chdir(folder)
+    try:
+        yield folder
+    finally:
+        os.chdir(before)
+        os.environ["PATH"] = path
+
+
+if __name__ == "__main__":
+    print(_stage().relative_to(ROOT).as_posix())
