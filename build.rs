@@ -4,7 +4,6 @@ use std::path::Path;
 use std::{env, fs, process};
 
 fn main() {
-    println!("cargo:rerun-if-changed=build.rs");
     if env::var_os("CARGO_FEATURE_TENSOR").is_some() {
         // Relative to the installed extension: the torch package is beside it.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-rpath,$ORIGIN/../torch/lib");
