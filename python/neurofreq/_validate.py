@@ -164,8 +164,23 @@ def labelled(
 
 
 def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
-    """Return responses as float64, (n_trials, n_images, n_neurons); NaN allowed."""
-    array = np.asarray(value, dtype=np.float64)
+    """Return responses as float64, (n_trials, n_images, n_neurons); NaN is missing.
+
+    Containers with names (xarray, pandas) are read by these names. Masked entries
+    and `pandas.NA` are missing.
+
+    Raises
+    ------
+    TypeError
+        Booleans, complex numbers, strings, or a container that is not read.
+    ValueError
+        Wrong rank, infinite values, or names that leave the axes open.
+    """
+    from neurofreq import _containers, _recorded  # they use the checks of this module
+
+    recording = _containers.read(value, name)
+    values = value if recording is None else recording.trials
+    array = _recorded.floats(values, name).astype(np.float64, copy=False)
     if array.ndim != 3:
         raise ValueError(
             f"{name}: got shape {array.shape}, expected (n_trials, n_images, n_neurons)"
