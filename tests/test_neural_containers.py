@@ -123,9 +123,12 @@ def test_tensors_are_read_whatever_they_require():
     np.testing.assert_array_equal(nf.reliability(tensor), nf.reliability(TRIALS))
     half = torch.tensor(TRIALS).to(torch.bfloat16)
     np.testing.assert_array_equal(neural.Responses(half).trials, TRIALS)
-    with pytest.warns(UserWarning, match="Named tensors"):
-        named = torch.tensor(TRIALS).refine_names("trial", "image", "neuron")
-        named = named.align_to("neuron", "trial", "image")
+
+
+@pytest.mark.filterwarnings("ignore:Named tensors:UserWarning")
+def test_tensors_with_names_are_read_by_these_names():
+    named = torch.tensor(TRIALS).refine_names("trial", "image", "neuron")
+    named = named.align_to("neuron", "trial", "image")
     np.testing.assert_array_equal(neural.Responses(named).trials, TRIALS)
 
 
@@ -133,8 +136,16 @@ def test_tensors_are_read_whatever_they_require():
     ("make", "error", "message"),
     [
         (lambda: wide().rename_axis([None, "image"]), ValueError, "a level without a"),
-        (lambda: wide().rename_axis(["trial", "day"]), ValueError, "got axes and labels"),
-        (lambda: wide().rename_axis(["cell", "image"]), ValueError, "neurons along 'index' and"),
+        (
+            lambda: wide().rename_axis(["trial", "day"]),
+            ValueError,
+            "got axes and labels",
+        ),
+        (
+            lambda: wide().rename_axis(["cell", "image"]),
+            ValueError,
+            "neurons along 'index' and",
+        ),
         (lambda: wide().rename_axis("trial", axis=1), ValueError, "trials along 'in"),
         (
             lambda: wide().reset_index(),

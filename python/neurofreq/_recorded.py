@@ -49,8 +49,14 @@ def floats(value: Any, name: str) -> NDArray[Any]:
 def _array(value: Any, name: str) -> Any:
     """Return an array, masked where `value` or its items are."""
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().resolve_conj().resolve_neg()
-        return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+        try:
+            host = value.detach().cpu().resolve_conj().resolve_neg()
+            return (host.float() if host.dtype == torch.bfloat16 else host).numpy()
+        except (TypeError, RuntimeError):
+            raise TypeError(
+                f"{name}: got a tensor without dense values of its own, expected one "
+                "with them"
+            ) from None
     if isinstance(value, np.ma.MaskedArray):
         return value
     if isinstance(value, (list, tuple)):

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from neurofreq import _neurofreq, _runtime, _validate
 from neurofreq._store import Store, data_digest
 from neurofreq.neural import _fit
+from neurofreq.neural._responses import Responses
 from neurofreq.neural._simulated import gray
 from neurofreq.neural._target import Target, mean_target
 from neurofreq.similarity import response_similarity
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from neurofreq.neural._network import Network
-    from neurofreq.neural._responses import Responses
 
 
 class PredictiveModel:
@@ -201,7 +201,10 @@ class PredictiveModel:
         """
         luminance = gray(images)
         self._check(luminance, responses)
-        w = responses.reliability() if weights is None else _weights(weights, responses)
+        if weights is None:
+            w = responses.reliability()
+        else:
+            w = _validate.weights(weights, responses.n_neurons)
         mean = responses.mean()
         folds = _fit.folds(groups, len(luminance), self.n_folds, self.seed)
         _fit.check_folds(folds, ~np.isnan(mean))
@@ -236,7 +239,7 @@ class PredictiveModel:
             networks.append(network)
             history.append(row)
         self._networks, self._learned, self.history = networks, learned, history
-        self.held_out, self.w = held_out, w
+        self.held_out, self.w, self._image_names = held_out, w, responses.images
         self.v = _neurofreq.column_correlation(held_out.astype(np.float64), mean)
         return self
 
@@ -287,17 +290,25 @@ class PredictiveModel:
         ValueError
             If `held_out` has NaN of a neuron with a weight, or no neuron has one.
         """
-        return _predicted(self.held_out, self.weights)
+        return _predicted(self.held_out, self.weights, self._image_names)
 
     def _require_fit(self) -> None:
         if not self._networks:
             raise RuntimeError("the model is not fitted yet: call fit first")
 
     def _check(self, images: NDArray[np.float64], responses: Responses) -> None:
+        if not isinstance(responses, Responses):
+            raise TypeError(
+                f"responses: got {type(responses).__name__}, expected Responses"
+            )
         if len(images) != responses.n_images:
+            shape = responses.trials.shape
+            axes = (
+                f"; trials are (T, N, K), not {shape}" if len(images) in shape else ""
+            )
             raise ValueError(
                 f"responses: got {responses.n_images} images, expected {len(images)}, "
-                "one row per image given"
+                f"one row per image given{axes}"
             )
         responses.require_active()
         if self.settings.loss == "poisson" and np.nanmin(responses.trials) < 0.0:
@@ -372,7 +383,11 @@ def neural_similarity(
     return mean_target([_predicted(m.predict(images), m.weights) for m in scans])
 
 
-def _predicted(responses: NDArray[np.float32], weights: NDArray[np.float64]) -> Target:
+def _predicted(
+    responses: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    images: NDArray[Any] | None = None,
+) -> Target:
     if not weights.any():
         raise ValueError("models: got no neuron with v > 0, expected at least one")
     gaps = np.isnan(responses).any(0)
@@ -383,15 +398,4 @@ def _predicted(responses: NDArray[np.float32], weights: NDArray[np.float64]) -> 
         )
     rows = np.where(gaps, np.float32(0.0), responses)
     similarity = response_similarity(rows, weights=weights)
-    return Target(similarity, "predicted from recordings")
-
-
-def _weights(weights: ArrayLike, responses: Responses) -> NDArray[np.float64]:
-    array = np.asarray(weights, dtype=np.float64)
-    if array.shape != (responses.n_neurons,):
-        raise ValueError(
-            f"weights: got shape {array.shape}, expected ({responses.n_neurons},)"
-        )
-    if not (np.isfinite(array).all() and (array >= 0.0).all()):
-        raise ValueError("weights: expected finite values, none below 0")
-    return array
+    return Target(similarity, "predicted from recordings", images=images)

@@ -5,6 +5,7 @@ None of these rests on measured neurons, and each says so in its source.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -123,7 +124,9 @@ def threshold_similarity(
     if not isinstance(similarity, Target):
         return signs
     detail = f"{similarity.detail}; " if similarity.detail else ""
-    return Target(signs, similarity.source, f"{detail}threshold {threshold:g}")
+    return replace(
+        similarity, similarity=signs, detail=f"{detail}threshold {threshold:g}"
+    )
 
 
 def teacher_similarity(

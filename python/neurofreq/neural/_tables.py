@@ -141,6 +141,9 @@ def join(scans: Sequence[Responses]) -> Responses:
     scans = list(scans)
     if not scans:
         raise ValueError("scans: got none, expected at least one")
+    for scan in scans:
+        if not isinstance(scan, Responses):
+            raise TypeError(f"scans: got {type(scan).__name__}, expected Responses")
     first = scans[0]
     for index, scan in enumerate(scans):
         same = scan.n_images == first.n_images and all(

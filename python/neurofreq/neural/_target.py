@@ -239,9 +239,12 @@ def mean_target(targets: Sequence[Target]) -> Target:
     ----------
     Li et al. 2019, arXiv 1911.05072: one matrix per scan, averaged over scans.
     """
-    scans = list(targets)
+    scans = [targets] if isinstance(targets, Target) else list(targets)
     if not scans:
         raise ValueError("targets: got none, expected at least one")
+    for scan in scans:
+        if not isinstance(scan, Target):
+            raise TypeError(f"targets: got {type(scan).__name__}, expected Targets")
     sizes = sorted({len(scan) for scan in scans})
     if len(sizes) > 1:
         raise ValueError(f"targets: got {sizes} images, expected one number")
