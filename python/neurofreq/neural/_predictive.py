@@ -15,8 +15,7 @@ from neurofreq._store import Store, data_digest
 from neurofreq.neural import _fit
 from neurofreq.neural._responses import Responses
 from neurofreq.neural._simulated import gray
-from neurofreq.neural._target import Target, mean_target
-from neurofreq.similarity import response_similarity
+from neurofreq.neural._target import Target, mean_target, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -290,7 +289,7 @@ class PredictiveModel:
         ValueError
             If `held_out` has NaN of a neuron with a weight, or no neuron has one.
         """
-        return _predicted(self.held_out, self.weights, self._image_names)
+        return predicted(self.held_out, self.weights, self._image_names)
 
     def _require_fit(self) -> None:
         if not self._networks:
@@ -380,22 +379,4 @@ def neural_similarity(
     Li et al. 2019, arXiv 1911.05072: scaled model responses, S^neural.
     """
     scans = [models] if isinstance(models, PredictiveModel) else list(models)
-    return mean_target([_predicted(m.predict(images), m.weights) for m in scans])
-
-
-def _predicted(
-    responses: NDArray[np.float32],
-    weights: NDArray[np.float64],
-    images: NDArray[Any] | None = None,
-) -> Target:
-    if not weights.any():
-        raise ValueError("models: got no neuron with v > 0, expected at least one")
-    gaps = np.isnan(responses).any(0)
-    if (gaps & (weights > 0.0)).any():
-        raise ValueError(
-            f"models: got no held-out prediction of neuron {int(gaps.argmax())} in one "
-            "fold, whose network saw no response of it; expected one for every image"
-        )
-    rows = np.where(gaps, np.float32(0.0), responses)
-    similarity = response_similarity(rows, weights=weights)
-    return Target(similarity, "predicted from recordings", images=images)
+    return mean_target([predicted(m.predict(images), m.weights) for m in scans])

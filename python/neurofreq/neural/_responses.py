@@ -29,16 +29,14 @@ class Responses:
     trials : array_like of float, shape (T, N, K), or (N, K) for one trial
         In any unit. NaN, a masked entry or `pandas.NA` means that this neuron had
         no such trial of this image; which trial of an image is first does not
-        matter. N >= 2, K >= 1. Tensors may be on any device. Containers with names
-        are read by these names, see Notes.
+        matter. N >= 2, K >= 1. Containers are read by their names, see Notes.
     image : mapping of str to array_like of length N, optional
         Descriptors of the images, for example a name or a movie.
     neuron : mapping of str to array_like of length K, optional
         Descriptors of the neurons, for example region and session.
     images : array_like of length N, optional
         Distinct names or indices of the images. By default those of the container,
-        or a descriptor called "image", "stimulus" or "picture" (also with "_id",
-        "_name" or "_index") whose values are distinct.
+        or a descriptor called "image", "stimulus" or "picture" of distinct values.
 
     Attributes
     ----------
@@ -46,9 +44,8 @@ class Responses:
         Read-only.
     image, neuron : dict of str to ndarray
     images : ndarray of length N, or None
-        Names or indices of the images in the order of the rows, which is the order
-        of the similarities; None where the images have no names. `for_images` puts
-        the images in another order.
+        Names or indices of the images in the order of the rows, which is that of
+        the similarities; None without names. `for_images` changes the order.
 
     Raises
     ------
@@ -57,7 +54,7 @@ class Responses:
     ValueError
         Wrong rank, fewer than two images, no neuron, infinite values, a neuron
         without any trial, a descriptor of another length or of objects, names that
-        are not distinct, or a container whose names leave its axes open.
+        come twice, or a container whose axes are not clear.
 
     Notes
     -----
@@ -110,14 +107,11 @@ class Responses:
             images = recording.images if images is None else images
         values = np.array(values[None] if values.ndim == 2 else values, np.float64)
         values = _validate.trials(values)
-        if values.shape[1] < 2:
-            raise ValueError(
-                f"trials: got {values.shape[1]} images, expected at least two"
-            )
-        if 0 in values.shape:
-            raise ValueError(
-                f"trials: got shape {values.shape}, expected no empty axis"
-            )
+        shape = values.shape
+        if shape[1] < 2:
+            raise ValueError(f"trials: got {shape[1]} images, expected at least two")
+        if 0 in shape:
+            raise ValueError(f"trials: got shape {shape}, expected no empty axis")
         absent = np.isnan(values).all(axis=(0, 1))
         if absent.any():
             raise ValueError(
@@ -126,10 +120,10 @@ class Responses:
             )
         values.flags.writeable = False
         self.trials: NDArray[np.float64] = values
-        self.image = _images.descriptors("image", image, values.shape[1])
-        self.neuron = _images.descriptors("neuron", neuron, values.shape[2])
+        self.image = _images.descriptors("image", image, shape[1])
+        self.neuron = _images.descriptors("neuron", neuron, shape[2])
         names = _images.naming(self.image) if images is None else images
-        self.images = _images.names(names, values.shape[1])
+        self.images = _images.names(names, shape[1])
 
     @property
     def n_trials(self) -> int:
@@ -148,10 +142,8 @@ class Responses:
 
     def __repr__(self) -> str:
         """Describe the size, missing trials and the descriptors in one line."""
-        least = int(self.counts().min())
-        trials = str(self.n_trials)
-        if least < self.n_trials:
-            trials = f"{least} to {trials}"
+        least, most = int(self.counts().min()), self.n_trials
+        trials = f"{least} to {most}" if least < most else f"{most}"
         parts = [f"{trials} trials, {self.n_images} images, {self.n_neurons} neurons"]
         for name, table in (("image", self.image), ("neuron", self.neuron)):
             if table:
@@ -377,8 +369,7 @@ class Responses:
         dataset : rsatoolbox.data.Dataset
             `measurements` (observations, channels): trials and neurons. Channel
             descriptors become neuron descriptors; observation descriptors that do
-            not differ within an image become image descriptors. Images are in the
-            order that `Responses` describes.
+            not differ within an image become image descriptors.
         image : str
             The observation descriptor that names the image.
 

@@ -10,6 +10,7 @@ import numpy as np
 from neurofreq import _validate
 from neurofreq._store import write_atomically
 from neurofreq.neural import _images
+from neurofreq.similarity import response_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -284,3 +285,28 @@ def named_similarity(
     rows, columns = _images.labels(value)
     names = _images.agreed({f"{name}, rows": rows, f"{name}, columns": columns})
     return _validate.similarity(value, name), names
+
+
+def predicted(
+    responses: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    images: NDArray[Any] | None = None,
+) -> Target:
+    """Return the target of predicted responses, (N, K), weighted by neuron.
+
+    Raises
+    ------
+    ValueError
+        Only weights of 0, or no prediction of a neuron with a weight.
+    """
+    if not weights.any():
+        raise ValueError("models: got no neuron with v > 0, expected at least one")
+    gaps = np.isnan(responses).any(0)
+    if (gaps & (weights > 0.0)).any():
+        raise ValueError(
+            f"models: got no held-out prediction of neuron {int(gaps.argmax())} in one "
+            "fold, whose network saw no response of it; expected one for every image"
+        )
+    rows = np.where(gaps, np.float32(0.0), responses)
+    similarity = response_similarity(rows, weights=weights)
+    return Target(similarity, "predicted from recordings", images=images)
