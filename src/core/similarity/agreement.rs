@@ -10,8 +10,9 @@ trials suffice for a value in both halves. Each split draws from a stream of
 its own, named by the seed and the split.
 
 The noise ceiling is that of Nili et al. 2014: the correlation of each subject
-with the mean of all (upper) and with the mean of the others (lower), of
-standardised entries above the diagonal.
+with the mean of all (upper) and with the mean of the others (lower). Pearson's
+means are over standardised entries above the diagonal. Spearman's means are
+over ranks, and are ranked again before they are correlated.
 */
 
 use ndarray::{Array1, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, Zip, s};
@@ -136,24 +137,29 @@ pub fn noise_ceiling(subjects: ArrayView3<f64>, ranked: bool) -> Result<(f64, f6
             "similarities: got {n_subjects} subjects, expected at least two"
         )));
     }
-    let mut standards = Vec::with_capacity(n_subjects);
+    let mut subject_entries = Vec::with_capacity(n_subjects);
     for (subject, matrix) in subjects.outer_iter().enumerate() {
-        standards.push(standard(upper_triangle(matrix), ranked).ok_or_else(|| {
+        let values = upper_triangle(matrix);
+        // Sums of ranks are exact, so that tied sums stay tied.
+        let ranks = ranked.then(|| Array1::from(ranks(&values)));
+        let standard = standard(values, ranked).ok_or_else(|| {
             Error::value(format!(
                 "similarities: got one value everywhere in matrix {subject}, expected values that differ"
             ))
-        })?);
+        })?;
+        subject_entries.push((ranks.unwrap_or_else(|| standard.clone()), standard));
     }
-    let mut sum = Array1::<f64>::zeros(standards[0].len());
-    for standard in &standards {
-        sum += standard;
+    let mut sum = Array1::<f64>::zeros(subject_entries[0].0.len());
+    for (summand, _) in &subject_entries {
+        sum += summand;
     }
-    let with = |standard: &Array1<f64>, other: &Array1<f64>| {
-        correlation(&standard.to_vec(), &other.to_vec())
+    // A sum of one value everywhere has correlation 0.
+    let with = |one: &Array1<f64>, other: &Array1<f64>| {
+        standard(other.to_vec(), ranked).map_or(0.0, |other| one.dot(&other))
     };
     let (mut lower, mut upper) = (0.0, 0.0);
-    for standard in &standards {
-        lower += with(standard, &(&sum - standard));
+    for (summand, standard) in &subject_entries {
+        lower += with(standard, &(&sum - summand));
         upper += with(standard, &sum);
     }
     Ok((lower / n_subjects as f64, upper / n_subjects as f64))

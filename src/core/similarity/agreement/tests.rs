@@ -121,6 +121,35 @@ fn two_subjects_have_their_correlation_as_lower_ceiling() {
 }
 
 #[test]
+fn spearman_bounds_are_correlations_of_the_ranked_mean_ranks() {
+    // Two digits: ranks and their sums have ties.
+    let subjects = random((5, 8, 8), 7).mapv(|value| (value * 100.0).round());
+    let (lower, upper) = noise_ceiling(subjects.view(), true).unwrap();
+    let model = |left_out: Option<usize>| {
+        let mut matrix = Array2::zeros((8, 8));
+        for (subject, values) in subjects.outer_iter().enumerate() {
+            if Some(subject) != left_out {
+                let mut ranks = ranks(&upper_triangle(values)).into_iter();
+                for row in 0..8 {
+                    for column in row + 1..8 {
+                        matrix[(row, column)] += ranks.next().unwrap();
+                    }
+                }
+            }
+        }
+        matrix
+    };
+    let (mut low, mut high) = (0.0, 0.0);
+    for (subject, values) in subjects.outer_iter().enumerate() {
+        let with = |model: Array2<f64>| similarity_correlation(values, model.view(), true).unwrap();
+        low += with(model(Some(subject))) / 5.0;
+        high += with(model(None)) / 5.0;
+    }
+    assert!((lower - low).abs() < 1e-12, "{lower} {low}");
+    assert!((upper - high).abs() < 1e-12, "{upper} {high}");
+}
+
+#[test]
 fn ties_share_a_rank() {
     assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
 }
