@@ -155,6 +155,11 @@ def test_tensors_with_names_are_read_by_these_names():
         (lambda: wide().rename_axis("day", axis=1), ValueError, "got 'columns' of len"),
         (long, ValueError, "or a long table for Responses.from_frame"),
         (lambda: pd.concat([wide(), wide()]), ValueError, "two rows of one trial, ima"),
+        (
+            pd.DataFrame,
+            ValueError,
+            r"trials: got shape \(0, 0\), expected no empty axis",
+        ),
         (lambda: pd.DataFrame(MEANS, index=[0] * 20), ValueError, "got 0 twice in an"),
         (lambda: wide().astype(str), TypeError, "trials: got str, expected real num"),
         (lambda: wide() > 3, TypeError, "trials: got dtype bool, expected real"),

@@ -150,6 +150,12 @@ def test_two_orders_are_never_compared_in_silence():
             call(first, other)
         call(first, other.for_images(NAMES))
         call(first, neural.Target(np.asarray(first), "recording"))
+    with pytest.raises(TypeError, match="similarities: got one Target, expected one p"):
+        neural.noise_ceiling(first)
+    with pytest.raises(TypeError, match="targets: got ndarray, expected Targets"):
+        neural.mean_target([np.eye(3)])
+    with pytest.raises(TypeError, match="stimuli: got int, expected images or their"):
+        first.require_images(8)
     renamed = neural.Target(first.similarity, "recording", images=range(8))
     with pytest.raises(ValueError, match="second: got other images"):
         neural.similarity_correlation(first, renamed)

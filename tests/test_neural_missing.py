@@ -84,6 +84,12 @@ def test_long_tables_count_missing_responses_as_missing():
         np.testing.assert_array_equal(responses.trials, NAN)
     with pytest.raises(TypeError, match="frame: 'response': got str, expected real"):
         neural.Responses.from_frame(table.assign(response="a"))
+    full = table.assign(response=1.0)
+    with pytest.raises(ValueError, match="frame: got two columns 'image'"):
+        neural.Responses.from_frame(pd.concat([full, full[["image"]]], axis=1))
+    full["image"] = [[k] for k in range(len(full))]
+    with pytest.raises(TypeError, match="image: got labels that are no strings or"):
+        neural.Responses.from_frame(full)
     with pytest.raises(TypeError, match="frame: got ndarray, expected a pandas table"):
         neural.Responses.from_frame(NAN)
 

@@ -47,6 +47,8 @@ def read(value: Any, name: str) -> Recording | None:
     if kind is None:
         return None
     values, axes = _opened(value, kind, name)
+    if 0 in values.shape:
+        raise ValueError(f"{name}: got shape {values.shape}, expected no empty axis")
     known = [any(axis.holds(role) for role in WORDS) for axis in axes]
     for axis, is_known in zip(axes, known, strict=True):
         if not is_known and axis.length != 1:

@@ -100,7 +100,10 @@ def coded(values: Any, what: str) -> Coded:
     """
     import pandas as pd
 
-    codes, found = pd.factorize(values)
+    try:
+        codes, found = pd.factorize(values)
+    except TypeError:  # of lists, say
+        raise TypeError(f"{what}: got labels that are no strings or numbers") from None
     names = _validate.plain(what, np.asarray(found))
     order = np.arange(len(names))
     if getattr(found, "ordered", False):
@@ -262,7 +265,7 @@ def _require_distinct(places: NDArray[np.int64], image: Coded, name: str) -> Non
     """Raise where two rows are of one trial, image and neuron."""
     _, first, counts = np.unique(places, return_index=True, return_counts=True)
     if (counts > 1).any():
-        of = image.names[image.codes[first[counts > 1][0]]]
+        of = image.names[image.codes[first[counts > 1][:1]]].tolist()[0]
         raise ValueError(
             f"{name}: got two rows of one trial, image and neuron, of image {of!r} for "
             "example, expected one"

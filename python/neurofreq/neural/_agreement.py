@@ -8,7 +8,7 @@ import numpy as np
 
 from neurofreq import _neurofreq, _validate
 from neurofreq.neural import _images
-from neurofreq.neural._target import named_similarity
+from neurofreq.neural._target import Target, named_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,6 +148,8 @@ def noise_ceiling(
 
     Raises
     ------
+    TypeError
+        One target in place of a sequence.
     ValueError
         Fewer than two subjects, other shapes, a matrix of one value, or images of
         other names or in another order where matrices have names.
@@ -165,6 +167,8 @@ def noise_ceiling(
     Nili et al. 2014, PLOS Comput Biol 10:e1003553.
     """
     _validate.one_of("method", method, _METHODS)
+    if isinstance(similarities, Target):
+        raise TypeError("similarities: got one Target, expected one per subject")
     named = {
         f"similarities[{index}]": matrix for index, matrix in enumerate(similarities)
     }

@@ -119,6 +119,10 @@ def require(known: NDArray[Any] | None, count: int, stimuli: Any, name: str) -> 
     ValueError
         Another number of images, other images, or another order.
     """
+    if not hasattr(stimuli, "__len__"):
+        raise TypeError(
+            f"{name}: got {type(stimuli).__name__}, expected images or their names"
+        )
     if len(stimuli) != count:
         raise ValueError(
             f"{name}: got {len(stimuli)} images, expected {count}, one per row of the "

@@ -45,8 +45,9 @@ def from_frame(
     trial : str, optional
         Column of the trial, the same for neurons recorded together. Trials that are
         numbered through a whole experiment are numbered anew within each image. By
-        default the column "trial" (or "repetition", "repeat") where there is one,
-        otherwise the rows of an image and neuron are its trials, in their order.
+        default the first column called "repetition", "repeat", "rep", "trial" or
+        "presentation"; without one the rows of an image and neuron are its trials,
+        in their order.
     neuron_descriptors : sequence of str
         Columns to keep beside the neuron; one value per neuron.
 
@@ -73,6 +74,9 @@ def from_frame(
         raise ValueError(
             f"frame: got columns {list(map(str, frame.columns))}, expected {absent} too"
         )
+    twice = [column for column in needed if list(frame.columns).count(column) > 1]
+    if twice:
+        raise ValueError(f"frame: got two columns {twice[0]!r}, expected one")
     if frame.empty:
         raise ValueError("frame: got no row, expected at least one")
     if trial is None:
@@ -138,7 +142,7 @@ def _responses(recording: Recording) -> Responses:
 
 def join(scans: Sequence[Responses]) -> Responses:
     """Put neurons of several scans side by side; see `Responses.join`."""
-    scans = list(scans)
+    scans = [scans] if isinstance(scans, Responses) else list(scans)
     if not scans:
         raise ValueError("scans: got none, expected at least one")
     for scan in scans:
