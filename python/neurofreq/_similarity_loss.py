@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from neurofreq import _neurofreq, _validate
+from neurofreq._wide import Wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +59,8 @@ def similarity_loss(
     ------
     TypeError
         Not tensors, or not of floating point.
+    RuntimeError
+        Tensors of a transform of ``torch.func``.
     ValueError
         Fewer than two images, shapes that do not match, pair indices out of
         range, or a target outside [-1, 1], not finite or, without pairs, not
@@ -68,7 +70,8 @@ def similarity_loss(
     -----
     ``arctanh(x) = (ln(1 + x + e) - ln(1 - x + e)) / 2`` with e = 1e-5, as in
     the authors' code: nothing is clamped, and the loss and its gradient stay
-    finite at x = 1 and -1. Features equal to the mean (length 0) have no
+    finite at x = 1 and -1. With ``create_graph=True`` gradients can be
+    differentiated again. Features equal to the mean (length 0) have no
     direction: their similarities are 0, and they get no gradient.
 
     Differences from the paper: `half`, and all pairs of a batch as an option.
@@ -86,7 +89,7 @@ def similarity_loss(
     return _evaluate(layers, means, logits, *_known(layers, target, pairs), half)
 
 
-class SimilarityLoss(nn.Module):
+class SimilarityLoss(Wide):
     """The similarity loss with its state: running means and layer weights.
 
     Parameters
@@ -243,25 +246,30 @@ class _Loss(torch.autograd.Function):
         loss, slope, pulls = _neurofreq.similarity_loss(
             list(layers), means, logits, target, index, half
         )
-        ctx.save_for_backward(slope, *pulls, *means, *layers)
+        ctx.half = half
+        ctx.save_for_backward(target, index, logits, slope, *pulls, *means, *layers)
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients in the logits and in every layer."""
-        slope, *rest = ctx.saved_tensors
+        target, index, logits, slope, *rest = ctx.saved_tensors
         n = len(rest) // 3
+        pulls, means, layers = rest[:n], rest[n : 2 * n], rest[2 * n :]
         *_, of_logits = ctx.needs_input_grad[:5]
-        found = [
-            _neurofreq.similarity_pulled(gradient * pull, layer, mean)
-            if is_needed
-            else None
-            for pull, mean, layer, is_needed in zip(
-                rest[:n], rest[n : 2 * n], rest[2 * n :], ctx.needs_input_grad[5:],
-                strict=True,
-            )
-        ]  # fmt: skip
+        with torch.autocast(layers[0].device.type, enabled=False):
+            if torch.is_grad_enabled():  # this gradient is differentiated in turn
+                _, slope, pulls = _neurofreq.similarity_loss(
+                    layers, means, logits, target, index, ctx.half
+                )
+            found = [
+                _neurofreq.similarity_pulled(gradient * pull, layer, mean)
+                if is_needed
+                else None
+                for pull, mean, layer, is_needed in zip(
+                    pulls, means, layers, ctx.needs_input_grad[5:], strict=True
+                )
+            ]
         return None, None, None, None, gradient * slope if of_logits else None, *found
 
 
@@ -301,6 +309,12 @@ def _evaluate(
     half: bool,
 ) -> Tensor:
     """Return the loss of checked input; `index` is (2, P)."""
+    if torch._C._are_functorch_transforms_active():
+        raise RuntimeError(
+            "features: got tensors inside a transform of torch.func, expected plain "
+            "ones; torch.autograd gives gradients of any order, such as "
+            "torch.autograd.grad(..., create_graph=True)"
+        )
     # Autocast would run the Gram product in half precision.
     with torch.autocast(layers[0].device.type, enabled=False):
         near = [m.detach().to(layer) for m, layer in zip(means, layers, strict=True)]

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _model, _neurofreq, _validate
+from neurofreq import _model, _validate
+from neurofreq._attached import unscaled
 from neurofreq._features import Features
 from neurofreq.neural._simulated import gray, simulate_v1
 from neurofreq.neural._target import Target
@@ -147,7 +148,8 @@ def teacher_similarity(
         more than once, the last output. What it returned counts, also where a
         later module changes that in place.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64, as the model takes them; N >= 2.
+        float32 or float64, as the model takes them: in [0, 1], or standardised by
+        you; N >= 2. For a model in half precision they are converted.
     batch_size : int
         Images a pass.
 
@@ -162,26 +164,32 @@ def teacher_similarity(
     ModelError
         If the layer is not reached, or returns no tensor of one row per image.
     TypeError, ValueError
-        Bad images, an unknown layer, or features that do not differ.
+        Bad images, such as in [0, 255] or of another type than the model, an
+        unknown layer, or features that do not differ.
 
     References
     ----------
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
     """
-    features = Features(model, [layer])
-    _validate.images(images)
+    features = Features(model, [layer], "layer")
+    unscaled(images, "images")
     _validate.count("batch_size", batch_size)
     device = _model.device_of(model)
     rows: list[NDArray[Any]] = []
+    own = _model.dtype_of(model)
     with _model.evaluating(model), torch.no_grad():
         for start in range(0, len(images), batch_size):
             part = _model.to_tensor(images[start : start + batch_size], device)
-            _, (found,) = features.of(part, copies=True)
-            if found.shape[:1] != part.shape[:1]:
-                raise _neurofreq.ModelError(
-                    f"layer: {layer!r} returned shape {tuple(found.shape)} for "
-                    f"{len(part)} images, expected a row for each"
-                )
+            part = part.to(own) if own in _model.HALVES else part
+            try:
+                _, (found,) = features.of(part, copies=True)
+            except RuntimeError as error:  # torch's refusals of types speak of them
+                if part.dtype == own or "type" not in str(error):
+                    raise
+                raise TypeError(
+                    f"images: got {str(part.dtype)[6:]} for a model of "
+                    f"{str(own)[6:]}, expected both alike ({error})"
+                ) from error
             if found.dtype != torch.float64:
                 found = found.float()  # of half precision NumPy knows one kind
             rows.append(found.flatten(1).cpu().numpy())

@@ -83,7 +83,7 @@ class Adversary:
         Parameters
         ----------
         model : nn.Module
-            Maps images to logits.
+            Maps images to logits; shown copies in the type of its parameters.
         images : Tensor, shape (N, C, H, W)
             In [0, 1], on the model's device.
         labels : int64 Tensor, shape (N,)
@@ -97,7 +97,9 @@ class Adversary:
             moved.requires_grad_(True)
             with torch.enable_grad():
                 with _model.autocast(moved.device, autocast):
-                    logits = model(moved)
+                    # A copy: the network may write into what it is given.
+                    shown = moved.to(_model.dtype_of(model), copy=True)
+                    logits = _model.logits_of(model(shown))
                 loss = cross_entropy(logits.float(), labels, reduction="sum")
                 (slope,) = torch.autograd.grad(loss, moved)
             step = self.step * self.epsilon * self._direction(slope)
@@ -105,13 +107,14 @@ class Adversary:
         return moved
 
     def _start(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        shape = images.shape
+        unit = torch.empty(images.shape, device=draws.device)
         if self.norm == "linf":
-            unit = torch.empty(shape).uniform_(-1.0, 1.0, generator=draws)
+            unit.uniform_(-1.0, 1.0, generator=draws)
         else:
-            unit = torch.empty(shape).normal_(generator=draws)
+            unit.normal_(generator=draws)
             unit = unit / _length(unit)
-            unit = unit * torch.rand(len(images), 1, 1, 1, generator=draws)
+            share = torch.rand(len(unit), generator=draws, device=draws.device)
+            unit = unit * share.view(-1, 1, 1, 1)
         return self.epsilon * unit.to(images)
 
     def _direction(self, slope: Tensor) -> Tensor:

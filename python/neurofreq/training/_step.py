@@ -51,7 +51,9 @@ def training_step(
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits, shape (N, n_classes). Its mode is yours to set.
+        Maps images to logits, shape (N, n_classes), or to an object with an
+        attribute ``logits`` or a mapping with the key "logits" that holds them.
+        Its mode is yours to set. It is given a copy of the images.
     optimizer : Optimizer
         Over ``model.parameters()`` and, to train the layer weights,
         ``regularizer.parameters()``.
@@ -88,10 +90,10 @@ def training_step(
     Raises
     ------
     ModelError
-        If the model returns no logits, or the loss is NaN or infinite; no step
-        is taken then.
+        If the model returns no logits or logits without a graph, or the loss is
+        NaN or infinite; no step is taken then.
     TypeError
-        If labels are not int64.
+        If images or labels are no tensors, or labels are not int64.
     ValueError
         If there is no image, labels do not fit images or logits, `alpha` or
         `consistency` is negative, `label_smoothing` outside [0, 1], or a view has
@@ -106,17 +108,19 @@ def training_step(
         _validate.within(name, value, value >= 0.0, "0 or more")
     is_share = 0.0 <= label_smoothing <= 1.0
     _validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
-    _check_views(images, views)
+    _check_tensors(images, labels, views)
     span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)
-    shown = torch.cat([images, *views]) if views else images
+    # A copy: the network may write into what it is given.
+    shown = torch.cat([images, *views]) if views else images.clone()
     added = None
     with _model.autocast(images.device, autocast):
         if regularizer is not None and joint:
             logits, added = regularizer.joint(shown)
         else:
-            logits = model(shown)
+            logits = _model.logits_of(model(shown))
         check_logits(logits, span, len(shown))
+        _check_graph(logits)
         if regularizer is not None and not joint:
             added = regularizer.loss()
     if logits.dtype != torch.float64:
@@ -171,7 +175,19 @@ def divergence(logits: Tensor) -> Tensor:
     return (cross - own).mean()
 
 
-def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
+def _check_graph(logits: Tensor) -> None:
+    if not logits.requires_grad:
+        raise ModelError(
+            "model: returned logits without a graph, expected one to train by: the "
+            "pass ran without gradients (torch.no_grad, inference_mode, detach), or "
+            "all parameters are frozen (requires_grad=False)"
+        )
+
+
+def _check_tensors(images: Tensor, labels: Tensor, views: Sequence[Tensor]) -> None:
+    for name, value in (("images", images), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}: got {type(value).__name__}, expected a Tensor")
     for view in views:
         if view.shape != images.shape:
             raise ValueError(
