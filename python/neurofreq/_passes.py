@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 def named(model: nn.Module) -> dict[str, nn.Module]:
@@ -29,6 +33,19 @@ _lock = threading.Lock()
 _eager: list[Any] = []  # torch's own switch, one entry per pass that wants it
 
 
+def uncompiled(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Keep a method out of a caller's compiled region: compilers cannot trace it."""
+
+    @functools.wraps(method)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if "torch._dynamo" in sys.modules:  # its import is slow
+            disable: Any = torch.compiler.disable
+            return disable(method)(*args, **kwargs)
+        return method(*args, **kwargs)
+
+    return call
+
+
 @contextmanager
 def eagerly() -> Iterator[None]:
     """Run compiled code eagerly, because code compiled without hooks calls none.
@@ -36,7 +53,7 @@ def eagerly() -> Iterator[None]:
     Torch keeps one stance for all threads: the first to come sets it, and the last
     to leave puts the former one back. Meanwhile other threads run eagerly too.
     """
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled; its import is slow
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled
         yield
         return
     with _lock:
@@ -66,7 +83,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
                 replaced.append((module._buffers, name, buffer))
                 module._buffers[name] = buffer.detach().clone()
         for name, parameter in module._parameters.items():
-            if _is_frozen(parameter):
+            if parameter is not None and _is_frozen(parameter):
                 replaced.append((module._parameters, name, parameter))
                 module._parameters[name] = nn.Parameter(parameter.detach())
     try:
@@ -76,7 +93,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             tensors[name] = tensor
 
 
-def _is_frozen(parameter: Any) -> bool:
-    if parameter is None or parameter.requires_grad or parameter.is_inference():
+def _is_frozen(parameter: nn.Parameter) -> bool:
+    if parameter.requires_grad or parameter.is_inference():
         return False
     return bool(parameter.is_floating_point())

@@ -130,9 +130,9 @@ class SimilarityLoss(Wide):
             raise ValueError(f"beta: got {beta}, expected 0 <= beta < 1")
         self._half = half  # `half` is a method of every module
         self._beta = beta
-        self.logits = nn.Parameter(torch.zeros(n_layers))
+        self.logits = nn.Parameter(torch.zeros(n_layers, device="cpu"))
         for layer in range(n_layers):
-            self.register_buffer(f"mean_{layer}", torch.zeros(0))
+            self.register_buffer(f"mean_{layer}", torch.zeros(0, device="cpu"))
 
     @property
     def layer_weights(self) -> Tensor:

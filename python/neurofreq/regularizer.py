@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _model, _neurofreq, _store, _validate
+from neurofreq import _model, _neurofreq, _passes, _store, _validate
 from neurofreq._attached import Attached
 from neurofreq._similarity_loss import SimilarityLoss
 
@@ -153,6 +153,7 @@ class SimilarityRegularizer(Attached):
         self._order: tuple[int, NDArray[np.int64]] | None = None
         self.to(_model.device_of(model))
 
+    @_passes.uncompiled
     def loss(self) -> Tensor:
         """Pass one draw of stimuli through the model and compare similarities.
 
@@ -175,6 +176,7 @@ class SimilarityRegularizer(Attached):
 
     forward = loss
 
+    @_passes.uncompiled
     def joint(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pass your batch and a draw of stimuli through the model as one batch.
 

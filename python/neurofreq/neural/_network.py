@@ -105,7 +105,7 @@ class Core(nn.Module):
     def roughness(self) -> Tensor:
         """Return the Laplacian's share of the power of learned kernels on images."""
         if not self.on_images:
-            return torch.zeros((), device=self.norm.running_var.device)
+            return torch.zeros(())
         kernels = self.layers[0][0].weight  # type: ignore[index]
         laplace = kernels.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]])
         edges = F.conv2d(kernels, laplace[None, None], padding=1)
@@ -138,11 +138,12 @@ class PointReadout(nn.Module):
         n_neurons = len(mean)
         self.n_scales = n_scales
         self.positive = positive
-        near = torch.empty(n_neurons, 2, device=mean.device)
+        # Draws are made on the host, so that they are the same on every device.
+        near = torch.empty(n_neurons, 2, device="cpu")
         self.position = nn.Parameter(near.uniform_(-0.3, 0.3))
         self.width = nn.Parameter(torch.full_like(near, 0.3))
         shape = n_neurons, n_scales * n_channels
-        weights = torch.randn(shape, device=mean.device)
+        weights = torch.randn(shape, device="cpu")
         self.weights = nn.Parameter(weights * 0.1 / weights.shape[1] ** 0.5)
         if positive:  # the inverse of ELU(z) + 1
             mean = torch.where(mean > 1.0, mean - 1.0, mean.clamp_min(1e-3).log())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from neurofreq import _model, _neurofreq, _runtime, _store, _validate
+from neurofreq import _model, _neurofreq, _passes, _runtime, _store, _validate
 from neurofreq._attached import Attached
 from neurofreq.neural._network import PointReadout
 
@@ -118,6 +118,7 @@ class CoTraining(Attached):
             self.readout = PointReadout(mean, n_channels, 1, positive)
         self.to(_model.device_of(model))
 
+    @_passes.uncompiled
     def loss(self) -> Tensor:
         """Pass one draw of stimuli up to the layer; return the mean squared error.
 
