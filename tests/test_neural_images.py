@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 import neurofreq as nf
 from neurofreq import neural
@@ -232,3 +233,18 @@ def test_the_order_survives_rsatoolbox():
     again = neural.Responses.from_rsatoolbox(responses.to_rsatoolbox())
     assert again.images.tolist() == NAMES.tolist()
     np.testing.assert_allclose(again.mean(), responses.mean())
+
+
+def test_a_regularizer_refuses_named_stimuli_in_another_order(tmp_path):
+    (tmp_path / "all").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    for number, one in enumerate(pixels):
+        Image.fromarray(one).save(tmp_path / "all" / f"{number}.png")
+    stimuli = nf.data.open_folder(tmp_path)
+    names = [f"{number}.png" for number in range(5)]
+    model = nf.models.small_cnn(in_channels=3)
+    target = nf.neural.Target(np.eye(5), "pixel", images=names)
+    nf.SimilarityRegularizer(model, "auto", target, stimuli)
+    turned = nf.neural.Target(np.eye(5), "pixel", images=names[::-1])
+    with pytest.raises(ValueError, match="stimuli: .*order"):
+        nf.SimilarityRegularizer(model, "auto", turned, stimuli)

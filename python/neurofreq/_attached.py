@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from neurofreq import _model, _validate
 from neurofreq._features import Features
 from neurofreq._ranks import Ranks
 from neurofreq._wide import Wide
+from neurofreq.data import ImageSet, _pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +30,7 @@ class Attached(Wide):
     ----------
     model : nn.Module
     layers : sequence of str or "auto"
-    stimuli : Tensor or ndarray, shape (N, C, H, W)
+    stimuli : Tensor, ndarray or ImageSet, shape (N, C, H, W)
     argument : str
         What the caller calls the layers.
     """
@@ -40,12 +42,14 @@ class Attached(Wide):
         self,
         model: nn.Module,
         layers: Sequence[str] | str,
-        stimuli: Tensor | NDArray[Any],
+        stimuli: Tensor | NDArray[Any] | ImageSet,
         argument: str = "layers",
     ) -> None:
         super().__init__()
         self._features: Features | None = Features(model, layers, argument)
         self._ranks = Ranks.of(model)
+        if isinstance(stimuli, ImageSet):
+            stimuli = _pixels.to_unit(np.asarray(stimuli.images))
         images = _model.as_tensor(unscaled(stimuli, "stimuli")).detach()
         kind = torch.promote_types(_model.dtype_of(model), torch.float32)
         self.register_buffer("stimuli", images.to(kind, copy=True), persistent=False)

@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from neurofreq import _model, _neurofreq, _passes, _store, _validate
 from neurofreq._attached import Attached
 from neurofreq._similarity_loss import SimilarityLoss
+from neurofreq.neural import Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from neurofreq.data import ImageSet
 
 
 class SimilarityRegularizer(Attached):
@@ -44,11 +47,12 @@ class SimilarityRegularizer(Attached):
     similarity : array_like of float, shape (N, N)
         Target similarities of the stimuli in [-1, 1], symmetric: for example
         `response_similarity` of recorded responses.
-    stimuli : Tensor or ndarray, shape (N, C, H, W)
+    stimuli : Tensor, ndarray or ImageSet, shape (N, C, H, W)
         The images that evoked the responses, as the model takes them: in [0, 1],
         or standardised by you where the model does not do so itself. float32 or
         float64; every pass converts them to the type that the model's parameters
-        have then. Their size may differ from that of the training images.
+        have then. Their size may differ from that of the training images. A target
+        with names of its images refuses an `ImageSet` of files in another order.
     n_pairs : int
         Pairs of images per step. Pairs are drawn without replacement from all
         N (N - 1) / 2; when all were used a new order begins.
@@ -130,7 +134,7 @@ class SimilarityRegularizer(Attached):
         model: nn.Module,
         layers: Sequence[str] | str,
         similarity: ArrayLike | Tensor,
-        stimuli: Tensor | NDArray[Any],
+        stimuli: Tensor | NDArray[Any] | ImageSet,
         *,
         n_pairs: int = 16,
         all_pairs: bool = False,
@@ -139,6 +143,8 @@ class SimilarityRegularizer(Attached):
         seed: int = 0,
     ) -> None:
         super().__init__(model, layers, stimuli)
+        if isinstance(similarity, Target):
+            similarity.require_images(stimuli)
         self.layers = self._reader.layers
         if len(self.stimuli) < 2:
             raise ValueError("stimuli: got 1 image, expected at least two")

@@ -148,8 +148,8 @@ def teacher_similarity(
         more than once, the last output. What it returned counts, also where a
         later module changes that in place.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64, as the model takes them: in [0, 1], or standardised by
-        you; N >= 2. For a model in half precision they are converted.
+        float32 or float64, in [0, 1] or standardised by you; N >= 2. They are
+        converted to the type of the model's parameters.
     batch_size : int
         Images a pass.
 
@@ -164,8 +164,8 @@ def teacher_similarity(
     ModelError
         If the layer is not reached, or returns no tensor of one row per image.
     TypeError, ValueError
-        Bad images, such as in [0, 255] or of another type than the model, an
-        unknown layer, or features that do not differ.
+        Bad images, such as in [0, 255], an unknown layer, or features that do not
+        differ.
 
     References
     ----------
@@ -180,16 +180,7 @@ def teacher_similarity(
     with _model.evaluating(model), torch.no_grad():
         for start in range(0, len(images), batch_size):
             part = _model.to_tensor(images[start : start + batch_size], device)
-            part = part.to(own) if own in _model.HALVES else part
-            try:
-                _, (found,) = features.of(part, copies=True)
-            except RuntimeError as error:  # torch's refusals of types speak of them
-                if part.dtype == own or "type" not in str(error):
-                    raise
-                raise TypeError(
-                    f"images: got {str(part.dtype)[6:]} for a model of "
-                    f"{str(own)[6:]}, expected both alike ({error})"
-                ) from error
+            _, (found,) = features.of(part.to(own), copies=True)
             if found.dtype != torch.float64:
                 found = found.float()  # of half precision NumPy knows one kind
             rows.append(found.flatten(1).cpu().numpy())
