@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,47 +14,6 @@ if TYPE_CHECKING:
 
 PREFIXES = ("module.", "model.", "network.", "_orig_mod.")
 CONTAINERS = ("state_dict", "model_state_dict", "model", "net")
-
-
-class Program(nn.Module):
-    """An exported program, which was frozen in one mode, as a plain module."""
-
-    def __init__(self, program: nn.Module) -> None:
-        super().__init__()
-        self.program = program
-
-    def train(self, mode: bool = True) -> Program:
-        """Set this module's flag only: the graph inside has no other mode."""
-        self.training = mode
-        return self
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return what the program returns."""
-        return self.program(images)
-
-
-def load_program(path: Path) -> nn.Module:
-    """Return the module of a file that ``torch.export.save`` wrote.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is not an exported program.
-    """
-    _require_file(path, "model")
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"model: {path} is no exported program (not an archive)")
-    try:
-        with warnings.catch_warnings():
-            # torch maps the file read-only and warns of its own mapping.
-            warnings.filterwarnings("ignore", "The given buffer is not writable")
-            program = torch.export.load(path).module()
-    except (RuntimeError, KeyError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"model: {path} is no exported program ({reason})") from error
-    return Program(program).eval()
 
 
 def read_state(path: Path, *, sha256: str | None = None) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _checkpoint
+from neurofreq import _checkpoint, _programs
 from neurofreq.models import _sources, _zoo
 from neurofreq.models._front_ends import PCA, Blur, Normalized
 from neurofreq.models._registry import FACTORIES
@@ -119,7 +119,7 @@ def load_zoo(name: str) -> nn.Module:
 def _complete(spec: str) -> Callable[[], nn.Module] | None:
     """Return what makes a model that brings its own weights, None for others."""
     if spec.endswith(".pt2"):
-        return partial(_checkpoint.load_program, Path(spec))
+        return partial(_programs.load_program, Path(spec))
     source, _, rest = spec.partition(":")
     if source == "zoo":
         return partial(load_zoo, rest)

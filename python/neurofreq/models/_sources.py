@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from neurofreq import _checkpoint
+from neurofreq import _checkpoint, _programs
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -150,7 +150,7 @@ def published(name: str) -> nn.Module:
         require_fetched(
             name, {path: url}, "convert its TensorFlow weights to an exported program; "
         )
-        return _checkpoint.load_program(path)
+        return _programs.load_program(path)
     if network == "hub":
         code = Path(torch.hub.get_dir()) / (_CIFAR10_HUB.replace("/", "_") + "_master")
         require_fetched(
