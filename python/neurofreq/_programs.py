@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from neurofreq._weight_files import check_members
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -155,15 +157,12 @@ def _records(path: Path) -> dict[str, bytes]:
     torch stores them as they are: a compressed member could be of any size.
     """
     with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        for one in members:
-            if one.compress_type != zipfile.ZIP_STORED or one.flag_bits & 1:
-                raise _RefusedError(f"{one.filename!r} in it is compressed")
-        if sum(one.file_size for one in members) > path.stat().st_size:
-            raise _RefusedError("its members are larger than the file")
+        problem = check_members(archive, path.stat().st_size)
+        if problem:
+            raise _RefusedError(problem)
         found = {
             one.filename.partition("/")[2]: archive.read(one)
-            for one in members
+            for one in archive.infolist()
             if one.filename.partition("/")[2] not in ("", "data/sample_inputs/model.pt")
         }
     for name in found:

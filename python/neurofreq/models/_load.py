@@ -50,11 +50,12 @@ def load_model(
           directory too and the factory is called without arguments;
         - an exported program file (``.pt2``).
     weights : path, optional
-        Safetensors, or a torch file read with ``weights_only``. An entry
-        ``state_dict``, ``model_state_dict``, ``model`` or ``net`` of a larger
-        record, a list around it, and the prefixes ``module.``, ``model.``,
-        ``network.`` and ``_orig_mod.`` that the model lacks are taken off. Weights
-        that were stored with a blur or principal components bring them along.
+        Safetensors, or a torch file, of which tensors alone are read: objects of
+        other classes are left out, and no code of a file is run. The network is
+        found by its own keys, under any prefix and in any record; a warning says
+        what is left out of its state dict. ``FILE#PART`` chooses one of several
+        copies, such as ``last.ckpt#state_dict_ema``. Weights that were stored with
+        a blur or principal components bring them along.
     sha256 : str, optional
         Hexadecimal digest the weights file must have, or its first 8 digits or
         more.
@@ -88,18 +89,14 @@ def load_model(
     if sha256 is not None and weights is None:
         raise ValueError("weights: got none, expected the file that sha256 is of")
     model, fronts = _network(spec)
-    state = None
+    holder = model.network if isinstance(model, Normalized) else model
+    front: dict[str, Tensor] = {}
     if weights is not None:
-        state = _checkpoint.read_state(Path(weights), sha256=sha256)
-    bare = {} if state is None else _checkpoint.forms(state)[-1]
+        found = _checkpoint.load(holder, weights, sha256=sha256)
+        if found.prefix.endswith("network."):
+            front = found.under(f"{found.prefix.removesuffix('network.')}front.")
     if isinstance(model, Normalized):
-        _put_front(model, fronts, bare)
-    if state is not None and weights is not None:
-        has_front = any(key.startswith("front.") for key in bare)
-        holder = model
-        if isinstance(model, Normalized) and not has_front:
-            holder = model.network
-        _checkpoint.load_state(holder, state, Path(weights))
+        _put_front(model, fronts, front, has_weights=weights is not None)
     return model.eval()
 
 
@@ -160,20 +157,25 @@ def _network(spec: str) -> tuple[nn.Module, dict[str, float]]:
 
 
 def _put_front(
-    model: Normalized, asked: Mapping[str, float], state: Mapping[str, Tensor]
+    model: Normalized,
+    asked: Mapping[str, float],
+    stored: Mapping[str, Tensor],
+    *,
+    has_weights: bool,
 ) -> None:
     """Put before a network what the options ask for or its weights were stored with."""
     if len(asked) > 1:
         raise ValueError("model: got blur and pca, expected one front end")
     front: PCA | Blur | None = None
-    if "front.kernel" in state:
-        front = Blur.from_kernel(state["front.kernel"])
-    elif "front.components" in state and "front.mean" in state:
-        front = PCA(state["front.mean"], state["front.components"])
+    if "kernel" in stored:
+        front = Blur.from_kernel(stored["kernel"])
+    elif "components" in stored and "mean" in stored:
+        front = PCA(stored["mean"], stored["components"])
     if "pca" in asked and not (
         isinstance(front, PCA) and len(front.components) == asked["pca"]
     ):
-        got = f"weights behind {front or 'no front end'}" if state else "no weights"
+        behind = f"weights behind {front or 'no front end'}"
+        got = behind if has_weights else "no weights"
         raise ValueError(
             f"pca: got {asked['pca']} and {got}, expected weights stored with as many "
             "components, which are fitted to images"

@@ -129,8 +129,7 @@ def torchvision_pretrained(name: str, entry: str) -> Normalized:
     require_fetched(f"torchvision:{name}:{entry}", {path: chosen.url})
     preset = chosen.transforms()
     model = Normalized(model.network, preset.mean, preset.std)
-    state = _checkpoint.read_state(path, sha256=digest_in(path.name))
-    _checkpoint.load_state(model.network, state, path)
+    _checkpoint.load(model.network, path, sha256=digest_in(path.name))
     return model
 
 
@@ -162,8 +161,7 @@ def published(name: str) -> nn.Module:
     else:
         require_fetched(name, {path: url})
         model = torchvision_network(network)
-    state = _checkpoint.read_state(path, sha256=digest_in(file))
-    _checkpoint.load_state(model.network, state, path)
+    _checkpoint.load(model.network, path, sha256=digest_in(file))
     return model
 
 
