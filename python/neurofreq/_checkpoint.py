@@ -264,7 +264,7 @@ def _check_fit(
 def _classes(found: Found, expected: Mapping[str, Tensor]) -> str:
     """Return the end of a message where only the number of classes differs."""
     differing = [k for k in found.state if found.state[k].shape != expected[k].shape]
-    last = next(reversed(expected)).rpartition(".")[0]
+    last = list(expected)[-1].rpartition(".")[0]
     if {key.rpartition(".")[0] for key in differing} != {last}:
         return ""
     theirs, ours = found.state[differing[0]].shape, expected[differing[0]].shape

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from contextlib import suppress
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from neurofreq import _checkpoint, _programs
+from neurofreq._untrained import RANDOM
 from neurofreq.models import _sources, _zoo
 from neurofreq.models._front_ends import PCA, Blur, Normalized
 from neurofreq.models._registry import FACTORIES
@@ -20,11 +23,12 @@ from neurofreq.models._spec import FRONTS, convert_options, nearest, split_optio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from os import PathLike
+
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".th", ".bin", ".npz")
 
 
 def load_model(
-    spec: str,
+    spec: str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
     sha256: str | None = None,
@@ -47,15 +51,19 @@ def load_model(
           the checkpoint;
         - ``zoo:NAME``, trained here and in the package;
         - ``python.module:factory``, where the module is found from the current
-          directory too and the factory is called without arguments;
-        - an exported program file (``.pt2``).
+          directory too and the factory is called without arguments: this runs the
+          module's code, so a spec or a study of a stranger is a program of theirs;
+        - an exported program file (``.pt2``): a graph of torch's own operators and
+          raw tensors; one that holds anything else is refused.
     weights : path, optional
-        Safetensors, or a torch file, of which tensors alone are read: objects of
-        other classes are left out, and no code of a file is run. The network is
-        found by its own keys, under any prefix and in any record; a warning says
-        what is left out of its state dict. ``FILE#PART`` chooses one of several
-        copies, such as ``last.ckpt#state_dict_ema``. Weights that were stored with
-        a blur or principal components bring them along.
+        Without a file, and as ``"random"``, a network's weights are random, drawn
+        from torch's generator: a network to be trained. Of safetensors and torch
+        files tensors alone are read: objects of other classes are left out, and no
+        code of a file is run. The network is found by its own keys, under any
+        prefix and in any record; a warning says what is left out of its state dict.
+        ``FILE#PART`` chooses one of several copies, such as
+        ``last.ckpt#state_dict_ema``. Weights that were stored with a blur or
+        principal components bring them along.
     sha256 : str, optional
         Hexadecimal digest the weights file must have, or its first 8 digits or
         more.
@@ -79,6 +87,9 @@ def load_model(
     TypeError
         If the factory returns anything but an ``nn.Module``.
     """
+    spec = _text(spec)
+    if weights == RANDOM:
+        weights = None
     complete = _complete(spec)
     if complete is not None:
         if weights is not None:
@@ -98,6 +109,38 @@ def load_model(
     if isinstance(model, Normalized):
         _put_front(model, fronts, front, has_weights=weights is not None)
     return model.eval()
+
+
+def require_weights(spec: str, weights: str | None) -> None:
+    """Require that what is to be measured has weights, or is said to have random ones.
+
+    Raises
+    ------
+    ValueError
+        If a spec of an architecture alone names no weights.
+    """
+    name = split_options(spec)[0]
+    is_architecture = name in FACTORIES or name.startswith("torchvision:")
+    if is_architecture and weights is None and _complete(spec) is None:
+        raise ValueError(
+            f"model: got {spec!r} without weights, which would be random; expected "
+            f"{spec}@FILE, or {spec}@{RANDOM} to measure random weights"
+        )
+
+
+def _text(spec: str | PathLike[str]) -> str:
+    """Return a spec as text."""
+    if isinstance(spec, nn.Module):
+        raise TypeError("model: got a module, expected a spec; it is loaded already")
+    if not isinstance(spec, (str, PathLike)):
+        raise TypeError(f"model: got {type(spec).__name__}, expected a spec or a path")
+    text = str(os.fspath(spec))
+    if Path(text).suffix in WEIGHT_SUFFIXES:
+        raise ValueError(
+            f"model: got {text!r}, a file of weights, expected the network they are "
+            f"of: load_model(NETWORK, weights={text!r}), or NETWORK@{text}"
+        )
+    return text
 
 
 def load_zoo(name: str) -> nn.Module:
@@ -220,6 +263,8 @@ def _made(spec: str, module_name: str, factory_name: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # something that the module imports is missing
         raise ImportError(
             f"model: cannot import {module_name!r} of {spec!r} ({error})"
         ) from error

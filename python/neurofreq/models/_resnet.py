@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from neurofreq import _validate
+from neurofreq._untrained import untrained
 from neurofreq.models._front_ends import IMAGENET_MEAN, IMAGENET_STD, Normalized
 
 if TYPE_CHECKING:
@@ -119,12 +120,14 @@ def _stage(
     return nn.Sequential(*blocks)
 
 
+@untrained
 def resnet20() -> Normalized:
     """Return the CIFAR-10 ResNet-20 of He et al. 2016, option A shortcuts."""
     network = CifarResNet((3, 3, 3), (16, 32, 64), projection=False)
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
 
 
+@untrained
 def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Normalized:
     """Return the colour ResNet18 for images of 32 pixels, normalised as ImageNet.
 
@@ -151,6 +154,7 @@ def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Nor
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
 
 
+@untrained
 def resnet18_gray(
     *, base_width: int = 64, stem: int = 3, n_classes: int = 10
 ) -> Normalized:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from neurofreq import _checkpoint, _programs
+from neurofreq._untrained import untrained
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -83,6 +84,7 @@ PUBLISHED = {
 }  # fmt: skip
 
 
+@untrained
 def torchvision_network(name: str, *, n_classes: int = 1000) -> Normalized:
     """Return a classifier of torchvision without weights, normalised as ImageNet.
 

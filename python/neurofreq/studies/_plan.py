@@ -42,6 +42,8 @@ class Identity:
         Whether it is shown grey images made of colour images.
     traceback : str
         Why it could not be loaded.
+    is_random : bool
+        Whether its weights are those that neurofreq drew.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Identity:
     digest: str = ""
     is_gray: bool = False
     traceback: str = ""
+    is_random: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from neurofreq import _store
+from neurofreq._labels import to_csv
 from neurofreq.studies import _tables
 from neurofreq.studies._claims import claim
 from neurofreq.studies._plan import Plan
@@ -274,7 +275,7 @@ def export(
     table = load(out_dir).tables["study"]
     target = folder_for(folder)
     written = [target / "study.csv"]
-    _store.write_text(written[0], table.to_csv(index=False))
+    _store.write_text(written[0], to_csv(table))
     if importlib.util.find_spec("pyarrow"):
         written.append(target / "study.parquet")
         _store.write_atomically(written[1], lambda file: table.to_parquet(file))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neurofreq import _store
+from neurofreq import _store, _untrained
+from neurofreq._labels import to_csv
 from neurofreq.data import ImageSet, load_data
 from neurofreq.studies import _result, _spec
 from neurofreq.studies._measure import Running
@@ -119,7 +120,7 @@ def run(
     whole = work.plan.write(found.out_dir)
     if rank == 0:
         shown = found if whole == work.plan else _result.load(found.out_dir)
-        text = shown.tables["study"].to_csv(index=False)
+        text = to_csv(shown.tables["study"])
         _store.write_text(found.out_dir / "study.csv", text)
     return found
 
@@ -188,7 +189,12 @@ def _loaded(
             continue
         subjects.append(one)
         identities.append(
-            dataclasses.replace(identity, digest=one.digest, is_gray=one.is_gray)
+            dataclasses.replace(
+                identity,
+                digest=one.digest,
+                is_gray=one.is_gray,
+                is_random=_untrained.is_random(model),
+            )
         )
     return subjects, tuple(identities)
 
