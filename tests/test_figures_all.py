@@ -148,8 +148,8 @@ def test_the_same_command_measures_nothing_again(zoo, whole, monkeypatch):
     again = command("--data", "synthetic", "--out", out, *TINY, "--only", "fig4")
     assert again.exit_code == 0, again.output
     assert counts == [0]
-    more = (*TINY, "--only", "fig3", "--model", "mine=small_cnn,width=2@random", "--group",
-            "mine=adv", str(out / "study"))  # fmt: skip
+    more = (*TINY, "--only", "fig3", "--model", "mine=small_cnn,width=2@random",
+            "--group", "mine=adv", str(out / "study"))  # fmt: skip
     again = command("--data", "synthetic", "--out", out, *more)
     assert again.exit_code == 0, again.output
     assert counts == [0, 2], "what is clean, and the hybrids of the new one"
