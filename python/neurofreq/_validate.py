@@ -7,6 +7,7 @@ name and have no full stop.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -153,14 +154,35 @@ def labelled(
         images(value, name, unit_range=True)
     elif value.ndim != 4 or 0 in value.shape:
         raise ValueError(f"{name}: got shape {value.shape}, expected (N, C, H, W)")
-    if value.shape[1] not in (1, 3) and value.shape[3] in (1, 3):
-        raise ValueError(
-            f"{name}: got shape {value.shape}, expected (N, C, H, W): move the "
-            "channels to the second axis"
-        )
+    channels_second(value.shape, name)
     if truth is None:
         raise ValueError("labels: got None, expected one per image")
     return value, labels(truth, count=len(value))
+
+
+def channels_second(shape: tuple[int, ...], name: str = "images") -> None:
+    """Refuse the shape of a batch whose channels are on the last axis."""
+    if shape[1] not in (1, 3) and shape[3] in (1, 3, 4):
+        raise ValueError(
+            f"{name}: got shape {tuple(shape)}, expected (N, C, H, W): move the "
+            "channels to the second axis"
+        )
+
+
+def distinct(name: str, values: Any) -> tuple[str, ...]:
+    """Return names as a tuple of strings, each there once."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: got {values!r}, expected several names, as ['a']")
+    found: dict[str, None] = {}
+    for one in values:
+        if not isinstance(one, str):
+            raise TypeError(
+                f"{name}: got {one!r} among the names, expected only strings"
+            )
+        if one in found:
+            raise ValueError(f"{name}: got {one!r} twice, expected each name once")
+        found[str(one)] = None
+    return tuple(found)
 
 
 def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
