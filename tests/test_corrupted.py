@@ -262,12 +262,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path, changes, message):
         (lambda d: {"data": replace(d, images=d.images * 1.0)}, "got values in .0, 25"),
         (
             lambda d: {"data": replace(d, images=d.images / 255 - 0.5)},
-            r"data: got values in \[-0.5, 0.5\]",
+            r"images: got values in \[-0.5, 0.5\]",
         ),
-        (lambda d: {"data": replace(d, images=d.images * np.nan)}, "data: got NaN"),
+        (lambda d: {"data": replace(d, images=d.images * np.nan)}, "images: got NaN"),
         (
             lambda d: {"data": replace(d, images=d.images.astype(np.int64))},
-            "data: got dtype int64",
+            "images: got dtype int64",
         ),
         (
             lambda d: {"data": replace(d, images=d.images.transpose(0, 2, 3, 1))},
@@ -276,7 +276,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, changes, message):
         (lambda d: {"data": replace(d, labels=d.labels[:4])}, "labels: got 4, expec"),
         (
             lambda d: {"data": replace(d, labels=d.labels + 1), "layout": "files"},
-            "data: got label 3",
+            "labels: got label 3",
         ),
         (lambda d: {"data": clean(size=12)}, "data: got images of 12 x 12 pixels"),
         (lambda d: {"data": d.images}, "data: got ndarray, expected an ImageSet"),

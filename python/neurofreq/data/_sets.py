@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from neurofreq import _store, _validate
 from neurofreq.data._files import ImageFiles
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 class ImageSet:
     """Images and their labels.
 
+    Parameters
+    ----------
+    images : ndarray, Tensor or ImageFiles, shape (N, C, H, W)
+        uint8 from 0 to 255, or float32 or float64 in [0, 1].
+    labels : array_like of int, shape (N,)
+        Places in the list of all classes of the model that is measured. A pandas
+        Series is read by position, whatever its index. Strings, also of a pandas
+        Categorical, are looked up in `class_names`.
+    class_names : sequence of str
+        All classes in the order of the model's outputs, also those without an image;
+        empty where they have no names.
+    name : str
+        For tables and captions.
+
     Attributes
     ----------
     images : ndarray or ImageFiles, shape (N, C, H, W)
@@ -29,13 +44,40 @@ class ImageSet:
     labels : ndarray of int64, shape (N,)
     class_names : tuple of str
     name : str
-        What it is, for tables and captions.
+
+    Raises
+    ------
+    TypeError
+        If `images` are none of these or of another dtype, labels are not integers, or
+        a name is no string.
+    ValueError
+        If images have another rank, channels on the last axis, values out of range or
+        masked ones, there are more or fewer labels than images, a label is negative or
+        has no name, or a name is there twice.
     """
 
     images: Any
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     name: str
+
+    def __post_init__(self) -> None:
+        """Check what was given, and hold it as arrays."""
+        if not isinstance(self.name, str):
+            kind = type(self.name).__name__
+            raise TypeError(f"name: got {kind}, expected a string")
+        names = _validate.distinct("class_names", self.class_names)
+        images = _checked(self.images)
+        labels = _validate.labels(_numbers(self.labels, names), count=len(images))
+        if names and labels.size and labels.max() >= len(names):
+            raise ValueError(
+                f"labels: got label {labels.max()}, expected a name for every class, "
+                f"got {len(names)} class_names"
+            )
+        for attribute, value in (
+            ("images", images), ("labels", labels), ("class_names", names),
+        ):  # fmt: skip
+            object.__setattr__(self, attribute, value)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -101,3 +143,45 @@ class ImageSet:
         if not 1 <= n <= len(self):
             raise ValueError(f"n: got {n}, expected 1 to {len(self)}")
         return int(n)
+
+
+def _checked(images: Any) -> Any:
+    """Return images as an array or as files, in bytes or in floats of [0, 1]."""
+    if isinstance(images, ImageFiles):
+        return images
+    if isinstance(images, torch.Tensor):
+        images = images.detach().cpu().numpy()
+    if not isinstance(images, np.ndarray):
+        raise TypeError(
+            f"images: got {type(images).__name__}, expected an array, a tensor or "
+            "ImageFiles"
+        )
+    if isinstance(images, np.ma.MaskedArray):
+        raise ValueError("images: got a masked array, expected one without a mask")
+    if images.dtype not in (np.uint8, np.float32, np.float64):
+        raise TypeError(
+            f"images: got dtype {images.dtype}, expected uint8, float32 or float64"
+        )
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise ValueError(f"images: got shape {images.shape}, expected (N, C, H, W)")
+    _validate.channels_second(images.shape)
+    if images.dtype != np.uint8 and len(images):
+        _validate.images(images, unit_range=True)
+    return images
+
+
+def _numbers(labels: Any, names: tuple[str, ...]) -> Any:
+    """Return labels as they are; of strings, their places among the names."""
+    if isinstance(labels, torch.Tensor):
+        return labels
+    if isinstance(labels, np.ma.MaskedArray):
+        raise ValueError("labels: got a masked array, expected one without a mask")
+    values = np.asarray(labels)
+    if values.ndim != 1 or not values.size or not isinstance(values[0], str):
+        return values
+    place = {name: label for label, name in enumerate(names)}
+    unknown = next((str(value) for value in values if value not in place), None)
+    if unknown is not None:
+        known = f"some of the {len(names)} class_names" if names else "class_names too"
+        raise ValueError(f"labels: got {unknown!r}, expected integers, or {known}")
+    return np.array([place[value] for value in values])

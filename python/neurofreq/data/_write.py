@@ -7,7 +7,6 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from neurofreq import _groups, _runtime, _store, _textures, _validate, corruptions
 from neurofreq._ahead import ahead
+from neurofreq.data import _names
 from neurofreq.data._corrupted import MANIFEST, SEVERITIES, CorruptedFolder
 from neurofreq.data._files import ImageFiles
 from neurofreq.data._sets import ImageSet
@@ -71,9 +71,10 @@ def write_corrupted(
     Raises
     ------
     TypeError, ValueError
-        An unknown name; images that `corrupt` refuses, or not one label for each;
-        gray images as files; a folder that holds corruptions of other images, seeds,
-        parameters or textures. Nothing is written then.
+        An unknown name; images that `corrupt` refuses; gray images as files; a class or
+        file whose name leads out of its folder, and a link in the folder; a folder that
+        holds corruptions of other images, seeds, parameters or textures. Nothing is
+        written then.
     FileNotFoundError
         A texture is not in its folder.
 
@@ -106,6 +107,7 @@ def write_corrupted(
     }
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out: got {folder}, a file, expected a folder")
+    _refuse_links(folder, names, places)
     folder.mkdir(parents=True, exist_ok=True)
     _note(folder, note)
 
@@ -139,22 +141,18 @@ def write_corrupted(
 
 
 def _checked(data: Any) -> ImageSet:
-    """Return a set that can be corrupted, with its images as an array or files."""
+    """Return a set that can be corrupted."""
     if not isinstance(data, ImageSet):
         raise TypeError(
             f"data: got {type(data).__name__}, expected an ImageSet, as open_data gives"
         )
-    images, labels = data.images, data.labels
-    if isinstance(images, ImageFiles):
-        labels = _validate.labels(labels, count=len(images))
-    else:
-        images, labels = _validate.labelled(images, labels, "data")
-    if min(images.shape[2:]) < corruptions.LEAST_SIDE:
+    height, width = data.images.shape[2:]
+    if min(height, width) < corruptions.LEAST_SIDE:
         raise ValueError(
-            f"data: got images of {images.shape[2]} x {images.shape[3]} pixels, "
-            f"expected at least {corruptions.LEAST_SIDE} on each side"
+            f"data: got images of {height} x {width} pixels, expected at least "
+            f"{corruptions.LEAST_SIDE} on each side"
         )
-    return replace(data, images=images, labels=labels)
+    return data
 
 
 def _write_arrays(
@@ -227,23 +225,32 @@ def _places(data: ImageSet) -> list[Path]:
         raise ValueError(
             f"data: got {data.images.shape[1]} channels, expected 3 for files"
         )
-    if data.labels.max() >= len(data.class_names):
-        raise ValueError(
-            f"data: got label {data.labels.max()}, expected a name for every class, "
-            f"got {len(data.class_names)}"
-        )
+    if not data.class_names:
+        raise ValueError("data: got no class names, expected some to name folders")
     if isinstance(data.images, ImageFiles):
         stems = [Path(name).stem for name in data.images.names]
     else:
         width = len(str(len(data) - 1))
         stems = [f"{row:0{width}}" for row in range(len(data))]
+    folders = {
+        label: _names.checked("class_names", data.class_names[label])
+        for label in np.unique(data.labels)
+    }
     places = [
-        Path(data.class_names[label]) / f"{stem}.JPEG"
+        Path(folders[label]) / _names.checked("data", f"{stem}.JPEG")
         for label, stem in zip(data.labels, stems, strict=True)
     ]
     if len(set(places)) < len(places):
         raise ValueError("data: got two files of one name in a class, expected one")
     return places
+
+
+def _refuse_links(folder: Path, names: Sequence[str], places: list[Path]) -> None:
+    """Require that what is to be written in a folder stays in it."""
+    classes = {place.parent for place in places}
+    cells = [Path(name, str(severity)) for name in names for severity in SEVERITIES]
+    ways = [cell / one for cell in cells for one in classes]
+    _names.without_links("out", folder, ways)
 
 
 def _write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
