@@ -50,6 +50,9 @@ class Shown:
 class Source(Protocol):
     """Where corrupted images come from; asked from one thread."""
 
+    n_classes: int
+    """Of the labels; 0 where the classes have no names."""
+
     def n_images(self, name: str) -> int:
         """Return the number of images of a cell."""
 
@@ -78,6 +81,7 @@ class Corrupting:
     ) -> None:
         self.data, self.seed, self.parameters = data, seed, parameters
         self.textures = textures
+        self.n_classes = len(data.class_names)
         self._held: tuple[tuple[int, int], NDArray[Any]] | None = None
         self._digests: dict[tuple[int, int], str] = {}
 
@@ -132,6 +136,7 @@ class Reading:
 
     def __init__(self, folder: CorruptedFolder, clean: ImageSet | None) -> None:
         self.folder, self.clean = folder, clean
+        self.n_classes = len(folder.class_names)
 
     def n_images(self, name: str) -> int:
         """Return the number of images of a cell."""
@@ -187,7 +192,7 @@ def judge(
     *,
     batch_size: int = 256,
     device: torch.device | str | None = None,
-) -> Generator[tuple[Part, str, NDArray[np.bool_]], None, None]:
+) -> Generator[tuple[Part, str, NDArray[np.bool_], int], None, None]:
     """Yield which images each model names right, part by part.
 
     While the models work on one batch, the next two are made in another thread.
@@ -208,6 +213,8 @@ def judge(
     name : str
         Of the model.
     correct : ndarray of bool, shape (stop - start,)
+    n_outputs : int
+        Of the model: the classes it names.
 
     Raises
     ------
@@ -247,4 +254,5 @@ def judge(
                     _validate.classes(logits.shape[1], int(labels.max()), name)
                 found.setdefault(name, []).append(logits.argmax(dim=1).cpu().numpy())
                 if stop == part.stop:
-                    yield part, name, np.concatenate(found.pop(name)) == labels
+                    correct = np.concatenate(found.pop(name)) == labels
+                    yield part, name, correct, logits.shape[1]

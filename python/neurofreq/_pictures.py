@@ -64,7 +64,7 @@ def read(path: Path, argument: str = "data") -> Image.Image:
         `MOST_PIXELS` pixels, several pictures, transparent pixels, or values
         whose white level the file does not say (floats, 32 bits).
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if not path.is_file():
         raise FileNotFoundError(f"{argument}: {path} is missing")
@@ -78,7 +78,7 @@ def read(path: Path, argument: str = "data") -> Image.Image:
             problem = _problem(file)
             if problem is None:
                 return _rgb(file)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ValueError(
             f"{argument}: {path} is no complete image, expected "
             f"{' or '.join(formats)} as its suffix says"

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 import torch
 
-from neurofreq import _cells, _gray, _groups, _runtime, _store, _textures, _validate
+from neurofreq import (
+    _cells,
+    _classes,
+    _gray,
+    _groups,
+    _runtime,
+    _store,
+    _textures,
+    _validate,
+)
 from neurofreq._accuracy import CLEAN, CorruptionAccuracy
 from neurofreq.corruptions import CORRUPTIONS, PARAMETERS
 from neurofreq.data import CorruptedFolder, ImageSet
@@ -146,6 +155,12 @@ def corruption_accuracy(
     FileNotFoundError
         If a folder lacks a part of its layout.
 
+    Warns
+    -----
+    UserWarning
+        If a model has more or fewer outputs than the images have classes, or is right
+        no more often than by guessing.
+
     Notes
     -----
     uint8 images stay in 8 bits until they are shown, as in the published
@@ -191,10 +206,12 @@ def corruption_accuracy(
     }
     parts = _cells.parts(cells, source, int(np.prod(shape)))
     store = None if out is None else _store.Store(Path(out))
-    found = _measure(parts, source, shown, store, batch_size, device, progress)
+    found, outputs = _measure(parts, source, shown, store, batch_size, device, progress)
     results = {
         name: _result(names, tuple(severities), found[name], level) for name in models
     }
+    for name, n_outputs in outputs.items():
+        _classes.tell_guessing(_easiest(results[name]), n_outputs, name)
     return results if isinstance(model, Mapping) else results["model"]
 
 
@@ -257,12 +274,22 @@ def _measure(
     batch_size: int,
     device: Any,
     progress: bool,
-) -> Found:
-    """Return which images are named right, reading what is kept already."""
+) -> tuple[Found, dict[str, int]]:
+    """Return which images are named right, and how many classes each model names.
+
+    Cells that are kept already are read.
+    """
     from tqdm.auto import tqdm
 
     recorded = _recorder(source, shown) if store else None
     found: Found = {name: {} for name in shown}
+    outputs: dict[str, int] = {}
+
+    def note(name: str, n_outputs: int, part: Part) -> None:
+        if name not in outputs:
+            outputs[name] = n_outputs
+            _classes.check(n_outputs, source.labels(part), source.n_classes, name)
+
     work = []
     for part in parts:
         pending = []
@@ -272,6 +299,8 @@ def _measure(
                 pending.append(name)
             else:
                 found[name][part] = kept["correct"]
+                if "n_outputs" in kept:
+                    note(name, int(kept["n_outputs"]), part)
         if pending:
             work.append((part, pending))
     total = sum(part.stop - part.start for part, names in work for _ in names)
@@ -282,12 +311,14 @@ def _measure(
             total=total, desc="corruptions", unit="image", disable=not progress
         ) as bar,
     ):
-        for part, name, correct in judged:
+        for part, name, correct, n_outputs in judged:
+            note(name, n_outputs, part)
             if store and recorded:
-                store.save(recorded(part, name), {"correct": correct})
+                kept = {"correct": correct, "n_outputs": np.array(n_outputs)}
+                store.save(recorded(part, name), kept)
             found[name][part] = correct
             bar.update(len(correct))
-    return found
+    return found, outputs
 
 
 def _recorder(
@@ -319,6 +350,14 @@ def _recorder(
         } | of_part[part]
 
     return recorded
+
+
+def _easiest(found: CorruptionAccuracy) -> NDArray[np.bool_]:
+    """Return which clean images are named right; without them, of the best cell."""
+    if found.clean is not None:
+        return found.clean
+    cells = found.correct.reshape(-1, found.correct.shape[2])
+    return cells[cells.mean(axis=1).argmax()]
 
 
 def _result(

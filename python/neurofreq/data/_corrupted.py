@@ -94,7 +94,7 @@ class CorruptedFolder:
             self.labels = _row_labels(self.folder)
             for path in self._arrays.values():
                 _mapped(path, 5 * len(self.labels))
-            default = CIFAR10_CLASSES if self.labels.max() < 10 else ()
+            default: tuple[str, ...] = CIFAR10_CLASSES if self.labels.max() < 10 else ()
         else:
             first = self._folders[self.names[0]]
             self.severities = _severities(first)

@@ -44,6 +44,8 @@ class Subject:
     is_gray : bool
         Whether `images` were made from colour images.
     digest : str
+    n_outputs : int
+        The classes that the model names.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Subject:
     labels: NDArray[np.int64]
     is_gray: bool
     digest: str
+    n_outputs: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +223,7 @@ def corruption(
         work, source, models, batch_size=running.batch_size, device=running.device
     )
     with contextlib.closing(judged):
-        for part, key, right in judged:
+        for part, key, right, _ in judged:
             correct[key][part.severity - 1] = right
             running.step(1)
     return {key: {"correct": value} for key, value in correct.items()}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _gray, _model, _store, _validate
+from neurofreq import _classes, _gray, _model, _store, _validate
 from neurofreq._folding import fold_batch_norm
 from neurofreq.studies._measure import Subject
 
@@ -76,8 +76,12 @@ class Views:
         if _model.dtype_of(model) == torch.float64:
             shown = shown.astype(np.float64)
         digest = _store.model_digest(model)
-        subject = Subject(name, model, shown, self.labels, is_gray, digest)
-        _try(subject, running)
+        subject = Subject(name, model, shown, self.labels, is_gray, digest, 0)
+        n_outputs = _outputs(subject, running)
+        _classes.check(
+            n_outputs, self.labels, len(self._data.class_names), name, error=ValueError
+        )
+        subject = dataclasses.replace(subject, n_outputs=n_outputs)
         return _folded(subject) if self._fold else subject
 
 
@@ -88,8 +92,8 @@ def _folded(subject: Subject) -> Subject:
     return dataclasses.replace(subject, model=model, digest=f"{subject.digest}-folded")
 
 
-def _try(subject: Subject, running: Running) -> None:
-    """Run two images through a model before hours are spent on it."""
+def _outputs(subject: Subject, running: Running) -> int:
+    """Return how many classes a model names, of a try before hours are spent on it."""
     ask = _model.tried(subject.model, subject.images, device=running.device)
     logits = _model.predict(
         ask,
@@ -97,9 +101,4 @@ def _try(subject: Subject, running: Running) -> None:
         batch_size=running.batch_size,
         device=running.device,
     )
-    n_classes, highest = logits.shape[1], int(subject.labels.max())
-    if highest >= n_classes:
-        raise ValueError(
-            f"models: got {subject.name!r} with {n_classes} classes, expected more "
-            f"than {highest}, the highest label of the data"
-        )
+    return logits.shape[1]

@@ -15,6 +15,7 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from neurofreq import _classes
 from neurofreq.data._corrupted import SEVERITIES
 from neurofreq.studies import _measure
 from neurofreq.studies._claims import claim
@@ -92,6 +93,10 @@ class Work:
                 pending = [item for item in pending if not self._is_settled(item)]
                 if len(pending) == before:
                     time.sleep(POLL_SECONDS)
+        for item, arrays in self.finished.items():
+            if item.key == "clean":
+                n_outputs = self.subjects[item.model].n_outputs
+                _classes.tell_guessing(arrays["correct"], n_outputs, item.model)
 
     def measured(self) -> list[Measured]:
         """Return what is finished of each model."""
