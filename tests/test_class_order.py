@@ -122,6 +122,17 @@ def test_other_lists_of_classes_are_refused(tmp_path, classes, error, message):
         data.open_folder(tmp_path, classes=classes)
 
 
+def test_a_file_beside_the_folders_names_their_order(tmp_path):
+    folders(tmp_path, KNOWN)
+    order = [*reversed(KNOWN), "another class"]
+    (tmp_path / "classes.txt").write_text("\n".join(order) + "\n\n")
+    for found in (data.open_folder(tmp_path), data.open_data(f"imagenet:{tmp_path}")):
+        assert found.labels.tolist() == [*range(5)]
+        assert found.class_names == tuple(order)
+    again = data.open_folder(tmp_path, classes=list(KNOWN))
+    assert again.class_names == tuple(KNOWN)
+
+
 @pytest.mark.data
 def test_eighty_photographs_have_their_labels(data_dir, tmp_path):
     import zipfile

@@ -281,6 +281,7 @@ def test_an_interrupted_run_goes_on(tmp_path):
     np.testing.assert_array_equal(found.correct, plain.correct)
 
 
+@pytest.mark.filterwarnings("ignore:model. accuracy .* of guessing:UserWarning")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_process_that_is_stopped_is_gone_soon_and_resumes(tmp_path, sent):
     script = textwrap.dedent(

@@ -18,7 +18,7 @@ _FEWEST: Final = 50  # images of which an accuracy is compared with guessing
 _TAIL: Final = 0.025  # probability of more right guesses than the bound
 _REMEDY: Final = (
     "name all classes in the order of the model's outputs (class_names of an ImageSet, "
-    "classes of open_folder)"
+    "classes of open_folder, or one a line in classes.txt beside the folders)"
 )
 
 

@@ -43,7 +43,8 @@ def open_folder(
     classes : sequence of str, optional
         All classes in the order of the model's outputs: the label of an image is the
         place of its folder's name here. A class may have no folder; a folder must
-        have a class. Without it, folders that are all named by WordNet ids of
+        have a class. By default the lines of a file ``classes.txt`` beside the
+        folders. Without both, folders that are all named by WordNet ids of
         ImageNet's 1000 classes have ImageNet's labels (200 folders of 64 x 64 pixels
         are TinyImageNet and count by themselves), folders named by numbers have
         those, and others count from 0 in alphabetical order, as in torchvision's
@@ -67,6 +68,7 @@ def open_folder(
     """
     root = Path(folder)
     folders = class_folders(root)
+    classes = _order.listed(root) if classes is None else classes
     if classes is None:
         names = _order.of_folders(root, folders)
     else:
@@ -114,7 +116,7 @@ def open_imagenet(
     has_parts = any((root / part).is_dir() for part in ("train", "val"))
     if has_parts:
         root = root / ("train" if split == "train" else "val")
-    if classes is None:
+    if classes is None and _order.listed(root) is None:
         folders = class_folders(root)
         ours = set(folders) & set(_order.imagenet())
         other = next((name for name in folders if name not in ours), None)

@@ -12,6 +12,7 @@ from neurofreq import _pictures, _validate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+LISTING: Final = "classes.txt"
 _MOST_NUMBERS: Final = 100_000  # folders named by numbers: more is a date or the like
 # TinyImageNet has so many of ImageNet's classes, and numbers them by themselves.
 _TINY_CLASSES, _TINY_SIZE = 200, (64, 64)
@@ -22,6 +23,20 @@ def imagenet() -> tuple[str, ...]:
     """Return the WordNet ids of ImageNet's 1000 classes, in the order of labels."""
     text = resources.files("neurofreq.data").joinpath("imagenet_classes.txt")
     return tuple(text.read_text(encoding="ascii").split())
+
+
+def listed(root: Path) -> tuple[str, ...] | None:
+    """Return the classes that ``classes.txt`` beside the folders names, if it is there.
+
+    Parameters
+    ----------
+    root : Path
+    """
+    path = root / LISTING
+    if not path.is_file():
+        return None
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return _validate.distinct(str(path), [line for line in lines if line])
 
 
 def of_folders(root: Path, folders: tuple[str, ...]) -> tuple[str, ...]:

@@ -28,7 +28,9 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
         ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or is one of them;
         ``tinyimagenet:FOLDER``, the official archive, unpacked;
         ``imagenet:FOLDER``, folders of classes, images resized to 256 and
-        cropped to 224 pixels.
+        cropped to 224 pixels. A file ``classes.txt`` beside the folders names the
+        classes in the order of a model's outputs, one a line, where that is not
+        ImageNet's order.
     split : {"test", "train"}
         "test" is the validation set where the labels of the test set are not
         public.
