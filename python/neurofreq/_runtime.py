@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -23,11 +26,28 @@ from neurofreq import _neurofreq  # noqa: E402  (needs libtorch loaded)
 VERSION: str = _neurofreq.version()
 
 
+def _warn_of_limit(name: str, got: int, used: int) -> None:
+    """Say that fewer threads are used than were asked for."""
+    if got > used:
+        warnings.warn(
+            f"{name}: got {got}, used {used} (at most four threads per processor)",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+_requested = os.environ.get("RAYON_NUM_THREADS", "")
+if _requested.isascii() and _requested.isdigit():
+    _warn_of_limit("RAYON_NUM_THREADS", int(_requested), _neurofreq.thread_limit())
+
+
 def set_num_threads(n_threads: int) -> None:
     """Set the number of threads of neurofreq's own loops on the host.
 
     Torch's threads are set by ``torch.set_num_threads``. The default is
-    ``RAYON_NUM_THREADS`` where set, otherwise the number of processors.
+    ``RAYON_NUM_THREADS`` where set, otherwise the number of processors. Both are
+    limited to four threads per processor (at least 16 and at most 1024), with a
+    warning.
 
     Parameters
     ----------
@@ -36,12 +56,26 @@ def set_num_threads(n_threads: int) -> None:
 
     Raises
     ------
+    TypeError
+        If `n_threads` is not an integer.
     ValueError
         If `n_threads` is less than 1.
+
+    Warns
+    -----
+    RuntimeWarning
+        If fewer threads are used than `n_threads`.
     """
+    # Not from `_validate`, which needs this module's check of torch first.
+    if isinstance(n_threads, bool) or not isinstance(n_threads, (int, np.integer)):
+        raise TypeError(
+            f"n_threads: got {type(n_threads).__name__}, expected an integer"
+        )
     if n_threads < 1:
         raise ValueError(f"n_threads: got {n_threads}, expected at least 1")
-    _neurofreq.set_num_threads(n_threads)
+    count = int(n_threads)
+    used = _neurofreq.set_num_threads(min(count, _neurofreq.thread_limit()))
+    _warn_of_limit("n_threads", count, used)
 
 
 def num_threads() -> int:
