@@ -65,6 +65,9 @@ class Source(Protocol):
     def record(self, part: Part) -> dict[str, Any]:
         """Return what decides the images of a part, as JSON values."""
 
+    def some(self) -> Any:
+        """Return images by which models are told apart, whatever is measured."""
+
 
 class Corrupting:
     """Cells made from clean images as they are asked for.
@@ -124,6 +127,10 @@ class Corrupting:
             {} if part.corruption == CLEAN else made
         )
 
+    def some(self) -> Any:
+        """Return the clean images."""
+        return self.data.images
+
 
 class Reading:
     """Cells read from a benchmark folder, and clean images beside it.
@@ -157,6 +164,11 @@ class Reading:
         """Return what decides the images of a part."""
         rows = np.arange(part.start, part.stop)
         return {"data": self._cell(part).take(rows).digest()}
+
+    def some(self) -> Any:
+        """Return the first cell of the folder."""
+        folder = self.folder
+        return folder.cell(folder.names[0], folder.severities[0]).images
 
     def _cell(self, part: Part) -> ImageSet:
         if part.corruption == CLEAN and self.clean is not None:

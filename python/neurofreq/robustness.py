@@ -18,6 +18,7 @@ from neurofreq import (
     _classes,
     _gray,
     _groups,
+    _identity,
     _runtime,
     _store,
     _textures,
@@ -281,7 +282,10 @@ def _measure(
     """
     from tqdm.auto import tqdm
 
-    recorded = _recorder(source, shown) if store else None
+    recorded = None
+    if store:
+        known = _identity.Known(store.folder)
+        recorded = _recorder(source, shown, known, batch_size, device)
     found: Found = {name: {} for name in shown}
     outputs: dict[str, int] = {}
 
@@ -322,9 +326,17 @@ def _measure(
 
 
 def _recorder(
-    source: Source, shown: dict[str, Shown]
+    source: Source,
+    shown: dict[str, Shown],
+    known: _identity.Known,
+    batch_size: int,
+    device: Any,
 ) -> Callable[[Part, str], dict[str, Any]]:
     """Return what names a kept item: everything that decides its numbers."""
+    probes = {
+        is_gray: _identity.probes(source.some(), gray=is_gray)
+        for is_gray in {one.is_gray for one in shown.values()}
+    }
     digests = {}
     for name, one in shown.items():
         if not isinstance(one.model, torch.nn.Module):
@@ -333,7 +345,11 @@ def _recorder(
                 "results are kept: what a function computes cannot be told from "
                 "another's"
             )
-        digests[name] = _store.model_digest(one.model)
+        found = _identity.behaviour(
+            one.model, probes[one.is_gray], name=name,
+            batch_size=batch_size, device=device,
+        )  # fmt: skip
+        digests[name] = known.digest(name, found)
     of_part: dict[Part, dict[str, Any]] = {}
 
     def recorded(part: Part, name: str) -> dict[str, Any]:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from neurofreq import _runtime, _store, _validate
+from neurofreq import _identity, _locks, _runtime, _store, _validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from os import PathLike
 
     import pandas as pd
@@ -92,8 +92,7 @@ def evaluate(
     if keep_images and out is None:
         raise ValueError("keep_images: got True without out, expected a folder")
     targets = None if targets is None else _validate.labels(targets, "targets")
-    store = None if out is None else _store.Store(Path(out))
-    settings = _settings(attack, model, seed, options) if store else {}
+    kept = None if out is None else _Kept(Path(out), attack, model, seed, options)
     if targets is not None:
         _check_most(targets, loader)
     parts: dict[int, Arrays] = {}
@@ -101,26 +100,28 @@ def evaluate(
     rank, n_ranks = _ranks()
     for number, (images, labels) in enumerate(_bar(loader, progress)):
         first, count = count, count + len(images)
+        if kept and number == 0:
+            kept.identify(model, images, options)
         if number % n_ranks != rank:
             continue
         part = None if targets is None else _part(targets, first, count)
-        record = settings | _identity(images, labels, part, first)
-        found = store.load(record) if store else None
-        if found is None or (keep_images and "adversarial" not in found):
+
+        def attacked(
+            images: Any = images, labels: Any = labels, part: Any = part,
+            first: int = first,
+        ) -> Arrays:  # fmt: skip
             result = attack(
-                model,
-                images,
-                labels,
-                targets=part,
-                first_index=first,
-                seed=seed,
+                model, images, labels, targets=part, first_index=first, seed=seed,
                 **options,
-            )
-            found = {name: np.asarray(_host(getattr(result, name))) for name in COLUMNS}
-            if keep_images:
-                found["adversarial"] = np.asarray(_host(result.adversarial))
-            if store:
-                store.save(record, found)
+            )  # fmt: skip
+            names = (*COLUMNS, "adversarial") if keep_images else COLUMNS
+            return {name: np.asarray(_host(getattr(result, name))) for name in names}
+
+        if kept:
+            record = _identity_of(images, labels, part, first)
+            found = kept.batch(record, attacked, keep_images)
+        else:
+            found = attacked()
         found.pop("adversarial", None)  # on disk: the table holds no images
         found["label"] = _validate.labels(labels)
         found["target"] = np.full(len(images), -1) if part is None else part
@@ -167,17 +168,58 @@ def _part(targets: Any, first: int, stop: int) -> Any:
     return targets[first:stop]
 
 
-def _settings(
-    attack: Attack, model: Any, seed: int, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what decides the numbers besides images, as JSON values."""
-    if isinstance(model, torch.nn.Module):
-        digest = _store.model_digest(model)
-    else:
-        raise TypeError(
-            f"model: got {type(model).__name__}, expected an nn.Module where results "
-            "are kept: what a function computes cannot be told from another's"
+class _Kept:
+    """The folder of finished batches; processes that share it measure none twice."""
+
+    def __init__(
+        self, folder: Path, attack: Attack, model: Any, seed: int, options: Any
+    ) -> None:
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(
+                f"model: got {type(model).__name__}, expected an nn.Module where "
+                "results are kept: the state of a function is not known"
+            )
+        self._settings = _settings(attack, seed, options)
+        self._store = _store.Store(folder)
+
+    def identify(self, model: Any, images: Any, options: dict[str, Any]) -> None:
+        """Find out which model it is, by its answers to some of the first images."""
+        images = _validate.images(images, unit_range=True)
+        found = _identity.behaviour(
+            model,
+            _identity.probes(images),
+            name="model",
+            batch_size=options.get("batch_size", len(images)),
         )
+        known = _identity.Known(self._store.folder)
+        self._settings["model"] = known.digest("model", found)
+
+    def batch(
+        self,
+        identity: dict[str, Any],
+        attacked: Callable[[], Arrays],
+        keep_images: bool,
+    ) -> Arrays:
+        """Return a batch that is kept, or attack it and keep it."""
+        record = self._settings | identity
+        found = self._load(record, keep_images)
+        if found is None:
+            lock = self._store.path(record, ".lock")
+            with _locks.held(lock, f"it attacks a batch for {self._store.folder}"):
+                found = self._load(record, keep_images)  # which it has done meanwhile
+                if found is None:
+                    found = attacked()
+                    self._store.save(record, found)
+            lock.unlink(missing_ok=True)
+        return found
+
+    def _load(self, record: dict[str, Any], keep_images: bool) -> Arrays | None:
+        found = self._store.load(record)
+        return None if found and keep_images and "adversarial" not in found else found
+
+
+def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the numbers besides model and images, as JSON values."""
     plain: dict[str, Any] = {}
     for name, value in options.items():
         if callable(value):
@@ -194,14 +236,13 @@ def _settings(
     return {
         "measurement": type(attack).__name__.lower(),
         "attack": {"class": type(attack).__name__, **vars(attack)},
-        "model": digest,
         "options": plain,
         "seed": _validate.seed(seed),
         "neurofreq": _runtime.VERSION,
     }
 
 
-def _identity(images: Any, labels: Any, targets: Any, first: int) -> dict[str, Any]:
+def _identity_of(images: Any, labels: Any, targets: Any, first: int) -> dict[str, Any]:
     """Return what tells one batch from another."""
     labels = _validate.labels(labels, count=len(images))
     marks = labels if targets is None else np.stack([labels, targets])

@@ -123,12 +123,18 @@ class ImageFiles:
         return replace(self, is_gray=True)
 
     def digest(self) -> str:
-        """Return the SHA-256 of names, file sizes and the wanted form."""
+        """Return the SHA-256 of names, contents and the wanted form."""
+
+        def content(name: str) -> bytes:
+            return hashlib.sha256(_present(self.root / name).read_bytes()).digest()
+
         form = (self.size, self.resize, self.crop, self.is_gray)
         digest = hashlib.sha256(repr(form).encode())
-        for name in self.names:
-            path = _present(self.root / name)
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        with ThreadPoolExecutor(_runtime.num_threads()) as pool:
+            for name, one in zip(
+                self.names, pool.map(content, self.names), strict=True
+            ):
+                digest.update(f"{name}\0".encode() + one)
         return digest.hexdigest()
 
     def _pixels(self, names: list[str]) -> NDArray[Any]:

@@ -128,7 +128,7 @@ class ImageSet:
         return replace(self, images=images, name=f"{self.name}, gray")
 
     def digest(self) -> str:
-        """Return the SHA-256 of images and labels; of files, names and sizes."""
+        """Return the SHA-256 of images and labels; of files, names and contents."""
         is_lazy = isinstance(self.images, ImageFiles)
         images = self.images.digest() if is_lazy else self.images
         return _store.data_digest(images, self.labels)

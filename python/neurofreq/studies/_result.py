@@ -13,8 +13,8 @@ import numpy as np
 
 from neurofreq import _store
 from neurofreq._labels import to_csv
+from neurofreq._locks import claim
 from neurofreq.studies import _tables
-from neurofreq.studies._claims import claim
 from neurofreq.studies._plan import Plan
 from neurofreq.studies._settings import differences
 
@@ -102,8 +102,6 @@ class StudyResult:
         ValueError
             If there is no such model, or its images were not kept.
         """
-        from safetensors.numpy import load_file
-
         store = _store.Store(self.out_dir / "items")
         items = [item for item in self._plan.items if item.key == "attack"]
         records = [item.record for item in items if item.model == model]
@@ -111,8 +109,7 @@ class StudyResult:
             raise ValueError(
                 f"model: got {model!r}, expected one whose images are kept"
             )
-        paths = [store.path(record, ".safetensors") for record in records]
-        return np.concatenate([load_file(path)["adversarial"] for path in paths])
+        return np.concatenate([store.tensors(one)["adversarial"] for one in records])
 
 
 def load(out_dir: str | os.PathLike[str]) -> StudyResult:
@@ -131,6 +128,8 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     ------
     FileNotFoundError
         If it holds no study.
+    ValueError
+        If study.json is damaged.
     """
     folder = Path(out_dir)
     plan = Plan.read(folder)
