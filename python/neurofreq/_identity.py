@@ -156,11 +156,11 @@ def behaviour(
         images = shown.data
         found = answers(images)
     before = _tensors(model)
-    tolerance = _rounding(model, found)
+    tolerance = rounding(model, found)
     some = images[::_EVERY]
     first, again, other = (_numbers(answers(some, seed)) for seed in (0, 0, 1))
-    is_repeated = _agree(first, again, tolerance)
-    if not (is_repeated and _agree(first, other, tolerance)):
+    is_repeated = agree(first, again, tolerance)
+    if not (is_repeated and agree(first, other, tolerance)):
         warnings.warn(
             f"model {name!r} answers the same images differently from call to call: "
             "what is measured and kept is one draw of its numbers",
@@ -234,7 +234,7 @@ class Known:
                     continue
                 arrays = self._store.load(record)
                 others.append(path.stem)
-                if arrays is None or not _agree(
+                if arrays is None or not agree(
                     arrays["answers"], found.answers, found.tolerance
                 ):
                     continue
@@ -281,7 +281,7 @@ def _tensors(model: torch.nn.Module) -> dict[str, str]:
     return found
 
 
-def _rounding(model: torch.nn.Module, answers: torch.Tensor) -> float:
+def rounding(model: torch.nn.Module, answers: torch.Tensor) -> float:
     """Return half the digits of the coarsest type that decides the answers."""
     eps = [torch.finfo(answers.dtype).eps]
     eps += [
@@ -296,7 +296,7 @@ def _rounding(model: torch.nn.Module, answers: torch.Tensor) -> float:
     return float(max(eps)) ** 0.5
 
 
-def _agree(
+def agree(
     first: NDArray[np.float64], second: NDArray[np.float64], tolerance: float
 ) -> bool:
     """Return whether answers to the same images are equal within rounding."""

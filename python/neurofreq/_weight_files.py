@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from neurofreq import _store
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -127,13 +129,10 @@ def _check_digest(path: Path, sha256: str) -> None:
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"weights: {path} is a damaged safetensors file") from error
+        return _store.read_tensors(path)[0]
+    except ValueError as error:
+        raise ValueError(f"weights: {error}, no whole safetensors file") from error
 
 
 def _check_archive(path: Path) -> None:
