@@ -310,3 +310,68 @@ def test_gray_images_are_no_files(tmp_path):
         data.write_corrupted(clean().gray(), tmp_path, layout="files")
     written = data.write_corrupted(clean().gray(), tmp_path, names=["contrast"])
     assert written.cell("contrast", 1).images.shape == (6, 1, 32, 32)
+
+
+def flip(path, place):
+    whole = bytearray(path.read_bytes())
+    whole[place] ^= 1
+    path.write_bytes(bytes(whole))
+
+
+def test_a_flipped_bit_of_a_written_array_is_noticed_and_mended(tmp_path):
+    options = {"names": ["contrast", "fog"], "layout": "arrays"}
+    data.write_corrupted(clean(), tmp_path, **options)
+    path = tmp_path / "fog.npy"
+    whole = path.read_bytes()
+    flip(path, -1)  # of the fifth severity
+    found = data.CorruptedFolder(tmp_path)
+    assert len(found.cell("fog", 4)) == len(found.cell("contrast", 5)) == 6
+    with pytest.raises(ValueError, match=r"^data: .*fog\.npy is damaged at severity 5"):
+        found.cell("fog", 5)
+    with pytest.warns(UserWarning, match=r"fog\.npy is damaged: it is made again"):
+        data.write_corrupted(clean(), tmp_path, **options)
+    assert path.read_bytes() == whole
+
+
+def test_a_flipped_bit_of_a_part_is_not_kept(tmp_path, monkeypatch):
+    options = {"names": ["contrast"], "layout": "arrays"}
+    data.write_corrupted(clean(), tmp_path / "whole", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(_write.np, "concatenate", interrupting(5))
+        with pytest.raises(KeyboardInterrupt):
+            data.write_corrupted(clean(), tmp_path / "cut", **options)
+    parts = sorted((tmp_path / "cut").glob(".contrast-?.npy"))
+    assert len(parts) == 4
+    flip(parts[1], -1)
+    with pytest.warns(UserWarning, match="contrast-2.npy is damaged"):
+        data.write_corrupted(clean(), tmp_path / "cut", **options)
+    one, other = (
+        (tmp_path / name / "contrast.npy").read_bytes() for name in ("cut", "whole")
+    )
+    assert one == other
+
+
+def interrupting(n):
+    real, calls = np.concatenate, []
+
+    def concatenate(*arguments, **keywords):
+        calls.append(1)
+        if len(calls) == n:
+            raise KeyboardInterrupt
+        return real(*arguments, **keywords)
+
+    return concatenate
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"classes": 3}', None])
+def test_a_damaged_manifest_is_named(tmp_path, text):
+    data.write_corrupted(clean(), tmp_path, names=["contrast"], layout="arrays")
+    path = tmp_path / "corrupted.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"seed": 0', '"seed": 1') if text is None else text)
+    with pytest.raises(
+        ValueError, match=r"^data: .*corrupted\.json is damaged.*remove"
+    ):
+        data.CorruptedFolder(tmp_path)
+    with pytest.raises(ValueError, match=r"^out: .*corrupted\.json is damaged.*empty"):
+        data.write_corrupted(clean(), tmp_path, names=["contrast"], layout="arrays")

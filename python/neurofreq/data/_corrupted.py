@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from neurofreq import _validate
 from neurofreq.data import _order
 from neurofreq.data._cifar10 import CIFAR10_CLASSES
 from neurofreq.data._folders import class_folders, open_folder
+from neurofreq.data._manifest import LABELS, MANIFEST, Manifest, digest
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEVERITIES = (1, 2, 3, 4, 5)
-MANIFEST = "corrupted.json"
 # Folders of the archives in which ImageNet-C is published.
 _ARCHIVES = ("noise", "blur", "weather", "digital", "extra")
 _LAYOUTS = (
@@ -85,13 +84,15 @@ class CorruptedFolder:
         self._form = {"resize": resize, "crop": crop}
         self._held: dict[tuple[str, int], ImageSet] = {}
         self._first: tuple[str, ...] | None = None
+        self._whole: set[tuple[str, int]] = set()  # whose checksums were compared
         self._arrays = _arrays(self.folder)
         self._folders = {} if self._arrays else _folders(self.folder)
         self.names = tuple(sorted(self._arrays or self._folders))
         self.severities: tuple[int, ...] = SEVERITIES
-        noted = _noted(self.folder)
+        noted, self._sums = _noted(self.folder)
         if self._arrays:
             self.labels = _row_labels(self.folder)
+            self._check(LABELS, 1, np.tile(self.labels, len(SEVERITIES)))
             for path in self._arrays.values():
                 _mapped(path, 5 * len(self.labels))
             default: tuple[str, ...] = CIFAR10_CLASSES if self.labels.max() < 10 else ()
@@ -142,7 +143,20 @@ class CorruptedFolder:
     def _rows(self, name: str, severity: int) -> ImageSet:
         n = len(self)
         rows = _mapped(self._arrays[name], 5 * n)[(severity - 1) * n : severity * n]
+        self._check(name, severity, rows)
         return self._named(rows.transpose(0, 3, 1, 2), self.labels, name, severity)
+
+    def _check(self, name: str, severity: int, rows: NDArray[Any]) -> None:
+        """Compare rows with the checksum that the writer noted, once."""
+        sums = self._sums.get(name)
+        if not sums or (name, severity) in self._whole:
+            return
+        if sums[severity - 1] not in (None, digest(rows)):
+            raise ValueError(
+                f"data: {self.folder / name}.npy is damaged at severity {severity} "
+                f"(its checksum in {MANIFEST} differs); write_corrupted makes it again"
+            )
+        self._whole.add((name, severity))
 
     def _files(self, name: str, severity: int) -> ImageSet:
         folder = self._folders[name] / str(severity)
@@ -244,12 +258,12 @@ def _read(path: Path) -> NDArray[Any]:
         ) from error
 
 
-def _noted(folder: Path) -> tuple[str, ...]:
-    """Return the classes that the writer noted; none in a published folder."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return ()
+def _noted(folder: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the classes and checksums noted; none in a published folder."""
     try:
-        return tuple(json.loads(path.read_text())["classes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"data: {path} is damaged ({error})") from error
+        values = Manifest(folder).read()
+    except ValueError as error:
+        raise ValueError(
+            f"data: {error}; remove it to read the folder without"
+        ) from error
+    return tuple(values.get("classes", ())), values.get("sha256", {})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
+import io
 import os
+import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,9 +16,11 @@ import numpy as np
 
 from neurofreq import _groups, _runtime, _store, _textures, _validate, corruptions
 from neurofreq._ahead import ahead
+from neurofreq._locks import Waiting, claim
 from neurofreq.data import _names
-from neurofreq.data._corrupted import MANIFEST, SEVERITIES, CorruptedFolder
+from neurofreq.data._corrupted import SEVERITIES, CorruptedFolder
 from neurofreq.data._files import ImageFiles
+from neurofreq.data._manifest import LABELS, Manifest, digest
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     # From name, severity and rows to corrupted images (n, H, W, C).
     Change = Callable[[str, int, range], NDArray[np.uint8]]
 
+POLL_SECONDS = 0.5  # between two looks at what other processes write
 QUALITY = 85  # of JPEG files, as published
 
 
@@ -81,7 +86,9 @@ def write_corrupted(
     Notes
     -----
     Files keep the names of the clean ones. ``corrupted.json`` notes of what and how
-    the corruptions were made, and the order of the classes.
+    the corruptions were made, the order of the classes, and the SHA-256 of every
+    severity of an array: one that is damaged is told and made again. Several
+    processes may write one folder; each makes arrays that no other has begun.
 
     Differences from the paper: random corruptions have the published
     distribution, not the published draws.
@@ -109,7 +116,8 @@ def write_corrupted(
         raise ValueError(f"out: got {folder}, a file, expected a folder")
     _refuse_links(folder, names, places)
     folder.mkdir(parents=True, exist_ok=True)
-    _note(folder, note)
+    Manifest(folder).claim(note)
+    _store.sweep(folder)
 
     held: dict[range, NDArray[np.uint8]] = {}  # the last rows, for cell after cell
 
@@ -164,27 +172,78 @@ def _write_arrays(
     step: Callable[[int], object],
 ) -> None:
     """Write one array per corruption; its severities are kept one by one."""
+    manifest = Manifest(folder)
     labels = np.tile(data.labels, len(SEVERITIES))
-    _store.write_atomically(
-        folder / "labels.npy", lambda file: np.save(file, labels, allow_pickle=False)
-    )
-    for name in names:
-        path = folder / f"{name}.npy"
-        if path.exists():
-            step(len(SEVERITIES) * len(data))
-            continue
-        parts = [folder / f".{name}-{severity}.npy" for severity in SEVERITIES]
-        for severity, part in zip(SEVERITIES, parts, strict=True):
-            if not part.exists():
-                cell = np.concatenate(
-                    [change(name, severity, rows) for rows in batches]
-                )
-                _store.write_atomically(part, functools.partial(_save, cell))
-            step(len(data))
-        cells = [np.load(part, mmap_mode="r") for part in parts]
-        _store.write_atomically(path, functools.partial(_save, np.concatenate(cells)))
-        for part in parts:
-            part.unlink()
+    _store.write_atomically(folder / "labels.npy", functools.partial(_save, labels))
+    manifest.note_sum(LABELS, 0, 1, digest(labels))
+
+    def cell(name: str, severity: int) -> NDArray[np.uint8]:
+        return np.concatenate([change(name, severity, rows) for rows in batches])
+
+    pending, waiting = list(names), None
+    while pending:
+        left = []
+        for name in pending:
+            lock = folder / f".{name}.lock"
+            with claim(lock) as is_mine:
+                if not is_mine:
+                    left.append(name)
+                    continue
+                _write_array(manifest, name, len(data), cell, step)
+                lock.unlink(missing_ok=True)
+        if len(left) == len(pending):
+            waiting = waiting or Waiting(f"it writes {left[0]}.npy of {folder}")
+            waiting.look()
+            time.sleep(POLL_SECONDS)
+        pending = left
+
+
+def _write_array(
+    manifest: Manifest,
+    name: str,
+    n_images: int,
+    cell: Callable[[str, int], NDArray[np.uint8]],
+    step: Callable[[int], object],
+) -> None:
+    """Write the array of one corruption, of the severities that are not whole."""
+    folder, path = manifest.folder, manifest.folder / f"{name}.npy"
+    if path.exists() and _is_whole(manifest, path, name, range(len(SEVERITIES))):
+        step(len(SEVERITIES) * n_images)
+        return
+    parts = [folder / f".{name}-{severity}.npy" for severity in SEVERITIES]
+    for index, part in enumerate(parts):
+        if not (
+            part.exists() and _is_whole(manifest, part, name, range(index, index + 1))
+        ):
+            made = cell(name, SEVERITIES[index])
+            _store.write_atomically(part, functools.partial(_save, made))
+            manifest.note_sum(name, index, len(SEVERITIES), digest(made))
+        step(n_images)
+    cells = [np.load(part, mmap_mode="r") for part in parts]
+    _store.write_atomically(path, functools.partial(_save, np.concatenate(cells)))
+    for part in parts:
+        part.unlink()
+
+
+def _is_whole(manifest: Manifest, path: Path, name: str, indices: range) -> bool:
+    """Whether the parts of an array are as they were written; tell where not."""
+    sums = manifest.sums(name) or [None] * len(SEVERITIES)
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        blocks = np.split(rows, len(indices))
+        found = [digest(block) for block in blocks]
+    except (ValueError, EOFError, OSError):
+        found = []
+    if not found or any(
+        sums[index] not in (None, one)
+        for index, one in zip(indices, found, strict=True)
+    ):
+        warnings.warn(f"{path} is damaged: it is made again", stacklevel=2)
+        return False
+    for index, one in zip(indices, found, strict=True):
+        if sums[index] is None:  # of an earlier release, or just before a kill
+            manifest.note_sum(name, index, len(SEVERITIES), one)
+    return True
 
 
 def _write_files(
@@ -202,7 +261,9 @@ def _write_files(
     cells = [(name, severity) for name in names for severity in SEVERITIES]
     for name, severity in cells:
         for one in {place.parent for place in places}:
-            (folder / name / str(severity) / one).mkdir(parents=True, exist_ok=True)
+            place = folder / name / str(severity) / one
+            place.mkdir(parents=True, exist_ok=True)
+            _store.sweep(place)
     requests = []
     for rows in batches:
         for name, severity in cells:
@@ -257,25 +318,11 @@ def _write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write a file that is complete or absent, whenever the process ends."""
     from PIL import Image
 
-    part = path.with_suffix(".part")
+    encoded = io.BytesIO()
     image = Image.fromarray(pixels)
-    image.save(part, format="JPEG", quality=QUALITY, optimize=True)
-    os.replace(part, path)
-
-
-def _note(folder: Path, note: dict[str, Any]) -> None:
-    """Note what the folder holds; refuse one that holds something else."""
-    path = folder / MANIFEST
-    if not path.exists():
-        _store.write_text(path, json.dumps(note, indent=2) + "\n")
-        return
-    found = json.loads(path.read_text())
-    differing = [key for key, value in note.items() if found.get(key) != value]
-    if differing:
-        raise ValueError(
-            f"out: {folder} holds corruptions of another {differing[0]}, expected the "
-            "same or an empty folder"
-        )
+    image.save(encoded, format="JPEG", quality=QUALITY, optimize=True)
+    content = encoded.getvalue()
+    _store.write_atomically(path, lambda file: file.write(content), is_synced=False)
 
 
 def _batches(n: int, size: int) -> list[range]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import html
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -300,18 +299,14 @@ def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
     return ImageSet(images, labels, tuple(map(str, range(n_classes))), "images")
 
 
-def _strict_json(record: dict[str, Any]) -> str:
-    """Return JSON that every reader takes: an undefined number is null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(one) for key, one in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(one) for one in value]
-        is_number = isinstance(value, float)
-        return None if is_number and not np.isfinite(value) else value
-
-    return json.dumps(plain(record), indent=2, allow_nan=False)
+def _defined(value: Any) -> Any:
+    """Return JSON values with null for numbers that are undefined."""
+    if isinstance(value, dict):
+        return {key: _defined(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_defined(one) for one in value]
+    is_undefined = isinstance(value, float) and not np.isfinite(value)
+    return None if is_undefined else value
 
 
 def _results(work: Work, others: Sequence[Beside]) -> Results:
@@ -348,7 +343,6 @@ def _write(
         folder / "tables" / f"{name}.csv": to_csv(table)
         for name, table in tables.items()
     }
-    texts[folder / "settings.json"] = _strict_json(record) + "\n"
     texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
     pngs = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
     # Outputs of an earlier run with other settings would contradict the page.
@@ -357,6 +351,7 @@ def _write(
     for path in own:
         if path not in texts and path not in pngs:
             path.unlink(missing_ok=True)
+    _store.write_json(folder / "settings.json", _defined(record))
     for path, text in texts.items():
         _store.write_text(path, text)
     for path, png in pngs.items():

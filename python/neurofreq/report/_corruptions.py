@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import _runtime, plot
 from neurofreq._labels import to_csv
-from neurofreq._store import write_bytes, write_text
+from neurofreq._store import write_bytes, write_json, write_text
 from neurofreq._untrained import is_random
 from neurofreq.report import _pictures
 from neurofreq.robustness import corruption_accuracy
@@ -56,7 +55,7 @@ def write(
         "textures": None if how.get("textures") is None else str(how["textures"]),
         "neurofreq": _runtime.VERSION,
     }
-    write_text(folder / "settings.json", json.dumps(record, indent=2) + "\n")
+    write_json(folder / "settings.json", record)
     severities = {name: one.curve("severity") for name, one in found.items()}
     groups = {name: one.curve("group") for name, one in found.items()}
     for over, plotted, curves in (

@@ -94,7 +94,7 @@ class Checkpoints:
             theirs = _store.read_json(path)
         except ValueError as error:
             raise ValueError(
-                f"folder: {error}; name another folder, or empty this one to begin again"
+                f"folder: {error}; name another folder or empty this one to begin again"
             ) from error
         for name in ours:
             got, expected = ours[name], theirs.get(name)
@@ -166,10 +166,9 @@ class Checkpoints:
         now = _answers(run)
         if kept is None or now is None:  # of earlier releases, or none to compare
             return
-        if now.shape != kept.shape or not _identity.agree(
-            now.double().numpy(),
-            kept.double().numpy(),
-            _identity.rounding(run.model, now),
+        rounding = _identity.rounding(run.model, now)
+        if not _identity.agree(
+            *(one.double().numpy() for one in (now, kept)), rounding
         ):
             raise ValueError(
                 f"folder: {self.folder} holds a run of a model that answers "
@@ -238,7 +237,6 @@ def _made(augment: Augment, images: Tensor) -> list[float] | str:
 
 
 def _is_alike(got: Any, expected: Any) -> bool:
-    is_both = isinstance(got, list) and isinstance(expected, list)
-    return (
-        is_both and len(got) == len(expected) and np.allclose(got, expected, 1e-4, 1e-6)
-    )
+    if not (isinstance(got, list) and isinstance(expected, list)):
+        return False
+    return len(got) == len(expected) and np.allclose(got, expected, 1e-4, 1e-6)
