@@ -210,7 +210,7 @@ class _Kept:
                 if found is None:
                     found = attacked()
                     self._store.save(record, found)
-            lock.unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)
         return found
 
     def _load(self, record: dict[str, Any], keep_images: bool) -> Arrays | None:

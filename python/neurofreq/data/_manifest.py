@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,14 @@ import numpy as np
 from neurofreq import _locks, _store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 MANIFEST = "corrupted.json"
 LABELS = "labels"
-_LOCK = ".corrupted"  # held while the file is read and written; it stays there, empty
+_LOCK = ".corrupted"  # held while the file is read and written
 _SUMS = "sha256"
 
 
@@ -82,8 +84,13 @@ class Manifest:
             sums.setdefault(name, [None] * n_parts)[index] = digest
             _store.write_json(self.path, values)
 
-    def _held(self) -> Any:
-        return _locks.held(self.folder / _LOCK, f"{MANIFEST} of {self.folder}")
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        lock = self.folder / _LOCK
+        with _locks.held(lock, f"{MANIFEST} of {self.folder}"):
+            yield
+            # Whoever waits for the removed file takes a new one.
+            lock.unlink(missing_ok=True)
 
     def _read_for(self, argument: str) -> dict[str, Any]:
         try:
