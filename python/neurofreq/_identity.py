@@ -99,7 +99,8 @@ def probes(images: Any, *, gray: bool = False) -> Probes:
 def _made(images: NDArray[Any]) -> NDArray[Any]:
     """Return changed images, noise, checkerboards and ramps."""
     one, shape, draws = images[:2], images.shape[1:], np.random.default_rng(0)
-    rows, columns = np.indices(shape[1:])
+    height, width = shape[1:]
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None]
     plain = np.zeros(shape)
     made = [
         *(1 - one), *(one / 8), *(1 - one / 8), *one[..., ::-1], *one[:, ::-1],
@@ -108,7 +109,7 @@ def _made(images: NDArray[Any]) -> NDArray[Any]:
         draws.random(shape) / 16, 1 - draws.random(shape) / 16,
         0.5 + (draws.random(shape) - 0.5) / 8,
         *((rows + columns) // side % 2 + plain for side in (1, 4)),
-        rows / len(rows) + plain, columns / columns.shape[1] + plain,
+        rows / height + plain, columns / width + plain,
     ]  # fmt: skip
     return np.stack(made).astype(images.dtype)
 
