@@ -206,8 +206,14 @@ def corruption_accuracy(
         for name, one in models.items()
     }
     parts = _cells.parts(cells, source, int(np.prod(shape)))
-    store = None if out is None else _store.Store(Path(out))
-    found, outputs = _measure(parts, source, shown, store, batch_size, device, progress)
+    store = recorded = None
+    if out is not None:
+        store = _store.Store(Path(out))
+        known = _identity.Known(store.folder)
+        recorded = _recorder(source, shown, known, batch_size, device)
+    found, outputs = _measure(
+        parts, source, shown, store, recorded, batch_size, device, progress
+    )
     results = {
         name: _result(names, tuple(severities), found[name], level) for name in models
     }
@@ -272,6 +278,7 @@ def _measure(
     source: Source,
     shown: dict[str, Shown],
     store: _store.Store | None,
+    recorded: Callable[[Part, str], dict[str, Any]] | None,
     batch_size: int,
     device: Any,
     progress: bool,
@@ -282,10 +289,6 @@ def _measure(
     """
     from tqdm.auto import tqdm
 
-    recorded = None
-    if store:
-        known = _identity.Known(store.folder)
-        recorded = _recorder(source, shown, known, batch_size, device)
     found: Found = {name: {} for name in shown}
     outputs: dict[str, int] = {}
 

@@ -167,9 +167,8 @@ class Checkpoints:
         if kept is None or now is None:  # of earlier releases, or none to compare
             return
         rounding = _identity.rounding(run.model, now)
-        if not _identity.agree(
-            *(one.double().numpy() for one in (now, kept)), rounding
-        ):
+        pair = now.double().numpy(), kept.double().numpy()
+        if not _identity.agree(*pair, rounding):
             raise ValueError(
                 f"folder: {self.folder} holds a run of a model that answers "
                 "differently with the same weights; name another folder or empty it"
