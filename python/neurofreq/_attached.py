@@ -97,7 +97,7 @@ def unscaled(value: Any, name: str) -> Any:
 
     Images that the caller standardised have values below 0 and may go beyond 1.
     """
-    _validate.images(value, name)
+    value = _validate.images(value, name)
     if value.min() >= 0.0 and value.max() > 1.0 + _ROUNDING:
         raise ValueError(
             f"{name}: got values in [{float(value.min()):.6g}, "

@@ -47,6 +47,7 @@ def fold_batch_norm(
         If the model cannot be traced, or the copy differs by more than
         `tolerance`.
     """
+    tolerance = _validate.number("tolerance", tolerance)
     checked = _model.to_tensor(_validate.images(images), _model.device_of(model))
     modes = [(module, module.training) for module in model.modules()]
     try:

@@ -343,7 +343,7 @@ def predict(
     ValueError
         If `batch_size` is less than 1.
     """
-    check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     ask = model if isinstance(model, Classifier) else Classifier(model)
     device = device_of(ask.model, images) if device is None else device
     parts: list[torch.Tensor] = []
@@ -361,9 +361,9 @@ def predict(
     return torch.cat(parts)
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Require at least one image per batch."""
-    _validate.count("batch_size", batch_size)
+def check_batch_size(batch_size: int) -> int:
+    """Return the images per batch, at least one."""
+    return _validate.count("batch_size", batch_size)
 
 
 def _type_name(value: Any) -> str:

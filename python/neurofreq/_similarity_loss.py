@@ -125,7 +125,8 @@ class SimilarityLoss(Wide):
 
     def __init__(self, n_layers: int, *, half: bool = True, beta: float = 0.9) -> None:
         super().__init__()
-        _validate.count("n_layers", n_layers)
+        n_layers = _validate.count("n_layers", n_layers)
+        half, beta = _validate.flag("half", half), _validate.number("beta", beta)
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"beta: got {beta}, expected 0 <= beta < 1")
         self._half = half  # `half` is a method of every module

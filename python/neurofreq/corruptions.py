@@ -349,21 +349,14 @@ def _request(name: Any, severity: Any, parameters: Any) -> None:
             f"name: got {name!r}, expected one of {', '.join(CORRUPTIONS)}; "
             f"the nearest is {nearest!r}"
         )
-    if isinstance(severity, bool) or severity not in (1, 2, 3, 4, 5):
-        raise ValueError(f"severity: got {severity!r}, expected 1 to 5")
+    if _validate.integer("severity", severity) not in (1, 2, 3, 4, 5):
+        raise ValueError(f"severity: got {severity}, expected 1 to 5")
     _validate.one_of("parameters", parameters, PARAMETERS)
 
 
 def _pixels(images: Any, ndim: tuple[int, ...] = (4,)) -> NDArray[Any]:
     """Return checked images as an array, without a copy where possible."""
-    if isinstance(images, torch.Tensor):
-        images = images.detach().cpu().numpy()
-    if not isinstance(images, np.ndarray):
-        raise TypeError(
-            f"images: got {type(images).__name__}, expected a NumPy array or tensor"
-        )
-    if isinstance(images, np.ma.MaskedArray):
-        raise ValueError("images: got a masked array, expected one without a mask")
+    images = _validate.host(_validate.array(images, "images"), "images")
     if images.dtype not in (np.uint8, np.float32, np.float64):
         raise TypeError(
             f"images: got dtype {images.dtype}, expected uint8, float32 or float64"

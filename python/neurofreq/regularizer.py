@@ -148,9 +148,8 @@ class SimilarityRegularizer(Attached):
         self.layers = self._reader.layers
         if len(self.stimuli) < 2:
             raise ValueError("stimuli: got 1 image, expected at least two")
-        _validate.count("n_pairs", n_pairs)
-        self.n_pairs = n_pairs
-        self.all_pairs = all_pairs
+        self.n_pairs = _validate.count("n_pairs", n_pairs)
+        self.all_pairs = _validate.flag("all_pairs", all_pairs)
         self.seed = _validate.seed(seed)
         self.criterion = SimilarityLoss(len(self.layers), half=half, beta=beta)
         self.target = getattr(similarity, "label", None)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -191,11 +190,14 @@ def corruption_accuracy(
     made = (seed, parameters, textures)
     source, shape, known = _source(images, labels, clean, made)
     names = _groups.chosen(corruptions, known)
+    level = _validate.number("level", level)
     _validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
-    _validate.count("batch_size", batch_size)
-    if gray not in (True, False, "auto"):
-        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
-    cells = [(name, s) for name in names for s in _severities(severities)]
+    batch_size = _validate.count("batch_size", batch_size)
+    progress = _validate.flag("progress", progress)
+    if not (isinstance(gray, str) and gray == "auto"):
+        gray = _validate.flag("gray", gray)
+    severities = _severities(severities)
+    cells = [(name, s) for name in names for s in severities]
     if clean is not None or isinstance(source, _cells.Corrupting):
         cells.insert(0, (CLEAN, 0))
     few = partial(_few, source, cells[0])
@@ -208,15 +210,13 @@ def corruption_accuracy(
     parts = _cells.parts(cells, source, int(np.prod(shape)))
     store = recorded = None
     if out is not None:
-        store = _store.Store(Path(out))
-        known = _identity.Known(store.folder)
-        recorded = _recorder(source, shown, known, batch_size, device)
+        store = _store.Store(_validate.path("out", out))
+        kept_models = _identity.Known(store.folder)
+        recorded = _recorder(source, shown, kept_models, batch_size, device)
     found, outputs = _measure(
         parts, source, shown, store, recorded, batch_size, device, progress
     )
-    results = {
-        name: _result(names, tuple(severities), found[name], level) for name in models
-    }
+    results = {name: _result(names, severities, found[name], level) for name in models}
     for name, n_outputs in outputs.items():
         _classes.tell_guessing(_easiest(results[name]), n_outputs, name)
     return results if isinstance(model, Mapping) else results["model"]
@@ -259,10 +259,13 @@ def _source(
 
 
 def _severities(severities: Sequence[int]) -> tuple[int, ...]:
-    found = tuple(severities) if isinstance(severities, Iterable) else ()
+    is_one = isinstance(severities, str) or not isinstance(severities, Iterable)
+    each = () if is_one else severities
+    found = tuple(_validate.integer("severities", one) for one in each)
     if not found or len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
         raise ValueError(
-            f"severities: got {severities!r}, expected some of 1 to 5, each once"
+            f"severities: got {_validate.shown(severities)}, expected some of 1 to 5, "
+            "each once"
         )
     return found
 

@@ -54,8 +54,9 @@ def response_similarity(
     Li et al. 2019, arXiv 1911.05072, the definition of S^neural.
     """
     rows = _means(responses)
+    is_single = rows.dtype == np.float32
     scale = _validate.weights(weights, rows.shape[1])
-    if rows.dtype == np.float32:
+    if is_single:
         return _neurofreq.response_similarity_f32(rows, scale)
     return _neurofreq.response_similarity_f64(rows, scale)
 

@@ -115,7 +115,7 @@ class ImageSet:
         TypeError, ValueError
             If n is no integer, or there are fewer images.
         """
-        drawn = np.random.default_rng(seed).permutation(len(self))
+        drawn = np.random.default_rng(_validate.seed(seed)).permutation(len(self))
         drawn = drawn[: self._count(n)]
         return self.take(np.sort(drawn))
 
@@ -139,33 +139,25 @@ class ImageSet:
 
     def _count(self, n: Any) -> int:
         """Return a number of images that there are."""
-        _validate.integer("n", n)
+        n = _validate.integer("n", n)
         if not 1 <= n <= len(self):
             raise ValueError(f"n: got {n}, expected 1 to {len(self)}")
-        return int(n)
+        return n
 
 
 def _checked(images: Any) -> Any:
     """Return images as an array or as files, in bytes or in floats of [0, 1]."""
     if isinstance(images, ImageFiles):
         return images
-    if isinstance(images, torch.Tensor):
-        images = images.detach().cpu().numpy()
-    if not isinstance(images, np.ndarray):
-        raise TypeError(
-            f"images: got {type(images).__name__}, expected an array, a tensor or "
-            "ImageFiles"
-        )
-    if isinstance(images, np.ma.MaskedArray):
-        raise ValueError("images: got a masked array, expected one without a mask")
+    images = _validate.host(_validate.array(images, "images"), "images")
     if images.dtype not in (np.uint8, np.float32, np.float64):
         raise TypeError(
             f"images: got dtype {images.dtype}, expected uint8, float32 or float64"
         )
-    if images.ndim != 4 or 0 in images.shape[1:]:
-        raise ValueError(f"images: got shape {images.shape}, expected (N, C, H, W)")
-    _validate.channels_second(images.shape)
-    if images.dtype != np.uint8 and len(images):
+    if images.ndim == 4 and not len(images):
+        return images
+    _validate.layout(images, "images")
+    if images.dtype != np.uint8:
         _validate.images(images, unit_range=True)
     return images
 
@@ -174,11 +166,9 @@ def _numbers(labels: Any, names: tuple[str, ...]) -> Any:
     """Return labels as they are; of strings, their places among the names."""
     if isinstance(labels, torch.Tensor):
         return labels
-    if isinstance(labels, np.ma.MaskedArray):
-        raise ValueError("labels: got a masked array, expected one without a mask")
-    values = np.asarray(labels)
+    values = _validate.host(labels, "labels")
     if values.ndim != 1 or not values.size or not isinstance(values[0], str):
-        return values
+        return labels
     place = {name: label for label, name in enumerate(names)}
     unknown = next((str(value) for value in values if value not in place), None)
     if unknown is not None:

@@ -58,7 +58,7 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     if split not in get_args(Split):
         raise ValueError(f"split: got {split!r}, expected 'train' or 'test'")
     if n is not None:
-        _validate.count("n", n)
+        n = _validate.count("n", n)
     kind, _, folder = spec.partition(":")
     if kind == "synthetic" and not folder:
         images, labels = _synthetic.draw(2000 if n is None else n, split=split)

@@ -94,7 +94,8 @@ def write_corrupted(
     distribution, not the published draws.
     """
     names = _groups.chosen(names, corruptions.CORRUPTIONS)
-    _validate.count("batch_size", batch_size)
+    batch_size = _validate.count("batch_size", batch_size)
+    seed, progress = _validate.seed(seed), _validate.flag("progress", progress)
     _validate.one_of("layout", layout, ("auto", "arrays", "files"))
     _validate.one_of("parameters", parameters, corruptions.PARAMETERS)
     data = _checked(data)
@@ -102,11 +103,11 @@ def write_corrupted(
         layout = "files" if isinstance(data.images, ImageFiles) else "arrays"
     places = _places(data) if layout == "files" else []
     frost = None if textures is None else _textures.digest(str(textures))
-    folder = Path(out)
+    folder = _validate.path("out", out)
     note = {
         "classes": list(data.class_names),
         "data": data.digest(),
-        "seed": _validate.seed(seed),
+        "seed": seed,
         "parameters": parameters,
         "layout": layout,
         "neurofreq": _runtime.VERSION,

@@ -75,8 +75,8 @@ class CifarResNet(nn.Module):
         super().__init__()
         if stem not in (3, 7):
             raise ValueError(f"stem: got {stem}, expected 3 or 7")
-        _validate.count("n_classes", n_classes)
-        _validate.count("in_channels", in_channels)
+        n_classes = _validate.count("n_classes", n_classes)
+        in_channels = _validate.count("in_channels", in_channels)
         self.conv1 = nn.Conv2d(
             in_channels, widths[0], stem, padding=stem // 2, bias=False
         )
@@ -185,7 +185,7 @@ def resnet18_gray(
 def _resnet18(
     in_channels: int, base_width: int, stem: int, n_classes: int
 ) -> CifarResNet:
-    _validate.count("base_width", base_width)
+    base_width = _validate.count("base_width", base_width)
     widths = tuple(base_width * factor for factor in (1, 2, 4, 8))
     return CifarResNet(
         (2, 2, 2, 2), widths, n_classes=n_classes, in_channels=in_channels, stem=stem

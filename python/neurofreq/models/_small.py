@@ -37,12 +37,9 @@ def small_cnn(
     TypeError, ValueError
         A number that is no positive integer.
     """
-    for name, value in (
-        ("n_classes", n_classes),
-        ("width", width),
-        ("in_channels", in_channels),
-    ):
-        _validate.count(name, value)
+    n_classes = _validate.count("n_classes", n_classes)
+    width = _validate.count("width", width)
+    in_channels = _validate.count("in_channels", in_channels)
     network = nn.Sequential()
     n_in = in_channels
     for index, n_out in enumerate((width, 2 * width, 4 * width)):

@@ -36,8 +36,8 @@ class Vgg19(nn.Module):
         from torchvision.models import vgg  # a second to import
 
         super().__init__()
-        _validate.count("base_width", base_width)
-        _validate.count("n_classes", n_classes)
+        base_width = _validate.count("base_width", base_width)
+        n_classes = _validate.count("n_classes", n_classes)
         layout = [
             step if step == "M" else int(step) * base_width // 64
             for step in vgg.cfgs["E"]

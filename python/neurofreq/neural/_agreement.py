@@ -82,8 +82,8 @@ def split_half(
     Spearman 1910, Br J Psychol 3:271; Brown 1910, Br J Psychol 3:296.
     """
     _validate.one_of("level", level, ("neurons", "similarity"))
-    _validate.count("n_splits", n_splits)
-    _validate.seed(seed)
+    n_splits, seed = _validate.count("n_splits", n_splits), _validate.seed(seed)
+    spearman_brown = _validate.flag("spearman_brown", spearman_brown)
     checked = _validate.trials(trials)
     if level == "neurons":
         if weights is not None:

@@ -125,26 +125,29 @@ class PredictiveModel:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        counts = {
-            "n_channels": n_channels, "n_scales": n_scales,
-            "max_epochs": max_epochs, "patience": patience,
-        }  # fmt: skip
-        for name, value in counts.items():
-            _validate.count(name, value)
+        n_channels = _validate.count("n_channels", n_channels)
+        n_scales = _validate.count("n_scales", n_scales)
+        max_epochs = _validate.count("max_epochs", max_epochs)
+        patience = _validate.count("patience", patience)
         _validate.one_of("front", front, ("gabor", "learned"))
-        _validate.count("n_layers", n_layers, 0 if front == "gabor" else 1)
+        least = 0 if front == "gabor" else 1
+        n_layers = _validate.count("n_layers", n_layers, least)
         kernels = _validate.pair("kernels", kernels)
         if not kernels[0] % 2 == kernels[1] % 2 == 1:
             raise ValueError(f"kernels: got {kernels}, expected odd sizes")
         _validate.one_of("loss", loss, ("poisson", "gaussian"))
+        sparsity = _validate.number("sparsity", sparsity)
+        smoothness = _validate.number("smoothness", smoothness)
+        weight_decay = _validate.number("weight_decay", weight_decay)
         penalties = {
             "sparsity": sparsity, "smoothness": smoothness, "weight_decay": weight_decay
         }  # fmt: skip
         for name, number in penalties.items():
             _validate.within(name, number, 0.0 <= number < np.inf, "0 or more")
+        lr = _validate.number("lr", lr)
         _validate.within("lr", lr, 0.0 < lr < np.inf, "a positive number")
-        _validate.count("batch_size", batch_size, 2)
-        _validate.count("n_folds", n_folds, 3)
+        batch_size = _validate.count("batch_size", batch_size, 2)
+        n_folds = _validate.count("n_folds", n_folds, 3)
         self.settings = _fit.Settings(
             front, n_channels, n_layers, kernels, n_scales, loss,
             sparsity, smoothness, weight_decay, lr, batch_size, max_epochs, patience,

@@ -116,6 +116,7 @@ def threshold_similarity(
     ----------
     Attias et al. 2024, arXiv 2410.03952, with threshold 0.8.
     """
+    threshold = _validate.number("threshold", threshold)
     within = 0.0 <= threshold <= 1.0
     _validate.within("threshold", threshold, within, "0 to 1")
     values = _validate.similarity(similarity)
@@ -172,8 +173,8 @@ def teacher_similarity(
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
     """
     features = Features(model, [layer], "layer")
-    unscaled(images, "images")
-    _validate.count("batch_size", batch_size)
+    images = unscaled(images, "images")
+    batch_size = _validate.count("batch_size", batch_size)
     device = _model.device_of(model)
     rows: list[NDArray[Any]] = []
     own = _model.dtype_of(model)

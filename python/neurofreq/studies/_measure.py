@@ -68,7 +68,9 @@ class Running:
 
     def __post_init__(self) -> None:
         """Check before any model is loaded."""
-        _validate.count("batch_size", self.batch_size)
+        batch_size = _validate.count("batch_size", self.batch_size)
+        object.__setattr__(self, "batch_size", batch_size)
+        _validate.flag("progress", self.progress)
         if self.device is not None:
             _validate.device(self.device)
 

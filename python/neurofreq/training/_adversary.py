@@ -57,8 +57,10 @@ class Adversary:
     def __post_init__(self) -> None:
         """Check every value."""
         _validate.one_of("norm", self.norm, NORMS)
-        _validate.count("steps", self.steps)
-        for name, value in (("epsilon", self.epsilon), ("step", self.step)):
+        object.__setattr__(self, "steps", _validate.count("steps", self.steps))
+        for name in ("epsilon", "step"):
+            value = _validate.number(name, getattr(self, name))
+            object.__setattr__(self, name, value)
             _validate.within(name, value, 0.0 < value < float("inf"), "above 0")
 
     @classmethod

@@ -66,10 +66,11 @@ def augmix(
     ----------
     Hendrycks et al. 2020, arXiv 1912.02781, algorithm 1 and section 3.
     """
-    _validate.images(images, unit_range=True)
+    images = _validate.images(images, unit_range=True)
+    severity = _validate.number("severity", severity)
     _validate.within("severity", severity, 0.1 <= severity <= 10.0, "0.1 to 10")
-    _validate.count("width", width)
-    _validate.count("depth", depth)
+    width, depth = _validate.count("width", width), _validate.count("depth", depth)
+    alpha = _validate.number("alpha", alpha)
     _validate.within("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
     n, host = len(images), generator.device
     weights = _dirichlet(torch.full((n, width), alpha, device=host), generator)

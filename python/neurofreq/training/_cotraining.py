@@ -104,7 +104,8 @@ class CoTraining(Attached):
         if not isinstance(layer, str):
             raise TypeError(f"layer: got {type(layer).__name__}, expected one name")
         super().__init__(model, [layer], stimuli, "layer")
-        _validate.count("batch_size", batch_size)
+        batch_size = _validate.count("batch_size", batch_size)
+        positive = _validate.flag("positive", positive)
         truth = _check_responses(responses, len(self.stimuli), positive)
         self.batch_size = min(batch_size, len(self.stimuli))
         self.seed = _validate.seed(seed) % 2**62
@@ -222,9 +223,7 @@ class CoTraining(Attached):
 
 
 def _check_responses(responses: ArrayLike | Tensor, n: int, positive: bool) -> Tensor:
-    if isinstance(responses, Tensor):
-        responses = responses.detach().cpu().float().numpy()
-    truth = _model.as_tensor(np.asarray(responses, dtype=np.float32))
+    truth = _model.as_tensor(_validate.real(responses, "responses", np.float32))
     if truth.ndim != 2 or len(truth) != n or n < 2 or 0 in truth.shape:
         raise ValueError(
             f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "

@@ -104,8 +104,12 @@ def training_step(
     Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity. Hendrycks et
     al. 2020, arXiv 1912.02781, equation 1: the divergence.
     """
+    alpha = _validate.number("alpha", alpha)
+    consistency = _validate.number("consistency", consistency)
+    label_smoothing = _validate.number("label_smoothing", label_smoothing)
+    joint = _validate.flag("joint", joint)
     for name, value in (("alpha", alpha), ("consistency", consistency)):
-        _validate.within(name, value, value >= 0.0, "0 or more")
+        _validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
     is_share = 0.0 <= label_smoothing <= 1.0
     _validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
     _check_tensors(images, labels, views)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -105,7 +104,8 @@ def train(
         )
     shown = data.load()
     place = _validate.device(device)
-    with _runtime.seeded(_validate.seed(seed) % 2**63):
+    seed = _validate.seed(seed)
+    with _runtime.seeded(seed % 2**63):
         model, shown = _built(recipe.network, shown, seed)
     model = model.to(place)
     regularizer: SimilarityRegularizer | CoTraining | None = None
@@ -137,7 +137,7 @@ def train(
         shown.labels,
         recipe,
         regularizer=regularizer,
-        folder=Path(out),
+        folder=_validate.path("out", out),
         seed=seed,
         progress=progress,
     )
