@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +14,19 @@ import torch
 import torch.distributed as dist
 
 from neurofreq import _identity, _locks, _runtime, _store, _validate
+from neurofreq.attacks._call import Attack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from os import PathLike
 
     import pandas as pd
 
     from neurofreq import _model
     from neurofreq._store import Arrays
-    from neurofreq.attacks._call import Attack
 
 PATIENCE = timedelta(days=30)  # a rank that is done waits for the others
+IMAGES, LABELS = ("images", "image", "pixel_values"), ("labels", "label")
 COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 
@@ -50,7 +52,9 @@ def evaluate(
         As an attack takes it.
     loader : iterable of (images, labels)
         For example a ``DataLoader`` that does not shuffle: images of shape
-        (n, C, H, W) in [0, 1]. How it splits the data changes no result.
+        (n, C, H, W) in [0, 1]. How it splits the data changes no result. A batch may
+        also be a triple, whose third part is not used, or a mapping with one of the
+        keys "images", "image" and "pixel_values", and one of "labels" and "label".
     targets : array_like of int, shape (N,), optional
         The classes to reach, for the images in the loader's order; see
         `shuffled_targets`.
@@ -78,9 +82,12 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        If an argument or a batch is of another type. Otherwise as the attack.
     ValueError
-        If the loader is empty, `targets` do not fit it, or images are to be
-        kept without a folder. Otherwise as the attack.
+        If the loader is empty, a batch has no images or no labels, `targets` do not
+        fit the loader, or images are to be kept without a folder. Otherwise as the
+        attack.
 
     Notes
     -----
@@ -89,16 +96,19 @@ def evaluate(
     Where there is no process group, one (gloo) is initialised and kept to the
     end of the process: initialise your own before, if you need one.
     """
-    if keep_images and out is None:
+    _check(attack, model, loader)
+    seed, progress = _validate.seed(seed), _validate.flag("progress", progress)
+    if _validate.flag("keep_images", keep_images) and out is None:
         raise ValueError("keep_images: got True without out, expected a folder")
     targets = None if targets is None else _validate.labels(targets, "targets")
-    kept = None if out is None else _Kept(Path(out), attack, model, seed, options)
-    if targets is not None:
-        _check_most(targets, loader)
+    folder = None if out is None else _validate.path("out", out)
+    kept = None if folder is None else _Kept(folder, attack, model, seed, options)
+    _check_most(targets, loader)
     parts: dict[int, Arrays] = {}
     count = 0
     rank, n_ranks = _ranks()
-    for number, (images, labels) in enumerate(_bar(loader, progress)):
+    for number, batch in enumerate(_bar(loader, progress)):
+        images, labels = _pair(batch)
         first, count = count, count + len(images)
         if kept and number == 0:
             kept.identify(model, images, options)
@@ -137,6 +147,42 @@ def evaluate(
     return _table(parts)
 
 
+def _check(attack: Any, model: Any, loader: Any) -> None:
+    """Require an attack, a model that can be called, and batches to go through."""
+    if not isinstance(attack, Attack):
+        raise TypeError(f"attack: got {_validate.shown(attack)}, expected an Attack")
+    _validate.model(model)
+    is_other = isinstance(loader, (str, bytes, Mapping, np.ndarray, torch.Tensor))
+    if is_other or not isinstance(loader, Iterable):
+        raise TypeError(
+            f"loader: got {_validate.shown(loader)}, expected an iterable of (images, "
+            "labels), such as a DataLoader or a list of batches"
+        )
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    """Return images and labels of a batch: a pair, a triple or a mapping."""
+    if isinstance(batch, Mapping):
+        pair = []
+        for known in (IMAGES, LABELS):
+            found = [name for name in known if name in batch]
+            if len(found) != 1:
+                raise ValueError(
+                    f"loader: got a batch with the keys {list(batch)}, expected one of "
+                    f"{', '.join(map(repr, known))}"
+                )
+            pair.append(batch[found[0]])
+        images, labels = pair
+    elif isinstance(batch, (tuple, list)) and len(batch) in (2, 3):
+        images, labels = batch[:2]
+    else:
+        raise TypeError(
+            f"loader: got a batch of {_validate.shown(batch)}, expected (images, "
+            "labels), (images, labels, index) or a mapping"
+        )
+    return _validate.batch(images), labels
+
+
 def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
     import pandas as pd
 
@@ -154,7 +200,7 @@ def _check_most(targets: Any, loader: Any) -> None:
         most = len(images)
     except TypeError:
         return
-    if len(targets) > most:
+    if targets is not None and len(targets) > most:
         raise ValueError(f"targets: got {len(targets)}, expected {most}, one per image")
 
 
@@ -237,7 +283,7 @@ def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, A
         "measurement": type(attack).__name__.lower(),
         "attack": {"class": type(attack).__name__, **vars(attack)},
         "options": plain,
-        "seed": _validate.seed(seed),
+        "seed": seed,
         "neurofreq": _runtime.VERSION,
     }
 
