@@ -7,7 +7,6 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import torch
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if not torch.__version__.startswith(f"{TORCH}."):
         f"installed; install torch=={TORCH}.* or the neurofreq release for your torch"
     )
 
-from neurofreq import _neurofreq  # noqa: E402  (needs libtorch loaded)
+from neurofreq import _neurofreq, _scalars  # noqa: E402  (needs libtorch loaded)
 
 VERSION: str = _neurofreq.version()
 
@@ -57,7 +56,7 @@ def set_num_threads(n_threads: int) -> None:
     Raises
     ------
     TypeError
-        If `n_threads` is not an integer.
+        If `n_threads` is no integer.
     ValueError
         If `n_threads` is less than 1.
 
@@ -66,14 +65,7 @@ def set_num_threads(n_threads: int) -> None:
     RuntimeWarning
         If fewer threads are used than `n_threads`.
     """
-    # Not from `_validate`, which needs this module's check of torch first.
-    if isinstance(n_threads, bool) or not isinstance(n_threads, (int, np.integer)):
-        raise TypeError(
-            f"n_threads: got {type(n_threads).__name__}, expected an integer"
-        )
-    if n_threads < 1:
-        raise ValueError(f"n_threads: got {n_threads}, expected at least 1")
-    count = int(n_threads)
+    count = _scalars.count("n_threads", n_threads)
     used = _neurofreq.set_num_threads(min(count, _neurofreq.thread_limit()))
     _warn_of_limit("n_threads", count, used)
 

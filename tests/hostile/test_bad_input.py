@@ -1,0 +1,125 @@
+"""Bad input is refused at every door: at once, by name, and without a trace.
+
+One test is one parameter of one public function (`hostile_calls`), which is given all
+the bad values of its kind (`hostile_values`), each beside good ones.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from hostile_calls import CALLS, Call
+from hostile_values import KINDS, Bad
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONGEST = 5.0  # seconds of processor time until a bad value is refused
+
+DOORS = [
+    pytest.param(call, parameter, id=f"{call.name}-{parameter}")
+    for call in CALLS
+    for parameter in call.kinds
+]
+
+
+@pytest.fixture(autouse=True)
+def left_alone():
+    """Bad values may warn as they are made, and threads are set by one function."""
+    import neurofreq as nf
+
+    before = nf.num_threads()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    nf.set_num_threads(before)
+
+
+def frozen(value: Any) -> Any:
+    """Return what tells a value from a changed one."""
+    if isinstance(value, np.ma.MaskedArray):
+        return frozen(value.data), frozen(np.ma.getmaskarray(value))
+    if isinstance(value, np.ndarray):
+        content = value.tolist() if value.dtype == object else value.tobytes()
+        return value.dtype.str, value.shape, value.strides, repr(content)
+    if isinstance(value, torch.Tensor):
+        is_plain = type(value) is torch.Tensor and value.layout == torch.strided
+        if not is_plain or value.device.type == "meta" or value.is_quantized:
+            return type(value), tuple(value.shape) if not value.is_nested else None
+        whole = value.detach()
+        whole = whole.float() if whole.dtype == torch.bfloat16 else whole
+        return value.dtype, value.requires_grad, frozen(whole.numpy())
+    if isinstance(value, torch.nn.Module):
+        modes = [module.training for module in value.modules()]
+        hooks = [len(module._forward_hooks) for module in value.modules()]
+        return modes, hooks, frozen(dict(value.state_dict()))
+    if isinstance(value, dict):
+        return {name: frozen(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [frozen(one) for one in value]
+    return None
+
+
+def fault(call: Call, parameter: str, bad: Bad, folder: Path) -> str | None:
+    """Return what is wrong about how a bad value is refused, None where nothing is."""
+    arguments = call.good(folder)
+    arguments[parameter] = bad.make(arguments[parameter])
+    before, state = frozen(arguments), torch.random.get_rng_state()
+    started = time.process_time()
+    try:
+        call.function(**arguments)
+    except Exception as caught:
+        error = caught
+    except BaseException as caught:  # such as PanicException, which users cannot catch
+        return f"{type(caught).__name__}, which is no Exception: {caught}"
+    else:
+        return "taken"
+    spent, text = time.process_time() - started, str(error)
+    name = call.words.get(parameter, parameter)
+    for is_wrong, problem in (
+        (not isinstance(error, bad.error), f"{type(error).__name__}"),
+        (name not in text, f"{type(error).__name__} without {name!r}"),
+        (bad.word not in text, f"{type(error).__name__} without {bad.word!r}"),
+        ("\n" in text or len(text) > 500, "long text"),
+        (spent > LONGEST, f"{spent:.1f} s"),
+        (frozen(arguments) != before, "changed the caller's values"),
+        (not torch.equal(torch.random.get_rng_state(), state), "drew from torch"),
+        (any(path.is_file() for path in folder.rglob("*")), "wrote a file"),
+    ):
+        if is_wrong:
+            return f"{problem}: {text[:150]!r}"
+    return None
+
+
+@pytest.mark.parametrize(("call", "parameter"), DOORS)
+def test_bad_values_are_refused_by_name(call: Call, parameter: str, tmp_path, counts):
+    rows = KINDS[call.kinds[parameter]]
+    found = {bad.name: fault(call, parameter, bad, tmp_path) for bad in rows}
+    faults = [f"{name}: {problem}" for name, problem in found.items() if problem]
+    counts["bad values"] += len(rows)
+    counts["refused by name"] += len(rows) - len(faults)
+    assert not faults, "\n".join([f"{len(faults)} of {len(rows)}", *faults])
+
+
+def is_absent(call: Call, arguments: dict[str, Any]) -> bool:
+    return any("absent" in str(value) for value in arguments.values())
+
+
+GOOD = [pytest.param(call, id=call.name) for call in CALLS]
+
+
+@pytest.mark.parametrize("call", GOOD)
+def test_the_same_call_without_the_bad_value_works(call: Call, tmp_path):
+    """Otherwise a row would be refused for another reason than its own."""
+    arguments = call.good(tmp_path)
+    assert set(call.kinds) <= set(arguments)
+    if is_absent(call, arguments):
+        with pytest.raises(FileNotFoundError, match="absent"):
+            call.function(**arguments)
+        return
+    call.function(**arguments)
