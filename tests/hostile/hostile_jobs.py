@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from hostile_calls import image_set, images, labels, network
+from hostile_made import image_set, images, labels, network
 from torch import nn
 
 import neurofreq as nf

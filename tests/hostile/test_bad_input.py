@@ -10,11 +10,10 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 import torch
 from hostile_calls import CALLS, Call
-from hostile_values import KINDS, Bad
+from hostile_values import KINDS, Bad, frozen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,31 +37,6 @@ def left_alone():
         warnings.simplefilter("ignore")
         yield
     nf.set_num_threads(before)
-
-
-def frozen(value: Any) -> Any:
-    """Return what tells a value from a changed one."""
-    if isinstance(value, np.ma.MaskedArray):
-        return frozen(value.data), frozen(np.ma.getmaskarray(value))
-    if isinstance(value, np.ndarray):
-        content = value.tolist() if value.dtype == object else value.tobytes()
-        return value.dtype.str, value.shape, value.strides, repr(content)
-    if isinstance(value, torch.Tensor):
-        is_plain = type(value) is torch.Tensor and value.layout == torch.strided
-        if not is_plain or value.device.type == "meta" or value.is_quantized:
-            return type(value), tuple(value.shape) if not value.is_nested else None
-        whole = value.detach()
-        whole = whole.float() if whole.dtype == torch.bfloat16 else whole
-        return value.dtype, value.requires_grad, frozen(whole.numpy())
-    if isinstance(value, torch.nn.Module):
-        modes = [module.training for module in value.modules()]
-        hooks = [len(module._forward_hooks) for module in value.modules()]
-        return modes, hooks, frozen(dict(value.state_dict()))
-    if isinstance(value, dict):
-        return {name: frozen(one) for name, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [frozen(one) for one in value]
-    return None
 
 
 def fault(call: Call, parameter: str, bad: Bad, folder: Path) -> str | None:
