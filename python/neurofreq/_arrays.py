@@ -55,8 +55,9 @@ def tensor(value: torch.Tensor, name: str) -> torch.Tensor:
             f"{name}: got {kind.__name__}, a tensor that wraps others, expected a "
             "plain one, such as its full_tensor(), to_local() or dequantize() gives"
         )
-    if value.is_nested or value.layout != torch.strided:
-        form = "nested" if value.is_nested else str(value.layout).split(".")[-1]
+    if value.is_nested or value.is_quantized or value.layout != torch.strided:
+        form = "quantized" if value.is_quantized else str(value.layout).split(".")[-1]
+        form = "nested" if value.is_nested else form
         raise TypeError(f"{name}: got a {form} tensor, expected a dense one")
     if value.device.type == "meta":
         raise TypeError(
@@ -94,16 +95,16 @@ def host(value: Any, name: str) -> NDArray[Any]:
 
 
 def real(
-    value: Any, name: str, dtype: type[np.floating[Any]] = np.float64
+    value: Any, name: str, dtype: Any = np.float64, *, kinds: str = "fiub"
 ) -> NDArray[Any]:
     """Return real numbers as an array of floats; bools count as 0 and 1.
 
-    Missing values of pandas become NaN.
+    Missing values of pandas become NaN. `kinds` are those of NumPy that are taken.
     """
     found = host(value, name)
     if found.dtype == object:
         found = _numbers(found)
-    if found.size and found.dtype.kind not in "fiub":
+    if found.size and found.dtype.kind not in kinds:
         raise TypeError(f"{name}: got dtype {found.dtype}, expected real numbers")
     return found.astype(dtype, copy=False)
 
@@ -113,7 +114,10 @@ def _numbers(found: NDArray[Any]) -> NDArray[Any]:
     values = [math.nan if type(x).__name__ == "NAType" else x for x in found.flat]
     if not all(isinstance(value, Real) for value in values):
         return found
-    return np.array(values, dtype=np.float64).reshape(found.shape)
+    try:
+        return np.array(values, dtype=np.float64).reshape(found.shape)
+    except OverflowError:
+        return found
 
 
 def _has_memory(value: torch.Tensor) -> bool:

@@ -65,13 +65,13 @@ def number(name: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def within(name: str, value: float, holds: bool, interval: str) -> None:
     """Require that a number is where it must be, as the caller found."""
     if not holds:
-        raise ValueError(f"{name}: got {value}, expected {interval}")
+        raise ValueError(f"{name}: got {shown(value)}, expected {interval}")
 
 
 def pair(name: str, value: Any) -> tuple[int, int]:

@@ -282,6 +282,7 @@ def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
     for layer in layers:
         if not isinstance(layer, Tensor):
             raise TypeError(f"features: got {type(layer).__name__}, expected a Tensor")
+        _validate.tensor(layer, "features")
         if not layer.is_floating_point():
             raise TypeError(
                 f"features: got dtype {layer.dtype}, expected floating point"
@@ -376,6 +377,7 @@ def _pairs(pairs: Tensor, n_images: int) -> Tensor:
 def _target(target: Tensor, shape: tuple[int, ...]) -> Tensor:
     if not isinstance(target, Tensor):
         raise TypeError(f"target: got {type(target).__name__}, expected a Tensor")
+    _validate.tensor(target, "target")
     if target.dtype == torch.bool or target.is_complex():
         raise TypeError(f"target: got dtype {target.dtype}, expected floating point")
     if tuple(target.shape) != shape:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -26,6 +25,7 @@ from neurofreq._scalars import integer as integer
 from neurofreq._scalars import number as number
 from neurofreq._scalars import one_of as one_of
 from neurofreq._scalars import pair as pair
+from neurofreq._scalars import path as _path
 from neurofreq._scalars import path as path
 from neurofreq._scalars import seed as seed
 from neurofreq._scalars import seeds as seeds
@@ -145,10 +145,23 @@ def _integers(found: NDArray[Any], name: str) -> NDArray[Any]:
     """Require integers; of objects, such as pandas gives, each by itself."""
     if found.dtype == object:
         whole = [integer(name, one) for one in found.flat]
-        found = np.array(whole or [], dtype=np.uint64 if whole else np.int64)
+        if whole and max(map(abs, whole)) > _LARGEST:
+            raise ValueError(f"{name}: got a label beyond {_LARGEST}, expected less")
+        found = np.array(whole, dtype=np.int64).reshape(found.shape)
     if found.size and found.dtype.kind not in "iu":
         raise TypeError(f"{name}: got dtype {found.dtype}, expected integers")
     return found
+
+
+def stored(value: Any, name: str = "images") -> NDArray[Any]:
+    """Return an array or tensor of bytes or floats as an array on the host."""
+    plain = array(value, name)
+    dtype = str(plain.dtype).removeprefix("torch.")
+    if dtype not in ("uint8", "float32", "float64"):
+        raise TypeError(
+            f"{name}: got dtype {dtype}, expected uint8, float32 or float64"
+        )
+    return host(plain, name)
 
 
 def labelled(
@@ -169,7 +182,7 @@ def labelled(
     TypeError, ValueError
         As `images` and `labels`.
     """
-    plain = host(array(value, name), name)
+    plain = stored(value, name)
     if plain.dtype == np.uint8:
         layout(plain, name)
     else:
@@ -313,10 +326,11 @@ def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
 
 def npz(path: str | PathLike[str], name: str = "path") -> Any:
     """Open an npz file, to be closed by the caller; nothing in it is unpickled."""
-    if not zipfile.is_zipfile(path):
-        error = ValueError if Path(path).exists() else FileNotFoundError
-        raise error(f"{name}: got {path}, expected an npz file")
-    return np.load(path, allow_pickle=False)
+    place = _path(name, path)
+    if not zipfile.is_zipfile(place):
+        error = ValueError if place.exists() else FileNotFoundError
+        raise error(f"{name}: got {place}, expected an npz file")
+    return np.load(place, allow_pickle=False)
 
 
 def model(value: Any) -> None:

@@ -147,6 +147,7 @@ def corrupt(
     (2, 32, 32, 3)
     """
     array = _pixels(images)
+    progress = _validate.flag("progress", progress)
     _request(name, severity, parameters)
     layout = _layout(array.shape, layout)
     first = _validate.seed(first_index, "first_index")
@@ -343,11 +344,11 @@ def _run(
 
 
 def _request(name: Any, severity: Any, parameters: Any) -> None:
-    if name not in CORRUPTIONS:
+    if not isinstance(name, str) or name not in CORRUPTIONS:
         nearest = difflib.get_close_matches(str(name), CORRUPTIONS, 1, 0.0)[0]
         raise ValueError(
-            f"name: got {name!r}, expected one of {', '.join(CORRUPTIONS)}; "
-            f"the nearest is {nearest!r}"
+            f"name: got {_validate.shown(name)}, expected one of "
+            f"{', '.join(CORRUPTIONS)}; the nearest is {nearest!r}"
         )
     if _validate.integer("severity", severity) not in (1, 2, 3, 4, 5):
         raise ValueError(f"severity: got {severity}, expected 1 to 5")
@@ -356,11 +357,7 @@ def _request(name: Any, severity: Any, parameters: Any) -> None:
 
 def _pixels(images: Any, ndim: tuple[int, ...] = (4,)) -> NDArray[Any]:
     """Return checked images as an array, without a copy where possible."""
-    images = _validate.host(_validate.array(images, "images"), "images")
-    if images.dtype not in (np.uint8, np.float32, np.float64):
-        raise TypeError(
-            f"images: got dtype {images.dtype}, expected uint8, float32 or float64"
-        )
+    images = _validate.stored(images)
     if images.ndim not in ndim:
         raise ValueError(
             f"images: got shape {images.shape}, expected (N, H, W, C) or (N, C, H, W)"

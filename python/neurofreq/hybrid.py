@@ -305,7 +305,7 @@ def _choices(
 
 def _mixing_frequencies(value: float | Sequence[float], name: str) -> list[float]:
     """Return mixing frequencies as a list: finite, from 0 up."""
-    frequencies = np.atleast_1d(_validate.real(value, name))
+    frequencies = np.atleast_1d(_validate.real(value, name, kinds="fiu"))
     if frequencies.ndim != 1 or frequencies.size == 0:
         raise ValueError(
             f"{name}: got shape {frequencies.shape}, expected a number or a sequence"

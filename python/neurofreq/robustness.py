@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -259,10 +259,8 @@ def _source(
 
 
 def _severities(severities: Sequence[int]) -> tuple[int, ...]:
-    is_one = isinstance(severities, str) or not isinstance(severities, Iterable)
-    each = () if is_one else severities
-    found = tuple(_validate.integer("severities", one) for one in each)
-    if not found or len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
+    found = _validate.seeds(severities, "severities")
+    if len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
         raise ValueError(
             f"severities: got {_validate.shown(severities)}, expected some of 1 to 5, "
             "each once"

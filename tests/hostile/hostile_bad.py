@@ -92,7 +92,7 @@ def masked(good: Any) -> np.ma.MaskedArray:
 
 
 def nested(good: Any) -> torch.Tensor:
-    return torch.nested.nested_tensor(list(tensor(good)), layout=torch.jagged)
+    return torch.nested.nested_tensor([tensor(good)] * 2, layout=torch.jagged)
 
 
 def of_records(good: Any) -> np.ndarray:

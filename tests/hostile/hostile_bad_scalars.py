@@ -23,7 +23,7 @@ NETWORK = (
     Bad("none", always(None)),
     Bad("number", always(3)),
     Bad("string", always("resnet18")),
-    Bad("class", always(torch.nn.Flatten), TYPE, "class"),
+    Bad("class", always(torch.nn.Flatten), TYPE),
     Bad("state", always({"weight": torch.zeros(2)}), EITHER),
     Bad("tensor", always(torch.zeros(2))),
 )
@@ -110,11 +110,11 @@ NUMBER = (
     Bad("NaN", always(float("nan")), VALUE, "nan"),
     Bad("infinity", always(float("inf")), VALUE, "inf"),
     Bad("minus infinity", always(float("-inf")), VALUE, "-inf"),
-    Bad("endless", always(10**5000), VALUE),
+    Bad("endless", always(10**5000), EITHER),
     Bad("negative", always(-0.5), VALUE, "-0.5"),
 )
 FLAG = (
-    Bad("False as a word", always("False"), TYPE, "True or False"),
+    Bad("False as a word", always("False"), TYPE),
     Bad("yes", always("yes"), TYPE),
     Bad("empty word", always(""), TYPE),
     Bad("zero", always(0), TYPE),

@@ -79,7 +79,7 @@ call(
         "frequencies": np.array([0.0, 0.5, 1.0]), "seeds": (0, 1), "batch_size": 4,
         "device": "cpu",
     },
-    model="classifier", images="images", labels="labels", frequencies="finite",
+    model="classifier", images="images", labels="labels", frequencies="optional finite",
     seeds="seeds", batch_size="count", device="device",
 )  # fmt: skip
 call(
@@ -224,8 +224,8 @@ def attack_arguments(folder: Path) -> dict[str, Any]:
 
 
 ATTACK = {
-    "model": "attacked", "images": "images", "labels": "labels", "targets": "labels",
-    "margin": "number", "min_probability": "share", "seed": "seed",
+    "model": "attacked", "images": "images", "labels": "labels",
+    "targets": "optional labels", "margin": "number", "min_probability": "share", "seed": "seed",
     "first_index": "seed", "batch_size": "count", "deterministic": "flag",
     "channels_last": "flag", "progress": "flag",
 }  # fmt: skip
@@ -238,7 +238,7 @@ for point in ("starting_points", "candidates"):
         f"attacks.Attack.__call__, {point}", attacks.BrendelBethge("l2", steps=3),
         lambda folder, point=point: attack_arguments(folder)
         | {point: images()[::-1].copy()},
-        **{point: "images"},
+        **{point: "optional images"},
     )  # fmt: skip
 call(
     "attacks.minimal_perturbation", attacks.minimal_perturbation,
@@ -251,7 +251,8 @@ call(
         "norm": "l2", "repeats": 1, "budgets": [0.5],
         "attack": attacks.BrendelBethge("l2", steps=2),
     },
-    **ATTACK, norm="word", repeats="count", attack="network", budgets="finite",
+    **ATTACK, norm="word", repeats="count", attack="optional network",
+    budgets="optional finite",
 )  # fmt: skip
 call(
     "attacks.evaluate", attacks.evaluate,

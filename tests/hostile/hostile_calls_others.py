@@ -46,6 +46,7 @@ for name in ("open_data", "load_data"):
     call(
         f"data.{name}", getattr(data, name),
         lambda folder: {"spec": "synthetic", "split": "test", "n": 8},
+        words={"spec": ""},
         spec="word", split="word", n="optional count",
     )  # fmt: skip
 call(
@@ -110,7 +111,7 @@ call(
 call(
     "models.load_model", models.load_model,
     lambda folder: {"spec": "small_cnn", "weights": folder / "absent.pt"},
-    words={"weights": ""}, spec="word", weights="optional path",
+    words={"spec": ""}, spec="word", weights="optional path",
 )  # fmt: skip
 settings("models.parse_spec", models.parse_spec, {"text": "small_cnn"}, text="text")
 
@@ -340,7 +341,7 @@ call(
         "folder": folder / "out", "seed": 0, "progress": False,
     },
     model="trained", images="images", labels="labels", folder="optional path",
-    seed="seed", progress="flag", recipe="network",
+    seed="seed", progress="flag", recipe="optional network",
 )  # fmt: skip
 call(
     "training.train", training.train,

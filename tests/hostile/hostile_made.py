@@ -56,10 +56,11 @@ def labels(n: int = 6) -> np.ndarray:
 def network(channels: int = 3, side: int = 16, n_classes: int = 3) -> nn.Module:
     """Return a small network whose convolution is called "0"."""
     generator = torch.Generator().manual_seed(0)
-    layers = nn.Sequential(
-        nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(4), nn.Flatten(),
-        nn.Linear(4 * (side // 4) ** 2, n_classes),
-    )  # fmt: skip
+    with torch.random.fork_rng([]):
+        layers = nn.Sequential(
+            nn.Conv2d(channels, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(4),
+            nn.Flatten(), nn.Linear(4 * (side // 4) ** 2, n_classes),
+        )  # fmt: skip
     with torch.no_grad():
         for parameter in layers.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator))

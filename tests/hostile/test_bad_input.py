@@ -72,8 +72,11 @@ def fault(call: Call, parameter: str, bad: Bad, folder: Path) -> str | None:
 
 @pytest.mark.parametrize(("call", "parameter"), DOORS)
 def test_bad_values_are_refused_by_name(call: Call, parameter: str, tmp_path, counts):
-    rows = KINDS[call.kinds[parameter]]
-    found = {bad.name: fault(call, parameter, bad, tmp_path) for bad in rows}
+    rows, found = KINDS[call.kinds[parameter]], {}
+    for number, bad in enumerate(rows):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found[bad.name] = fault(call, parameter, bad, folder)
     faults = [f"{name}: {problem}" for name, problem in found.items() if problem]
     counts["bad values"] += len(rows)
     counts["refused by name"] += len(rows) - len(faults)

@@ -268,6 +268,8 @@ def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, A
     """Return what decides the numbers besides model and images, as JSON values."""
     plain: dict[str, Any] = {}
     for name, value in options.items():
+        if name in ("batch_size", "progress"):  # decide time, not numbers
+            continue
         if callable(value):
             raise TypeError(
                 f"{name}: got a callable, expected none where results are kept: it "
@@ -277,8 +279,6 @@ def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, A
             value = value.item()
         is_array = isinstance(value, (np.ndarray, torch.Tensor))
         plain[name] = _store.data_digest(_host(value), []) if is_array else repr(value)
-    for name in ("batch_size", "progress"):  # decide time, not numbers
-        plain.pop(name, None)
     return {
         "measurement": type(attack).__name__.lower(),
         "attack": {"class": type(attack).__name__, **vars(attack)},

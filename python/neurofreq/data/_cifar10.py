@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from neurofreq import _validate
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def open_cifar10(
     ValueError
         If a file is damaged or holds something else, or there are fewer images.
     """
-    root = Path(folder)
+    root = _validate.path("folder", folder)
     readers = {
         "cifar-10-batches-py": _read_pickle,
         "cifar-10-batches-bin": _read_binary,

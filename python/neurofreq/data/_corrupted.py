@@ -76,7 +76,7 @@ class CorruptedFolder:
         resize: int | None = None,
         crop: int | None = None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = _validate.path("folder", folder)
         if not self.folder.is_dir():
             raise FileNotFoundError(
                 f"data: {self.folder} is missing, expected a folder"

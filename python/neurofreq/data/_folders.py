@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from neurofreq import _validate
 from neurofreq.data import _names, _order
 from neurofreq.data._files import ImageFiles
 from neurofreq.data._sets import ImageSet
@@ -66,7 +67,7 @@ def open_folder(
         or one is given twice, a folder is none of them, or two folders have one
         number.
     """
-    root = Path(folder)
+    root = _validate.path("folder", folder)
     folders = class_folders(root)
     classes = _order.listed(root) if classes is None else classes
     if classes is None:
@@ -112,7 +113,7 @@ def open_imagenet(
     FileNotFoundError, TypeError, ValueError
         As `open_folder`, or if some folders are classes of ImageNet and some not.
     """
-    root = Path(folder)
+    root = _validate.path("folder", folder)
     has_parts = any((root / part).is_dir() for part in ("train", "val"))
     if has_parts:
         root = root / ("train" if split == "train" else "val")
@@ -156,7 +157,7 @@ def open_tinyimagenet(
     ValueError
         If a class is empty, or an annotation names an unknown class or file.
     """
-    root = Path(folder)
+    root = _validate.path("folder", folder)
     nested = root / "tiny-imagenet-200"
     root = nested if nested.is_dir() else root
     listing = root / "wnids.txt"

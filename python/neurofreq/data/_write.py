@@ -93,7 +93,7 @@ def write_corrupted(
     Differences from the paper: random corruptions have the published
     distribution, not the published draws.
     """
-    names = _groups.chosen(names, corruptions.CORRUPTIONS)
+    names = _groups.chosen(names, corruptions.CORRUPTIONS, "names")
     batch_size = _validate.count("batch_size", batch_size)
     seed, progress = _validate.seed(seed), _validate.flag("progress", progress)
     _validate.one_of("layout", layout, ("auto", "arrays", "files"))

@@ -73,6 +73,7 @@ class CifarResNet(nn.Module):
         projection: bool = True,
     ) -> None:
         super().__init__()
+        stem = _validate.integer("stem", stem)
         if stem not in (3, 7):
             raise ValueError(f"stem: got {stem}, expected 3 or 7")
         n_classes = _validate.count("n_classes", n_classes)

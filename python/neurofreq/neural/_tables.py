@@ -183,7 +183,8 @@ def save(responses: Responses, path: Path | str) -> None:
         arrays |= {f"{kind}.{name}": values for name, values in table.items()}
     if responses.images is not None:
         arrays[_images.KEY] = responses.images
-    write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+    place = _validate.path("path", path)
+    write_atomically(place, lambda file: np.savez_compressed(file, **arrays))
 
 
 def from_npz(

@@ -76,6 +76,7 @@ class Target:
         object.__setattr__(self, "similarity", matrix)
         object.__setattr__(self, "images", _images.names(names, len(matrix)))
         _validate.one_of("source", self.source, SOURCES)
+        _validate.text("detail", self.detail)
 
     @property
     def label(self) -> str:
@@ -181,8 +182,7 @@ class Target:
 
     def save(self, path: Path | str) -> None:
         """Write an npz file with the matrix, the source, the detail and the names."""
-        from pathlib import Path
-
+        place = _validate.path("path", path)
         arrays: dict[str, Any] = {
             "similarity": self.similarity,
             "source": np.array(self.source),
@@ -190,7 +190,7 @@ class Target:
         }
         if self.images is not None:
             arrays[_images.KEY] = self.images
-        write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+        write_atomically(place, lambda file: np.savez_compressed(file, **arrays))
 
     @classmethod
     def load(cls, path: Path | str) -> Target:

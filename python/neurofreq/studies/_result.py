@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from neurofreq import _store
+from neurofreq import _store, _validate
 from neurofreq._labels import to_csv
 from neurofreq._locks import claim
 from neurofreq.studies import _tables
@@ -131,7 +131,7 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     ValueError
         If study.json is damaged.
     """
-    folder = Path(out_dir)
+    folder = _validate.path("out_dir", out_dir)
     plan = Plan.read(folder)
     store = _store.Store(folder / "items")
     found = {item: store.load(item.record) for item in plan.items}
@@ -218,8 +218,9 @@ def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    plan = Plan.read(Path(out_dir))
-    store = _store.Store(Path(out_dir) / "items")
+    folder = _validate.path("out_dir", out_dir)
+    plan = Plan.read(folder)
+    store = _store.Store(folder / "items")
     groups = {model.name: model.group for model in plan.models}
     counts: dict[tuple[str, str], dict[str, int]] = {
         (model.name, "loading"): dict.fromkeys(STATES, 0) | {"failed": 1}
@@ -289,7 +290,7 @@ def folder_for(out_dir: str | os.PathLike[str]) -> Path:
     ValueError
         If it or a folder above it is a file.
     """
-    folder = Path(out_dir)
+    folder = _validate.path("out_dir", out_dir)
     for part in (folder, *folder.parents):
         if part.exists() and not part.is_dir():
             raise ValueError(f"out_dir: got {part}, a file, expected a folder")

@@ -6,12 +6,11 @@ import contextlib
 import dataclasses
 import os
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neurofreq import _store, _untrained
+from neurofreq import _store, _untrained, _validate
 from neurofreq._identity import Known
 from neurofreq._labels import to_csv
 from neurofreq.data import ImageSet, load_data
@@ -116,7 +115,7 @@ def run(
     with contextlib.suppress(KeyboardInterrupt):
         work.run()
     found = _result.StudyResult(
-        Path(out_dir),
+        _validate.path("out_dir", out_dir),
         work.measured(),
         _result.failed(work.plan, work.failures),
         tuple(work.missing()),

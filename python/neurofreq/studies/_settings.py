@@ -161,8 +161,7 @@ def make_settings(
         **others,
     )
     for name in ("n_attack", "n_hybrid", "n_corruption"):
-        value = getattr(settings, name)
-        _validate.integer(name, value)
+        value = _validate.count(name, getattr(settings, name), 0)
         if not 1 <= value <= n_images:
             raise ValueError(
                 f"{name}: got {value}, expected 1 to {n_images}, the number of images"
@@ -187,10 +186,7 @@ def _frequencies(values: Sequence[float]) -> tuple[float, ...]:
 def _check_numbers(settings: Settings) -> None:
     """Check what does not depend on the data."""
     for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
-        value = getattr(settings, name)
-        _validate.integer(name, value)
-        if value < least:
-            raise ValueError(f"{name}: got {value}, expected {least} or more")
+        _validate.count(name, getattr(settings, name), least)
     if not settings.seeds:
         raise ValueError("seeds: got none, expected at least one")
     if len(set(settings.seeds)) < len(settings.seeds):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from neurofreq import _validate
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,7 +43,13 @@ def shift_and_flip(
     -------
     Tensor, shape (N, C, H, W)
     """
+    _validate.one_of("mode", mode, ("reflect", "constant"))
+    padding = _validate.count("padding", padding, 0)
     n, _, height, width = images.shape
+    if padding >= min(height, width):
+        raise ValueError(
+            f"padding: got {padding}, expected less than the sides, {height} x {width}"
+        )
     padded = nn.functional.pad(images, (padding,) * 4, mode=mode)
     host = generator.device
     size = 2, n, 1

@@ -106,6 +106,7 @@ class CoTraining(Attached):
         super().__init__(model, [layer], stimuli, "layer")
         batch_size = _validate.count("batch_size", batch_size)
         positive = _validate.flag("positive", positive)
+        source = _validate.text("source", source)
         truth = _check_responses(responses, len(self.stimuli), positive)
         self.batch_size = min(batch_size, len(self.stimuli))
         self.seed = _validate.seed(seed) % 2**62

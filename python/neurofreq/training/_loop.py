@@ -96,7 +96,13 @@ def fit(
         Mismatched shapes, labels out of range, a model in several processes, or a
         folder that holds a run with other settings or data.
     """
-    recipe = recipe or Recipe()
+    recipe = Recipe() if recipe is None else recipe
+    for name, value, kind in (("model", model, nn.Module), ("recipe", recipe, Recipe)):
+        if not isinstance(value, kind):
+            got = _validate.shown(value)
+            raise TypeError(f"{name}: got {got}, expected {kind.__name__}")
+    progress = _validate.flag("progress", progress)
+    folder = None if folder is None else _validate.path("folder", folder)
     if (n_ranks := Ranks.of(model).size) > 1:
         raise ValueError(
             f"model: got one that works in {n_ranks} processes, expected one; in "

@@ -112,6 +112,7 @@ def training_step(
         _validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
     is_share = 0.0 <= label_smoothing <= 1.0
     _validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
+    _validate.model(model)
     _check_tensors(images, labels, views)
     span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)
@@ -191,7 +192,9 @@ def _check_graph(logits: Tensor) -> None:
 def _check_tensors(images: Tensor, labels: Tensor, views: Sequence[Tensor]) -> None:
     for name, value in (("images", images), ("labels", labels)):
         if not isinstance(value, Tensor):
-            raise TypeError(f"{name}: got {type(value).__name__}, expected a Tensor")
+            kind = _validate.shown(value)
+            raise TypeError(f"{name}: got {kind}, expected a Tensor")
+        _validate.tensor(value, name)
     for view in views:
         if view.shape != images.shape:
             raise ValueError(

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from neurofreq import _model, _runtime, _validate
+from neurofreq.data import ImageSet
 from neurofreq.models import PCA, load_model
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.training._cotraining import CoTraining
 from neurofreq.training._loop import fit
+from neurofreq.training._recipe import Recipe
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from neurofreq.data import ImageSet
     from neurofreq.training._loop import Row
-    from neurofreq.training._recipe import Recipe
 
 
 PCA_OPTION = re.compile(r",pca=(\d+)")
@@ -95,6 +95,11 @@ def train(
     ModelError
         If a loss is NaN or infinite; the last whole epoch is kept.
     """
+    for name, value, kind in (("recipe", recipe, Recipe), ("data", data, ImageSet)):
+        if not isinstance(value, kind):
+            got = _validate.shown(value)
+            raise TypeError(f"{name}: got {got}, expected {kind.__name__}")
+    folder, progress = _validate.path("out", out), _validate.flag("progress", progress)
     given = [name for name in (similarity, responses) if name is not None]
     if len(given) != (stimuli is not None):
         raise ValueError(
@@ -137,7 +142,7 @@ def train(
         shown.labels,
         recipe,
         regularizer=regularizer,
-        folder=_validate.path("out", out),
+        folder=folder,
         seed=seed,
         progress=progress,
     )
