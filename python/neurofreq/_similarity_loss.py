@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,6 @@ from neurofreq import _neurofreq, _validate
 from neurofreq._wide import Wide
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _ROUNDING = 1e-6  # how far a similarity may exceed 1 by rounding
 
@@ -80,6 +80,7 @@ def similarity_loss(
     ----------
     Li et al. 2019, arXiv 1911.05072, L_similarity.
     """
+    half = _validate.flag("half", half)
     layers = _layers(features)
     if means is None:
         means = [layer.new_zeros(layer.shape[1]) for layer in layers]
@@ -276,6 +277,10 @@ class _Loss(torch.autograd.Function):
 
 def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """Return checked features as a list, half precision as float32."""
+    if not isinstance(features, (Tensor, Sequence)):
+        raise TypeError(
+            f"features: got {_validate.shown(features)}, expected a Tensor per layer"
+        )
     layers = [features] if isinstance(features, Tensor) else list(features)
     if not layers:
         raise ValueError("features: got no layer, expected at least one")

@@ -140,7 +140,7 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     if isinstance(low, torch.Tensor) and isinstance(high, torch.Tensor):
         mixed: Any = _mix_tensors(low, high, frequencies)
     else:
-        mixed = _neurofreq.hybrid_images(low, high, frequencies)
+        mixed = _neurofreq.hybrid_images(low, high, frequencies)  # type: ignore[arg-type]
     return mixed[0] if is_scalar else mixed
 
 

@@ -20,7 +20,6 @@ from hostile_bad import (
     of_records,
     tensor,
     with_first,
-    without,
 )
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ NUMBER_OF_LABELS = (
 REAL = UNREAL
 EMPTY = Bad("empty", lambda good: host(good)[:0], VALUE)
 FLAT = Bad("one number", always(0.5), VALUE)
-NOT_A_NUMBER = Bad("NaN", with_first(np.nan), VALUE, "NaN")
+NOT_A_NUMBER = Bad("NaN", with_first(np.nan), VALUE)
 
 
 TENSOR = (
@@ -171,7 +170,7 @@ STEP_LABELS = (
     Bad("wrapper", lambda good: Wrapper(tensor(good)), TYPE),
 )
 INDEX = (
-    *without(UNREAL, "ragged"),
+    *(Bad(bad.name, bad.make, EITHER) for bad in UNREAL if bad.name != "ragged"),
     Bad("ragged", always([[0], [0, 1]])),
     Bad("floats", always(np.array([0.0, 1.0]))),
     Bad("out of range", always(np.array([0, 99])), VALUE, "99"),

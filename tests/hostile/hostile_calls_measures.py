@@ -225,7 +225,8 @@ def attack_arguments(folder: Path) -> dict[str, Any]:
 
 ATTACK = {
     "model": "attacked", "images": "images", "labels": "labels",
-    "targets": "optional labels", "margin": "number", "min_probability": "share", "seed": "seed",
+    "targets": "optional labels", "margin": "number", "min_probability": "share",
+    "seed": "seed",
     "first_index": "seed", "batch_size": "count", "deterministic": "flag",
     "channels_last": "flag", "progress": "flag",
 }  # fmt: skip

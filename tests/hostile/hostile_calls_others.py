@@ -36,7 +36,7 @@ call(
 )  # fmt: skip
 call(
     "data.ImageSet.take", image_set().take, lambda folder: {"which": np.array([0, 2])},
-    which="which",
+    words={"which": ""}, which="which",
 )  # fmt: skip
 call(
     "data.ImageSet.sample", image_set().sample, lambda folder: {"n": 3, "seed": 0},

@@ -57,6 +57,10 @@ KINDS: dict[str, tuple[Bad, ...]] = {
     "labels": (*LABELS, *NUMBER_OF_LABELS),
     "some labels": (*LABELS, NUMBER_OF_LABELS[2]),
     "optional labels": (*without(LABELS, "none"), *NUMBER_OF_LABELS),
+    "targets of a loader": (
+        *without(LABELS, "none"),
+        *without(NUMBER_OF_LABELS, "too many"),
+    ),
     "optional images": (*without(IMAGES, "none"), EIGHT_BITS, *UNIT),
     "optional finite": (*without(REAL, "none"), EMPTY, FLAT, NOT_A_NUMBER),
     "optional network": without(NETWORK, "none"),

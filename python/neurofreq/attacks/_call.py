@@ -234,8 +234,8 @@ class Attack(ABC):
         """Require that settings are counts or numbers, and keep them as Python's."""
         for name in counts:
             least = 0 if name == "restarts" else 1
-            value = _validate.count(name, getattr(self, name), least)
-            object.__setattr__(self, name, value)
+            whole = _validate.count(name, getattr(self, name), least)
+            object.__setattr__(self, name, whole)
         for name in numbers:
             value = _validate.number(name, getattr(self, name))
             object.__setattr__(self, name, value)

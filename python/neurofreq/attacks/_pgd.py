@@ -144,13 +144,9 @@ class PGD(Attack):
 
 def checked_budgets(name: str, value: Any) -> tuple[float, ...]:
     """Return one budget or several as floats, in the order given."""
-    array = _validate.host(value, name)
+    array = _validate.real(value, name, kinds="fiu")
     if array.size == 0:
         raise ValueError(f"{name}: got no budgets, expected at least one")
-    if array.dtype.kind not in "fiu":
-        raise TypeError(
-            f"{name}: got {_validate.shown(value)}, expected positive numbers"
-        )
     budgets = tuple(float(budget) for budget in array.ravel())
     for budget in budgets:
         _validate.within(name, budget, 0 < budget < np.inf, "positive numbers")

@@ -55,8 +55,7 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     """
     if not isinstance(spec, str):
         raise TypeError(f"spec: got {type(spec).__name__}, expected a string")
-    if split not in get_args(Split):
-        raise ValueError(f"split: got {split!r}, expected 'train' or 'test'")
+    _validate.one_of("split", split, get_args(Split))
     if n is not None:
         n = _validate.count("n", n)
     kind, _, folder = spec.partition(":")

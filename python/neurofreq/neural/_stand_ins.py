@@ -172,7 +172,7 @@ def teacher_similarity(
     ----------
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
     """
-    features = Features(model, [layer], "layer")
+    features = Features(model, [_validate.text("layer", layer)], "layer")
     images = unscaled(images, "images")
     batch_size = _validate.count("batch_size", batch_size)
     device = _model.device_of(model)

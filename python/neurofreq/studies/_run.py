@@ -106,6 +106,9 @@ def run(
     if measurements is not None:
         study = dataclasses.replace(study, measurements=measurements)
     rank, n_ranks = rank_and_count()
+    resume, progress = (
+        _validate.flag("resume", resume), _validate.flag("progress", progress)
+    )  # fmt: skip
     if not resume and n_ranks > 1:
         raise ValueError("resume: got False under torchrun, expected True")
     progress = progress and shows_progress()

@@ -259,7 +259,8 @@ def _check(where: str, value: Any, kind: type) -> None:
     if kind is float:
         is_right = isinstance(value, (int, float)) and not isinstance(value, bool)
     elif kind is int:
-        return _validate.integer(where, value)
+        _validate.integer(where, value)
+        return
     else:
         is_right = isinstance(value, kind)
     if not is_right:

@@ -113,7 +113,8 @@ def training_step(
     is_share = 0.0 <= label_smoothing <= 1.0
     _validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
     _validate.model(model)
-    _check_tensors(images, labels, views)
+    _check_tensors(images, labels)
+    _check_views(images, views)
     span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)
     # A copy: the network may write into what it is given.
@@ -189,12 +190,18 @@ def _check_graph(logits: Tensor) -> None:
         )
 
 
-def _check_tensors(images: Tensor, labels: Tensor, views: Sequence[Tensor]) -> None:
-    for name, value in (("images", images), ("labels", labels)):
-        if not isinstance(value, Tensor):
-            kind = _validate.shown(value)
+def _check_tensors(images: Any, labels: Any) -> None:
+    """Require tensors of real numbers that hold their values themselves."""
+    for name, tensor in (("images", images), ("labels", labels)):
+        if not isinstance(tensor, Tensor):
+            kind = _validate.shown(tensor)
             raise TypeError(f"{name}: got {kind}, expected a Tensor")
-        _validate.tensor(value, name)
+        _validate.tensor(tensor, name)
+        if tensor.is_complex():
+            raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
+
+
+def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
     for view in views:
         if view.shape != images.shape:
             raise ValueError(
@@ -225,6 +232,9 @@ def check_logits(logits: Any, span: tuple[int, int], n_shown: int) -> None:
         raise ModelError(
             f"model: returned {got}, expected logits of shape ({n_shown}, n_classes)"
         )
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        got = getattr(logits, "dtype", type(logits).__name__)
+        raise ModelError(f"model: returned {got}, expected logits, a tensor of floats")
     low, high = span
     if low < 0 or high >= shape[1]:
         raise ValueError(
