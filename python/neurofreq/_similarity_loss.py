@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from neurofreq import _neurofreq, _validate
 from neurofreq._wide import Wide
-
-if TYPE_CHECKING:
 
 _ROUNDING = 1e-6  # how far a similarity may exceed 1 by rounding
 
