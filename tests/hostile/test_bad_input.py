@@ -6,14 +6,19 @@ the bad values of its kind (`hostile_values`), each beside good ones.
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from hostile_calls import CALLS, Call
 from hostile_values import KINDS, Bad, frozen
+
+import neurofreq as nf
+from neurofreq import attacks, data, intervals, models, neural, plot, studies, training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +35,6 @@ DOORS = [
 @pytest.fixture(autouse=True)
 def left_alone():
     """Bad values may warn as they are made, and threads are set by one function."""
-    import neurofreq as nf
-
     before = nf.num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -100,3 +103,30 @@ def test_the_same_call_without_the_bad_value_works(call: Call, tmp_path):
             call.function(**arguments)
         return
     call.function(**arguments)
+
+
+# Settings of folders, which are read after the folder was found.
+UNTRIED = {"split", "n", "resize", "crop", "options", "kw"}
+SCALARS = ("int", "float", "bool", "int | None", "float | None", "bool | None")
+MODULES = {"": nf} | {
+    f"{module.__name__.rpartition('.')[2]}.": module
+    for module in (attacks, data, intervals, models, neural, plot, studies, training)
+}
+
+
+def test_every_number_and_flag_of_a_public_function_is_tried():
+    tried = Counter()
+    for call in CALLS:
+        tried.update((call.name.split(",")[0], parameter) for parameter in call.kinds)
+    untried = [
+        f"{prefix}{name}({parameter.name})"
+        for prefix, module in MODULES.items()
+        for name in getattr(module, "__all__", dir(module))
+        if inspect.isfunction(function := getattr(module, name))
+        and function.__module__.startswith("neurofreq")
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.annotation in SCALARS
+        and parameter.name not in UNTRIED
+        and not tried[f"{prefix}{name}", parameter.name]
+    ]
+    assert not untried
