@@ -263,7 +263,8 @@ call(
         "out": folder / "out", "keep_images": False, "seed": 0, "progress": False,
         "batch_size": 4,
     },
-    model="network", targets="targets of a loader", out="optional path", keep_images="flag",
+    model="network", targets="targets of a loader", out="optional path",
+    keep_images="flag",
     seed="seed", progress="flag", attack="network", loader="network",
     batch_size="count",
 )  # fmt: skip

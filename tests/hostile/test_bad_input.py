@@ -117,7 +117,8 @@ MODULES = {"": nf} | {
 def test_every_number_and_flag_of_a_public_function_is_tried():
     tried = Counter()
     for call in CALLS:
-        tried.update((call.name.split(",")[0], parameter) for parameter in call.kinds)
+        name = call.name.split(",")[0].rpartition(".")[2]
+        tried.update((name, parameter) for parameter in call.kinds)
     untried = [
         f"{prefix}{name}({parameter.name})"
         for prefix, module in MODULES.items()
@@ -127,6 +128,6 @@ def test_every_number_and_flag_of_a_public_function_is_tried():
         for parameter in inspect.signature(function).parameters.values()
         if parameter.annotation in SCALARS
         and parameter.name not in UNTRIED
-        and not tried[f"{prefix}{name}", parameter.name]
+        and not tried[name, parameter.name]
     ]
     assert not untried
