@@ -185,7 +185,8 @@ LONG: dict[str, Callable[[Path], Any]] = {
 def _limited(n_bytes: int) -> None:
     """Let no file grow beyond this: writing then fails as on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, most))
 
 
 def _child(order: dict[str, Any]) -> None:
@@ -197,7 +198,6 @@ def _child(order: dict[str, Any]) -> None:
     nf.set_num_threads(1)
     result = Path(order["result"])
     function = (LONG if order["long"] else JOBS)[order["job"]]
-    # Opened before any limit, so that the end can be told under one.
     with result.with_suffix(".part").open("w") as file:
         Path(order["result"] + ".started").touch()
         if order["limit"]:
@@ -209,6 +209,8 @@ def _child(order: dict[str, Any]) -> None:
             end["is_os"] = isinstance(error, OSError)
             end["trace"] = traceback.format_exc()[-1500:]
         end["spent"] = time.process_time()
+        if order["limit"]:
+            _limited(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
         json.dump(end, file)
     os.replace(result.with_suffix(".part"), result)
 
