@@ -65,7 +65,7 @@ def number(name: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return math.inf if abs(value) == value else -math.inf
 
 
 def within(name: str, value: float, holds: bool, interval: str) -> None:

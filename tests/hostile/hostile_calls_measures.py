@@ -253,7 +253,7 @@ call(
         "attack": attacks.BrendelBethge("l2", steps=2),
     },
     **ATTACK, norm="word", repeats="count", attack="optional network",
-    budgets="optional finite",
+    budgets="optional budgets",
 )  # fmt: skip
 call(
     "attacks.evaluate", attacks.evaluate,

@@ -62,6 +62,9 @@ KINDS: dict[str, tuple[Bad, ...]] = {
         *without(NUMBER_OF_LABELS, "too many"),
     ),
     "optional images": (*without(IMAGES, "none"), EIGHT_BITS, *UNIT),
+    "optional budgets": tuple(
+        Bad(bad.name, bad.make) for bad in (*without(REAL, "none"), EMPTY, NOT_A_NUMBER)
+    ),
     "optional finite": (*without(REAL, "none"), EMPTY, FLAT, NOT_A_NUMBER),
     "optional network": without(NETWORK, "none"),
     "network": NETWORK,

@@ -144,9 +144,12 @@ class PGD(Attack):
 
 def checked_budgets(name: str, value: Any) -> tuple[float, ...]:
     """Return one budget or several as floats, in the order given."""
-    array = _validate.real(value, name, kinds="fiu")
+    array = _validate.host(value, name)
     if array.size == 0:
         raise ValueError(f"{name}: got no budgets, expected at least one")
+    if array.dtype.kind not in "fiu":
+        got = _validate.shown(value)
+        raise TypeError(f"{name}: got {got}, expected positive numbers")
     budgets = tuple(float(budget) for budget in array.ravel())
     for budget in budgets:
         _validate.within(name, budget, 0 < budget < np.inf, "positive numbers")
