@@ -7,6 +7,7 @@ It forks a child for each job, so that a job starts at once and may be killed.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import resource
@@ -121,10 +122,6 @@ def _large_features() -> None:
         nf.similarity_loss(features, target)
 
 
-def _many(n: int = 64, side: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    return images(n, 3, side), labels(n)
-
-
 def _attack(attack: Any, **options: Any) -> None:
     shown, truth = images(64), labels(64)
     while True:
@@ -217,6 +214,8 @@ def _child(order: dict[str, Any]) -> None:
 
 def serve() -> None:
     """Fork a child for every line of JSON; print its number."""
+    # An optimizer's first step imports this, which would take each child seconds.
+    importlib.import_module("torch._dynamo")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children leave no zombies
     print("ready", flush=True)
