@@ -105,6 +105,12 @@ def text(name: str, value: Any) -> str:
     return str(value)
 
 
+def instance(name: str, value: Any, kind: type) -> None:
+    """Require an object of a class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name}: got {shown(value)}, expected a {kind.__name__}")
+
+
 def path(name: str, value: Any) -> Path:
     """Return a path of a file or a folder, which need not exist."""
     is_path = isinstance(value, (str, os.PathLike))

@@ -21,6 +21,7 @@ from neurofreq._arrays import tensor as tensor
 from neurofreq._neurofreq import ModelError
 from neurofreq._scalars import count as count
 from neurofreq._scalars import flag as flag
+from neurofreq._scalars import instance as instance
 from neurofreq._scalars import integer as integer
 from neurofreq._scalars import number as number
 from neurofreq._scalars import one_of as one_of

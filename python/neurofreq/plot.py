@@ -336,8 +336,7 @@ def _curve(value: Any, argument: str) -> Curve:
         )
     if hasattr(value, "half_power"):
         return Curve(value.frequency, value.cumulative, mark=float(value.half_power))
-    got = _validate.shown(value)
-    raise TypeError(f"{argument}: got {got}, expected a Curve or a result")
+    raise TypeError(f"{argument}: got {value!r:.60}, expected a Curve or a result")
 
 
 def _draw(ax: Axes, curve: Curve, name: str, scale: float, **kw: Any) -> None:

@@ -97,10 +97,8 @@ def fit(
         folder that holds a run with other settings or data.
     """
     recipe = Recipe() if recipe is None else recipe
-    for name, value, kind in (("model", model, nn.Module), ("recipe", recipe, Recipe)):
-        if not isinstance(value, kind):
-            got = _validate.shown(value)
-            raise TypeError(f"{name}: got {got}, expected {kind.__name__}")
+    _validate.instance("model", model, nn.Module)
+    _validate.instance("recipe", recipe, Recipe)
     progress = _validate.flag("progress", progress)
     folder = None if folder is None else _validate.path("folder", folder)
     if (n_ranks := Ranks.of(model).size) > 1:

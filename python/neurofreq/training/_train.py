@@ -95,10 +95,8 @@ def train(
     ModelError
         If a loss is NaN or infinite; the last whole epoch is kept.
     """
-    for name, value, kind in (("recipe", recipe, Recipe), ("data", data, ImageSet)):
-        if not isinstance(value, kind):
-            got = _validate.shown(value)
-            raise TypeError(f"{name}: got {got}, expected {kind.__name__}")
+    _validate.instance("recipe", recipe, Recipe)
+    _validate.instance("data", data, ImageSet)
     folder, progress = _validate.path("out", out), _validate.flag("progress", progress)
     given = [name for name in (similarity, responses) if name is not None]
     if len(given) != (stimuli is not None):
