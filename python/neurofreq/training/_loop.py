@@ -100,7 +100,6 @@ def fit(
     _validate.instance("model", model, nn.Module)
     _validate.instance("recipe", recipe, Recipe)
     progress = _validate.flag("progress", progress)
-    folder = None if folder is None else _validate.path("folder", folder)
     if (n_ranks := Ranks.of(model).size) > 1:
         raise ValueError(
             f"model: got one that works in {n_ranks} processes, expected one; in "
@@ -114,7 +113,7 @@ def fit(
     classes = _model.as_tensor(_validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
     run.check_classes()
-    kept = None if folder is None else Checkpoints(folder)
+    kept = None if folder is None else Checkpoints(_validate.path("folder", folder))
     if kept is not None:
         kept.claim(recipe, seed, data, classes, regularizer, augment)
         kept.load(run)
