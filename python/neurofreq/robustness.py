@@ -259,8 +259,10 @@ def _source(
 
 
 def _severities(severities: Sequence[int]) -> tuple[int, ...]:
-    found = _validate.seeds(severities, "severities")
-    if len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
+    is_one = isinstance(severities, str) or not isinstance(severities, Iterable)
+    each = () if is_one or getattr(severities, "ndim", 1) == 0 else severities
+    found = tuple(_validate.integer("severities", one) for one in each)
+    if not found or len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
         raise ValueError(
             f"severities: got {_validate.shown(severities)}, expected some of 1 to 5, "
             "each once"

@@ -167,7 +167,7 @@ SEEDS = (
     Bad("array without axes", always(np.array(3)), TYPE),
 )
 SEVERITIES = (
-    *SEEDS,
+    *(Bad(bad.name, bad.make) for bad in SEEDS),
     Bad("zero", always([0]), VALUE),
     Bad("six", always([6]), VALUE),
     Bad("twice", always([1, 1]), VALUE),

@@ -88,7 +88,9 @@ def test_damage_is_noticed(reader, tmp_path, counts):
     expected = read(whole)
     assert read(whole) == expected
     faults, n_tried = [], 0
-    for path in sorted(one for one in whole.rglob("*") if one.is_file()):
+    for path in sorted(
+        one for one in whole.rglob("*") if one.is_file() and one.stat().st_size
+    ):
         name = path.relative_to(whole)
         for damage, content in damages(path.read_bytes(), draws).items():
             folder = tmp_path / "damaged"
