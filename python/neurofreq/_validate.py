@@ -362,7 +362,7 @@ def device(value: Any) -> torch.device:
     except (RuntimeError, TypeError):
         is_known = False
     if not is_known:
-        raise ValueError(f"device: got {shown(value)}, expected cpu, cuda or cuda:N")
+        raise ValueError(f"device: got {value}, expected cpu, cuda or cuda:N")
     if place.type != "cpu":
         n_seen = torch.get_device_module(place.type).device_count()
         if (place.index or 0) >= n_seen:
