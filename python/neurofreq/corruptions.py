@@ -350,8 +350,13 @@ def _request(name: Any, severity: Any, parameters: Any) -> None:
             f"name: got {_validate.shown(name)}, expected one of "
             f"{', '.join(CORRUPTIONS)}; the nearest is {nearest!r}"
         )
-    if _validate.integer("severity", severity) not in (1, 2, 3, 4, 5):
-        raise ValueError(f"severity: got {severity}, expected 1 to 5")
+    try:
+        is_known = _validate.integer("severity", severity) in (1, 2, 3, 4, 5)
+    except TypeError:
+        is_known = False
+    if not is_known:
+        got = _validate.shown(severity)
+        raise ValueError(f"severity: got {got}, expected 1 to 5")
     _validate.one_of("parameters", parameters, PARAMETERS)
 
 

@@ -100,7 +100,7 @@ KINDS: dict[str, tuple[Bad, ...]] = {
     "words": WORDS,
     "layers": LAYERS,
     "severity": (
-        *NOT_WHOLE,
+        *(Bad(bad.name, bad.make) for bad in NOT_WHOLE),
         Bad("zero", always(0), VALUE, "0"),
         Bad("six", always(6), VALUE, "6"),
     ),
