@@ -35,10 +35,13 @@ RECIPES = {
 
 
 def sorted_photographs(archive: Path, folder: Path) -> Path:
-    """Return a folder that holds val/CLASS/*.JPEG; names begin with the class."""
+    """Return a folder that holds val/CLASS/*.JPEG, a class for each photograph.
+
+    Classes are not named by WordNet ids alone: their labels would be ImageNet's.
+    """
     with zipfile.ZipFile(archive) as photographs:
         for name in photographs.namelist():
-            one = folder / "val" / Path(name).stem.partition("_")[0] / Path(name).name
+            one = folder / "val" / Path(name).stem / Path(name).name
             one.parent.mkdir(parents=True, exist_ok=True)
             one.write_bytes(photographs.read(name))
     return folder

@@ -21,6 +21,14 @@ pub enum Error {
     #[error("{0}")]
     Type(String),
 
+    /// Memory does not suffice (Python: `MemoryError`).
+    #[error("{0}")]
+    Memory(String),
+
+    /// A loop was told to end. `core::parallel::run` replaces it by the reason.
+    #[error("interrupted")]
+    Interrupted,
+
     /// A user's model returned something unusable (Python: `ModelError`).
     #[error("{0}")]
     Model(String),
@@ -50,6 +58,10 @@ impl From<tch::TchError> for Error {
     /// Keeps the first line: the rest is a C++ stack trace.
     fn from(error: tch::TchError) -> Self {
         let text = error.to_string();
-        Self::Torch(text.lines().next().unwrap_or_default().to_owned())
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        if text.contains("DefaultCPUAllocator") {
+            return Self::Memory(format!("torch: {line}"));
+        }
+        Self::Torch(line)
     }
 }

@@ -28,20 +28,62 @@ def test_correlation_of_similarities_is_scipys(method):
     assert ours == pytest.approx(oracle, abs=1e-12)
 
 
-@pytest.mark.parametrize("method", ["pearson", "spearman"])
-def test_the_noise_ceiling_is_that_of_its_definition(method):
-    subjects = random_similarities(5, 12)
-    upper = np.triu_indices(12, 1)
-    rows = [s[upper] for s in subjects]
+def ceiling_of_the_definition(rows, method):
+    """Each subject against the mean of all and of the others, entry by entry."""
     if method == "spearman":
-        rows = [scipy.stats.rankdata(row) for row in rows]
-    z = scipy.stats.zscore(rows, axis=1)
-    high = np.mean([np.corrcoef(row, z.mean(0))[0, 1] for row in z])
-    rest = [np.delete(z, index, axis=0).mean(0) for index in range(5)]
-    low = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(z, rest, strict=True)])
+        rows = np.array([scipy.stats.rankdata(row) for row in rows])
+        correlate = scipy.stats.spearmanr
+    else:
+        rows = scipy.stats.zscore(rows, axis=1)
+        correlate = scipy.stats.pearsonr
+    rest = [np.delete(rows, k, axis=0).mean(axis=0) for k in range(len(rows))]
+    low = [correlate(a, b).statistic for a, b in zip(rows, rest, strict=True)]
+    high = [correlate(row, rows.mean(axis=0)).statistic for row in rows]
+    return np.mean(low), np.mean(high)
+
+
+@pytest.mark.parametrize("decimals", [15, 1])
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_the_noise_ceiling_is_that_of_its_definition(method, decimals):
+    subjects = [s.round(decimals) for s in random_similarities(5, 12)]  # 1: ties
+    rows = [subject[np.triu_indices(12, 1)] for subject in subjects]
+    low, high = ceiling_of_the_definition(rows, method)
     ceiling = neural.noise_ceiling(subjects, method=method)
     assert ceiling.lower == pytest.approx(low, abs=1e-12)
     assert ceiling.upper == pytest.approx(high, abs=1e-12)
+
+
+@pytest.mark.parametrize("decimals", [15, 1])
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_the_noise_ceiling_is_rsatoolboxs(method, decimals):
+    rsatoolbox = pytest.importorskip("rsatoolbox", reason="needs rsatoolbox")
+    subjects = [s.round(decimals) for s in random_similarities(4, 10, seed=3)]
+    above = np.triu_indices(10, 1)
+    rdms = rsatoolbox.rdm.RDMs(1.0 - np.array([s[above] for s in subjects]))
+    theirs = rsatoolbox.inference.boot_noise_ceiling(
+        rdms, method="corr" if method == "pearson" else method
+    )
+    np.testing.assert_allclose(
+        neural.noise_ceiling(subjects, method=method), theirs, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+def test_the_mean_of_the_others_reaches_the_lower_bound_and_no_more(method):
+    """Bounds and scores are on one scale."""
+    subjects = random_similarities(3, 14, seed=5)
+    above = np.triu_indices(14, 1)
+    scores = []
+    for k, subject in enumerate(subjects):
+        rows = [s[above] for j, s in enumerate(subjects) if j != k]
+        if method == "spearman":
+            rows = [scipy.stats.rankdata(row) for row in rows]
+        mean = np.mean(scipy.stats.zscore(rows, axis=1), axis=0)
+        model = np.eye(14)
+        model[above] = model.T[above] = mean / np.abs(mean).max()
+        scores.append(neural.similarity_correlation(model, subject, method=method))
+    lower = neural.noise_ceiling(subjects, method=method).lower
+    assert lower == pytest.approx(np.mean(scores), abs=1e-12)
 
 
 def test_two_trials_split_in_one_way():

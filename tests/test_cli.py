@@ -83,7 +83,7 @@ def test_weights_of_a_narrow_network_load_by_its_options(folder):
 
 
 def test_a_report_of_two_models(folder):
-    words = ["--model", "a=cli_networks:network", "--model", "b=small_cnn"]
+    words = ["--model", "a=cli_networks:network", "--model", "b=small_cnn@random"]
     found = call("report", *words, "--out", "out", "--pairings", "1", *SMALL)
     assert found.exit_code == 0, found.output
     assert "half-power frequency" in found.stdout
@@ -125,7 +125,13 @@ def test_a_severity_is_that_of_a_corruption(folder):
 
 
 def test_corruptions_on_the_fly_and_from_a_folder(folder):
-    words = ["--model", "a=cli_networks:network", "--model", "b=small_cnn", "--quiet"]
+    words = [
+        "--model",
+        "a=cli_networks:network",
+        "--model",
+        "b=small_cnn@random",
+        "--quiet",
+    ]
     data = ["--data", "synthetic", "--n-images", "24"]
     found = call("corruptions", *words, *data, "--out", "direct")
     assert found.exit_code == 0, found.output
@@ -151,7 +157,7 @@ def test_interrupted_corruptions_end_as_such(monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_cells, "judge", interrupted)
-    words = ["--model", "small_cnn", "--data", "synthetic", "--n-images", "8"]
+    words = ["--model", "small_cnn@random", "--data", "synthetic", "--n-images", "8"]
     found = call("corruptions", *words, "--out", "out")
     assert found.exit_code == 130
     assert "goes on" in found.stderr
@@ -168,7 +174,7 @@ def test_interrupted_corruptions_end_as_such(monkeypatch):
     ],
 )
 def test_what_is_wrong_with_corruptions_is_one_sentence(words, message):
-    found = call("corruptions", "--model", "small_cnn", "--out", "out", *words)
+    found = call("corruptions", "--model", "small_cnn@random", "--out", "out", *words)
     assert found.exit_code == 2, found.output
     assert message in found.stderr
 
@@ -187,21 +193,24 @@ def test_an_interrupted_report_ends_as_one(monkeypatch):
     ("words", "message"),
     [
         (["--model", "resnet21"], "resnet20"),
-        (["--model", "small_cnn,wide=4"], "option 'wide'"),
+        (["--model", "small_cnn,wide=4@random"], "option 'wide'"),
         (["--model", "cifar10_vgg19_bn"], "nothing downloads by itself"),
         (["--model", "no_such_module:f"], "no_such_module"),
         (["--model", "cli_networks:absent"], "absent"),
         (["--model", "cli_networks:nothing"], "nothing"),
         (["--model", "cli_networks:silent"], "logits of shape"),
         (["--model", "small_cnn@missing.safetensors"], "missing.safetensors"),
-        (["--model", "resnet20"], "images of 3 channels"),
-        (["--model", "small_cnn", "--model", "small_cnn"], "small_cnn twice"),
-        (["--model", "small_cnn", "--data", "cifar10:nowhere"], "nowhere"),
-        (["--model", "small_cnn", "--data", "mnist"], "mnist"),
-        (["--model", "small_cnn", "--n-attack", "33"], "n_attack: got 33"),
-        (["--model", "small_cnn", "--device", "abacus"], "device: got abacus"),
-        (["--model", "small_cnn", "--out", "cli_networks.py"], "a file"),
-        (["--model", "small_cnn", "--pairings", "0"], "seeds: got none"),
+        (["--model", "resnet20@random"], "images of 3 channels"),
+        (
+            ["--model", "small_cnn@random", "--model", "small_cnn@random"],
+            "small_cnn@random twice",
+        ),
+        (["--model", "small_cnn@random", "--data", "cifar10:nowhere"], "nowhere"),
+        (["--model", "small_cnn@random", "--data", "mnist"], "mnist"),
+        (["--model", "small_cnn@random", "--n-attack", "33"], "n_attack: got 33"),
+        (["--model", "small_cnn@random", "--device", "abacus"], "device: got abacus"),
+        (["--model", "small_cnn@random", "--out", "cli_networks.py"], "a file"),
+        (["--model", "small_cnn@random", "--pairings", "0"], "seeds: got none"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(words, message):

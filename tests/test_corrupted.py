@@ -262,12 +262,12 @@ def test_a_folder_of_something_else_is_refused(tmp_path, changes, message):
         (lambda d: {"data": replace(d, images=d.images * 1.0)}, "got values in .0, 25"),
         (
             lambda d: {"data": replace(d, images=d.images / 255 - 0.5)},
-            r"data: got values in \[-0.5, 0.5\]",
+            r"images: got values in \[-0.5, 0.5\]",
         ),
-        (lambda d: {"data": replace(d, images=d.images * np.nan)}, "data: got NaN"),
+        (lambda d: {"data": replace(d, images=d.images * np.nan)}, "images: got NaN"),
         (
             lambda d: {"data": replace(d, images=d.images.astype(np.int64))},
-            "data: got dtype int64",
+            "images: got dtype int64",
         ),
         (
             lambda d: {"data": replace(d, images=d.images.transpose(0, 2, 3, 1))},
@@ -276,7 +276,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, changes, message):
         (lambda d: {"data": replace(d, labels=d.labels[:4])}, "labels: got 4, expec"),
         (
             lambda d: {"data": replace(d, labels=d.labels + 1), "layout": "files"},
-            "data: got label 3",
+            "labels: got label 3",
         ),
         (lambda d: {"data": clean(size=12)}, "data: got images of 12 x 12 pixels"),
         (lambda d: {"data": d.images}, "data: got ndarray, expected an ImageSet"),
@@ -310,3 +310,63 @@ def test_gray_images_are_no_files(tmp_path):
         data.write_corrupted(clean().gray(), tmp_path, layout="files")
     written = data.write_corrupted(clean().gray(), tmp_path, names=["contrast"])
     assert written.cell("contrast", 1).images.shape == (6, 1, 32, 32)
+
+
+def flip(path, place):
+    whole = bytearray(path.read_bytes())
+    whole[place] ^= 1
+    path.write_bytes(bytes(whole))
+
+
+def test_a_flipped_bit_of_a_written_array_is_noticed_and_mended(tmp_path):
+    options = {"names": ["contrast", "fog"], "layout": "arrays"}
+    data.write_corrupted(clean(), tmp_path, **options)
+    path = tmp_path / "fog.npy"
+    whole = path.read_bytes()
+    flip(path, -1)  # of the fifth severity
+    found = data.CorruptedFolder(tmp_path)
+    assert len(found.cell("fog", 4)) == len(found.cell("contrast", 5)) == 6
+    with pytest.raises(ValueError, match=r"^data: .*fog\.npy is damaged at severity 5"):
+        found.cell("fog", 5)
+    with pytest.warns(UserWarning, match=r"fog\.npy is damaged: it is made again"):
+        data.write_corrupted(clean(), tmp_path, **options)
+    assert path.read_bytes() == whole
+
+
+def test_a_flipped_bit_of_a_part_is_not_kept(tmp_path, monkeypatch):
+    options = {"names": ["contrast"], "layout": "arrays"}
+    data.write_corrupted(clean(), tmp_path / "whole", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(_write.corruptions, "corrupt", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            data.write_corrupted(clean(), tmp_path / "cut", **options)
+    parts = sorted((tmp_path / "cut").glob(".contrast-?.npy"))
+    assert len(parts) == 4
+    flip(parts[1], -1)
+    with pytest.warns(UserWarning, match="contrast-2.npy is damaged"):
+        data.write_corrupted(clean(), tmp_path / "cut", **options)
+    one, other = (
+        (tmp_path / name / "contrast.npy").read_bytes() for name in ("cut", "whole")
+    )
+    assert one == other
+
+
+def interrupting(images, name, severity, **options):
+    if severity == 5:
+        raise KeyboardInterrupt
+    return corrupt(images, name, severity, **options)
+
+
+corrupt = nf.corrupt
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"classes": 3}', None])
+def test_a_damaged_manifest_is_named(tmp_path, text):
+    data.write_corrupted(clean(), tmp_path, names=["contrast"], layout="arrays")
+    path = tmp_path / "corrupted.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"seed": 0', '"seed": 1') if text is None else text)
+    with pytest.raises(ValueError, match=r"data: .*corrupted\.json is damaged.*remove"):
+        data.CorruptedFolder(tmp_path)
+    with pytest.raises(ValueError, match=r"^out: .*corrupted\.json is damaged.*empty"):
+        data.write_corrupted(clean(), tmp_path, names=["contrast"], layout="arrays")

@@ -67,11 +67,14 @@ def test_split_layout_and_threads_change_nothing(
     assert whole.max() <= top
 
 
-def test_bytes_are_truncated_as_published():
+def test_bytes_are_truncated_as_published_and_rounded_by_motion_blur():
     images = (pictures() * 255).astype(np.uint8)
     for name in nf.CORRUPTIONS:
         floats = nf.corrupt(images / 255.0, name, 2, seed=0) * 255.0
         ours = nf.corrupt(images, name, 2, seed=0)
+        if name == "motion_blur":  # ImageMagick made the published files
+            np.testing.assert_allclose(ours, floats, atol=0.51)
+            continue
         # A 500th of a level keeps single precision from losing whole levels.
         np.testing.assert_array_less(ours, floats + 0.01)
         np.testing.assert_array_less(floats, ours + 1.0)

@@ -148,8 +148,8 @@ def test_the_same_command_measures_nothing_again(zoo, whole, monkeypatch):
     again = command("--data", "synthetic", "--out", out, *TINY, "--only", "fig4")
     assert again.exit_code == 0, again.output
     assert counts == [0]
-    more = (*TINY, "--only", "fig3", "--model", "mine=small_cnn,width=2", "--group",
-            "mine=adv", str(out / "study"))  # fmt: skip
+    more = (*TINY, "--only", "fig3", "--model", "mine=small_cnn,width=2@random",
+            "--group", "mine=adv", str(out / "study"))  # fmt: skip
     again = command("--data", "synthetic", "--out", out, *more)
     assert again.exit_code == 0, again.output
     assert counts == [0, 2], "what is clean, and the hybrids of the new one"
@@ -191,13 +191,13 @@ def test_networks_of_colour_and_gray_are_for_colour_images(full_zoo, zoo):
     )
     made = figures.study(
         colour,
-        ["torchvision:resnet18", {"spec": "resnet20@file.th", "name": "mine"},
+        ["torchvision:resnet18@random", {"spec": "resnet20@file.th", "name": "mine"},
          studies.ModelEntry("small_cnn@file", "own", "neural")],
         n_attack=2,
     )  # fmt: skip
     groups = {entry.name: entry.group for entry in made.models}
     assert groups == {
-        "colour": "base", "resnet18": "other", "mine": "base", "own": "neural",
+        "colour": "base", "resnet18@random": "other", "mine": "base", "own": "neural",
     }  # fmt: skip
     assert made.settings == {"n_attack": 2, "n_hybrid": 4, "n_corruption": 4}
 
@@ -207,9 +207,12 @@ def test_networks_of_colour_and_gray_are_for_colour_images(full_zoo, zoo):
     [
         (["--only", "fig7"], "--only: got 'fig7', expected one of 'fig1', 'fig2'"),
         (["--model", "mine=@file"], "model: got 'mine=@file', expected [label=]spec"),
-        (["--model", "small_cnn", "--group", "adv"], "--group: got 'adv', expected N"),
         (
-            ["--model", "small_cnn", "--group", "mine=adv"],
+            ["--model", "small_cnn@random", "--group", "adv"],
+            "--group: got 'adv', expected N",
+        ),
+        (
+            ["--model", "small_cnn@random", "--group", "mine=adv"],
             "--group: got 'mine', expected the name of a --model (small_cnn)",
         ),
         (["--pairings", "0"], "--pairings: got 0"),
@@ -230,7 +233,10 @@ def test_what_is_wrong_is_one_sentence(tmp_path, monkeypatch, words, message):
 def test_without_images_there_is_nothing_to_measure(tmp_path):
     for words, message in (
         ([], "DIR: got none, expected folders of studies, or --data"),
-        (["--only", "fig4", "--model", "small_cnn"], "--model: got one without --data"),
+        (
+            ["--only", "fig4", "--model", "small_cnn@random"],
+            "--model: got one without --data",
+        ),
     ):
         found = command("--out", tmp_path, *words)
         assert found.exit_code == 2

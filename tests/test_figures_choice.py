@@ -36,7 +36,7 @@ def names(models):
 def shown(channels=3):
     images = np.random.default_rng(0).random((4, channels, 16, 16), dtype=np.float32)
     kept = data.ImageSet(images, np.array([0, 0, 1, 1]), ("a", "b"), "noise")
-    return studies.Study(kept, ["small_cnn"])
+    return studies.Study(kept, ["small_cnn@random"])
 
 
 # Pairs

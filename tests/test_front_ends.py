@@ -6,7 +6,7 @@ import scipy.ndimage
 import torch
 from torch import nn
 
-from neurofreq import _store, models
+from neurofreq import _identity, models
 
 SIGMAS = (1.0, 1.1, 1.2, 1.5, 2.0, 3.0)
 
@@ -178,13 +178,15 @@ def test_a_front_end_acts_on_pixels_and_keeps_the_names_of_layers(front):
     images = noise(3, 1, 32, 32)
     expected = model(front(images))
     names = [name for name, _ in model.named_modules() if name.startswith("network")]
-    digest = _store.model_digest(model)
+    probes = _identity.probes(noise(4, 1, 32, 32).numpy())
+    before = _identity.behaviour(model, probes, name="m")
     model.front = front
     torch.testing.assert_close(model(images), expected)
     after = [name for name, _ in model.named_modules() if name.startswith("network")]
     assert after == names
     # The report must not take measurements of one for those of the other.
-    assert _store.model_digest(model) != digest
+    now = _identity.behaviour(model, probes, name="m")
+    assert not np.allclose(now.answers, before.answers)
 
 
 def test_before_or_after_the_normalisation_is_the_same():

@@ -38,7 +38,8 @@ def test_means_and_counts_leave_out_what_is_missing():
     assert responses.counts()[2, 1] == 3
     assert (responses.counts()[:, 4] == 4).all()
     assert repr(responses) == (
-        "Responses(5 trials, 8 images, 6 neurons; image: movie; neuron: region, unit)"
+        "Responses(3 to 5 trials, 8 images, 6 neurons; image: movie; "
+        "neuron: region, unit)"
     )
 
 

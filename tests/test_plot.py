@@ -166,7 +166,7 @@ def test_two_channels_cannot_be_drawn(ax):
 
 
 def test_something_else_is_refused(ax):
-    with pytest.raises(TypeError, match="data: got int"):
+    with pytest.raises(TypeError, match="curves: got 3"):
         plot.plot_hybrid_curves({"mine": 3}, ax)
 
 

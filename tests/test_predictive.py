@@ -27,7 +27,8 @@ def scan():
     drive = np.einsum("nhw,khw->nk", images[:, 0], fields)
     rate = 0.7 * np.exp(0.8 * (drive - drive.mean(0)) / drive.std(0))
     trials = rng.poisson(rate, (5, *rate.shape))
-    return images, neural.Responses(trials), rate
+    names = [f"im{k}" for k in range(240)]
+    return images, neural.Responses(trials, images=names), rate
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,7 @@ def test_it_denoises_the_similarity(scan, fitted):
     gain = [neural.similarity_correlation(x, truth) for x in (model, raw)]
     assert gain[0] > gain[1] + 0.1
     assert model.source == "predicted from recordings"
+    assert model.images.tolist() == responses.images.tolist()
 
 
 def test_similarity_of_new_images_is_that_of_scaled_predictions(fitted):
@@ -128,11 +130,16 @@ def test_what_does_not_fit_is_refused(scan):
     trials = np.array(responses.trials)
     with pytest.raises(ValueError, match="responses: got 240 images, expected 10"):
         model.fit(images[:10], responses)
+    swapped = neural.Responses(trials.transpose(0, 2, 1))
+    with pytest.raises(ValueError, match=r"trials are \(T, N, K\), not \(5, 12, 240\)"):
+        model.fit(images, swapped)
+    with pytest.raises(TypeError, match="responses: got ndarray, expected Responses"):
+        model.fit(images, trials)
     with pytest.raises(ValueError, match="got -1, expected 0 or more for loss 'poiss"):
         model.fit(images, neural.Responses(trials - trials.min() - 1.0))
     with pytest.raises(ValueError, match="single trial"):
         model.fit(images, neural.Responses(trials[:1]))
-    with pytest.raises(ValueError, match=r"weights: got shape \(1,\)"):
+    with pytest.raises(ValueError, match="weights: got 1, expected"):
         model.fit(images, responses, weights=[1.0])
     with pytest.raises(ValueError, match=r"groups: got shape \(3,\)"):
         model.fit(images, responses, groups=[0, 1, 2])

@@ -307,7 +307,10 @@ def test_models_that_do_not_fit_are_named(tmp_path):
     for models, message in (
         ({}, "models: got none"),
         ({"one": network(3)}, "'one' for images of 3 channels"),
-        ({"one": network(n_classes=3)}, "'one' with 3 classes, expected more than 3"),
+        (
+            {"one": network(n_classes=3)},
+            "got 3 classes from 'one', expected at least 4",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             report.run(models, images(), tmp_path, **SMALL)

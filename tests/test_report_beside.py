@@ -246,7 +246,7 @@ def test_the_command_shows_a_study(tmp_path, monkeypatch):
 
     torch.manual_seed(0)
     assert call("studies", "run", "study.toml", "--out", "kept").exit_code == 0
-    words = ["report", "--model", "mine=small_cnn", "--data", "synthetic"]
+    words = ["report", "--model", "mine=small_cnn@random", "--data", "synthetic"]
     words += ["--n-images", "16", "--beside", "kept", "--out", "out"]
     found = call(*words)
     assert found.exit_code == 0, found.output

@@ -52,6 +52,33 @@ def test_a_thread_count_below_one_is_refused(count):
         nf.set_num_threads(count)
 
 
+@pytest.mark.parametrize("count", [True, 2.0, "2", None])
+def test_a_thread_count_that_is_no_integer_is_refused(count):
+    with pytest.raises(TypeError, match=r"n_threads: got \w+, expected an integer"):
+        nf.set_num_threads(count)
+
+
+@pytest.mark.parametrize("count", [10**6, 2**70])
+def test_more_threads_than_are_of_use_are_not_started_with_a_warning(count):
+    before = nf.num_threads()
+    try:
+        with pytest.warns(RuntimeWarning, match=f"n_threads: got {count}, used"):
+            nf.set_num_threads(count)
+        assert 16 <= nf.num_threads() <= 1024
+        nf.set_num_threads(np.int32(2))
+        assert nf.num_threads() == 2
+    finally:
+        nf.set_num_threads(before)
+
+
+def test_the_environment_is_limited_with_a_warning():
+    result = run_python(
+        "import neurofreq as nf; print(nf.num_threads())", RAYON_NUM_THREADS="100000"
+    )
+    assert int(result.stdout) <= 1024
+    assert result.stderr.count("RAYON_NUM_THREADS: got 100000, used") == 1
+
+
 def test_another_torch_is_named_at_import():
     result = run_python(
         "import torch; torch.__version__ = '2.9.1+cpu'; import neurofreq"

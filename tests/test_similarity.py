@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import neurofreq as nf
 
@@ -129,11 +130,61 @@ def test_no_copy_of_the_features_is_kept_for_the_backward_pass():
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        loss = nf.similarity_loss(features, torch.eye(8))
+        nf.similarity_loss(features, torch.eye(8))
     assert sum(kept) < features[0].numel() / 10
-    (slope,) = torch.autograd.grad(loss, features[:1], create_graph=True)
-    with pytest.raises(RuntimeError, match="does not require grad"):
-        slope.sum().backward()
+
+
+@pytest.mark.parametrize("all_pairs", [True, False])
+def test_gradients_of_gradients_are_right(all_pairs):
+    features, matrix, pairs, means, logits = problem(n=5)
+    pairs = pairs.clamp_max(4)
+    target = matrix if all_pairs else matrix[pairs[:, 0], pairs[:, 1]]
+
+    def loss(logits, *features):
+        given = None if all_pairs else pairs
+        return nf.similarity_loss(
+            features, target, pairs=given, means=means[1:], logits=logits
+        )
+
+    inputs = [one.requires_grad_() for one in (logits[1:].clone(), *features[1:])]
+    assert torch.autograd.gradgradcheck(loss, inputs)
+
+
+def test_a_gradient_penalty_goes_through_layers_that_depend_on_each_other():
+    features, matrix, *_ = problem()
+    weight = torch.linspace(0.5, 1.5, 7, dtype=torch.float64)
+
+    def slope(weight, create_graph):
+        first = features[1] * weight
+        loss = nf.similarity_loss([first, first.tanh()], matrix)
+        return torch.autograd.grad(loss, weight, create_graph=create_graph)[0]
+
+    weight.requires_grad_()
+    (ours,) = torch.autograd.grad(slope(weight, True).square().sum(), weight)
+    step = 1e-5 * torch.eye(7, dtype=torch.float64)
+    for k, found in enumerate(ours):
+        ends = [weight.detach() + sign * step[k] for sign in (1, -1)]
+        up, down = (slope(w.requires_grad_(), False).square().sum() for w in ends)
+        assert found.item() == pytest.approx(float(up - down) / 2e-5, rel=1e-4)
+
+
+def test_transforms_of_torch_func_are_refused():
+    with pytest.raises(RuntimeError, match=r"features: got tensors inside a transf"):
+        torch.func.hessian(lambda one: nf.similarity_loss(one, torch.eye(6)))(
+            torch.randn(6, 3)
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_loss_cast_to_half_precision_stays_in_single(dtype):
+    module = nf.SimilarityLoss(2)
+    features, matrix, *_ = problem(dtype=torch.float32)
+    module(features[:2], matrix)
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    nn.ModuleList([module]).to(dtype)
+    for name, value in module.state_dict().items():
+        assert value.dtype == torch.float32
+        assert torch.equal(value, before[name])
 
 
 def test_no_gradient_reaches_the_means():

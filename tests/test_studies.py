@@ -185,7 +185,12 @@ def test_a_model_that_cannot_be_loaded_is_written_down(tmp_path):
 
 
 def test_a_spec_without_weights_is_one_model_in_all_processes(tmp_path):
-    bare = Study(images(), ["small_cnn"], settings=SETTINGS, measurements=["clean"])
+    bare = Study(
+        images(n_classes=8),
+        ["small_cnn@random"],
+        settings=SETTINGS,
+        measurements=["clean"],
+    )
     torch.manual_seed(1)
     assert run(bare, tmp_path).n_measured == 1
     torch.manual_seed(2)

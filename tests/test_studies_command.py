@@ -9,7 +9,7 @@ SPEC = """
 data = "synthetic"
 n_images = 12
 measurements = ["clean"]
-models = ["small_cnn", {spec = "small_cnn@absent.pt", name = "lost"}]
+models = ["small_cnn@random", {spec = "small_cnn@absent.pt", name = "lost"}]
 """
 
 

@@ -153,11 +153,11 @@ def test_what_is_half_written_does_not_count(tmp_path, whole, processes):
     one.start()
     one.join(60)
     assert one.exitcode == -signal.SIGKILL
-    assert list((tmp_path / "items").glob(".*.part"))
+    assert list((tmp_path / "items").rglob(".*.part"))
     assert not list((tmp_path / "items").glob("*.json"))
     assert set(studies.status(tmp_path)["running"]) == {0}, "nobody holds a claim"
     assert run(study(), tmp_path).n_measured == whole.n_measured
-    assert not list((tmp_path / "items").glob(".*"))
+    assert not list((tmp_path / "items").rglob("*.part"))
 
 
 def test_what_another_finished_while_it_was_claimed_is_read(

@@ -43,7 +43,7 @@ from neurofreq.studies._settings import make_settings
     ],
 )
 def test_what_is_wrong_in_a_spec_is_named(changes, message):
-    spec = {"data": "synthetic", "models": ["small_cnn"], **changes}
+    spec = {"data": "synthetic", "models": ["small_cnn@random"], **changes}
     with pytest.raises((TypeError, ValueError), match=message):
         studies.read(spec)
 
@@ -83,12 +83,12 @@ frequencies = [0.0, 1]
 seeds = [0]
 
 [[models]]
-spec = "small_cnn"
+spec = "small_cnn@random"
 group = "base"
 
 [[models]]
 name = "blurred"
-spec = "small_cnn,blur=1.5"
+spec = "small_cnn,blur=1.5@random"
 group = "blur"
 """
 

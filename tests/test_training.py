@@ -225,6 +225,8 @@ def test_a_last_step_that_diverges_leaves_the_last_good_epoch(
     model, weight = network(), []
 
     def diverge(images, _):
+        if len(images) == 8:  # by which the folder knows the augmentation
+            return images
         if len(weight) == 2 * steps - 1:  # the last step of the second epoch
             model[0].weight.register_hook(lambda gradient: gradient * np.inf)
         weight.append(1)

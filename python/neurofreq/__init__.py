@@ -6,6 +6,7 @@ frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
 
 from typing import TYPE_CHECKING, Any
 
+from neurofreq import _console  # isort: skip  (Ctrl-C while torch loads)  # noqa: F401
 from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
 from neurofreq import attacks, data, intervals, models, neural, training
 from neurofreq._accuracy import CorruptionAccuracy

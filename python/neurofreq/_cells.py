@@ -50,6 +50,9 @@ class Shown:
 class Source(Protocol):
     """Where corrupted images come from; asked from one thread."""
 
+    n_classes: int
+    """Of the labels; 0 where the classes have no names."""
+
     def n_images(self, name: str) -> int:
         """Return the number of images of a cell."""
 
@@ -61,6 +64,9 @@ class Source(Protocol):
 
     def record(self, part: Part) -> dict[str, Any]:
         """Return what decides the images of a part, as JSON values."""
+
+    def some(self) -> Any:
+        """Return images by which models are told apart, whatever is measured."""
 
 
 class Corrupting:
@@ -78,6 +84,7 @@ class Corrupting:
     ) -> None:
         self.data, self.seed, self.parameters = data, seed, parameters
         self.textures = textures
+        self.n_classes = len(data.class_names)
         self._held: tuple[tuple[int, int], NDArray[Any]] | None = None
         self._digests: dict[tuple[int, int], str] = {}
 
@@ -120,6 +127,10 @@ class Corrupting:
             {} if part.corruption == CLEAN else made
         )
 
+    def some(self) -> Any:
+        """Return the clean images."""
+        return self.data.images
+
 
 class Reading:
     """Cells read from a benchmark folder, and clean images beside it.
@@ -132,6 +143,7 @@ class Reading:
 
     def __init__(self, folder: CorruptedFolder, clean: ImageSet | None) -> None:
         self.folder, self.clean = folder, clean
+        self.n_classes = len(folder.class_names)
 
     def n_images(self, name: str) -> int:
         """Return the number of images of a cell."""
@@ -152,6 +164,11 @@ class Reading:
         """Return what decides the images of a part."""
         rows = np.arange(part.start, part.stop)
         return {"data": self._cell(part).take(rows).digest()}
+
+    def some(self) -> Any:
+        """Return the first cell of the folder."""
+        folder = self.folder
+        return folder.cell(folder.names[0], folder.severities[0]).images
 
     def _cell(self, part: Part) -> ImageSet:
         if part.corruption == CLEAN and self.clean is not None:
@@ -187,7 +204,7 @@ def judge(
     *,
     batch_size: int = 256,
     device: torch.device | str | None = None,
-) -> Generator[tuple[Part, str, NDArray[np.bool_]], None, None]:
+) -> Generator[tuple[Part, str, NDArray[np.bool_], int], None, None]:
     """Yield which images each model names right, part by part.
 
     While the models work on one batch, the next two are made in another thread.
@@ -208,6 +225,8 @@ def judge(
     name : str
         Of the model.
     correct : ndarray of bool, shape (stop - start,)
+    n_outputs : int
+        Of the model: the classes it names.
 
     Raises
     ------
@@ -247,4 +266,5 @@ def judge(
                     _validate.classes(logits.shape[1], int(labels.max()), name)
                 found.setdefault(name, []).append(logits.argmax(dim=1).cpu().numpy())
                 if stop == part.stop:
-                    yield part, name, np.concatenate(found.pop(name)) == labels
+                    correct = np.concatenate(found.pop(name)) == labels
+                    yield part, name, correct, logits.shape[1]

@@ -43,10 +43,18 @@ def fold_batch_norm(
 
     Raises
     ------
+    TypeError
+        If `model` is no module.
     ValueError
         If the model cannot be traced, or the copy differs by more than
         `tolerance`.
     """
+    if not isinstance(model, nn.Module):
+        got = _validate.shown(model)
+        raise TypeError(f"model: got {got}, expected an nn.Module")
+    tolerance = _validate.number("tolerance", tolerance)
+    positive = 0.0 <= tolerance < float("inf")
+    _validate.within("tolerance", tolerance, positive, "0 or more")
     checked = _model.to_tensor(_validate.images(images), _model.device_of(model))
     modes = [(module, module.training) for module in model.modules()]
     try:

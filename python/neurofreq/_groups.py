@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from neurofreq import _validate
 from neurofreq.corruptions import CORRUPTION_GROUPS
 
 if TYPE_CHECKING:
@@ -28,7 +30,9 @@ def averaged(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in names if group_of(name) != EXTRA)
 
 
-def chosen(names: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+def chosen(
+    names: Sequence[str] | None, known: Sequence[str], name: str = "corruptions"
+) -> tuple[str, ...]:
     """Return the corruptions asked for; by default the known ones of the paper.
 
     Parameters
@@ -36,25 +40,30 @@ def chosen(names: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]
     names : sequence of str, optional
     known : sequence of str
         Those that can be had.
+    name : str
+        What the caller calls them.
 
     Raises
     ------
     TypeError
-        If it is one word.
+        If it is one word, or no sequence.
     ValueError
         If there is none, one twice, or one that is not known.
     """
     if names is None:
         return averaged(known)
     if isinstance(names, str):
-        raise TypeError(f"corruptions: got {names!r}, expected names, as [{names!r}]")
-    for name in names:
-        if name not in known:
-            nearest = difflib.get_close_matches(str(name), known, 1, 0.0)[0]
+        raise TypeError(f"{name}: got {names!r}, expected names, as [{names!r}]")
+    if not isinstance(names, Iterable):
+        raise TypeError(f"{name}: got {_validate.shown(names)}, expected names")
+    found = tuple(names)
+    for one in found:
+        if not isinstance(one, str) or one not in known:
+            nearest = difflib.get_close_matches(str(one), known, 1, 0.0)[0]
             raise ValueError(
-                f"corruptions: got {name!r}, expected some of {', '.join(known)}; the "
+                f"{name}: got {one!r}, expected some of {', '.join(known)}; the "
                 f"nearest is {nearest!r}"
             )
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"corruptions: got {list(names)}, expected each name once")
-    return tuple(names)
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"{name}: got {list(found)}, expected each name once")
+    return found

@@ -215,7 +215,7 @@ def as_tensor(batch: Any) -> torch.Tensor:
         if not (flags.aligned and flags.writeable and is_forward):
             batch = np.array(batch, order="C")
         return torch.from_numpy(batch)
-    return torch.as_tensor(batch)
+    return batch if isinstance(batch, torch.Tensor) else torch.as_tensor(batch)
 
 
 def logits_of(output: Any) -> torch.Tensor:
@@ -243,9 +243,12 @@ def logits_of(output: Any) -> torch.Tensor:
                 "one, such as lambda images: model(images)[0]"
             )
         output = inner
+    is_dense = output.layout == torch.strided and output.device.type != "meta"
+    if is_dense and type(output) is torch.Tensor:
+        return output
     name = type(output).__name__
     output = output.as_subclass(torch.Tensor)
-    if output.layout != torch.strided or output.device.type == "meta":
+    if not is_dense:
         raise ModelError(
             f"model: got logits of layout {output.layout} on {output.device}, expected "
             "a dense tensor with values"
@@ -340,7 +343,7 @@ def predict(
     ValueError
         If `batch_size` is less than 1.
     """
-    check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     ask = model if isinstance(model, Classifier) else Classifier(model)
     device = device_of(ask.model, images) if device is None else device
     parts: list[torch.Tensor] = []
@@ -358,9 +361,9 @@ def predict(
     return torch.cat(parts)
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Require at least one image per batch."""
-    _validate.count("batch_size", batch_size)
+def check_batch_size(batch_size: int) -> int:
+    """Return the images per batch, at least one."""
+    return _validate.count("batch_size", batch_size)
 
 
 def _type_name(value: Any) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
@@ -20,17 +22,36 @@ except ImportError as error:
 if _neurofreq.built_for() != _installation.minor(torch.__version__):
     raise _installation.wrong_torch(_neurofreq.built_for(), torch.__version__)
 
+from neurofreq import _scalars  # noqa: E402  (needs torch)
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VERSION: str = _neurofreq.version()
 
 
+def _warn_of_limit(name: str, got: int, used: int) -> None:
+    """Say that fewer threads are used than were asked for."""
+    if got > used:
+        warnings.warn(
+            f"{name}: got {got}, used {used} (at most four threads per processor)",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+_requested = os.environ.get("RAYON_NUM_THREADS", "")
+if _requested.isascii() and _requested.isdigit():
+    _warn_of_limit("RAYON_NUM_THREADS", int(_requested), _neurofreq.thread_limit())
+
+
 def set_num_threads(n_threads: int) -> None:
     """Set the number of threads of neurofreq's own loops on the host.
 
     Torch's threads are set by ``torch.set_num_threads``. The default is
-    ``RAYON_NUM_THREADS`` where set, otherwise the number of processors.
+    ``RAYON_NUM_THREADS`` where set, otherwise the number of processors. Both are
+    limited to four threads per processor (at least 16 and at most 1024), with a
+    warning.
 
     Parameters
     ----------
@@ -39,12 +60,19 @@ def set_num_threads(n_threads: int) -> None:
 
     Raises
     ------
+    TypeError
+        If `n_threads` is no integer.
     ValueError
         If `n_threads` is less than 1.
+
+    Warns
+    -----
+    RuntimeWarning
+        If fewer threads are used than `n_threads`.
     """
-    if n_threads < 1:
-        raise ValueError(f"n_threads: got {n_threads}, expected at least 1")
-    _neurofreq.set_num_threads(n_threads)
+    count = _scalars.count("n_threads", n_threads)
+    used = _neurofreq.set_num_threads(min(count, _neurofreq.thread_limit()))
+    _warn_of_limit("n_threads", count, used)
 
 
 def num_threads() -> int:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from neurofreq import _neurofreq, _validate
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from neurofreq._wide import Wide
 
 _ROUNDING = 1e-6  # how far a similarity may exceed 1 by rounding
 
@@ -59,6 +57,8 @@ def similarity_loss(
     ------
     TypeError
         Not tensors, or not of floating point.
+    RuntimeError
+        Tensors of a transform of ``torch.func``.
     ValueError
         Fewer than two images, shapes that do not match, pair indices out of
         range, or a target outside [-1, 1], not finite or, without pairs, not
@@ -68,7 +68,8 @@ def similarity_loss(
     -----
     ``arctanh(x) = (ln(1 + x + e) - ln(1 - x + e)) / 2`` with e = 1e-5, as in
     the authors' code: nothing is clamped, and the loss and its gradient stay
-    finite at x = 1 and -1. Features equal to the mean (length 0) have no
+    finite at x = 1 and -1. With ``create_graph=True`` gradients can be
+    differentiated again. Features equal to the mean (length 0) have no
     direction: their similarities are 0, and they get no gradient.
 
     Differences from the paper: `half`, and all pairs of a batch as an option.
@@ -77,6 +78,7 @@ def similarity_loss(
     ----------
     Li et al. 2019, arXiv 1911.05072, L_similarity.
     """
+    half = _validate.flag("half", half)
     layers = _layers(features)
     if means is None:
         means = [layer.new_zeros(layer.shape[1]) for layer in layers]
@@ -86,7 +88,7 @@ def similarity_loss(
     return _evaluate(layers, means, logits, *_known(layers, target, pairs), half)
 
 
-class SimilarityLoss(nn.Module):
+class SimilarityLoss(Wide):
     """The similarity loss with its state: running means and layer weights.
 
     Parameters
@@ -122,14 +124,15 @@ class SimilarityLoss(nn.Module):
 
     def __init__(self, n_layers: int, *, half: bool = True, beta: float = 0.9) -> None:
         super().__init__()
-        _validate.count("n_layers", n_layers)
+        n_layers = _validate.count("n_layers", n_layers)
+        half, beta = _validate.flag("half", half), _validate.number("beta", beta)
         if not 0.0 <= beta < 1.0:
             raise ValueError(f"beta: got {beta}, expected 0 <= beta < 1")
         self._half = half  # `half` is a method of every module
         self._beta = beta
-        self.logits = nn.Parameter(torch.zeros(n_layers))
+        self.logits = nn.Parameter(torch.zeros(n_layers, device="cpu"))
         for layer in range(n_layers):
-            self.register_buffer(f"mean_{layer}", torch.zeros(0))
+            self.register_buffer(f"mean_{layer}", torch.zeros(0, device="cpu"))
 
     @property
     def layer_weights(self) -> Tensor:
@@ -243,36 +246,46 @@ class _Loss(torch.autograd.Function):
         loss, slope, pulls = _neurofreq.similarity_loss(
             list(layers), means, logits, target, index, half
         )
-        ctx.save_for_backward(slope, *pulls, *means, *layers)
+        ctx.half = half
+        ctx.save_for_backward(target, index, logits, slope, *pulls, *means, *layers)
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients in the logits and in every layer."""
-        slope, *rest = ctx.saved_tensors
+        target, index, logits, slope, *rest = ctx.saved_tensors
         n = len(rest) // 3
+        pulls, means, layers = rest[:n], rest[n : 2 * n], rest[2 * n :]
         *_, of_logits = ctx.needs_input_grad[:5]
-        found = [
-            _neurofreq.similarity_pulled(gradient * pull, layer, mean)
-            if is_needed
-            else None
-            for pull, mean, layer, is_needed in zip(
-                rest[:n], rest[n : 2 * n], rest[2 * n :], ctx.needs_input_grad[5:],
-                strict=True,
-            )
-        ]  # fmt: skip
+        with torch.autocast(layers[0].device.type, enabled=False):
+            if torch.is_grad_enabled():  # this gradient is differentiated in turn
+                _, slope, pulls = _neurofreq.similarity_loss(
+                    layers, means, logits, target, index, ctx.half
+                )
+            found = [
+                _neurofreq.similarity_pulled(gradient * pull, layer, mean)
+                if is_needed
+                else None
+                for pull, mean, layer, is_needed in zip(
+                    pulls, means, layers, ctx.needs_input_grad[5:], strict=True
+                )
+            ]
         return None, None, None, None, gradient * slope if of_logits else None, *found
 
 
 def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """Return checked features as a list, half precision as float32."""
+    if not isinstance(features, (Tensor, Sequence)):
+        raise TypeError(
+            f"features: got {_validate.shown(features)}, expected a Tensor per layer"
+        )
     layers = [features] if isinstance(features, Tensor) else list(features)
     if not layers:
         raise ValueError("features: got no layer, expected at least one")
     for layer in layers:
         if not isinstance(layer, Tensor):
             raise TypeError(f"features: got {type(layer).__name__}, expected a Tensor")
+        _validate.tensor(layer, "features")
         if not layer.is_floating_point():
             raise TypeError(
                 f"features: got dtype {layer.dtype}, expected floating point"
@@ -301,6 +314,12 @@ def _evaluate(
     half: bool,
 ) -> Tensor:
     """Return the loss of checked input; `index` is (2, P)."""
+    if torch._C._are_functorch_transforms_active():
+        raise RuntimeError(
+            "features: got tensors inside a transform of torch.func, expected plain "
+            "ones; torch.autograd gives gradients of any order, such as "
+            "torch.autograd.grad(..., create_graph=True)"
+        )
     # Autocast would run the Gram product in half precision.
     with torch.autocast(layers[0].device.type, enabled=False):
         near = [m.detach().to(layer) for m, layer in zip(means, layers, strict=True)]
@@ -361,6 +380,7 @@ def _pairs(pairs: Tensor, n_images: int) -> Tensor:
 def _target(target: Tensor, shape: tuple[int, ...]) -> Tensor:
     if not isinstance(target, Tensor):
         raise TypeError(f"target: got {type(target).__name__}, expected a Tensor")
+    _validate.tensor(target, "target")
     if target.dtype == torch.bool or target.is_complex():
         raise TypeError(f"target: got dtype {target.dtype}, expected floating point")
     if tuple(target.shape) != shape:

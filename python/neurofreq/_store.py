@@ -1,35 +1,47 @@
-"""Finished measurements on disk: named by their content, written atomically.
+"""Files that are written whole and read back only as they were written.
 
-An item is one measurement of one model. Its name holds a digest of everything
-that decides its numbers: settings, weights and code of the model, data, and
-the release of neurofreq. A second run with the same digest reads the item
-instead of measuring again; anything else measures again. What failed has a
-record of its own, with its traceback, until it succeeds.
+Every file is written beside its place and moved there. Each carries a checksum
+of its own: JSON a key, safetensors an entry of its header, npz one more array;
+an array in a plain npy file has it in the manifest beside. So a flipped bit is
+noticed when the file is read. Files of earlier releases are read without.
+
+A `Store` is a folder of items. An item is one measurement of one model. Its
+name is a digest of everything that decides its numbers: settings, data, the
+model (see `neurofreq._identity`) and the release of neurofreq. A second run
+with the same digest reads the item instead of measuring again. What failed has
+a record of its own, with its traceback, until it succeeds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
-import inspect
 import json
 import os
-import re
-import tempfile
+import secrets
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+import safetensors.torch
 import torch
+
+from neurofreq import _npz
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import BinaryIO
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
 Arrays = dict[str, "NDArray[Any]"]
+CHECKSUM = "checksum"
+_PART = ".part"
 
 
 class Store:
@@ -38,12 +50,14 @@ class Store:
     Parameters
     ----------
     folder : path
-        Made where it is missing.
+        Made where it is missing; what killed processes left half written is removed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        self._told: set[Path] = set()
 
     def path(self, record: Mapping[str, Any], suffix: str) -> Path:
         """Return the file of an item with this suffix, there or not.
@@ -55,36 +69,52 @@ class Store:
         suffix : str
             ".npz", ".json", ".safetensors", ".failed.json" or ".lock".
         """
-        text = json.dumps(record, sort_keys=True, default=_number)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:24]
+        digest = hashlib.sha256(_canonical(record).encode()).hexdigest()[:24]
         return self.folder / f"{record['measurement']}-{digest}{suffix}"
 
     def load(self, record: Mapping[str, Any]) -> Arrays | None:
-        """Return the item of exactly this record, or None, also where it is damaged.
+        """Return the item of exactly this record, or None.
+
+        A damaged item is none, and that is said once.
 
         Parameters
         ----------
         record : mapping
             As in `path`.
         """
-        path = self.path(record, ".npz")
-        if not path.with_suffix(".json").exists():
-            return None
+        path = self.path(record, ".json")
         try:
-            # np.load leaves a damaged file open unless it is ours to close.
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return dict(archive)
-        except Exception:  # of many kinds, by which byte is damaged: measure again
+            if read_json(path) != json.loads(_canonical(record)):
+                raise ValueError(f"{path} holds another record")
+            return _npz.read(path.with_suffix(".npz"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            self._tell(path, error)
             return None
 
     def has_tensors(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the item has its large arrays, of their full length."""
+        """Return whether the item has its large arrays, undamaged."""
         path = self.path(record, ".safetensors")
         try:
-            with safetensors.safe_open(path, "numpy"):
-                return True
-        except (OSError, safetensors.SafetensorError):
+            read_tensors(path)
+        except FileNotFoundError:
             return False
+        except ValueError as error:
+            self._tell(path, error)
+            return False
+        return True
+
+    def tensors(self, record: Mapping[str, Any]) -> Arrays:
+        """Return the large arrays of an item.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there are none, or the file is damaged.
+        """
+        found, _ = read_tensors(self.path(record, ".safetensors"))
+        return {name: value.numpy() for name, value in found.items()}
 
     def save(
         self,
@@ -104,12 +134,12 @@ class Store:
         """
         path = self.path(record, ".npz")
         if tensors is not None:
-            whole = {name: np.ascontiguousarray(one) for name, one in tensors.items()}
-            write_bytes(path.with_suffix(".safetensors"), safetensors.numpy.save(whole))
-        values: dict[str, Any] = dict(arrays)
-        write_atomically(path, lambda file: np.savez_compressed(file, **values))
+            large = {k: torch.from_numpy(np.array(v)) for k, v in tensors.items()}
+            write_tensors(path.with_suffix(".safetensors"), large)
+        write_atomically(path, lambda file: _npz.write(file, arrays))
         write_json(path.with_suffix(".json"), record)
         self.path(record, ".failed.json").unlink(missing_ok=True)
+        self._told.discard(path)
 
     def fail(self, record: Mapping[str, Any], traceback: str) -> None:
         """Write down that this item failed, and how."""
@@ -119,26 +149,31 @@ class Store:
 
     def failure(self, record: Mapping[str, Any]) -> tuple[tuple[int, int], str] | None:
         """Return a mark that is new with every failure and the traceback, or None."""
+        path = self.path(record, ".failed.json")
         try:
-            with self.path(record, ".failed.json").open("rb") as file:
-                status = os.fstat(file.fileno())
-                text = json.load(file)["traceback"]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            status = path.stat()
+            text = str(read_json(path)["traceback"])
+        except (FileNotFoundError, ValueError, KeyError):
             return None  # none, or damaged from outside: measure again
         return (status.st_mtime_ns, status.st_ino), text
-
-    def sweep(self, record: Mapping[str, Any]) -> None:
-        """Remove what a killed process left half written; for one who claimed it."""
-        for left in self.folder.glob(f".{self.path(record, '').name}.*.part"):
-            left.unlink(missing_ok=True)
 
     def discard(self, record: Mapping[str, Any]) -> None:
         """Forget an item, finished or failed."""
         for suffix in (".json", ".failed.json", ".npz", ".safetensors"):
             self.path(record, suffix).unlink(missing_ok=True)
 
+    def _tell(self, path: Path, error: ValueError) -> None:
+        """Say once that a file is damaged."""
+        if path not in self._told:
+            self._told.add(path)
+            warnings.warn(
+                f"{error}: it does not count, a run measures it again", stacklevel=3
+            )
 
-def write_atomically(path: Path, write: Callable[[Any], object]) -> None:
+
+def write_atomically(
+    path: Path, write: Callable[[Any], object], *, is_synced: bool = True
+) -> None:
     """Write a file that is either absent, as it was, or complete.
 
     Parameters
@@ -146,23 +181,67 @@ def write_atomically(path: Path, write: Callable[[Any], object]) -> None:
     path : Path
     write : callable
         Given a binary file open for writing, in the same folder.
+    is_synced : bool
+        Whether the file outlives a loss of power, too.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to or the disk is full; `path` is named.
     """
-    handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-    )
+    part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{_PART}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with _created(part) as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp's file is for its owner alone
-        os.replace(name, path)
+            if is_synced:
+                os.fsync(file.fileno())
+            os.replace(part, path)  # while its lock is held: nobody sweeps it
+    except OSError as error:
+        _remove(part)
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+        _remove(part)
         raise
+
+
+def _created(part: Path) -> BinaryIO:
+    """Create a file of our own and lock it, which says that its writer lives."""
+    # Never an existing file or link; the process's umask decides who may read it.
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        handle = os.open(part, flags, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(handle).st_nlink:  # not swept between these two lines
+            return os.fdopen(handle, "w+b")
+        os.close(handle)
+
+
+def _remove(part: Path) -> None:
+    with contextlib.suppress(OSError):
+        part.unlink()
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder.
+
+    The part of a living process is locked by it, and stays.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+    for part in folder.glob(f"*{_PART}"):
+        with contextlib.suppress(OSError):  # another's, or gone meanwhile
+            handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                part.unlink()
+            finally:
+                os.close(handle)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -176,9 +255,89 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    text = json.dumps(value, indent=2, sort_keys=True, default=_number)
+    """Write a JSON file atomically, with a checksum of its values.
+
+    Parameters
+    ----------
+    path : Path
+    value : mapping
+        Of JSON values and NumPy's numbers.
+
+    Raises
+    ------
+    ValueError
+        If a number is NaN or infinite, which JSON has not.
+    """
+    checked = {**value, CHECKSUM: _checksum(value)}
+    text = json.dumps(checked, indent=2, sort_keys=True, default=_number)
     write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what `write_json` wrote; of earlier releases without a checksum.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged; `path` is named.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} is damaged (no JSON object)")
+    expected = value.pop(CHECKSUM, None)
+    if expected is not None and expected != _checksum(value):
+        raise ValueError(f"{path} is damaged (its checksum differs)")
+    return value
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a safetensors file atomically, with a checksum of all that it holds.
+
+    Parameters
+    ----------
+    path : Path
+    tensors : mapping of str to Tensor
+        Of any device and strides.
+    metadata : mapping of str to str, optional
+    """
+    whole = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in tensors.items()
+    }
+    texts = dict(metadata or {})
+    texts[CHECKSUM] = _tensor_checksum(whole, texts)
+    write_bytes(path, safetensors.torch.save(whole, metadata=texts))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, and its metadata.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged; `path` is named.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+        tensors = safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error})") from error
+    expected = metadata.pop(CHECKSUM, None)
+    if expected is not None and expected != _tensor_checksum(tensors, metadata):
+        raise ValueError(f"{path} is damaged (its checksum differs)")
+    return tensors, metadata
 
 
 def data_digest(images: Any, labels: Any) -> str:
@@ -190,131 +349,39 @@ def data_digest(images: Any, labels: Any) -> str:
     return digest.hexdigest()
 
 
-def _on_host(tensor: torch.Tensor) -> Any:
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """Return a tensor's values as bytes, whatever its device, layout or type."""
+    whole = tensor.detach()
+    if whole.is_quantized:
+        whole = whole.dequantize()
+    if whole.layout != torch.strided:
+        whole = whole.to_dense()
+    raw = whole.cpu().contiguous().flatten().view(torch.uint8)
+    content: bytes = raw.numpy().tobytes()
+    return content
+
+
+def _on_host(tensor: Tensor) -> Any:
     """Return a tensor's values; of bfloat16, which NumPy lacks, in float32."""
     values = tensor.detach().cpu()
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
-def model_digest(model: torch.nn.Module) -> str:
-    """Return the SHA-256 of a model, of all that it shows of what it computes.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Its state and every buffer; its printed structure; the code of graphs
-        that were traced, exported or scripted; and of classes outside torch the
-        source, with that of their bases, where Python can find it, and the
-        public attributes of their modules. Private attributes, hooks, numbers
-        in a scripted module, closures and globals are not covered.
-
-    Notes
-    -----
-    The same in every process. A public attribute that changes while the model
-    is used, such as a count of calls, makes it another model.
-    """
-    return _module_digest(model, {})
+def _canonical(value: Mapping[str, Any]) -> str:
+    """Return the one JSON text of these values."""
+    return json.dumps(value, sort_keys=True, default=_number, allow_nan=False)
 
 
-def _module_digest(model: torch.nn.Module, known: dict[int, str]) -> str:
-    """Return the digest of a module; those known already are told by their number."""
-    for module in model.modules():
-        known.setdefault(id(module), f"module {len(known)}")
-    digest = hashlib.sha256(_without_addresses(repr(model)).encode())
+def _checksum(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
-    def add(name: str, text: str) -> None:
-        digest.update(f"{name}={text};".encode())
 
-    tensors = dict(model.named_buffers()) | model.state_dict()
+def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(_canonical(metadata).encode())
     for name, value in sorted(tensors.items()):
-        add(name, _told(value, known))
-    for name, module in sorted(model.named_modules()):
-        if isinstance(module, (torch.fx.GraphModule, torch.jit.ScriptModule)):
-            add(name, getattr(module, "code", ""))
-        elif _own_classes(module):
-            add(name, _told(_public(module), known))
-    classes = {cls for module in model.modules() for cls in _own_classes(module)}
-    for cls in sorted(classes, key=_qualified):
-        digest.update(_source(cls).encode())
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        digest.update(tensor_bytes(value))
     return digest.hexdigest()
-
-
-def code_name(function: Callable[..., Any]) -> str:
-    """Return the name of a function, and the SHA-256 of its source where there is one.
-
-    Parameters
-    ----------
-    function : callable
-        Of an object with ``__call__``, its class counts; values that it holds do not.
-    """
-    code = function if hasattr(function, "__qualname__") else type(function)
-    source = _source(code)
-    digest = hashlib.sha256(source.encode()).hexdigest()[:16]
-    return f"{_qualified(code)} {digest}" if source else _qualified(code)
-
-
-def _own_classes(module: torch.nn.Module) -> list[type]:
-    """Return the classes of a module that are not torch's."""
-    return [cls for cls in type(module).__mro__ if not _is_torchs(cls)]
-
-
-def _is_torchs(value: Any) -> bool:
-    package = str(getattr(value, "__module__", "")).partition(".")[0]
-    return package in ("torch", "builtins", "typing", "abc")
-
-
-def _public(module: torch.nn.Module) -> dict[str, Any]:
-    """Return what was set on a module besides its tensors and modules."""
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if not name.startswith("_") and name != "training"
-    }
-
-
-def _told(value: Any, known: dict[int, str]) -> str:
-    """Return a text that is the same for the same values in every process."""
-    if isinstance(value, torch.nn.Module):
-        return known.get(id(value)) or _module_digest(value, known)
-    if isinstance(value, torch.Tensor):
-        whole = value.detach()
-        if whole.layout != torch.strided:
-            whole = whole.to_dense()
-        raw = whole.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-        return _content(value, raw)
-    if isinstance(value, (np.ndarray, np.generic)) and not value.dtype.hasobject:
-        return _content(value, value.tobytes())
-    if isinstance(value, dict):
-        return str(sorted((_told(k, known), _told(v, known)) for k, v in value.items()))
-    if isinstance(value, (list, tuple)):
-        return str([_told(one, known) for one in value])
-    if isinstance(value, (set, frozenset)):
-        return str(sorted(_told(one, known) for one in value))
-    if isinstance(value, torch.device):
-        return "device"  # decides no number
-    if hasattr(value, "__qualname__"):
-        return _qualified(value) + _source(value)
-    return _without_addresses(repr(value))
-
-
-def _content(array: Any, raw: bytes) -> str:
-    return f"{array.dtype}{tuple(array.shape)}{hashlib.sha256(raw).hexdigest()}"
-
-
-def _qualified(value: Any) -> str:
-    return f"{value.__module__}.{value.__qualname__}"
-
-
-def _source(value: Any) -> str:
-    """Return the source of a class or function outside torch, as far as found."""
-    with contextlib.suppress(OSError, TypeError):
-        if not _is_torchs(value):
-            return inspect.getsource(value)
-    return ""
-
-
-def _without_addresses(text: str) -> str:
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", text)
 
 
 def _number(value: Any) -> Any:

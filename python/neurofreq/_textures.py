@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from neurofreq import _neurofreq
+from neurofreq import _neurofreq, _pictures
 
 # The published code holds six photographs, and draws from the first five.
 NAMES: Final = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
@@ -27,11 +27,11 @@ def read(folder: str) -> _neurofreq.Textures:
     ------
     FileNotFoundError
         One of them is not in the folder.
+    ValueError
+        One of them is no image; see `_pictures.read`.
     """
-    from PIL import Image
-
     return _neurofreq.Textures(
-        [np.asarray(Image.open(path).convert("RGB")) for path in _paths(folder)]
+        [np.asarray(_pictures.read(path, "textures")) for path in _paths(folder)]
     )
 
 

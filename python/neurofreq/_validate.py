@@ -7,14 +7,32 @@ name and have no full stop.
 from __future__ import annotations
 
 import zipfile
-from numbers import Real
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 
+from neurofreq._arrays import array as array
+from neurofreq._arrays import host as host
+from neurofreq._arrays import layout as layout
+from neurofreq._arrays import real as real
+from neurofreq._arrays import tensor as tensor
 from neurofreq._neurofreq import ModelError
+from neurofreq._scalars import count as count
+from neurofreq._scalars import flag as flag
+from neurofreq._scalars import instance as instance
+from neurofreq._scalars import integer as integer
+from neurofreq._scalars import number as number
+from neurofreq._scalars import one_of as one_of
+from neurofreq._scalars import pair as pair
+from neurofreq._scalars import path as _path
+from neurofreq._scalars import path as path
+from neurofreq._scalars import seed as seed
+from neurofreq._scalars import seeds as seeds
+from neurofreq._scalars import shown as shown
+from neurofreq._scalars import text as text
+from neurofreq._scalars import within as within
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -23,57 +41,55 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+_LARGEST = 2**63 - 1  # label that int64 holds
 _ROUNDING = 1e-6  # how far a similarity may exceed 1 by rounding
 
 
-def images(value: Array, name: str = "images", *, unit_range: bool = False) -> Array:
-    """Check a batch of images and return it unchanged.
+def images(value: Any, name: str = "images", *, unit_range: bool = False) -> Any:
+    """Check a batch of images and return it as a plain array or tensor.
 
     Parameters
     ----------
     value : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64, N >= 1, finite.
+        float32 or float64 of any byte order and strides, N >= 1, finite.
     name : str
         What the caller calls it.
     unit_range : bool
         Also require values in [0, 1].
 
+    Returns
+    -------
+    ndarray or Tensor
+        The same values, in the machine's byte order; the same memory where possible.
+
     Raises
     ------
     TypeError
-        Not an array or tensor, or a dtype other than float32 and float64.
+        Not an array or tensor, a masked array, a tensor without values of its own, or
+        a dtype other than float32 and float64.
     ValueError
-        Wrong rank, an empty axis, NaN or infinity, or values out of range.
+        Wrong rank, an empty axis, channels on the last axis, NaN or infinity, or
+        values out of range.
     """
-    batch(value, name)
-    low, high = _extremes(value)
+    plain = batch(value, name)
+    low, high = _extremes(plain)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name}: got NaN or infinite values, expected finite ones")
     if unit_range and (low < 0.0 or high > 1.0):
-        raise ValueError(
-            f"{name}: got values in [{low:.6g}, {high:.6g}], expected [0, 1]"
-        )
-    return value
+        raise ValueError(f"{name}: got values in {_range(low, high)}, expected [0, 1]")
+    return plain
 
 
-def batch(value: Array, name: str = "images") -> None:
-    """Check what `images` checks, except the values themselves."""
-    if not isinstance(value, (np.ndarray, torch.Tensor)):
-        raise TypeError(
-            f"{name}: got {type(value).__name__}, expected a NumPy array or tensor"
-        )
-    dtype = str(value.dtype).removeprefix("torch.")
+def batch(value: Any, name: str = "images") -> Any:
+    """Check and return what `images` does, except that values are not looked at."""
+    plain = array(value, name)
+    dtype = str(plain.dtype).removeprefix("torch.")
     if dtype not in ("float32", "float64"):
         hint = "; divide by 255 and convert" if dtype == "uint8" else ""
         raise TypeError(f"{name}: got dtype {dtype}, expected float32 or float64{hint}")
-    if value.ndim != 4:
-        raise ValueError(
-            f"{name}: got shape {tuple(value.shape)}, expected (N, C, H, W)"
-        )
-    if 0 in value.shape:
-        raise ValueError(
-            f"{name}: got shape {tuple(value.shape)}, expected no empty axis"
-        )
+    layout(plain, name)
+    return plain
 
 
 def same(first: Array, second: Array, names: tuple[str, str]) -> None:
@@ -115,18 +131,38 @@ def labels(
     ValueError
         Wrong rank or length, or a negative label.
     """
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    array = np.asarray(value)
-    if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise TypeError(f"{name}: got dtype {array.dtype}, expected integers")
-    if array.ndim != 1:
-        raise ValueError(f"{name}: got shape {array.shape}, expected (N,)")
-    if count is not None and len(array) != count:
-        raise ValueError(f"{name}: got {len(array)}, expected {count}, one per image")
-    if array.size and array.min() < 0:
-        raise ValueError(f"{name}: got {array.min()}, expected labels from 0 up")
-    return np.ascontiguousarray(array, dtype=np.int64)
+    found = _integers(host(value, name), name)
+    if found.ndim != 1:
+        raise ValueError(f"{name}: got shape {found.shape}, expected (N,)")
+    if count is not None and len(found) != count:
+        raise ValueError(f"{name}: got {len(found)}, expected {count}, one per image")
+    if found.size and not 0 <= found.min() <= found.max() <= _LARGEST:
+        bad = found.max() if found.min() >= 0 else found.min()
+        raise ValueError(f"{name}: got {bad}, expected labels from 0 to {_LARGEST}")
+    return np.ascontiguousarray(found, dtype=np.int64)
+
+
+def _integers(found: NDArray[Any], name: str) -> NDArray[Any]:
+    """Require integers; of objects, such as pandas gives, each by itself."""
+    if found.dtype == object:
+        whole = [integer(name, one) for one in found.flat]
+        if whole and max(map(abs, whole)) > _LARGEST:
+            raise ValueError(f"{name}: got a label beyond {_LARGEST}, expected less")
+        found = np.array(whole, dtype=np.int64).reshape(found.shape)
+    if found.size and found.dtype.kind not in "iu":
+        raise TypeError(f"{name}: got dtype {found.dtype}, expected integers")
+    return found
+
+
+def stored(value: Any, name: str = "images") -> NDArray[Any]:
+    """Return an array or tensor of bytes or floats as an array on the host."""
+    plain = array(value, name)
+    dtype = str(plain.dtype).removeprefix("torch.")
+    if dtype not in ("uint8", "float32", "float64"):
+        raise TypeError(
+            f"{name}: got dtype {dtype}, expected uint8, float32 or float64"
+        )
+    return host(plain, name)
 
 
 def labelled(
@@ -147,25 +183,50 @@ def labelled(
     TypeError, ValueError
         As `images` and `labels`.
     """
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    if getattr(value, "dtype", None) != np.uint8:
-        images(value, name, unit_range=True)
-    elif value.ndim != 4 or 0 in value.shape:
-        raise ValueError(f"{name}: got shape {value.shape}, expected (N, C, H, W)")
-    if value.shape[1] not in (1, 3) and value.shape[3] in (1, 3):
-        raise ValueError(
-            f"{name}: got shape {value.shape}, expected (N, C, H, W): move the "
-            "channels to the second axis"
-        )
+    plain = stored(value, name)
+    if plain.dtype == np.uint8:
+        layout(plain, name)
+    else:
+        images(plain, name, unit_range=True)
     if truth is None:
         raise ValueError("labels: got None, expected one per image")
-    return value, labels(truth, count=len(value))
+    return plain, labels(truth, count=len(plain))
+
+
+def distinct(name: str, values: Any) -> tuple[str, ...]:
+    """Return names as a tuple of strings, each there once."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise TypeError(f"{name}: got {values!r}, expected several names, as ['a']")
+    found: dict[str, None] = {}
+    for one in values:
+        if not isinstance(one, str):
+            raise TypeError(
+                f"{name}: got {one!r} among the names, expected only strings"
+            )
+        if one in found:
+            raise ValueError(f"{name}: got {one!r} twice, expected each name once")
+        found[str(one)] = None
+    return tuple(found)
 
 
 def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
-    """Return responses as float64, (n_trials, n_images, n_neurons); NaN allowed."""
-    array = np.asarray(value, dtype=np.float64)
+    """Return responses as float64, (n_trials, n_images, n_neurons); NaN is missing.
+
+    Containers with names (xarray, pandas) are read by these names. Masked entries
+    and `pandas.NA` are missing.
+
+    Raises
+    ------
+    TypeError
+        Booleans, complex numbers, strings, or a container that is not read.
+    ValueError
+        Wrong rank, infinite values, or names that leave the axes open.
+    """
+    from neurofreq import _containers, _recorded  # they use the checks of this module
+
+    recording = _containers.read(value, name)
+    values = value if recording is None else recording.trials
+    array = _recorded.floats(values, name).astype(np.float64, copy=False)
     if array.ndim != 3:
         raise ValueError(
             f"{name}: got shape {array.shape}, expected (n_trials, n_images, n_neurons)"
@@ -195,9 +256,7 @@ def similarity(value: Any, name: str = "similarity") -> NDArray[np.float64]:
         Not square, fewer than two images, NaN or infinity, not symmetric, or
         values outside [-1, 1].
     """
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().numpy()
-    matrix = np.asarray(value, dtype=np.float64)
+    matrix = real(value, name)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name}: got shape {matrix.shape}, expected (N, N)")
     if len(matrix) < 2:
@@ -218,7 +277,7 @@ def weights(value: Any, count: int) -> NDArray[np.float64]:
     """Return weights of `count` neurons, finite and 0 or more; ones for None."""
     if value is None:
         return np.ones(count)
-    scale = np.asarray(value, dtype=np.float64)
+    scale = real(value, "weights")
     if scale.ndim != 1:
         raise ValueError(f"weights: got shape {scale.shape}, expected (K,)")
     if len(scale) != count:
@@ -232,23 +291,23 @@ def weights(value: Any, count: int) -> NDArray[np.float64]:
 
 def index(name: str, value: Any, length: int) -> NDArray[np.int64]:
     """Return indices from 0 to length - 1, of indices or a mask."""
-    array = np.asarray(value)
-    if array.dtype == bool:
-        if array.shape != (length,):
+    found = host(value, name)
+    if found.dtype == bool:
+        if found.shape != (length,):
             raise ValueError(
-                f"{name}: got a mask of shape {array.shape}, expected ({length},)"
+                f"{name}: got a mask of shape {found.shape}, expected ({length},)"
             )
-        return np.flatnonzero(array)
-    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        return np.flatnonzero(found)
+    if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise ValueError(
-            f"{name}: got {array.dtype} of shape {array.shape}, "
+            f"{name}: got {found.dtype} of shape {found.shape}, "
             "expected indices or a mask"
         )
-    if array.size and not (array.min() >= 0 and array.max() < length):
+    if found.size and not (found.min() >= 0 and found.max() < length):
         raise ValueError(
-            f"{name}: got {array.min()} to {array.max()}, expected 0 to {length - 1}"
+            f"{name}: got {found.min()} to {found.max()}, expected 0 to {length - 1}"
         )
-    return array.astype(np.int64)
+    return found.astype(np.int64)
 
 
 def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -268,29 +327,19 @@ def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
 
 def npz(path: str | PathLike[str], name: str = "path") -> Any:
     """Open an npz file, to be closed by the caller; nothing in it is unpickled."""
-    if not zipfile.is_zipfile(path):
-        error = ValueError if Path(path).exists() else FileNotFoundError
-        raise error(f"{name}: got {path}, expected an npz file")
-    return np.load(path, allow_pickle=False)
-
-
-def seed(value: int, name: str = "seed") -> int:
-    """Return a seed, an integer from 0 to 2**64 - 1."""
-    integer(name, value)
-    if not 0 <= value < 2**64:
-        raise ValueError(f"{name}: got {value}, expected 0 to 2**64 - 1")
-    return int(value)
-
-
-def one_of(name: str, value: object, known: tuple[str, ...]) -> None:
-    """Require one of the known words."""
-    if value not in known:
-        words = ", ".join(repr(word) for word in known)
-        raise ValueError(f"{name}: got {value!r}, expected one of {words}")
+    place = _path(name, path)
+    if not zipfile.is_zipfile(place):
+        error = ValueError if place.exists() else FileNotFoundError
+        raise error(f"{name}: got {place}, expected an npz file")
+    return np.load(place, allow_pickle=False)
 
 
 def model(value: Any) -> None:
-    """Require something that can be called."""
+    """Require something that can be called, and no class that has yet to be made."""
+    if isinstance(value, type):
+        raise TypeError(
+            f"model: got the class {value.__name__}, expected an instance of it"
+        )
     if not callable(value):
         raise TypeError(f"model: got {type(value).__name__}, expected a callable")
 
@@ -309,9 +358,12 @@ def device(value: Any) -> torch.device:
     """Return a device that torch can see."""
     try:
         place = torch.device(value)
+        is_known = place.type in _DEVICES
     except (RuntimeError, TypeError):
-        raise ValueError(f"device: got {value}, expected cpu, cuda or cuda:N") from None
-    if place.type in ("cuda", "mps", "xpu"):
+        is_known = False
+    if not is_known:
+        raise ValueError(f"device: got {value}, expected cpu, cuda or cuda:N")
+    if place.type != "cpu":
         n_seen = torch.get_device_module(place.type).device_count()
         if (place.index or 0) >= n_seen:
             raise ValueError(
@@ -321,45 +373,19 @@ def device(value: Any) -> torch.device:
     return place
 
 
-def integer(name: str, value: Any) -> None:
-    """Require an integer."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected an integer")
-
-
-def count(name: str, value: int, least: int = 1) -> None:
-    """Require an integer of at least `least`."""
-    integer(name, value)
-    if value < least:
-        raise ValueError(f"{name}: got {value}, expected at least {least}")
-
-
-def pair(name: str, value: Any) -> tuple[int, int]:
-    """Return two positive integers, such as a height and a width."""
-    values = tuple(value) if isinstance(value, (tuple, list)) else ()
-    if len(values) != 2:
-        raise ValueError(f"{name}: got {value!r}, expected two positive integers")
-    for one in values:
-        count(name, one)
-    return values
-
-
-def number(name: str, value: Any) -> float:
-    """Return a number as a float."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: got {type(value).__name__}, expected a number")
-    return float(value)
-
-
-def within(name: str, value: float, holds: bool, interval: str) -> None:
-    """Require that a number is where it must be, as the caller found."""
-    if not holds:
-        raise ValueError(f"{name}: got {value}, expected {interval}")
-
-
 def _extremes(value: Array) -> tuple[float, float]:
     """Minimum and maximum; NaN where any value is NaN."""
     if isinstance(value, torch.Tensor):
         low, high = value.detach().aminmax()
         return float(low), float(high)
     return float(value.min()), float(value.max())
+
+
+def _range(low: float, high: float) -> str:
+    """Return a range in so many digits that what is outside [0, 1] looks so."""
+    ends = [
+        f"{end:.6g}" if (0.0 <= float(f"{end:.6g}") <= 1.0) == (0.0 <= end <= 1.0)
+        else repr(end)
+        for end in (low, high)
+    ]  # fmt: skip
+    return f"[{', '.join(ends)}]"

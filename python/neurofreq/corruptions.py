@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 import numpy as np
 import torch
 
-from neurofreq import _neurofreq, _textures, _validate
+from neurofreq import _neurofreq, _samples, _textures, _validate
 
 if TYPE_CHECKING:
     import os
@@ -147,6 +147,7 @@ def corrupt(
     (2, 32, 32, 3)
     """
     array = _pixels(images)
+    progress = _validate.flag("progress", progress)
     _request(name, severity, parameters)
     layout = _layout(array.shape, layout)
     first = _validate.seed(first_index, "first_index")
@@ -159,32 +160,40 @@ def corrupt(
         None if textures is None else _textures.read(str(textures)),
         progress,
     )
-    if isinstance(images, torch.Tensor):
-        return torch.from_numpy(corrupted).to(images.device)
-    return corrupted
+    return _samples.like(images, corrupted)
 
 
 class Corruption(torch.nn.Module):
     """A corruption as a transform of images, for data sets and pipelines.
 
     Takes a PIL image (RGB or L), one image (C, H, W) or (H, W, C), or a batch, and
-    returns the same kind. It can be pickled, and used in forked and spawned workers.
+    returns the same kind: array, tensor, ``tv_tensors.Image`` or PIL image. Takes
+    samples too, such as (image, label) or {"image": image, "label": label}, as a
+    ``torchvision.transforms.v2.Compose`` passes them, and changes only the image;
+    labels, boxes and masks pass through. It can be pickled, and used in forked and
+    spawned workers.
 
     Parameters
     ----------
     name, severity, layout, parameters, textures
         As in `corrupt`; `layout` is "nchw" for (C, H, W) and "nhwc" for (H, W, C).
     seed : int, optional
-        With a seed, an image is always corrupted alike: its randomness comes from
-        the seed and its index, or, where a pipeline passes no index, from the seed
-        and the pixels themselves. So neither workers, nor their number, nor the
-        order of images matter; equal images get equal noise. Without a seed every
-        call draws from torch's generator, which is what augmentation wants.
+        Without a seed every call draws from torch's generator: the noise differs
+        between images, epochs and workers, which augmentation wants. With a seed, an
+        image is corrupted alike in every epoch: its randomness comes from the seed
+        and its `index`, or, where a pipeline passes none, from the seed and the
+        pixels themselves. So neither workers, nor their number, nor the order of
+        images matter; equal images get equal noise, images of one class do not.
 
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
         As `corrupt`; of name, severity, seed and parameters at once.
+
+    Notes
+    -----
+    In a sample, PIL images and ``tv_tensors.Image`` are images; else arrays of 3 or 4
+    axes under "image", "images", "pixel_values" or "img"; else the first such array.
 
     Examples
     --------
@@ -193,6 +202,9 @@ class Corruption(torch.nn.Module):
     >>> fog = nf.Corruption("fog", 3, seed=0)
     >>> fog(torch.rand(3, 32, 32), index=7).shape
     torch.Size([3, 32, 32])
+    >>> image, label = fog(torch.rand(3, 32, 32), 5)
+    >>> label
+    5
     """
 
     def __init__(
@@ -216,7 +228,29 @@ class Corruption(torch.nn.Module):
         self.parameter_set: Parameters = parameters  # `parameters` is the module's
         self.textures = None if textures is None else str(textures)
 
-    def forward(self, images: Any, index: int | None = None) -> Any:
+    def forward(self, images: Any, *others: Any, index: int | None = None) -> Any:
+        """Corrupt an image or a batch, or the images of a sample.
+
+        Parameters
+        ----------
+        images : image or sample
+        *others
+            The rest of a sample, such as its label: then a tuple is returned.
+        index : int, optional
+            Of the image, or of the first one.
+        """
+        first = None if index is None else _validate.seed(index, "index")
+
+        def change(image: Any) -> Any:
+            nonlocal first
+            at = first
+            if first is not None:  # of several images each has its own
+                first += len(image) if getattr(image, "ndim", 0) == 4 else 1
+            return self._changed(image, at)
+
+        return _samples.changed((images, *others) if others else images, change)
+
+    def _changed(self, images: Any, index: int | None) -> Any:
         """Corrupt an image or a batch; `index` is that of the (first) image."""
         if not isinstance(images, (np.ndarray, torch.Tensor)):
             from PIL import Image  # takes as long to import as all the rest
@@ -236,9 +270,7 @@ class Corruption(torch.nn.Module):
             None if self.textures is None else _textures.read(self.textures),
         )
         corrupted = corrupted[0] if single else corrupted
-        if isinstance(images, torch.Tensor):
-            return torch.from_numpy(corrupted).to(images.device)
-        return corrupted
+        return _samples.like(images, corrupted)
 
     def extra_repr(self) -> str:
         """Return the settings, for printing."""
@@ -258,7 +290,7 @@ class Corruption(torch.nn.Module):
             parameters=self.parameter_set,
             textures=self.textures,
         )
-        corrupted = whole(array.reshape(*array.shape[:2], -1), index)
+        corrupted = whole(array.reshape(*array.shape[:2], -1), index=index)
         return Image.fromarray(corrupted.reshape(array.shape))
 
     def _randomness(
@@ -267,7 +299,7 @@ class Corruption(torch.nn.Module):
         """Return the seed and the stream of each image."""
         count = np.arange(len(batch), dtype=np.uint64)
         if index is not None:
-            count = np.uint64(_validate.seed(index, "index")) + count
+            count = np.uint64(index) + count
         elif self.seed is not None:
             count = np.array([_digest(image) for image in batch], dtype=np.uint64)
         if self.seed is None:
@@ -312,29 +344,25 @@ def _run(
 
 
 def _request(name: Any, severity: Any, parameters: Any) -> None:
-    if name not in CORRUPTIONS:
+    if not isinstance(name, str) or name not in CORRUPTIONS:
         nearest = difflib.get_close_matches(str(name), CORRUPTIONS, 1, 0.0)[0]
         raise ValueError(
-            f"name: got {name!r}, expected one of {', '.join(CORRUPTIONS)}; "
-            f"the nearest is {nearest!r}"
+            f"name: got {_validate.shown(name)}, expected one of "
+            f"{', '.join(CORRUPTIONS)}; the nearest is {nearest!r}"
         )
-    if isinstance(severity, bool) or severity not in (1, 2, 3, 4, 5):
-        raise ValueError(f"severity: got {severity!r}, expected 1 to 5")
+    try:
+        is_known = _validate.integer("severity", severity) in (1, 2, 3, 4, 5)
+    except TypeError:
+        is_known = False
+    if not is_known:
+        got = _validate.shown(severity)
+        raise ValueError(f"severity: got {got}, expected 1 to 5")
     _validate.one_of("parameters", parameters, PARAMETERS)
 
 
 def _pixels(images: Any, ndim: tuple[int, ...] = (4,)) -> NDArray[Any]:
     """Return checked images as an array, without a copy where possible."""
-    if isinstance(images, torch.Tensor):
-        images = images.detach().cpu().numpy()
-    if not isinstance(images, np.ndarray):
-        raise TypeError(
-            f"images: got {type(images).__name__}, expected a NumPy array or tensor"
-        )
-    if images.dtype not in (np.uint8, np.float32, np.float64):
-        raise TypeError(
-            f"images: got dtype {images.dtype}, expected uint8, float32 or float64"
-        )
+    images = _validate.stored(images)
     if images.ndim not in ndim:
         raise ValueError(
             f"images: got shape {images.shape}, expected (N, H, W, C) or (N, C, H, W)"

@@ -132,10 +132,10 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     ----------
     Li et al. 2023, Fig 3a and Methods.
     """
-    _validate.images(low, "low", unit_range=True)
-    _validate.images(high, "high", unit_range=True)
+    low = _validate.images(low, "low", unit_range=True)
+    high = _validate.images(high, "high", unit_range=True)
     _validate.same(low, high, ("low", "high"))
-    is_scalar = np.ndim(frequency) == 0
+    is_scalar = getattr(frequency, "ndim", np.ndim(frequency)) == 0
     frequencies = _mixing_frequencies(frequency, "frequency")
     if isinstance(low, torch.Tensor) and isinstance(high, torch.Tensor):
         mixed: Any = _mix_tensors(low, high, frequencies)
@@ -207,17 +207,11 @@ def hybrid_curve(
     Li et al. 2023, Fig 3b, Fig 5a: 100 (p_low - p_high), means over 6 pairings.
     """
     _validate.model(model)
-    _validate.images(images, unit_range=True)
+    images = _validate.images(images, unit_range=True)
     truth = _validate.labels(labels, count=len(images))
     grid = _curve_frequencies(frequencies)
-    if not isinstance(seeds, Iterable):
-        raise TypeError(
-            f"seeds: got {seeds!r}, expected several, one for each pairing of images"
-        )
-    pairings = [hybrid_pairs(truth, seed=seed) for seed in seeds]
-    if not pairings:
-        raise ValueError("seeds: got none, expected at least one")
-    _validate.count("batch_size", batch_size)
+    pairings = [hybrid_pairs(truth, seed=seed) for seed in _validate.seeds(seeds)]
+    batch_size = _validate.count("batch_size", batch_size)
     device = _model.device_of(model) if device is None else _validate.device(device)
     images = _shown(model, images, gray, device)
     ask = _model.tried(model, images, device=device)
@@ -311,7 +305,7 @@ def _choices(
 
 def _mixing_frequencies(value: float | Sequence[float], name: str) -> list[float]:
     """Return mixing frequencies as a list: finite, from 0 up."""
-    frequencies = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    frequencies = np.atleast_1d(_validate.real(value, name, kinds="fiu"))
     if frequencies.ndim != 1 or frequencies.size == 0:
         raise ValueError(
             f"{name}: got shape {frequencies.shape}, expected a number or a sequence"

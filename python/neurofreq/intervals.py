@@ -55,15 +55,14 @@ def resampled_means(
         If `values` is empty, not finite or of another rank, or
         `n_resamples` is less than 1.
     """
-    rows = np.asarray(values, dtype=np.float64)
+    rows = _validate.real(values, "values")
     if rows.ndim == 1:
         rows = rows[:, None]
     if rows.ndim != 2 or rows.size == 0:
         raise ValueError(f"values: got shape {rows.shape}, expected (N,) or (N, K)")
     if not np.isfinite(rows).all():
         raise ValueError("values: got NaN or infinite values, expected finite ones")
-    if n_resamples < 1:
-        raise ValueError(f"n_resamples: got {n_resamples}, expected at least 1")
+    n_resamples = _validate.count("n_resamples", n_resamples)
     return _neurofreq.resampled_means(rows, n_resamples, _validate.seed(seed))
 
 
@@ -92,11 +91,11 @@ def percentile_interval(
     ValueError
         If `statistic` is empty or `level` is not between 0 and 1.
     """
-    values = np.asarray(statistic, dtype=np.float64).ravel()
+    values = _validate.real(statistic, "statistic").ravel()
     if values.size == 0:
         raise ValueError("statistic: got no values, expected at least one")
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level: got {level}, expected a number between 0 and 1")
+    level = _validate.number("level", level)
+    _validate.within("level", level, 0.0 < level < 1.0, "a number between 0 and 1")
     defined = values[~np.isnan(values)]
     if 2 * defined.size < values.size:
         return float("nan"), float("nan")

@@ -8,16 +8,16 @@ Bands and bars are intervals.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from neurofreq import _validate
 from neurofreq._labels import literal
 from neurofreq._tiles import plot_hybrid_examples, plot_perturbation_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
@@ -85,7 +85,7 @@ class Curve(NamedTuple):
 
 def color(position: int) -> str:
     """Return the colour of the model at this position."""
-    return COLORS[position % len(COLORS)]
+    return COLORS[_validate.count("position", position, 0) % len(COLORS)]
 
 
 def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
@@ -110,7 +110,7 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
     """
     from matplotlib.colors import LogNorm
 
-    values = np.asarray(power, dtype=np.float64)
+    values = _validate.real(power, "power")
     if values.ndim != 2:
         raise ValueError(f"power: got shape {values.shape}, expected (H, W)")
     if not (values > 0.0).any():
@@ -160,7 +160,7 @@ def plot_radial_profiles(
     Axes
     """
     ax = _axes(ax)
-    curves = _curves(profiles)
+    curves = _curves(profiles, "profiles")
     ax.axhline(50.0, color="#999999", linewidth=0.8, linestyle="--")
     for name, curve in curves.items():
         _draw(ax, curve, name, 100.0, **kw)
@@ -191,7 +191,7 @@ def plot_hybrid_curves(
     """
     ax = _axes(ax)
     ax.axhline(0.0, color="#999999", linewidth=0.8, linestyle="--")
-    for name, curve in _curves(curves).items():
+    for name, curve in _curves(curves, "curves").items():
         _draw(ax, curve, name, 100.0, **kw)
         _mark(ax, curve, 0.0, drop_to=-104.0)
     ax.set(xlim=(0.0, 1.0), ylim=(-104.0, 104.0))
@@ -221,7 +221,7 @@ def plot_success_curves(
     """
     ax = _axes(ax)
     right = 0.0
-    for name, curve in _curves(curves).items():
+    for name, curve in _curves(curves, "curves").items():
         scaled = curve._replace(x=255.0 * np.asarray(curve.x))
         _draw(ax, scaled, name, 100.0, **kw)
         right = max(right, float(np.max(scaled.x)))
@@ -247,7 +247,7 @@ def plot_corruption_severity(
     Axes
     """
     ax = _axes(ax)
-    for name, curve in _curves(curves).items():
+    for name, curve in _curves(curves, "curves").items():
         _draw(ax, curve, name, 100.0, **({"marker": "o"} | kw))
     ax.set(xticks=range(6), ylim=(0.0, 101.0))
     return _finish(ax, "severity", "accuracy (%)")
@@ -271,7 +271,7 @@ def plot_corruption_groups(
     Axes
     """
     ax = _axes(ax)
-    drawn = _curves(curves)
+    drawn = _curves(curves, "curves")
     width = 0.8 / max(len(drawn), 1)
     for place, (name, curve) in enumerate(drawn.items()):
         groups = [str(group) for group in np.asarray(curve.x)]
@@ -307,19 +307,22 @@ def _axes(ax: Axes | None) -> Axes:
     return plt.subplots(layout="constrained")[1]
 
 
-def _curves(data: Mapping[str, Any] | Any) -> dict[str, Curve]:
+def _curves(data: Mapping[str, Any] | Any, argument: str) -> dict[str, Curve]:
     """Accept one result or several; translate results of neurofreq."""
-    if not hasattr(data, "items"):
+    if not isinstance(data, Mapping):
         data = {"": data}
+    if not data:
+        raise ValueError(f"{argument}: got none, expected at least one")
     curves = {}
     for among, (name, value) in enumerate(data.items()):
-        curve = _curve(value)
+        curve = _curve(value, argument)
         place = among if curve.position is None else curve.position
         curves[name] = curve._replace(color=curve.color or color(place), position=place)
     return curves
 
 
-def _curve(value: Any) -> Curve:
+def _curve(value: Any, argument: str) -> Curve:
+    """Return a result of neurofreq as a curve."""
     if isinstance(value, Curve):
         return value
     if hasattr(value, "p_low"):
@@ -333,7 +336,7 @@ def _curve(value: Any) -> Curve:
         )
     if hasattr(value, "half_power"):
         return Curve(value.frequency, value.cumulative, mark=float(value.half_power))
-    raise TypeError(f"data: got {type(value).__name__}, expected a Curve or a result")
+    raise TypeError(f"{argument}: got {value!r:.60}, expected a Curve or a result")
 
 
 def _draw(ax: Axes, curve: Curve, name: str, scale: float, **kw: Any) -> None:

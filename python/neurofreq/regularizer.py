@@ -10,19 +10,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _model, _neurofreq, _store, _validate
-from neurofreq._features import Features
-from neurofreq._ranks import Ranks
+from neurofreq import _model, _neurofreq, _passes, _store, _validate
+from neurofreq._attached import Attached
 from neurofreq._similarity_loss import SimilarityLoss
+from neurofreq.neural import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
-    from typing_extensions import Self
+
+    from neurofreq.data import ImageSet
 
 
-class SimilarityRegularizer(nn.Module):
+class SimilarityRegularizer(Attached):
     """Similarity loss of a model on stimuli whose target similarities are known.
 
     Each call of `loss` draws some stimuli, passes them through the model once,
@@ -46,10 +47,12 @@ class SimilarityRegularizer(nn.Module):
     similarity : array_like of float, shape (N, N)
         Target similarities of the stimuli in [-1, 1], symmetric: for example
         `response_similarity` of recorded responses.
-    stimuli : Tensor or ndarray, shape (N, C, H, W)
-        The images that evoked the responses, as the model takes them (float32
-        or float64, converted to the type of the model's parameters). Their size
-        may differ from that of the training images.
+    stimuli : Tensor, ndarray or ImageSet, shape (N, C, H, W)
+        The images that evoked the responses, as the model takes them: in [0, 1],
+        or standardised by you where the model does not do so itself. float32 or
+        float64; every pass converts them to the type that the model's parameters
+        have then. Their size may differ from that of the training images. A target
+        with names of its images refuses an `ImageSet` of files in another order.
     n_pairs : int
         Pairs of images per step. Pairs are drawn without replacement from all
         N (N - 1) / 2; when all were used a new order begins.
@@ -79,9 +82,9 @@ class SimilarityRegularizer(nn.Module):
     TypeError
         If `model` is not a module, or `stimuli` have another dtype.
     ValueError
-        Fewer than two images, a layer that does not exist (the nearest names
-        are given), or a similarity that is not square, not symmetric, outside
-        [-1, 1], not finite, or not of the stimuli's number.
+        Fewer than two images, stimuli in [0, 255], a layer that does not exist
+        (the nearest names are given), or a similarity that is not square, not
+        symmetric, outside [-1, 1], not finite, or not of the stimuli's number.
 
     Notes
     -----
@@ -91,11 +94,16 @@ class SimilarityRegularizer(nn.Module):
     A ``DistributedDataParallel`` model: every process draws the same stimuli,
     passes its share through the wrapped module, and features are gathered with
     their gradient. Averaged over processes, gradients are those of one process
-    with all stimuli; batch norm sees each share alone. A model of
-    ``torch.compile``: the stimuli pass runs the module inside, not compiled,
-    because hooks are not seen by compiled code; your own calls stay compiled.
+    with all stimuli; batch norm sees each share alone. A model that is compiled,
+    whole or in part: the stimuli pass runs eagerly, because hooks are not seen by
+    compiled code; your own calls stay compiled.
 
-    Under autocast the model's pass is in half precision and the loss in float32.
+    Under autocast, and with a model in half precision, the model's pass is in half
+    precision and the loss in float32: target, running means and layer weights stay
+    in float32 where this is cast to 16 bits.
+
+    The first `loss` in training and in evaluation mode passes two stimuli more, to
+    see that a layer's rows are images: buffers and random state stay as they were.
 
     Differences from the paper: `all_pairs`, `half`, `joint`; otherwise as in joint
     training there, with 16 pairs (up to 32 images) a step: an image of several pairs
@@ -119,8 +127,6 @@ class SimilarityRegularizer(nn.Module):
     """
 
     similarity: Tensor
-    stimuli: Tensor
-    step: Tensor
     term = "similarity"
 
     def __init__(
@@ -128,7 +134,7 @@ class SimilarityRegularizer(nn.Module):
         model: nn.Module,
         layers: Sequence[str] | str,
         similarity: ArrayLike | Tensor,
-        stimuli: Tensor | NDArray[Any],
+        stimuli: Tensor | NDArray[Any] | ImageSet,
         *,
         n_pairs: int = 16,
         all_pairs: bool = False,
@@ -136,51 +142,23 @@ class SimilarityRegularizer(nn.Module):
         beta: float = 0.9,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        features = Features(model, layers)
-        self.layers = features.layers
-        images = _model.as_tensor(_validate.images(stimuli, "stimuli"))
-        if len(images) < 2:
+        super().__init__(model, layers, stimuli)
+        if isinstance(similarity, Target):
+            similarity.require_images(stimuli)
+        self.layers = self._reader.layers
+        if len(self.stimuli) < 2:
             raise ValueError("stimuli: got 1 image, expected at least two")
-        _validate.count("n_pairs", n_pairs)
-        self.n_pairs = n_pairs
-        self.all_pairs = all_pairs
+        self.n_pairs = _validate.count("n_pairs", n_pairs)
+        self.all_pairs = _validate.flag("all_pairs", all_pairs)
         self.seed = _validate.seed(seed)
-        self._features: Features | None = features
-        self._ranks = Ranks.of(model)
         self.criterion = SimilarityLoss(len(self.layers), half=half, beta=beta)
         self.target = getattr(similarity, "label", None)
-        target = _check_similarity(similarity, len(images))
+        target = _check_similarity(similarity, len(self.stimuli))
         self.register_buffer("similarity", target, persistent=False)
-        images = images.detach().to(_model.dtype_of(model), copy=True)
-        self.register_buffer("stimuli", images, persistent=False)
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
         self._order: tuple[int, NDArray[np.int64]] | None = None
         self.to(_model.device_of(model))
 
-    @property
-    def model(self) -> nn.Module:
-        """The user's model, without distributed or compiled wrapping."""
-        return self._reader.model
-
-    @property
-    def _reader(self) -> Features:
-        if self._features is None:
-            raise RuntimeError("the regularizer is closed and has let go of its model")
-        return self._features
-
-    def close(self) -> None:
-        """Let go of the model; it carries no hooks outside `loss`."""
-        self._features = None
-
-    def __enter__(self) -> Self:
-        """Return the regularizer, to be closed at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
-
+    @_passes.uncompiled
     def loss(self) -> Tensor:
         """Pass one draw of stimuli through the model and compare similarities.
 
@@ -192,15 +170,18 @@ class SimilarityRegularizer(nn.Module):
         Raises
         ------
         ModelError
-            If a layer is not reached, returns no tensor, is changed in place by a
-            later module, or returns NaN or infinity: the message names it.
+            If a layer is not reached, returns no tensor of a row per image, is
+            changed in place by a later module, ran without gradients although
+            they are on, or returns NaN or infinity: the message names it. Also
+            if all parameters before all layers are frozen.
         """
         images, pairs = self._draw()
-        _, features = self._reader.of(self._stimuli(images))
+        _, features = self._reader.of(self._share(images))
         return self._compare(features, images, pairs)
 
     forward = loss
 
+    @_passes.uncompiled
     def joint(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Pass your batch and a draw of stimuli through the model as one batch.
 
@@ -242,15 +223,16 @@ class SimilarityRegularizer(nn.Module):
                 f"stimuli, (N, {', '.join(map(str, self.stimuli.shape[1:]))})"
             )
         drawn, pairs = self._draw()
-        stimuli = self._stimuli(drawn).to(images)
+        stimuli = self._share(drawn).to(images)
         output, features = self._reader.of(torch.cat([images, stimuli]))
-        if not isinstance(output, Tensor) or len(output) != len(images) + len(stimuli):
+        logits = _model.logits_of(output)
+        if logits.shape[:1] != (len(images) + len(stimuli),):
             raise _neurofreq.ModelError(
-                f"model: returned {tuple(getattr(output, 'shape', ()))} for "
+                f"model: returned {tuple(logits.shape)} for "
                 f"{len(images) + len(stimuli)} images, expected a row for each"
             )
         loss = self._compare([f[len(images) :] for f in features], drawn, pairs)
-        return output[: len(images)], loss
+        return logits[: len(images)], loss
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
         """Return what `training_step` minimises: cross-entropy + alpha loss."""
@@ -277,17 +259,9 @@ class SimilarityRegularizer(nn.Module):
         number = 2 * self.n_pairs if self.all_pairs else self.n_pairs
         return f"layers={self.layers}, {number} {kind} of {len(self.stimuli)} stimuli"
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move all but the count of steps: the host reads that one at every step."""
-        step = self.step
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.step = step
-        return self
-
-    def _stimuli(self, images: NDArray[np.int64]) -> Tensor:
+    def _share(self, images: NDArray[np.int64]) -> Tensor:
         """Return this process's share of the drawn stimuli."""
-        share = torch.from_numpy(self._ranks.share(images))
-        return self.stimuli[share.to(self.stimuli.device)]
+        return self._shown(torch.from_numpy(self._ranks.share(images)))
 
     def _compare(
         self,

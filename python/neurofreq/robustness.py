@@ -7,13 +7,22 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
 
-from neurofreq import _cells, _gray, _groups, _runtime, _store, _textures, _validate
+from neurofreq import (
+    _cells,
+    _classes,
+    _gray,
+    _groups,
+    _identity,
+    _runtime,
+    _store,
+    _textures,
+    _validate,
+)
 from neurofreq._accuracy import CLEAN, CorruptionAccuracy
 from neurofreq.corruptions import CORRUPTIONS, PARAMETERS
 from neurofreq.data import CorruptedFolder, ImageSet
@@ -146,6 +155,12 @@ def corruption_accuracy(
     FileNotFoundError
         If a folder lacks a part of its layout.
 
+    Warns
+    -----
+    UserWarning
+        If a model has more or fewer outputs than the images have classes, or is right
+        no more often than by guessing.
+
     Notes
     -----
     uint8 images stay in 8 bits until they are shown, as in the published
@@ -175,11 +190,14 @@ def corruption_accuracy(
     made = (seed, parameters, textures)
     source, shape, known = _source(images, labels, clean, made)
     names = _groups.chosen(corruptions, known)
+    level = _validate.number("level", level)
     _validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
-    _validate.count("batch_size", batch_size)
-    if gray not in (True, False, "auto"):
-        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
-    cells = [(name, s) for name in names for s in _severities(severities)]
+    batch_size = _validate.count("batch_size", batch_size)
+    progress = _validate.flag("progress", progress)
+    if not (isinstance(gray, str) and gray == "auto"):
+        gray = _validate.flag("gray", gray)
+    severities = _severities(severities)
+    cells = [(name, s) for name in names for s in severities]
     if clean is not None or isinstance(source, _cells.Corrupting):
         cells.insert(0, (CLEAN, 0))
     few = partial(_few, source, cells[0])
@@ -190,11 +208,17 @@ def corruption_accuracy(
         for name, one in models.items()
     }
     parts = _cells.parts(cells, source, int(np.prod(shape)))
-    store = None if out is None else _store.Store(Path(out))
-    found = _measure(parts, source, shown, store, batch_size, device, progress)
-    results = {
-        name: _result(names, tuple(severities), found[name], level) for name in models
-    }
+    store = recorded = None
+    if out is not None:
+        store = _store.Store(_validate.path("out", out))
+        kept_models = _identity.Known(store.folder)
+        recorded = _recorder(source, shown, kept_models, batch_size, device)
+    found, outputs = _measure(
+        parts, source, shown, store, recorded, batch_size, device, progress
+    )
+    results = {name: _result(names, severities, found[name], level) for name in models}
+    for name, n_outputs in outputs.items():
+        _classes.tell_guessing(_easiest(results[name]), n_outputs, name)
     return results if isinstance(model, Mapping) else results["model"]
 
 
@@ -235,10 +259,13 @@ def _source(
 
 
 def _severities(severities: Sequence[int]) -> tuple[int, ...]:
-    found = tuple(severities) if isinstance(severities, Iterable) else ()
+    is_one = isinstance(severities, str) or not isinstance(severities, Iterable)
+    each = () if is_one or getattr(severities, "ndim", 1) == 0 else severities
+    found = tuple(_validate.integer("severities", one) for one in each)
     if not found or len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
         raise ValueError(
-            f"severities: got {severities!r}, expected some of 1 to 5, each once"
+            f"severities: got {_validate.shown(severities)}, expected some of 1 to 5, "
+            "each once"
         )
     return found
 
@@ -254,15 +281,25 @@ def _measure(
     source: Source,
     shown: dict[str, Shown],
     store: _store.Store | None,
+    recorded: Callable[[Part, str], dict[str, Any]] | None,
     batch_size: int,
     device: Any,
     progress: bool,
-) -> Found:
-    """Return which images are named right, reading what is kept already."""
+) -> tuple[Found, dict[str, int]]:
+    """Return which images are named right, and how many classes each model names.
+
+    Cells that are kept already are read.
+    """
     from tqdm.auto import tqdm
 
-    recorded = _recorder(source, shown) if store else None
     found: Found = {name: {} for name in shown}
+    outputs: dict[str, int] = {}
+
+    def note(name: str, n_outputs: int, part: Part) -> None:
+        if name not in outputs:
+            outputs[name] = n_outputs
+            _classes.check(n_outputs, source.labels(part), source.n_classes, name)
+
     work = []
     for part in parts:
         pending = []
@@ -272,6 +309,8 @@ def _measure(
                 pending.append(name)
             else:
                 found[name][part] = kept["correct"]
+                if "n_outputs" in kept:
+                    note(name, int(kept["n_outputs"]), part)
         if pending:
             work.append((part, pending))
     total = sum(part.stop - part.start for part, names in work for _ in names)
@@ -282,18 +321,28 @@ def _measure(
             total=total, desc="corruptions", unit="image", disable=not progress
         ) as bar,
     ):
-        for part, name, correct in judged:
+        for part, name, correct, n_outputs in judged:
+            note(name, n_outputs, part)
             if store and recorded:
-                store.save(recorded(part, name), {"correct": correct})
+                kept = {"correct": correct, "n_outputs": np.array(n_outputs)}
+                store.save(recorded(part, name), kept)
             found[name][part] = correct
             bar.update(len(correct))
-    return found
+    return found, outputs
 
 
 def _recorder(
-    source: Source, shown: dict[str, Shown]
+    source: Source,
+    shown: dict[str, Shown],
+    known: _identity.Known,
+    batch_size: int,
+    device: Any,
 ) -> Callable[[Part, str], dict[str, Any]]:
     """Return what names a kept item: everything that decides its numbers."""
+    probes = {
+        is_gray: _identity.probes(source.some(), gray=is_gray)
+        for is_gray in {one.is_gray for one in shown.values()}
+    }
     digests = {}
     for name, one in shown.items():
         if not isinstance(one.model, torch.nn.Module):
@@ -302,7 +351,11 @@ def _recorder(
                 "results are kept: what a function computes cannot be told from "
                 "another's"
             )
-        digests[name] = _store.model_digest(one.model)
+        found = _identity.behaviour(
+            one.model, probes[one.is_gray], name=name,
+            batch_size=batch_size, device=device,
+        )  # fmt: skip
+        digests[name] = known.digest(name, found)
     of_part: dict[Part, dict[str, Any]] = {}
 
     def recorded(part: Part, name: str) -> dict[str, Any]:
@@ -319,6 +372,14 @@ def _recorder(
         } | of_part[part]
 
     return recorded
+
+
+def _easiest(found: CorruptionAccuracy) -> NDArray[np.bool_]:
+    """Return which clean images are named right; without them, of the best cell."""
+    if found.clean is not None:
+        return found.clean
+    cells = found.correct.reshape(-1, found.correct.shape[2])
+    return cells[cells.mean(axis=1).argmax()]
 
 
 def _result(

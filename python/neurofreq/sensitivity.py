@@ -51,8 +51,8 @@ def fourier_basis(height: int, width: int, row: int, column: int) -> Any:
     TypeError, ValueError
         Sides that are no positive integers, or a place outside the spectrum.
     """
-    _validate.count("height", height)
-    _validate.count("width", width)
+    height, width = _validate.count("height", height), _validate.count("width", width)
+    row, column = _validate.integer("row", row), _validate.integer("column", column)
     for name, value, side in (("row", row, height), ("column", column, width)):
         _validate.within(name, value, 0 <= value < side, f"0 to {side - 1}")
     u, v = (row - height // 2) / height, (column - width // 2) / width
@@ -119,10 +119,12 @@ def fourier_sensitivity(
     vision", arXiv 1906.08988, section 3 and Figure 3.
     """
     _validate.model(model)
-    _validate.images(images, unit_range=True)
+    images = _validate.images(images, unit_range=True)
     truth = _model.as_tensor(_validate.labels(labels, count=len(images)))
+    norm = _validate.number("norm", norm)
     _validate.within("norm", norm, 0.0 < norm < float("inf"), "above 0")
-    _validate.count("batch_size", batch_size)
+    batch_size = _validate.count("batch_size", batch_size)
+    progress = _validate.flag("progress", progress)
     device = None if device is None else _validate.device(device)
     shown = _model.to_tensor(images, "cpu")
     signs = _signs(len(shown), shown.shape[1], _validate.seed(seed)).to(shown.dtype)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _containers, _neurofreq, _recorded, _validate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -22,6 +22,8 @@ def response_similarity(
     responses : array_like of float, shape (N, K)
         Response of K neurons (or pixels, or units) to each of N >= 2 images, in
         any unit; finite. float32 stays float32, everything else becomes float64.
+        The axes of xarray and pandas containers are read by their names, as in
+        `neural.Responses`.
     weights : array_like of float, shape (K,), optional
         Multiply the responses of each neuron, see `reliability`; finite, >= 0.
 
@@ -34,9 +36,12 @@ def response_similarity(
 
     Raises
     ------
+    TypeError
+        Booleans, complex numbers or strings.
     ValueError
-        Wrong rank, fewer than two images, NaN or infinity, unusable weights, or
-        an image whose response equals the mean (no direction).
+        Wrong rank, several trials, fewer than two images, NaN, masked or infinite
+        values, unusable weights, or an image whose response equals the mean (no
+        direction).
 
     Notes
     -----
@@ -48,13 +53,10 @@ def response_similarity(
     ----------
     Li et al. 2019, arXiv 1911.05072, the definition of S^neural.
     """
-    rows = np.asarray(responses)
-    if rows.dtype != np.float32:
-        rows = rows.astype(np.float64)
-    if rows.ndim != 2:
-        raise ValueError(f"responses: got shape {rows.shape}, expected (N, K)")
+    rows = _means(responses)
+    is_single = rows.dtype == np.float32
     scale = _validate.weights(weights, rows.shape[1])
-    if rows.dtype == np.float32:
+    if is_single:
         return _neurofreq.response_similarity_f32(rows, scale)
     return _neurofreq.response_similarity_f64(rows, scale)
 
@@ -65,9 +67,10 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     trials : array_like of float, shape (n_trials, n_images, n_neurons)
-        Responses to repeats of the same images, in any unit. NaN means that
-        there was no such trial; images without any trial of a neuron do not
-        count for that neuron.
+        Responses to repeats of the same images, in any unit. NaN or a masked
+        entry means that there was no such trial; images without any trial of a
+        neuron do not count for that neuron. The axes of xarray and pandas
+        containers are read by their names, as in `neural.Responses`.
 
     Returns
     -------
@@ -78,6 +81,8 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
 
     Raises
     ------
+    TypeError
+        Booleans, complex numbers or strings.
     ValueError
         Wrong rank, infinite values, an image with a single repeat, a neuron
         with fewer than two images, or repeats that never differ although the
@@ -95,3 +100,26 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
     Li et al. 2019, arXiv 1911.05072, the definition of w.
     """
     return _neurofreq.reliability(_validate.trials(trials))
+
+
+def _means(responses: ArrayLike) -> NDArray[Any]:
+    """Return one response of every neuron to every image, (N, K)."""
+    recording = _containers.read(responses, "responses")
+    if recording is None:
+        rows = _recorded.floats(responses, "responses")
+    else:
+        rows = recording.trials[0] if len(recording.trials) == 1 else recording.trials
+    if rows.ndim == 3:
+        raise ValueError(
+            f"responses: got shape {rows.shape}, expected (N, K); average over trials"
+        )
+    if rows.ndim != 2:
+        raise ValueError(f"responses: got shape {rows.shape}, expected (N, K)")
+    missing = np.argwhere(np.isnan(rows))
+    if len(missing):
+        image, neuron = missing[0]
+        raise ValueError(
+            f"responses: got NaN or masked values of image {image} and neuron "
+            f"{neuron}, expected finite ones"
+        )
+    return rows

@@ -77,8 +77,9 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
     ----------
     Li et al. 2023, Fig 2 (insets) and Fig 4a.
     """
-    total = _total_power(images, demean)
-    n_planes = images.shape[0] * images.shape[1]
+    plain = _validate.batch(images)
+    total = _total_power(plain, _validate.flag("demean", demean))
+    n_planes = plain.shape[0] * plain.shape[1]
     if isinstance(total, torch.Tensor):
         return _neurofreq.mean_power_tensor(total, n_planes)
     return _neurofreq.mean_power(total, n_planes)
@@ -111,14 +112,10 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     ----------
     Li et al. 2023, Fig 4b: cumulative power; Fig 4c: f_0.5.
     """
-    if isinstance(power, torch.Tensor):
-        power = power.detach().cpu().numpy()
-    power_map = np.asarray(power, dtype=np.float64)
+    power_map = _validate.real(power, "power")
     if power_map.ndim != 2:
         raise ValueError(f"power: got shape {power_map.shape}, expected (H, W)")
-    _validate.integer("n_thresholds", n_thresholds)
-    if n_thresholds < 2:
-        raise ValueError(f"n_thresholds: got {n_thresholds}, expected at least 2")
+    n_thresholds = _validate.count("n_thresholds", n_thresholds, 2)
     return RadialProfile(*_neurofreq.radial_profile(power_map, n_thresholds))
 
 
@@ -145,11 +142,9 @@ class SpectrumAccumulator:
     """
 
     def __init__(self, height: int, width: int, *, demean: bool = True) -> None:
-        if height < 1 or width < 1:
-            raise ValueError(
-                f"height, width: got {height}, {width}, expected at least 1"
-            )
-        self.demean = demean
+        height = _validate.count("height", height)
+        width = _validate.count("width", width)
+        self.demean = _validate.flag("demean", demean)
         self._total = np.zeros((height, width))
         self._count = 0
 
@@ -184,17 +179,17 @@ class SpectrumAccumulator:
         TypeError, ValueError
             As `power_spectrum`, or images of another size. Nothing is added.
         """
-        _validate.batch(images)
-        if tuple(images.shape[2:]) != self._total.shape:
+        plain = _validate.batch(images)
+        if tuple(plain.shape[2:]) != self._total.shape:
             raise ValueError(
-                f"images: got shape {tuple(images.shape)}, expected height and width "
+                f"images: got shape {tuple(plain.shape)}, expected height and width "
                 f"{self._total.shape}"
             )
-        total = _total_power(images, self.demean)
+        total = _total_power(plain, self.demean)
         if isinstance(total, torch.Tensor):
             total = total.detach().cpu().numpy()
         self._total += total
-        self._count += images.shape[0] * images.shape[1]
+        self._count += plain.shape[0] * plain.shape[1]
         return self
 
     def merge(self, other: SpectrumAccumulator) -> SpectrumAccumulator:
@@ -207,9 +202,15 @@ class SpectrumAccumulator:
 
         Raises
         ------
+        TypeError
+            If `other` is no accumulator.
         ValueError
             If sizes or `demean` differ.
         """
+        if not isinstance(other, SpectrumAccumulator):
+            raise TypeError(
+                f"other: got {type(other).__name__}, expected a SpectrumAccumulator"
+            )
         mine, theirs = self._settings(), other._settings()
         if mine != theirs:
             raise ValueError(
@@ -251,12 +252,13 @@ class SpectrumAccumulator:
         missing = {"total", "count", "demean"} - set(state)
         if missing:
             raise ValueError(f"state: got no {sorted(missing)}, expected all of them")
-        total = np.array(state["total"], dtype=np.float64)
+        total = _validate.real(state["total"], "state: total").copy()
         if total.ndim != 2 or total.size == 0:
             raise ValueError(
                 f"state: got total of shape {total.shape}, expected (H, W)"
             )
-        count, demean = int(state["count"]), int(state["demean"])
+        count = _validate.integer("state: count", state["count"])
+        demean = _validate.integer("state: demean", state["demean"])
         is_sum = bool(np.isfinite(total).all() and (total >= 0.0).all())
         if not is_sum or count < 0 or (count == 0 and total.any()):
             raise ValueError(
@@ -278,7 +280,6 @@ def _total_power(images: Array, demean: bool) -> Array:
     NaN and infinity reach every frequency, so the sum tells whether the images
     are finite, and the images need not be read twice.
     """
-    _validate.batch(images)
     total: Array
     if isinstance(images, torch.Tensor):
         on_device = _neurofreq.total_power_tensor(images, demean)

@@ -7,13 +7,17 @@ rows of an (images x quantities) matrix with replacement and return the mean
 of each resample. The statistic is then taken per resample.
 */
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::parallel;
+use super::memory;
+use super::parallel::{self, Stop};
 use crate::{Error, Result};
+
+/// Draws between two tests whether to go on.
+const DRAWS: usize = 1 << 16;
 
 /// Means of `n_resamples` bootstrap resamples of the rows of `values`.
 ///
@@ -21,7 +25,8 @@ use crate::{Error, Result};
 /// depend on the number of threads and its first rows not on `n_resamples`.
 ///
 /// # Errors
-/// [`Error::Value`] if `values` has no row or `n_resamples` is 0.
+/// [`Error::Value`] if `values` has no row or `n_resamples` is 0;
+/// [`Error::Memory`] if the means do not fit.
 pub fn resampled_means(
     values: ArrayView2<f64>,
     n_resamples: usize,
@@ -33,28 +38,35 @@ pub fn resampled_means(
             values.nrows()
         )));
     }
-    let mut means = Array2::zeros((n_resamples, values.ncols()));
-    parallel::install(|| {
-        means
-            .axis_iter_mut(Axis(0))
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(stream, mut mean)| {
-                mean.assign(&draw_counts(values.nrows(), seed, stream as u64).dot(&values));
-            });
+    let (n_rows, n_columns) = values.dim();
+    let mut means = memory::filled("resampled means", &[n_resamples, n_columns], 0.0)?;
+    parallel::run(|stop| {
+        let rows = means.par_chunks_exact_mut(n_columns.max(1));
+        rows.enumerate().try_for_each(|(stream, mean)| {
+            let counts = draw_counts(n_rows, seed, stream as u64, stop)?;
+            for (mean, column) in mean.iter_mut().zip(values.columns()) {
+                stop.check()?;
+                *mean = column.dot(&counts);
+            }
+            Ok(())
+        })
     })?;
-    Ok(means)
+    Array2::from_shape_vec((n_resamples, n_columns), means)
+        .map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// How often each of `n` rows is drawn, as a fraction of the `n` draws.
-fn draw_counts(n: usize, seed: u64, stream: u64) -> Array1<f64> {
+fn draw_counts(n: usize, seed: u64, stream: u64, stop: &Stop) -> Result<Array1<f64>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
     let mut counts = Array1::zeros(n);
-    for _ in 0..n {
+    for draw in 0..n {
+        if draw % DRAWS == 0 {
+            stop.check()?;
+        }
         counts[rng.random_range(0..n)] += 1.0;
     }
-    counts / n as f64
+    Ok(counts / n as f64)
 }
 
 #[cfg(test)]

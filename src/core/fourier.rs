@@ -19,6 +19,10 @@ use rustfft::num_complex::Complex;
 use rustfft::num_traits::{Float, Zero};
 use rustfft::{Fft, FftDirection, FftNum, FftPlanner};
 
+use super::memory;
+use super::parallel::Stop;
+use crate::Result;
+
 /// The two floating-point types of images.
 pub trait Precision: FftNum + Float {}
 impl Precision for f32 {}
@@ -26,6 +30,9 @@ impl Precision for f64 {}
 
 /// Columns transformed together: their coefficients fill whole cache lines.
 const COLUMNS: usize = 16;
+
+/// Rows transformed between two tests whether to go on.
+const ROWS: usize = 64;
 
 /// Two planes at a time.
 pub type Pair<'a, T> = (ArrayView2<'a, T>, Option<ArrayView2<'a, T>>);
@@ -89,8 +96,10 @@ impl<T: Precision> Fourier<T> {
     }
 
     /// Working memory for this plan.
-    #[must_use]
-    pub fn scratch(&self) -> Scratch<T> {
+    ///
+    /// # Errors
+    /// [`crate::Error::Memory`] if it does not fit.
+    pub fn scratch(&self) -> Result<Scratch<T>> {
         let Axes { row, column } = &self.forward;
         let Axes {
             row: back_row,
@@ -100,11 +109,12 @@ impl<T: Precision> Fourier<T> {
             .map(|fft| fft.get_inplace_scratch_len())
             .into_iter()
             .fold(0, usize::max);
-        Scratch {
-            tile: vec![Complex::zero(); self.height * self.width],
-            block: vec![Complex::zero(); COLUMNS * self.height],
-            fft: vec![Complex::zero(); longest],
-        }
+        let zeros = |shape: &[usize]| memory::filled("transform", shape, Complex::zero());
+        Ok(Scratch {
+            tile: zeros(&[self.height, self.width])?,
+            block: zeros(&[COLUMNS, self.height])?,
+            fft: zeros(&[longest])?,
+        })
     }
 
     /// The offset of a column of spectra that are handed over by columns.
@@ -116,9 +126,17 @@ impl<T: Precision> Fourier<T> {
     /// Transforms `scratch.tile` and hands its spectrum to `visit`, a block of
     /// whole columns at a time: `visit(offset, block)`, where `offset` counts
     /// coefficients in column order.
-    pub fn forward(&self, scratch: &mut Scratch<T>, mut visit: impl FnMut(usize, &[Complex<T>])) {
+    ///
+    /// # Errors
+    /// If interrupted.
+    pub fn forward(
+        &self,
+        scratch: &mut Scratch<T>,
+        stop: &Stop,
+        mut visit: impl FnMut(usize, &[Complex<T>]),
+    ) -> Result<()> {
         let Scratch { tile, block, fft } = scratch;
-        self.forward.row.process_with_scratch(tile, fft);
+        self.rows(&self.forward, tile, fft, stop)?;
         for first in (0..self.width).step_by(COLUMNS) {
             let count = COLUMNS.min(self.width - first);
             let block = &mut block[..count * self.height];
@@ -127,20 +145,41 @@ impl<T: Precision> Fourier<T> {
                     block[x * self.height + y] = value;
                 }
             }
+            stop.check()?;
             self.forward.column.process_with_scratch(block, fft);
             visit(first * self.height, block);
         }
+        Ok(())
+    }
+
+    /// Transforms every row.
+    fn rows(
+        &self,
+        axes: &Axes<T>,
+        tile: &mut [Complex<T>],
+        fft: &mut [Complex<T>],
+        stop: &Stop,
+    ) -> Result<()> {
+        for rows in tile.chunks_mut(ROWS * self.width) {
+            stop.check()?;
+            axes.row.process_with_scratch(rows, fft);
+        }
+        Ok(())
     }
 
     /// Transforms a spectrum back into `scratch.tile`. Only the `n_columns`
     /// nearest to column 0 may differ from zero; `fill(x, column)` writes
     /// column `x` of those.
+    ///
+    /// # Errors
+    /// If interrupted.
     pub fn inverse(
         &self,
         scratch: &mut Scratch<T>,
         n_columns: usize,
+        stop: &Stop,
         mut fill: impl FnMut(usize, &mut [Complex<T>]),
-    ) {
+    ) -> Result<()> {
         let Scratch { tile, block, fft } = scratch;
         let (left, right) = around_zero(n_columns, self.width);
         for row in tile.chunks_exact_mut(self.width) {
@@ -153,6 +192,7 @@ impl<T: Precision> Fourier<T> {
                 for (x, column) in block.chunks_exact_mut(self.height).enumerate() {
                     fill(first + x, column);
                 }
+                stop.check()?;
                 self.inverse.column.process_with_scratch(block, fft);
                 for (y, row) in tile.chunks_exact_mut(self.width).enumerate() {
                     for (x, value) in row[first..first + count].iter_mut().enumerate() {
@@ -161,7 +201,7 @@ impl<T: Precision> Fourier<T> {
                 }
             }
         }
-        self.inverse.row.process_with_scratch(tile, fft);
+        self.rows(&self.inverse, tile, fft, stop)
     }
 }
 

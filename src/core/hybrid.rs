@@ -10,16 +10,19 @@ Discs are nested: equal numbers of coefficients mean equal masks, which are
 computed once, and a mask that keeps everything returns the low image itself.
 */
 
+use std::collections::HashMap;
+
 use ndarray::{
-    ArrayView1, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5,
-    Axis, Zip,
+    Array2, ArrayView1, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4,
+    ArrayViewMut5, Axis, Zip,
 };
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
 use rustfft::num_traits::Zero;
 
 use super::fourier::{Fourier, Pair, Precision, Scratch, around_zero, pack, pair_of};
-use super::{parallel, radial};
+use super::parallel::{self, Stop};
+use super::{memory, radial};
 use crate::{Error, Result};
 
 /// Values of a task's planes, so that threads write long stretches.
@@ -36,8 +39,8 @@ struct Disc {
 }
 
 impl Disc {
-    fn new(height: usize, width: usize, a: f64) -> Self {
-        let mask = radial::low_pass(&radial::radii(height, width), a);
+    fn new(radii: &Array2<f64>, a: f64) -> Self {
+        let mask = radial::low_pass(radii, a);
         let kept = |column: ArrayView1<bool>| column.iter().filter(|&&keep| keep).count();
         let heights: Vec<usize> = mask.columns().into_iter().map(kept).collect();
         Self {
@@ -83,28 +86,20 @@ pub fn mix<T: Precision>(
     let mut hybrids = hybrids
         .into_shape_with_order((frequencies.len(), n_planes, height, width))
         .map_err(|error| Error::Internal(format!("hybrids: {error}")))?;
-    let mixer = Mixer {
-        fourier: Fourier::new(height, width),
-        discs: frequencies
-            .iter()
-            .map(|&a| Disc::new(height, width, a))
-            .collect(),
-    };
     let pairs = (TASK / (2 * height * width)).max(1);
-    parallel::install(|| {
-        hybrids
-            .axis_chunks_iter_mut(Axis(1), 2 * pairs)
-            .into_par_iter()
-            .enumerate()
-            .for_each_init(
-                || mixer.scratch(),
-                |scratch, (task, mut hybrids)| {
-                    for (k, out) in hybrids.axis_chunks_iter_mut(Axis(1), 2).enumerate() {
-                        let pair = task * pairs + k;
-                        mixer.mix_pair(scratch, pair_of(&low, pair), pair_of(&high, pair), out);
-                    }
-                },
-            );
+    parallel::run(|stop| {
+        let mixer = Mixer::new((height, width), frequencies, stop)?;
+        let tasks = hybrids.axis_chunks_iter_mut(Axis(1), 2 * pairs);
+        let tasks = tasks.into_par_iter().enumerate();
+        let mix = |scratch: &mut Working<T>, (task, mut hybrids): (usize, ArrayViewMut4<T>)| {
+            for (k, out) in hybrids.axis_chunks_iter_mut(Axis(1), 2).enumerate() {
+                let pair = task * pairs + k;
+                let images = [pair_of(&low, pair), pair_of(&high, pair)];
+                mixer.mix_pair(scratch, images, out, stop)?;
+            }
+            Ok(())
+        };
+        parallel::each(stop, tasks, || mixer.scratch(), mix)
     })
 }
 
@@ -121,6 +116,8 @@ fn check_frequencies(frequencies: &[f64]) -> Result<()> {
 struct Mixer<T: Precision> {
     fourier: Fourier<T>,
     discs: Vec<Disc>,
+    /// For every disc, the first that is equal to it.
+    equal: Vec<usize>,
 }
 
 /// The working memory of one thread: transforms, and a spectrum by columns.
@@ -130,12 +127,31 @@ struct Working<T> {
 }
 
 impl<T: Precision> Mixer<T> {
-    fn scratch(&self) -> Working<T> {
-        let transform = self.fourier.scratch();
-        Working {
-            spectrum: transform.tile.clone(),
+    fn new((height, width): (usize, usize), frequencies: &[f64], stop: &Stop) -> Result<Self> {
+        let radii = radial::radii(height, width);
+        let discs = frequencies.par_iter().map(|&a| {
+            stop.check()?;
+            Ok(Disc::new(&radii, a))
+        });
+        let discs: Vec<Disc> = discs.collect::<Result<_>>()?;
+        let mut first = HashMap::new();
+        let numbered = discs.iter().enumerate();
+        Ok(Self {
+            fourier: Fourier::new(height, width),
+            equal: numbered
+                .map(|(f, disc)| *first.entry(disc.count).or_insert(f))
+                .collect(),
+            discs,
+        })
+    }
+
+    fn scratch(&self) -> Result<Working<T>> {
+        let transform = self.fourier.scratch()?;
+        let size = transform.tile.len();
+        Ok(Working {
+            spectrum: memory::filled("spectrum", &[size], Complex::zero())?,
             transform,
-        }
+        })
     }
 
     /// Mixes a pair of planes at every frequency; `hybrids` is (frequencies,
@@ -143,17 +159,17 @@ impl<T: Precision> Mixer<T> {
     fn mix_pair(
         &self,
         working: &mut Working<T>,
-        low: Pair<T>,
-        high: Pair<T>,
+        [low, high]: [Pair<T>; 2],
         mut hybrids: ArrayViewMut4<T>,
-    ) {
-        self.load(working, low, high);
-        for (f, disc) in self.discs.iter().enumerate() {
+        stop: &Stop,
+    ) -> Result<()> {
+        self.load(working, [low, high], stop)?;
+        for (f, (disc, &equal)) in self.discs.iter().zip(&self.equal).enumerate() {
+            stop.check()?;
             let (done, mut rest) = hybrids.view_mut().split_at(Axis(0), f);
             let mut out = rest.index_axis_mut(Axis(0), 0);
-            let equal = |earlier: &Disc| earlier.count == disc.count;
-            if let Some(earlier) = self.discs[..f].iter().position(equal) {
-                out.assign(&done.index_axis(Axis(0), earlier));
+            if equal < f {
+                out.assign(&done.index_axis(Axis(0), equal));
             } else if disc.count == working.spectrum.len() {
                 each_plane(out, low, |mut out, low, _| out.assign(&low));
             } else {
@@ -162,18 +178,19 @@ impl<T: Precision> Mixer<T> {
                     spectrum,
                 } = &mut *working;
                 self.fourier
-                    .inverse(transform, disc.n_columns, |x, column| {
+                    .inverse(transform, disc.n_columns, stop, |x, column| {
                         disc.cut(spectrum, x, column);
-                    });
+                    })?;
                 each_plane(out, high, |out, high, second| {
                     add(out, high, &transform.tile, second);
                 });
             }
         }
+        Ok(())
     }
 
     /// The scaled spectrum of low - high.
-    fn load(&self, working: &mut Working<T>, low: Pair<T>, high: Pair<T>) {
+    fn load(&self, working: &mut Working<T>, [low, high]: [Pair<T>; 2], stop: &Stop) -> Result<()> {
         let Working {
             transform,
             spectrum,
@@ -183,11 +200,11 @@ impl<T: Precision> Mixer<T> {
             *z = *z - Complex::new(p, q);
         });
         let scale = T::from(spectrum.len()).unwrap_or(T::one()).recip();
-        self.fourier.forward(transform, |offset, block| {
+        self.fourier.forward(transform, stop, |offset, block| {
             for (kept, z) in spectrum[offset..].iter_mut().zip(block) {
                 *kept = z.scale(scale);
             }
-        });
+        })
     }
 }
 
@@ -231,7 +248,7 @@ fn clip<T: Precision>(value: T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::{Array2, Array4, Array5, s};
+    use ndarray::{Array4, Array5, s};
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
 

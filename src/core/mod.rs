@@ -3,7 +3,7 @@ The pure room: host arrays, integers and per-sample solvers.
 
 Depends on ndarray, rustfft, rayon, rand, faer and pulp, and on nothing that
 knows Python or libtorch. Every public function validates what it needs and returns
-[`crate::Error`]; parallel loops run inside [`parallel::install`].
+[`crate::Error`]; loops run inside [`parallel::run`], which can be interrupted.
 */
 
 pub mod attack;
@@ -13,6 +13,7 @@ pub mod fourier;
 pub mod hybrid;
 #[cfg(target_arch = "x86_64")]
 pub mod lanes;
+pub mod memory;
 pub mod norm;
 pub mod pairing;
 pub mod parallel;

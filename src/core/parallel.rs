@@ -1,21 +1,40 @@
 /*!
-One thread pool that survives `fork`.
+One thread pool that survives `fork`, and parallel loops that can be interrupted.
 
 Rayon's global pool is inherited by a forked child without its threads, and
 the first parallel loop in that child waits for ever. `DataLoader` workers
 fork, so this module keeps its own pool together with the process id that
 made it, and builds a new one when the id has changed. The stale pool is
-leaked: joining threads that do not exist would hang as well.
+leaked: joining threads that do not exist would hang as well. The lock is held
+only to read or replace the handle, never while a pool is built or used.
 
-The lock is held only to read or replace the handle, never while a pool is
-built or used.
+[`run`] does its work in the pool while the calling thread waits. Every
+[`PAUSE`] the calling thread asks the function given to [`listen`] whether to
+go on, because Python delivers signals to the main thread only. An error of
+that function raises the flag of a [`Stop`], which every loop tests between
+pieces of at most a tenth of a second. A result never depends on the flag: it
+is either complete or an error.
 */
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
+use rayon::iter::ParallelIterator;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{Error, Result};
+
+/// How often the calling thread asks whether to go on.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Threads per processor beyond which more of them are of no use.
+const THREADS_PER_PROCESSOR: usize = 4;
+
+/// The smallest and the largest limit of [`thread_limit`].
+const LIMITS: (usize, usize) = (16, 1024);
 
 /// A pool, the process that made it, and the thread count it was made for.
 #[derive(Clone)]
@@ -27,30 +46,159 @@ struct Owned {
 static POOL: Mutex<Option<Owned>> = Mutex::new(None);
 /// The count asked for by [`set_num_threads`]; 0 means the default.
 static REQUESTED: Mutex<usize> = Mutex::new(0);
+/// What is asked whether to go on.
+static LISTENER: OnceLock<fn() -> Result<()>> = OnceLock::new();
 
-/// Runs `work` inside the pool of this process, where rayon's parallel
-/// iterators use the configured number of threads.
-pub fn install<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
-    Ok(current()?.install(work))
+thread_local! {
+    static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Sets the number of threads of later parallel loops.
+/// Tells the loops of one call whether to go on.
+#[derive(Debug, Default)]
+pub struct Stop(AtomicBool);
+
+impl Stop {
+    /// Fails once the call is to end: a loop passes the error on.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], which [`run`] replaces by the listener's error.
+    pub fn check(&self) -> Result<()> {
+        if self.0.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        Ok(())
+    }
+}
+
+/// Sets what the calling thread of [`run`] and [`poll`] asks whether to go on;
+/// the first call decides.
+pub fn listen(listener: fn() -> Result<()>) {
+    _ = LISTENER.set(listener);
+}
+
+/// Asks the listener on this thread, at most once every [`PAUSE`]: for loops
+/// that stay on the calling thread.
+///
+/// # Errors
+/// What the listener returns.
+pub fn poll() -> Result<()> {
+    let Some(ask) = LISTENER.get() else {
+        return Ok(());
+    };
+    let now = Instant::now();
+    let is_due = LAST
+        .get()
+        .is_none_or(|last| now.duration_since(last) >= PAUSE);
+    if is_due {
+        LAST.set(Some(now));
+        ask()?;
+    }
+    Ok(())
+}
+
+/// Runs `work` inside the pool of this process, where rayon's parallel
+/// iterators use the configured number of threads, while this thread listens.
+///
+/// Call it from outside of the pool only; what runs inside passes `Stop` on.
+///
+/// # Errors
+/// Those of `work`, or of the listener.
+pub fn run<T: Send>(work: impl FnOnce(&Stop) -> Result<T> + Send) -> Result<T> {
+    let pool = current()?;
+    let stop = Stop::default();
+    let mut interruption = None;
+    let mut outcome = Err(Error::Interrupted);
+    let (sender, receiver) = sync_channel(1);
+    pool.in_place_scope(|scope| {
+        let stop = &stop;
+        // The sender is dropped if `work` panics; the scope passes the panic on.
+        scope.spawn(move |_| _ = sender.send(work(stop)));
+        loop {
+            match receiver.recv_timeout(PAUSE) {
+                Ok(result) => outcome = result,
+                Err(RecvTimeoutError::Timeout) => {
+                    if interruption.is_none()
+                        && let Some(ask) = LISTENER.get()
+                        && let Err(error) = ask()
+                    {
+                        stop.0.store(true, Ordering::Relaxed);
+                        interruption = Some(error);
+                    }
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => {}
+            }
+            break;
+        }
+    });
+    interruption.map_or(outcome, Err)
+}
+
+/// Calls `work` for every item in parallel, with the working memory that `make`
+/// makes once per thread; tests `stop` before each item.
+///
+/// # Errors
+/// Those of `make` and `work`, and [`Error::Interrupted`].
+pub fn each<I: ParallelIterator, S>(
+    stop: &Stop,
+    items: I,
+    make: impl Fn() -> Result<S> + Send + Sync,
+    work: impl Fn(&mut S, I::Item) -> Result<()> + Send + Sync,
+) -> Result<()> {
+    items.try_for_each_init(
+        || None,
+        |memory, item| {
+            stop.check()?;
+            match memory {
+                Some(memory) => work(memory, item),
+                None => work(memory.insert(make()?), item),
+            }
+        },
+    )
+}
+
+/// Sets the number of threads of later parallel loops and returns it: `count`,
+/// but no more than [`thread_limit`].
 ///
 /// The default is `RAYON_NUM_THREADS` where set, otherwise the number of
-/// processors this process may use.
-pub fn set_num_threads(count: usize) -> Result<()> {
+/// processors this process may use, under the same limit.
+///
+/// # Errors
+/// [`Error::Value`] for 0; [`Error::Memory`] if threads cannot be started.
+pub fn set_num_threads(count: usize) -> Result<usize> {
     if count == 0 {
         return Err(Error::value("n_threads: got 0, expected at least 1"));
     }
-    *lock(&REQUESTED) = count;
     let pool = build(count)?;
+    *lock(&REQUESTED) = count;
+    let used = pool.pool.current_num_threads();
     *lock(&POOL) = Some(pool);
-    Ok(())
+    Ok(used)
 }
 
 /// The number of threads a parallel loop uses now.
 pub fn num_threads() -> Result<usize> {
     Ok(current()?.current_num_threads())
+}
+
+/// The most threads that are started: four per processor, at least 16 and at
+/// most 1024.
+#[must_use]
+pub fn thread_limit() -> usize {
+    (THREADS_PER_PROCESSOR * processors()).clamp(LIMITS.0, LIMITS.1)
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// `RAYON_NUM_THREADS`, or the number of processors.
+fn default_count() -> usize {
+    std::env::var("RAYON_NUM_THREADS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .filter(|&count| count > 0)
+        .unwrap_or_else(processors)
 }
 
 fn current() -> Result<Arc<ThreadPool>> {
@@ -71,13 +219,15 @@ fn current() -> Result<Arc<ThreadPool>> {
     Ok(pool)
 }
 
-/// A pool of `count` threads; 0 lets rayon choose as documented above.
+/// A pool of `count` threads under the limit; 0 stands for the default.
 fn build(count: usize) -> Result<Owned> {
+    let count = if count == 0 { default_count() } else { count };
+    let count = count.min(thread_limit());
     let pool = ThreadPoolBuilder::new()
         .num_threads(count)
         .thread_name(|index| format!("neurofreq-{index}"))
         .build()
-        .map_err(|error| Error::Internal(format!("thread pool: {error}")))?;
+        .map_err(|error| Error::Memory(format!("cannot start {count} threads: {error}")))?;
     Ok(Owned {
         process: std::process::id(),
         pool: Arc::new(pool),
@@ -94,18 +244,35 @@ mod tests {
     use rayon::prelude::*;
 
     #[test]
-    fn the_thread_count_is_settable_and_used() {
-        set_num_threads(3).unwrap();
+    fn the_thread_count_is_settable_used_and_limited() {
+        assert_eq!(set_num_threads(3).unwrap(), 3);
         assert_eq!(num_threads().unwrap(), 3);
-        let inside = install(rayon::current_num_threads).unwrap();
-        assert_eq!(inside, 3);
-        let sum: u64 = install(|| (0..1000_u64).into_par_iter().sum()).unwrap();
+        assert_eq!(run(|_| Ok(rayon::current_num_threads())).unwrap(), 3);
+        let sum: u64 = run(|_| Ok((0..1000_u64).into_par_iter().sum())).unwrap();
         assert_eq!(sum, 499_500);
+        assert_eq!(set_num_threads(1_000_000).unwrap(), thread_limit());
+        assert!(thread_limit() <= 1024);
     }
 
     #[test]
     fn zero_threads_are_refused() {
         let message = set_num_threads(0).unwrap_err().to_string();
         assert!(message.contains("expected at least 1"), "{message}");
+    }
+
+    #[test]
+    fn a_panic_of_the_work_reaches_the_caller() {
+        let caught = std::panic::catch_unwind(|| run::<()>(|_| panic!("on purpose")));
+        assert!(caught.is_err());
+        assert_eq!(run(|_| Ok(1)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_raised_flag_ends_every_loop() {
+        let stop = Stop::default();
+        stop.0.store(true, Ordering::Relaxed);
+        let work = |_: &mut (), _| -> Result<()> { panic!("not reached") };
+        let ended = each(&stop, (0..10).into_par_iter(), || Ok(()), work);
+        assert!(matches!(ended, Err(Error::Interrupted)));
     }
 }

@@ -8,8 +8,10 @@ in units of Nyquist, as the paper plots them: the low-pass mask of `a` keeps
 [`is_within`], so host arrays and tensors keep exactly the same coefficients.
 */
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, linspace};
 
+use super::memory;
+use super::parallel::{self, Stop};
 use crate::{Error, Result};
 
 /// Slack of [`is_within`]: radii and limits computed in different ways may
@@ -64,7 +66,8 @@ pub struct Profile {
 ///
 /// # Errors
 /// [`Error::Value`] if `power` is empty, negative or not finite anywhere but
-/// at DC, or there are fewer than two thresholds.
+/// at DC, or there are fewer than two thresholds; [`Error::Memory`] if the
+/// thresholds do not fit.
 pub fn profile(power: ArrayView2<f64>, n_thresholds: usize) -> Result<Profile> {
     let (height, width) = power.dim();
     if power.is_empty() || n_thresholds < 2 {
@@ -73,11 +76,21 @@ pub fn profile(power: ArrayView2<f64>, n_thresholds: usize) -> Result<Profile> {
              expected a non-empty map and at least 2"
         )));
     }
+    parallel::run(|stop| cumulated(power, n_thresholds, stop))
+}
+
+/// [`profile`] inside of the pool.
+fn cumulated(power: ArrayView2<f64>, n_thresholds: usize, stop: &Stop) -> Result<Profile> {
+    let (height, width) = power.dim();
+    let mut frequency: Vec<f64> = memory::reserved("thresholds", &[n_thresholds])?;
+    let mut cumulative = Array1::from(memory::filled("profile", &[n_thresholds], 0.0)?);
     let radii = radii(height, width);
     let largest = radii.fold(0.0_f64, |a, &b| a.max(b));
-    let frequency = Array1::linspace(0.0, largest, n_thresholds);
-    let mut cumulative = Array1::zeros(n_thresholds);
+    frequency.extend(linspace(0.0, largest, n_thresholds));
     for ((y, x), &value) in power.indexed_iter() {
+        if x == 0 {
+            stop.check()?;
+        }
         let at = (unshifted(y, height), unshifted(x, width));
         if at == (0, 0) {
             continue;
@@ -88,13 +101,14 @@ pub fn profile(power: ArrayView2<f64>, n_thresholds: usize) -> Result<Profile> {
                  everywhere but at DC"
             )));
         }
-        let inside = |&limit: &f64| is_within(radii[at], limit);
-        if let Some(first) = frequency.iter().position(inside) {
-            cumulative[first] += value;
+        let first = frequency.partition_point(|&limit| !is_within(radii[at], limit));
+        if let Some(sum) = cumulative.get_mut(first) {
+            *sum += value;
         }
     }
     cumulative.accumulate_axis_inplace(ndarray::Axis(0), |&before, now| *now += before);
     cumulative /= cumulative[n_thresholds - 1];
+    let frequency = Array1::from(frequency);
     let half_power = crossing(frequency.view(), cumulative.view(), 0.5);
     Ok(Profile {
         frequency,
@@ -138,11 +152,11 @@ pub fn crossings(x: ArrayView1<f64>, curves: ArrayView2<f64>, level: f64) -> Res
             x.len()
         )));
     }
-    Ok(curves
-        .rows()
-        .into_iter()
-        .map(|row| crossing(x, row, level))
-        .collect())
+    parallel::run(|stop| {
+        let rows = curves.rows().into_iter();
+        let each = rows.map(|row| stop.check().map(|()| crossing(x, row, level)));
+        each.collect()
+    })
 }
 
 #[cfg(test)]

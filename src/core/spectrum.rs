@@ -18,7 +18,8 @@ use rustfft::num_complex::Complex;
 use super::fourier::{Fourier, Precision, Scratch, n_pairs, pack, pair_of};
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{self, Lanes};
-use super::{parallel, radial};
+use super::parallel::{self, Stop};
+use super::{memory, radial};
 use crate::{Error, Result};
 
 /// Pairs summed in the precision of the images: a chunk.
@@ -75,17 +76,17 @@ trait Power<T>: Sync {
     /// The working memory of one thread.
     type Scratch;
 
-    fn scratch(&self) -> Self::Scratch;
+    fn scratch(&self) -> Result<Self::Scratch>;
 
-    /// Adds the power of one packed pair to `sum`.
+    /// Adds the power of one packed pair, with or without its means, to `sum`.
     fn add(
         &self,
         scratch: &mut Self::Scratch,
         images: &ArrayView4<T>,
-        pair: usize,
-        demean: bool,
+        pair: (usize, bool),
         sum: &mut [T],
-    );
+        stop: &Stop,
+    ) -> Result<()>;
 
     /// Where in `sum` a frequency is.
     fn position(&self, y: usize, x: usize) -> usize;
@@ -99,36 +100,47 @@ fn total_by<T: Precision, P: Power<T>>(
     let (.., height, width) = images.dim();
     let (n_pairs, size) = (n_pairs(&images), height * width);
     let n_chunks = (BLOCK / (PAIRS * size)).max(1);
-    let block_sum = |(scratch, sum): &mut (P::Scratch, Vec<T>), block: usize| {
-        let mut total = vec![0.0; size];
+    let make = || -> Result<(P::Scratch, Vec<T>)> {
+        Ok((
+            plan.scratch()?,
+            memory::filled("power", &[size], T::zero())?,
+        ))
+    };
+    let block_sum = |memory: &mut Option<(P::Scratch, Vec<T>)>, block: usize, stop: &Stop| {
+        let (scratch, sum) = match memory {
+            Some(memory) => memory,
+            None => memory.insert(make()?),
+        };
+        let mut total = memory::filled("power", &[size], 0.0)?;
         for chunk in block * n_chunks..(block + 1) * n_chunks {
             sum.fill(T::zero());
             for pair in n_pairs.min(chunk * PAIRS)..n_pairs.min((chunk + 1) * PAIRS) {
-                plan.add(scratch, &images, pair, demean, sum);
+                stop.check()?;
+                plan.add(scratch, &images, (pair, demean), sum, stop)?;
             }
             for (total, sum) in total.iter_mut().zip(&*sum) {
                 *total += sum.to_f64().unwrap_or(f64::NAN);
             }
         }
-        total
+        Ok(total)
     };
-    let wave = (WAITING / (size * size_of::<f64>())).max(parallel::num_threads()?);
     let n_blocks = n_pairs.div_ceil(n_chunks * PAIRS);
-    let mut total = vec![0.0; size];
-    for first in (0..n_blocks).step_by(wave) {
-        let blocks = first..n_blocks.min(first + wave);
-        let sums: Vec<Vec<f64>> = parallel::install(|| {
-            blocks
-                .into_par_iter()
-                .map_init(|| (plan.scratch(), vec![T::zero(); size]), block_sum)
-                .collect()
-        })?;
-        for sum in &sums {
-            for (total, value) in total.iter_mut().zip(sum) {
-                *total += value;
+    let total = parallel::run(|stop| {
+        let wave = (WAITING / (size * size_of::<f64>())).max(rayon::current_num_threads());
+        let mut total = memory::filled("power", &[size], 0.0)?;
+        for first in (0..n_blocks).step_by(wave) {
+            let blocks = (first..n_blocks.min(first + wave)).into_par_iter();
+            let sums: Vec<Vec<f64>> = blocks
+                .map_init(|| None, |memory, block| block_sum(memory, block, stop))
+                .collect::<Result<_>>()?;
+            for sum in &sums {
+                for (total, value) in total.iter_mut().zip(sum) {
+                    *total += value;
+                }
             }
         }
-    }
+        Ok(total)
+    })?;
     // Sums are of packed pairs: symmetrise.
     let at = |y: usize, x: usize| total[plan.position(y, x)];
     Ok(Array2::from_shape_fn((height, width), |(y, x)| {
@@ -139,7 +151,7 @@ fn total_by<T: Precision, P: Power<T>>(
 impl<T: Precision> Power<T> for Fourier<T> {
     type Scratch = Scratch<T>;
 
-    fn scratch(&self) -> Scratch<T> {
+    fn scratch(&self) -> Result<Scratch<T>> {
         self.scratch()
     }
 
@@ -147,21 +159,21 @@ impl<T: Precision> Power<T> for Fourier<T> {
         &self,
         scratch: &mut Scratch<T>,
         images: &ArrayView4<T>,
-        pair: usize,
-        demean: bool,
+        (pair, demean): (usize, bool),
         sum: &mut [T],
-    ) {
+        stop: &Stop,
+    ) -> Result<()> {
         let planes = pair_of(images, pair);
         let mean = |plane: ArrayView2<T>| plane.mean().filter(|_| demean).unwrap_or(T::zero());
         let means = (mean(planes.0), planes.1.map_or(T::zero(), mean));
         pack(&mut scratch.tile, planes, |z, p, q| {
             *z = Complex::new(p - means.0, q - means.1);
         });
-        self.forward(scratch, |offset, block| {
+        self.forward(scratch, stop, |offset, block| {
             for (sum, z) in sum[offset..].iter_mut().zip(block) {
                 *sum = *sum + z.norm_sqr();
             }
-        });
+        })
     }
 
     fn position(&self, y: usize, x: usize) -> usize {
@@ -175,18 +187,18 @@ impl Power<f32> for Lanes {
     /// contiguous.
     type Scratch = (lanes::Scratch, Vec<f32>);
 
-    fn scratch(&self) -> Self::Scratch {
-        (self.scratch(), vec![0.0; self.pair_length()])
+    fn scratch(&self) -> Result<Self::Scratch> {
+        Ok((self.scratch(), vec![0.0; self.pair_length()]))
     }
 
     fn add(
         &self,
         (scratch, copy): &mut Self::Scratch,
         images: &ArrayView4<f32>,
-        pair: usize,
-        demean: bool,
+        (pair, demean): (usize, bool),
         sum: &mut [f32],
-    ) {
+        _: &Stop,
+    ) -> Result<()> {
         let length = copy.len();
         let whole = images.as_slice().unwrap_or_default();
         let pairs = |pair: usize| whole.get(pair * length..(pair + 1) * length);
@@ -203,6 +215,7 @@ impl Power<f32> for Lanes {
         let (p, q) = planes.split_at(length / 2);
         let ahead = pairs(pair + 2).unwrap_or_default();
         self.add_power(scratch, [p, q], ahead, demean, sum);
+        Ok(())
     }
 
     fn position(&self, y: usize, x: usize) -> usize {

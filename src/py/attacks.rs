@@ -8,12 +8,13 @@ every call, so an attack stops within one.
 
 use numpy::PyArray1;
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyDict, PyTuple};
 use tch::{Kind, Tensor};
 
 use super::arrays::Input1;
-use super::convert::PyTensor;
+use super::convert::{self, PyTensor};
 use super::enter;
+use super::exceptions::{raised, to_python};
 use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
 use crate::core::attack::estimate::{self, Estimate};
 use crate::core::attack::pgd::{Pgd, Rules as PgdRules, StepRule};
@@ -67,7 +68,7 @@ impl Callables {
             result
                 .extract()
                 .map(|PyTensor(tensor)| tensor)
-                .map_err(|error| Error::Model(format!("{name}: {}", error.value(py))))
+                .map_err(|error: PyErr| Error::Model(format!("{name}: {}", error.value(py))))
         })
     }
 }
@@ -75,6 +76,24 @@ impl Callables {
 impl Classify for Callables {
     fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
         Self::call(&self.model, "model", [images])
+    }
+
+    /// Python's own backward pass: in libtorch's an exception of the model would
+    /// lose its type. Torch releases the interpreter while it runs.
+    fn gradient(&mut self, differences: &Tensor, images: &Tensor) -> Result<Option<Tensor>> {
+        let ones = differences.f_ones_like()?;
+        let [differences, ones, images] =
+            [differences, &ones, images].map(|tensor| PyTensor(tensor.shallow_clone()));
+        let found: PyResult<Option<PyTensor>> = Python::attach(|py| {
+            py.check_signals()?;
+            let options = PyDict::new(py);
+            options.set_item("grad_outputs", ones)?;
+            options.set_item("allow_unused", true)?;
+            let grad = py.import("torch.autograd")?.getattr("grad")?;
+            let gradients = grad.call((differences, images), Some(&options))?;
+            gradients.get_item(0)?.extract()
+        });
+        Ok(found.map_err(raised)?.map(|gradient| gradient.0))
     }
 
     fn judge(&mut self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor> {
@@ -91,15 +110,10 @@ impl Classify for Callables {
     }
 }
 
-/// An exception on its way through Rust.
-fn raised(error: PyErr) -> Error {
-    Error::Callback(Box::new(error))
-}
-
 /// The attributes of `attacks._Task`.
 #[derive(FromPyObject)]
 pub struct Call {
-    images: PyTensor,
+    images: Py<PyAny>,
     labels: Vec<i64>,
     targets: Option<Vec<i64>>,
     is_custom: bool,
@@ -107,7 +121,7 @@ pub struct Call {
     probability: f64,
     norm: String,
     source: String,
-    points: Option<PyTensor>,
+    points: Option<Py<PyAny>>,
     n_starts: usize,
     n_bisections: usize,
     seed: u64,
@@ -116,21 +130,34 @@ pub struct Call {
     is_deterministic: bool,
 }
 
-impl TryFrom<Call> for Task {
-    type Error = Error;
+impl Call {
+    /// Takes the tensors over; names what is none.
+    fn task(self, py: Python<'_>) -> PyResult<Task> {
+        let images = convert::named(self.images.bind(py), "images")?;
+        let name = match self.source.as_str() {
+            "pool" => "candidates",
+            _ => "starting_points",
+        };
+        let points = self
+            .points
+            .as_ref()
+            .map(|points| convert::named(points.bind(py), name));
+        self.with(images, points.transpose()?).map_err(to_python)
+    }
 
-    fn try_from(call: Call) -> Result<Self> {
-        let starts = match (call.source.as_str(), call.points) {
-            ("given", Some(points)) => Starts::Given(points.0),
-            ("pool", Some(points)) => Starts::Pool(points.0),
+    fn with(self, images: Tensor, points: Option<Tensor>) -> Result<Task> {
+        let call = self;
+        let starts = match (call.source.as_str(), points) {
+            ("given", Some(points)) => Starts::Given(points),
+            ("pool", Some(points)) => Starts::Pool(points),
             ("climb", None) => Starts::Climb,
             ("scatter", None) => Starts::Scatter,
             ("noise", None) => Starts::Noise,
             ("unneeded", None) => Starts::Unneeded,
             (other, _) => return Err(Error::Internal(format!("starts from {other}"))),
         };
-        Ok(Self {
-            images: call.images.0,
+        Ok(Task {
+            images,
             labels: call.labels,
             targets: call.targets,
             criterion: if call.is_custom {
@@ -347,12 +374,10 @@ fn run<S: Method<f32>, D: Method<f64>>(
     single: impl Fn(u64) -> S + Send,
     double: impl Fn(u64) -> D + Send,
 ) -> PyResult<Findings> {
-    let found = enter(py, move || {
-        let task = Task::try_from(task)?;
-        match task.images.kind() {
-            Kind::Double => attack::run::<f64, D>(&mut callables, &task, double),
-            _ => attack::run::<f32, S>(&mut callables, &task, single),
-        }
+    let task = task.task(py)?;
+    let found = enter(py, move || match task.images.kind() {
+        Kind::Double => attack::run::<f64, D>(&mut callables, &task, double),
+        _ => attack::run::<f32, S>(&mut callables, &task, single),
     })?;
     Ok((
         PyTensor(found.adversarial),

@@ -2,7 +2,7 @@
 The bootstrap over images.
 */
 
-use numpy::{PyArray2, ToPyArray};
+use numpy::PyArray2;
 use pyo3::prelude::*;
 
 use super::arrays::Input2;
@@ -19,5 +19,5 @@ pub fn resampled_means<'py>(
 ) -> PyResult<Bound<'py, PyArray2<f64>>> {
     let values = values.as_array();
     let means = enter(py, || bootstrap::resampled_means(values, n_resamples, seed))?;
-    Ok(means.to_pyarray(py))
+    Ok(PyArray2::from_owned_array(py, means))
 }

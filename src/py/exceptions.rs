@@ -3,7 +3,7 @@ Exception classes, and the single match from [`Error`] to an exception.
 */
 
 use pyo3::create_exception;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::Error;
@@ -28,12 +28,19 @@ pub fn to_python(error: Error) -> PyErr {
     match error {
         Error::Value(_) => PyValueError::new_err(text),
         Error::Type(_) => PyTypeError::new_err(text),
+        Error::Memory(_) => PyMemoryError::new_err(text),
         Error::Model(_) => ModelError::new_err(text),
         Error::Torch(_) => PyRuntimeError::new_err(text),
         Error::Callback(source) => match source.downcast::<PyErr>() {
             Ok(raised) => *raised,
             Err(other) => PyRuntimeError::new_err(other.to_string()),
         },
-        Error::Internal(_) => InternalError::new_err(text),
+        // `parallel::run` replaces an interruption by its reason.
+        Error::Internal(_) | Error::Interrupted => InternalError::new_err(text),
     }
+}
+
+/// An exception on its way through Rust.
+pub fn raised(error: PyErr) -> Error {
+    Error::Callback(Box::new(error))
 }

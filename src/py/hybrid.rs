@@ -2,12 +2,12 @@
 Hybrid images.
 */
 
-use numpy::{Element, PyArray1, PyArray5, PyArrayMethods, PyReadonlyArray4};
+use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray4};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::arrays::Input1;
-use super::convert::PyTensor;
+use super::arrays::{self, Input1};
+use super::convert::{PyTensor, Spectrum};
 use super::enter;
 use super::images::Images;
 use crate::core::fourier::Precision;
@@ -53,7 +53,8 @@ fn mix<'py, T: Precision + Element>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let (low, high) = (low.as_array(), high.as_array());
     let (n, c, h, w) = low.dim();
-    let out = PyArray5::<T>::zeros(py, [frequencies.len(), n, c, h, w], false);
+    let shape = [frequencies.len(), n, c, h, w];
+    let out = arrays::zeros::<T>(py, "hybrids", shape)?;
     let mut writable = out.readwrite();
     let hybrids = writable.as_array_mut();
     enter(py, || hybrid::mix(low, high, frequencies, hybrids))?;
@@ -77,7 +78,7 @@ pub fn hybrid_tensor(
     py: Python<'_>,
     low: PyTensor,
     high: PyTensor,
-    difference: PyTensor,
+    difference: Spectrum,
     frequency: f64,
 ) -> PyResult<PyTensor> {
     let (low, high, difference) = (low.0, high.0, difference.0);

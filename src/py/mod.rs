@@ -48,8 +48,23 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .to_owned()
 }
 
+/// Looks for signals: raises `KeyboardInterrupt`, on the main thread.
+fn signals() -> Result<()> {
+    Python::attach(|py| py.check_signals()).map_err(exceptions::raised)
+}
+
 #[pymodule(gil_used = true)]
 mod _neurofreq {
+    use pyo3::prelude::*;
+
+    use crate::core::parallel;
+
+    #[pymodule_init]
+    fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
+        parallel::listen(super::signals);
+        Ok(())
+    }
+
     #[pymodule_export]
     use super::attacks::{boundary, brendel_bethge, pgd, shuffled_targets};
     #[pymodule_export]
@@ -61,7 +76,7 @@ mod _neurofreq {
     #[pymodule_export]
     use super::hybrid::{hybrid_difference_tensor, hybrid_images, hybrid_pairs, hybrid_tensor};
     #[pymodule_export]
-    use super::runtime::{built_for, num_threads, set_num_threads, version};
+    use super::runtime::{built_for, num_threads, set_num_threads, thread_limit, version};
     #[pymodule_export]
     use super::similarity::{
         column_correlation, noise_ceiling, reliability, response_similarity_f32,

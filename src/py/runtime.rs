@@ -27,10 +27,16 @@ pub fn built_for() -> &'static str {
     minor.trim_end_matches(';')
 }
 
-/// Sets the number of threads of host loops.
+/// Sets the number of threads of host loops; returns the number used.
 #[pyfunction]
-pub fn set_num_threads(py: Python<'_>, n_threads: usize) -> PyResult<()> {
+pub fn set_num_threads(py: Python<'_>, n_threads: usize) -> PyResult<usize> {
     enter(py, || parallel::set_num_threads(n_threads))
+}
+
+/// The most threads that are used.
+#[pyfunction]
+pub fn thread_limit() -> usize {
+    parallel::thread_limit()
 }
 
 /// The number of threads of host loops.

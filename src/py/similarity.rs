@@ -62,7 +62,7 @@ pub fn column_correlation<'py>(
     second: Input2<'py, f64>,
 ) -> PyResult<Bound<'py, PyArray1<f64>>> {
     let (first, second) = (first.as_array(), second.as_array());
-    let each = enter(py, || Ok(agreement::column_correlation(first, second)))?;
+    let each = enter(py, || agreement::column_correlation(first, second))?;
     Ok(each.to_pyarray(py))
 }
 

@@ -2,7 +2,7 @@
 Power spectra.
 */
 
-use numpy::{PyArray1, PyArray2, ToPyArray};
+use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 
 use super::arrays::{Input1, Input2};
@@ -28,7 +28,7 @@ pub fn total_power<'py>(py: Python<'py>, images: Images<'py>, demean: bool) -> P
             enter(py, || spectrum::total_power(images, demean))
         }
     }?;
-    Ok(total.to_pyarray(py))
+    Ok(PyArray2::from_owned_array(py, total))
 }
 
 /// [`total_power`] of a tensor.
@@ -43,7 +43,7 @@ pub fn total_power_tensor(py: Python<'_>, images: PyTensor, demean: bool) -> PyR
 pub fn mean_power<'py>(py: Python<'py>, total: Input2<'py, f64>, count: u64) -> PyResult<Map<'py>> {
     let total = total.as_array();
     let power = enter(py, || Ok(spectrum::mean_power(total, count)))?;
-    Ok(power.to_pyarray(py))
+    Ok(PyArray2::from_owned_array(py, power))
 }
 
 /// [`mean_power`] of a tensor.
@@ -63,8 +63,8 @@ pub fn radial_profile<'py>(
     let power = power.as_array();
     let profile = enter(py, || radial::profile(power, n_thresholds))?;
     Ok((
-        profile.frequency.to_pyarray(py),
-        profile.cumulative.to_pyarray(py),
+        PyArray1::from_owned_array(py, profile.frequency),
+        PyArray1::from_owned_array(py, profile.cumulative),
         profile.half_power,
     ))
 }
@@ -79,5 +79,5 @@ pub fn crossing<'py>(
 ) -> PyResult<Curve<'py>> {
     let (x, curves) = (x.as_array(), curves.as_array());
     let found = enter(py, || radial::crossings(x, curves, level))?;
-    Ok(found.to_pyarray(py))
+    Ok(PyArray1::from_owned_array(py, found))
 }

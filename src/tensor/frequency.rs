@@ -10,7 +10,7 @@ come from [`crate::core::radial`].
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::core::radial;
+use crate::core::{parallel, radial};
 
 /// Values transformed at once: bounds the memory beside the batch, and keeps
 /// the passes over them in a processor's outer cache.
@@ -26,6 +26,7 @@ pub fn total_power(images: &Tensor, demean: bool) -> Result<Tensor> {
     let step = (VALUES / (c * h * w)).max(1);
     let mut total: Option<Tensor> = None;
     for first in (0..n).step_by(step as usize) {
+        parallel::poll()?;
         let mut chunk = images.f_narrow(0, first, step.min(n - first))?;
         if demean {
             chunk = chunk.f_sub(&chunk.f_mean_dim(PLANE.as_slice(), true, None)?)?;

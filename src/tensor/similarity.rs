@@ -22,13 +22,21 @@ so that the backward pass needs one N by N matrix per layer and the features
 that the network keeps anyway, where autograd would keep a centred copy of them.
 */
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::Result;
+use crate::core::parallel;
 
 /// Added to both sides of the logarithms of [`arctanh`], as in the authors'
 /// code: finite values and slopes at similarities of exactly 1 and -1.
 const EPSILON: f64 = 1e-5;
+
+/// Products of one call of a matrix product on the host, which cannot be
+/// interrupted: a tenth of a second on one core.
+const PRODUCTS: i64 = 1 << 31;
+
+/// Shortest side of one block: below it the product is slow.
+const SHORTEST_SIDE: i64 = 64;
 
 /// Squared length below which a vector has no direction.
 const NO_LENGTH: f64 = 1e-24;
@@ -101,8 +109,29 @@ impl SimilarityLoss<'_> {
 
 /// The gradient in one layer's features: `pull`, (N, N), times the centred ones.
 pub fn pulled(pull: &Tensor, features: &Tensor, mean: &Tensor) -> Result<Tensor> {
-    let moved = pull.f_matmul(&centred(features, mean)?)?;
+    let moved = product(pull, &centred(features, mean)?)?;
     Ok(moved.f_reshape(features.size())?)
+}
+
+/// A matrix product; on the host in square blocks, between which signals are
+/// looked for. Blocks depend on the shapes alone, and small products have one.
+fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    parallel::poll()?;
+    let ((n, k), (_, m)) = (left.size2()?, right.size2()?);
+    let products = n.saturating_mul(m).saturating_mul(k);
+    if products <= PRODUCTS || left.device() != Device::Cpu {
+        return Ok(left.f_matmul(right)?);
+    }
+    let side = ((PRODUCTS / k.max(1)).isqrt()).max(SHORTEST_SIDE);
+    let product = Tensor::f_empty([n, m], (left.kind(), left.device()))?;
+    for (rows, strip) in product.f_split(side, 0)?.iter().zip(left.f_split(side, 0)?) {
+        let columns = right.f_split(side, 1)?;
+        for (mut block, columns) in rows.f_split(side, 1)?.into_iter().zip(columns) {
+            parallel::poll()?;
+            block.f_copy_(&strip.f_matmul(&columns)?)?;
+        }
+    }
+    Ok(product)
 }
 
 /// The running mean after a batch: `beta m + (1 - beta) mean(features)`, the
@@ -132,7 +161,7 @@ struct Similarity {
 impl Similarity {
     fn of(features: &Tensor, mean: &Tensor) -> Result<Self> {
         let centred = centred(features, mean)?;
-        let gram = centred.f_matmul(&centred.f_transpose(0, 1)?)?;
+        let gram = product(&centred, &centred.f_transpose(0, 1)?)?;
         let square = gram.f_diagonal(0, 0, 1)?;
         let floor = scalar(NO_LENGTH, &square)?;
         let inverse = square.f_maximum(&floor)?.f_rsqrt()?;

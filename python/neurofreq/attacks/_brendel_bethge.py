@@ -132,6 +132,8 @@ class BrendelBethge(Attack):
         _validate.one_of("norm", self.norm, NORMS)
         _validate.one_of("radius", self.radius, RADII)
         _validate.one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
+        for name in ("normalise", "scatter"):
+            _validate.flag(name, getattr(self, name))
         radii = ("first_radius", "last_radius")
         self._plain(
             counts=(
@@ -173,7 +175,7 @@ class BrendelBethge(Attack):
         -------
         BrendelBethge
         """
-        _validate.count("batch", batch)
+        batch = _validate.count("batch", batch)
         return cls(
             norm=norm,
             steps=1000,

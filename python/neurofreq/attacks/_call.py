@@ -180,7 +180,11 @@ class Attack(ABC):
         _validate.model(model)
         pixels = _unit_images(images, "images")
         labels, targets = _classes(labels, targets, len(pixels))
-        _model.check_batch_size(batch_size)
+        batch_size = _model.check_batch_size(batch_size)
+        flags = {"deterministic": deterministic, "channels_last": channels_last}
+        for name, value in (flags | {"trajectory": trajectory}).items():
+            _validate.flag(name, value)
+        progress = _validate.flag("progress", progress)
         margin = _validate.number("margin", margin)
         _validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
         probability = _validate.number("min_probability", min_probability)
@@ -230,8 +234,8 @@ class Attack(ABC):
         """Require that settings are counts or numbers, and keep them as Python's."""
         for name in counts:
             least = 0 if name == "restarts" else 1
-            _validate.count(name, getattr(self, name), least)
-            object.__setattr__(self, name, int(getattr(self, name)))
+            whole = _validate.count(name, getattr(self, name), least)
+            object.__setattr__(self, name, whole)
         for name in numbers:
             value = _validate.number(name, getattr(self, name))
             object.__setattr__(self, name, value)

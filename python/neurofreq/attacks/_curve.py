@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from neurofreq import _validate
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -28,6 +30,8 @@ def success_curve(distance: ArrayLike | torch.Tensor, epsilons: Any) -> Any:
 
     Raises
     ------
+    TypeError
+        If one of them does not hold real numbers.
     ValueError
         If `distance` is empty, or either holds NaN or has another rank.
 
@@ -35,13 +39,10 @@ def success_curve(distance: ArrayLike | torch.Tensor, epsilons: Any) -> Any:
     ----------
     Li et al. 2023, Figs 2b and 2f.
     """
-    if isinstance(distance, torch.Tensor):
-        fraction = success_curve(_host(distance), _host(epsilons))
-        return torch.from_numpy(fraction).to(distance.device)
-    sizes = np.asarray(distance)
-    if not np.issubdtype(sizes.dtype, np.floating):
-        sizes = sizes.astype(np.float64)
-    budgets = np.asarray(_host(epsilons), dtype=sizes.dtype)
+    sizes = _validate.host(distance, "distance")
+    is_float = np.issubdtype(sizes.dtype, np.floating)
+    sizes = _validate.real(sizes, "distance", sizes.dtype if is_float else np.float64)
+    budgets = _validate.real(epsilons, "epsilons").astype(sizes.dtype)
     for name, values in (("distance", sizes), ("epsilons", budgets)):
         if values.ndim != 1:
             raise ValueError(f"{name}: got shape {values.shape}, expected one axis")
@@ -49,9 +50,7 @@ def success_curve(distance: ArrayLike | torch.Tensor, epsilons: Any) -> Any:
             raise ValueError(f"{name}: got NaN, expected numbers")
     if sizes.size == 0:
         raise ValueError("distance: got no values, expected at least one")
-    return np.searchsorted(np.sort(sizes), budgets, side="right") / sizes.size
-
-
-def _host(values: Any) -> Any:
-    """Move a tensor to a NumPy array and leave the rest."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    fraction = np.searchsorted(np.sort(sizes), budgets, side="right") / sizes.size
+    if isinstance(distance, torch.Tensor):
+        return torch.from_numpy(fraction).to(distance.device)
+    return fraction

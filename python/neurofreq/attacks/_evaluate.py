@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,19 +13,20 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from neurofreq import _runtime, _store, _validate
+from neurofreq import _identity, _locks, _runtime, _store, _validate
+from neurofreq.attacks._call import Attack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
     from os import PathLike
 
     import pandas as pd
 
     from neurofreq import _model
     from neurofreq._store import Arrays
-    from neurofreq.attacks._call import Attack
 
 PATIENCE = timedelta(days=30)  # a rank that is done waits for the others
+IMAGES, LABELS = ("images", "image", "pixel_values"), ("labels", "label")
 COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 
@@ -50,7 +52,9 @@ def evaluate(
         As an attack takes it.
     loader : iterable of (images, labels)
         For example a ``DataLoader`` that does not shuffle: images of shape
-        (n, C, H, W) in [0, 1]. How it splits the data changes no result.
+        (n, C, H, W) in [0, 1]. How it splits the data changes no result. A batch may
+        also be a triple, whose third part is not used, or a mapping with one of the
+        keys "images", "image" and "pixel_values", and one of "labels" and "label".
     targets : array_like of int, shape (N,), optional
         The classes to reach, for the images in the loader's order; see
         `shuffled_targets`.
@@ -78,9 +82,12 @@ def evaluate(
 
     Raises
     ------
+    TypeError
+        If an argument or a batch is of another type. Otherwise as the attack.
     ValueError
-        If the loader is empty, `targets` do not fit it, or images are to be
-        kept without a folder. Otherwise as the attack.
+        If the loader is empty, a batch has no images or no labels, `targets` do not
+        fit the loader, or images are to be kept without a folder. Otherwise as the
+        attack.
 
     Notes
     -----
@@ -89,38 +96,42 @@ def evaluate(
     Where there is no process group, one (gloo) is initialised and kept to the
     end of the process: initialise your own before, if you need one.
     """
-    if keep_images and out is None:
+    _check(attack, model, loader)
+    seed, progress = _validate.seed(seed), _validate.flag("progress", progress)
+    if _validate.flag("keep_images", keep_images) and out is None:
         raise ValueError("keep_images: got True without out, expected a folder")
     targets = None if targets is None else _validate.labels(targets, "targets")
-    store = None if out is None else _store.Store(Path(out))
-    settings = _settings(attack, model, seed, options) if store else {}
-    if targets is not None:
-        _check_most(targets, loader)
+    folder = None if out is None else _validate.path("out", out)
+    kept = None if folder is None else _Kept(folder, attack, model, seed, options)
+    _check_most(targets, loader)
     parts: dict[int, Arrays] = {}
     count = 0
     rank, n_ranks = _ranks()
-    for number, (images, labels) in enumerate(_bar(loader, progress)):
+    for number, batch in enumerate(_bar(loader, progress)):
+        images, labels = _pair(batch)
         first, count = count, count + len(images)
+        if kept and number == 0:
+            kept.identify(model, images, options)
         if number % n_ranks != rank:
             continue
         part = None if targets is None else _part(targets, first, count)
-        record = settings | _identity(images, labels, part, first)
-        found = store.load(record) if store else None
-        if found is None or (keep_images and "adversarial" not in found):
+
+        def attacked(
+            images: Any = images, labels: Any = labels, part: Any = part,
+            first: int = first,
+        ) -> Arrays:  # fmt: skip
             result = attack(
-                model,
-                images,
-                labels,
-                targets=part,
-                first_index=first,
-                seed=seed,
+                model, images, labels, targets=part, first_index=first, seed=seed,
                 **options,
-            )
-            found = {name: np.asarray(_host(getattr(result, name))) for name in COLUMNS}
-            if keep_images:
-                found["adversarial"] = np.asarray(_host(result.adversarial))
-            if store:
-                store.save(record, found)
+            )  # fmt: skip
+            names = (*COLUMNS, "adversarial") if keep_images else COLUMNS
+            return {name: np.asarray(_host(getattr(result, name))) for name in names}
+
+        if kept:
+            record = _identity_of(images, labels, part, first)
+            found = kept.batch(record, attacked, keep_images)
+        else:
+            found = attacked()
         found.pop("adversarial", None)  # on disk: the table holds no images
         found["label"] = _validate.labels(labels)
         found["target"] = np.full(len(images), -1) if part is None else part
@@ -134,6 +145,42 @@ def evaluate(
             f"targets: got {len(targets)}, expected {count}, one per image"
         )
     return _table(parts)
+
+
+def _check(attack: Any, model: Any, loader: Any) -> None:
+    """Require an attack, a model that can be called, and batches to go through."""
+    if not isinstance(attack, Attack):
+        raise TypeError(f"attack: got {_validate.shown(attack)}, expected an Attack")
+    _validate.model(model)
+    is_other = isinstance(loader, (str, bytes, Mapping, np.ndarray, torch.Tensor))
+    if is_other or not isinstance(loader, Iterable):
+        raise TypeError(
+            f"loader: got {_validate.shown(loader)}, expected an iterable of (images, "
+            "labels), such as a DataLoader or a list of batches"
+        )
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    """Return images and labels of a batch: a pair, a triple or a mapping."""
+    if isinstance(batch, Mapping):
+        pair = []
+        for known in (IMAGES, LABELS):
+            found = [name for name in known if name in batch]
+            if len(found) != 1:
+                raise ValueError(
+                    f"loader: got a batch with the keys {list(batch)}, expected one of "
+                    f"{', '.join(map(repr, known))}"
+                )
+            pair.append(batch[found[0]])
+        images, labels = pair
+    elif isinstance(batch, (tuple, list)) and len(batch) in (2, 3):
+        images, labels = batch[:2]
+    else:
+        raise TypeError(
+            f"loader: got a batch of {_validate.shown(batch)}, expected (images, "
+            "labels), (images, labels, index) or a mapping"
+        )
+    return _validate.batch(images), labels
 
 
 def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
@@ -153,7 +200,7 @@ def _check_most(targets: Any, loader: Any) -> None:
         most = len(images)
     except TypeError:
         return
-    if len(targets) > most:
+    if targets is not None and len(targets) > most:
         raise ValueError(f"targets: got {len(targets)}, expected {most}, one per image")
 
 
@@ -167,19 +214,62 @@ def _part(targets: Any, first: int, stop: int) -> Any:
     return targets[first:stop]
 
 
-def _settings(
-    attack: Attack, model: Any, seed: int, options: dict[str, Any]
-) -> dict[str, Any]:
-    """Return what decides the numbers besides images, as JSON values."""
-    if isinstance(model, torch.nn.Module):
-        digest = _store.model_digest(model)
-    else:
-        raise TypeError(
-            f"model: got {type(model).__name__}, expected an nn.Module where results "
-            "are kept: what a function computes cannot be told from another's"
+class _Kept:
+    """The folder of finished batches; processes that share it measure none twice."""
+
+    def __init__(
+        self, folder: Path, attack: Attack, model: Any, seed: int, options: Any
+    ) -> None:
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(
+                f"model: got {type(model).__name__}, expected an nn.Module where "
+                "results are kept: the state of a function is not known"
+            )
+        self._settings = _settings(attack, seed, options)
+        self._store = _store.Store(folder)
+
+    def identify(self, model: Any, images: Any, options: dict[str, Any]) -> None:
+        """Find out which model it is, by its answers to some of the first images."""
+        images = _validate.images(images, unit_range=True)
+        found = _identity.behaviour(
+            model,
+            _identity.probes(images),
+            name="model",
+            batch_size=options.get("batch_size", len(images)),
         )
+        known = _identity.Known(self._store.folder)
+        self._settings["model"] = known.digest("model", found)
+
+    def batch(
+        self,
+        identity: dict[str, Any],
+        attacked: Callable[[], Arrays],
+        keep_images: bool,
+    ) -> Arrays:
+        """Return a batch that is kept, or attack it and keep it."""
+        record = self._settings | identity
+        found = self._load(record, keep_images)
+        if found is None:
+            lock = self._store.path(record, ".lock")
+            with _locks.held(lock, f"it attacks a batch for {self._store.folder}"):
+                found = self._load(record, keep_images)  # which it has done meanwhile
+                if found is None:
+                    found = attacked()
+                    self._store.save(record, found)
+                lock.unlink(missing_ok=True)
+        return found
+
+    def _load(self, record: dict[str, Any], keep_images: bool) -> Arrays | None:
+        found = self._store.load(record)
+        return None if found and keep_images and "adversarial" not in found else found
+
+
+def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the numbers besides model and images, as JSON values."""
     plain: dict[str, Any] = {}
     for name, value in options.items():
+        if name in ("batch_size", "progress"):  # decide time, not numbers
+            continue
         if callable(value):
             raise TypeError(
                 f"{name}: got a callable, expected none where results are kept: it "
@@ -189,19 +279,16 @@ def _settings(
             value = value.item()
         is_array = isinstance(value, (np.ndarray, torch.Tensor))
         plain[name] = _store.data_digest(_host(value), []) if is_array else repr(value)
-    for name in ("batch_size", "progress"):  # decide time, not numbers
-        plain.pop(name, None)
     return {
         "measurement": type(attack).__name__.lower(),
         "attack": {"class": type(attack).__name__, **vars(attack)},
-        "model": digest,
         "options": plain,
-        "seed": _validate.seed(seed),
+        "seed": seed,
         "neurofreq": _runtime.VERSION,
     }
 
 
-def _identity(images: Any, labels: Any, targets: Any, first: int) -> dict[str, Any]:
+def _identity_of(images: Any, labels: Any, targets: Any, first: int) -> dict[str, Any]:
     """Return what tells one batch from another."""
     labels = _validate.labels(labels, count=len(images))
     marks = labels if targets is None else np.stack([labels, targets])

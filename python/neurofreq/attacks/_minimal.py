@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from neurofreq import _validate
-from neurofreq.attacks._brendel_bethge import BrendelBethge
+from neurofreq.attacks._brendel_bethge import NORMS, BrendelBethge
 from neurofreq.attacks._call import Attack, AttackResult
 from neurofreq.attacks._pgd import NORMS as BUDGET_NORMS
 from neurofreq.attacks._pgd import PGD, checked_budgets
@@ -110,8 +110,11 @@ def minimal_perturbation(
             budgets=budgets, min_probability=0.1,
         )
     """
+    norm = _validate.one_of("norm", norm, NORMS)
     attack = BrendelBethge(norm=norm) if attack is None else attack
-    _validate.count("repeats", repeats)
+    if not isinstance(attack, Attack):
+        raise TypeError(f"attack: got {_validate.shown(attack)}, expected an Attack")
+    repeats = _validate.count("repeats", repeats)
     if attack.norm != norm:
         raise ValueError(f"attack: got norm {attack.norm!r}, expected {norm!r}")
     if budgets is not None:

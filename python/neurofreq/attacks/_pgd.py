@@ -98,8 +98,9 @@ class PGD(Attack):
         _validate.one_of("norm", self.norm, NORMS)
         _validate.one_of("step_rule", self.step_rule, STEP_RULES)
         self._plain(counts=("steps", "restarts"))
+        _validate.flag("early_stop", self.early_stop)
         budgets = checked_budgets("epsilon", self.epsilon)
-        is_one = np.ndim(self.epsilon) == 0
+        is_one = getattr(self.epsilon, "ndim", np.ndim(self.epsilon)) == 0
         object.__setattr__(self, "epsilon", budgets[0] if is_one else budgets)
         if self.step_size is not None:
             self._plain(numbers=("step_size",))
@@ -143,11 +144,12 @@ class PGD(Attack):
 
 def checked_budgets(name: str, value: Any) -> tuple[float, ...]:
     """Return one budget or several as floats, in the order given."""
-    array = np.asarray(value)
+    array = _validate.host(value, name)
     if array.size == 0:
         raise ValueError(f"{name}: got no budgets, expected at least one")
     if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name}: got {value!r}, expected positive numbers")
+        got = _validate.shown(value)
+        raise TypeError(f"{name}: got {got}, expected positive numbers")
     budgets = tuple(float(budget) for budget in array.ravel())
     for budget in budgets:
         _validate.within(name, budget, 0 < budget < np.inf, "positive numbers")

@@ -59,10 +59,10 @@ def perturbation_size(
     _validate.one_of("norm", norm, NORMS)
     if signed is not None:
         _validate.one_of("signed", signed, SIGNS)
-    if signed and norm != "linf":
+    if signed is not None and norm != "linf":
         raise ValueError(f"signed: got {signed!r} with norm {norm!r}, expected 'linf'")
-    _validate.images(images, "images")
-    _validate.images(adversarial, "adversarial")
+    images = _validate.images(images, "images")
+    adversarial = _validate.images(adversarial, "adversarial")
     _validate.same(images, adversarial, ("images", "adversarial"))
     if isinstance(images, torch.Tensor):
         return _size(torch.as_tensor(adversarial) - images, norm, signed)

@@ -1,16 +1,27 @@
 """The ``neurofreq`` command: a thin face over the package.
 
 What a user got wrong is one sentence on stderr and exit code 2; ``--traceback``
-shows where it came from. An interrupted run ends with exit code 130.
+shows where it came from. A bug, of the user's model or of ours, keeps its traceback.
+An interrupted run ends with exit code 130.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
-from neurofreq.cli import _corruptions, _doctor, _figures, _measure, _models, _studies
+from neurofreq import _console
+from neurofreq.cli import (
+    _corruptions,
+    _doctor,
+    _errors,
+    _figures,
+    _measure,
+    _models,
+    _studies,
+)
 
 app = typer.Typer(
     help="Which spatial frequencies does a vision model rely on?",
@@ -51,5 +62,17 @@ def _root(
 
 
 def main() -> None:
-    """Run the command."""
-    app()
+    """Run the command and end with its status."""
+    _console.raise_on_interrupt()
+    try:
+        app()
+        status: int | str | None = 0
+    except SystemExit as end:
+        status = end.code
+    except KeyboardInterrupt:
+        _errors.say("neurofreq: interrupted", err=True)
+        status = _console.INTERRUPTED
+    _console.end_on_interrupt()  # while the interpreter ends
+    with _errors.quietly_without_reader():
+        sys.stdout.flush()
+    sys.exit(status)

@@ -1,8 +1,7 @@
-"""What the commands share: their options, loading what was named, plain errors."""
+"""What the commands share: their options, and loading what was named."""
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 from pathlib import Path
@@ -11,12 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import torch
-
-# What our own checks raise; AttributeError: a factory that a module lacks.
-_USER_ERRORS = (ValueError, TypeError, OSError, ImportError, AttributeError)
 
 Models = Annotated[
     list[str],
@@ -24,8 +18,10 @@ Models = Annotated[
         "--model",
         metavar="[LABEL=]SPEC[@WEIGHTS]",
         help="A model: a name that `neurofreq models` lists, with options as in "
-        "resnet18,base_width=16,blur=1.5, python.module:factory, or an exported "
-        "program. Repeat it to compare several; the first is the reference.",
+        "resnet18,base_width=16,blur=1.5, and its weights: @FILE, @FILE#PART of a file "
+        "with several copies, or @random; or an exported program; or "
+        "python.module:factory, which runs that module, also one of the current "
+        "folder. Repeat it to compare several; the first is the reference.",
     ),
 ]
 Data = Annotated[
@@ -89,14 +85,18 @@ def place(device: str) -> torch.device:
 
 def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
     """Load the models that were named."""
+    from neurofreq import _runtime
     from neurofreq.models import load_model, parse_spec
+    from neurofreq.models._load import require_weights
 
     loaded = {}
     for text in models:
         label, spec, weights = parse_spec(text)
         if label in loaded:
             raise ValueError(f"--model: got {label} twice, expected different labels")
-        loaded[label] = load_model(spec, weights=weights)
+        require_weights(spec, weights)
+        with _runtime.seeded(0):
+            loaded[label] = load_model(spec, weights=weights)
         if place.type != "cpu":
             loaded[label] = loaded[label].to(place)
     return loaded
@@ -107,21 +107,6 @@ def data(spec: str, n_images: int | None, as_stored: bool = False) -> Any:
 
     read = open_data if as_stored else load_data
     return read(spec, split="test", n=n_images)
-
-
-@contextlib.contextmanager
-def plainly(traceback: bool) -> Iterator[None]:
-    """Turn an error of the user into one sentence and exit code 2."""
-    from neurofreq import ModelError
-
-    try:
-        yield
-    except (*_USER_ERRORS, ModelError) as error:
-        if traceback:
-            raise
-        text = " ".join(str(error).split()) or type(error).__name__
-        typer.echo(f"neurofreq: {text}", err=True)
-        raise typer.Exit(2) from None
 
 
 def command() -> str:

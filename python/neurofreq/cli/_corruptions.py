@@ -19,6 +19,7 @@ from neurofreq.cli._common import (
     Textures,
     Trace,
 )
+from neurofreq.cli._errors import plainly, say
 
 
 def corruptions(
@@ -48,7 +49,8 @@ def corruptions(
 
     Ctrl-C keeps what is done; the same command again goes on from there.
     """
-    with _common.plainly(traceback):
+    with plainly(traceback):
+        from neurofreq._untrained import is_random
         from neurofreq.data import CorruptedFolder
         from neurofreq.report import _corruptions
 
@@ -62,9 +64,10 @@ def corruptions(
             else _common.data(data, n_images, as_stored=True)
         )
         place = _common.place(device)
+        models = _common.load(model, place)
         try:
             found = _corruptions.write(
-                _common.load(model, place),
+                models,
                 images,
                 out,
                 command=_common.command(),
@@ -76,11 +79,12 @@ def corruptions(
                 progress=not quiet,
             )
         except KeyboardInterrupt:
-            typer.echo("interrupted: the same command again goes on", err=True)
+            say("interrupted: the same command again goes on", err=True)
             raise typer.Exit(130) from None
         for name, one in found.items():
-            typer.echo(f"{name}\n{one}")
-        typer.echo(f"written to {out}")
+            suffix = " (random weights)" * is_random(models[name])
+            say(f"{name}{suffix}\n{one}")
+        say(f"written to {out}")
 
 
 def corrupt(
@@ -96,7 +100,7 @@ def corrupt(
 
     A stopped run goes on where it was.
     """
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq.data import write_corrupted
 
         made = write_corrupted(
@@ -106,4 +110,4 @@ def corrupt(
             textures=textures,
             progress=not quiet,
         )
-        typer.echo(f"{len(made.names)} corruptions of {len(made)} images: {out}")
+        say(f"{len(made.names)} corruptions of {len(made)} images: {out}")

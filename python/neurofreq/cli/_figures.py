@@ -19,6 +19,7 @@ from neurofreq.cli._common import (
     Steps,
     Trace,
 )
+from neurofreq.cli._errors import plainly, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +118,7 @@ def figures(
     compare.csv: every number beside the paper's, where that is known, of all figures
     in OUT.
     """
-    with _common.plainly(traceback):
+    with plainly(traceback):
         names = _names(only, data, studies or [])
         if data is None:
             _refuse({"--model": model, "--group": group, "--neural": neural})
@@ -139,6 +140,7 @@ def figures(
         found = _measure(wanted, out, quiet, device=device, batch_size=batch_size)
         if found is None:
             return
+        _studies.untrained(found)
         known = [found, *_read(studies or [])]
         is_drawn = _draw(names, known, out, bool(only), study=wanted, neural=neural)
         _studies.failures(found, traceback)
@@ -252,30 +254,31 @@ def _draw(
     import pandas as pd
 
     from neurofreq import figures as drawn
+    from neurofreq._labels import to_csv
+    from neurofreq._store import write_text
+    from neurofreq.figures._choose import NotDrawnError
 
     out.mkdir(parents=True, exist_ok=True)
     tables = []
     for name in names:
         try:
             table, figure, note = drawn.draw(name, found, **inputs)
-        except ValueError as error:
+        except NotDrawnError as error:
             if is_strict:
                 raise
-            text = str(error)
-            known = text.startswith(f"{name}: not drawn")
-            typer.echo(text if known else f"{name}: not drawn: {text}")
+            say(str(error))
             continue
         for suffix in ("png", "pdf"):
             figure.savefig(out / f"{name}.{suffix}")
-        table.to_csv(out / f"{name}.csv", index=False)
+        write_text(out / f"{name}.csv", to_csv(table))
         tables.append(table)
-        typer.echo(f"{name}: {out / name}.png" + f" ({note})" * bool(note))
+        say(f"{name}: {out / name}.png" + f" ({note})" * bool(note))
     if not tables:
         return False
     shown = drawn.compare(pd.concat(tables))
     if len(shown):
-        typer.echo(shown.to_string(index=False, float_format="{:.4g}".format))
+        say(shown.to_string(index=False, float_format="{:.4g}".format))
     drawn_before = [pd.read_csv(path) for path in sorted(out.glob("fig?.csv"))]
     near = drawn.compare(pd.concat(drawn_before))
-    near.to_csv(out / "compare.csv", index=False)
+    write_text(out / "compare.csv", to_csv(near))
     return True

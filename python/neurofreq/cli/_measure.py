@@ -24,6 +24,7 @@ from neurofreq.cli._common import (
     Trace,
     Untargeted,
 )
+from neurofreq.cli._errors import plainly, say
 
 if TYPE_CHECKING:
     from neurofreq.report import Report
@@ -54,7 +55,7 @@ def report(
     --beside, a model appears in the same tables and pictures as those of a study,
     whose settings it is measured with.
     """
-    with _common.plainly(traceback):
+    with plainly(traceback):
         _finish(
             _run(
                 model, data, out, n_images, device, not quiet, beside=beside or (),
@@ -80,7 +81,7 @@ def attack(
     traceback: Trace = False,
 ) -> None:
     """Find minimal Linf perturbations: their sizes and success curve."""
-    with _common.plainly(traceback):
+    with plainly(traceback):
         _finish(
             _run(
                 model, data, out, n_images, device, not quiet,
@@ -103,7 +104,7 @@ def hybrid(
     traceback: Trace = False,
 ) -> None:
     """Measure the reversal frequency with hybrid images."""
-    with _common.plainly(traceback):
+    with plainly(traceback):
         _finish(
             _run(
                 model, data, out, n_images, device, not quiet,
@@ -129,7 +130,7 @@ def spectrum(
     traceback: Trace = False,
 ) -> None:
     """Draw the spectrum of images, or of what a corruption changes in them."""
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq.report import _spectrum
 
         if severity is not None and corruption is None:
@@ -138,11 +139,11 @@ def spectrum(
             _common.data(data, n_images), out, corruption=corruption,
             severity=3 if severity is None else severity, seed=seed,
         )  # fmt: skip
-        typer.echo(
+        say(
             f"half of the power lies below {found.value:.3f} "
             f"[{found.lower:.3f}, {found.upper:.3f}] cycles/pixel"
         )
-        typer.echo(f"written to {out}")
+        say(f"written to {out}")
 
 
 def demo(
@@ -154,14 +155,14 @@ def demo(
     traceback: Trace = False,
 ) -> None:
     """Train two small networks, no data needed, and compare them in a report."""
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq import demo as demonstration
 
         found = demonstration.run(
             out, tiny=tiny, progress=not quiet, command=_common.command()
         )
         _finish(found)
-        typer.echo("\n".join(demonstration.sentences(found)))
+        say("\n".join(demonstration.sentences(found)))
 
 
 def _targeted(untargeted: bool) -> bool | None:
@@ -199,9 +200,9 @@ def _run(
 
 def _finish(found: Report) -> None:
     """Print the summary; an interrupted run ends as one."""
-    typer.echo(str(found))
+    say(str(found))
     if not found.is_complete:
-        typer.echo(
+        say(
             f"interrupted: {len(found.missing)} measurements are missing; the same "
             "command again goes on from there",
             err=True,

@@ -11,6 +11,7 @@ import typer
 
 from neurofreq.cli import _common
 from neurofreq.cli._common import Device, Out, Quiet, Trace
+from neurofreq.cli._errors import plainly, say
 
 if TYPE_CHECKING:
     from neurofreq.training import Recipe
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 def models(traceback: Trace = False) -> None:
     """List the models that have a name, and whether their weights are at hand."""
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq.models._registry import list_models, table
 
-        typer.echo(table(list_models()))
+        say(table(list_models()))
 
 
 def train(
@@ -99,7 +100,7 @@ def train(
 
     Ctrl-C keeps the last whole epoch; the same command again goes on from there.
     """
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq import training
         from neurofreq.data import load_data
 
@@ -119,11 +120,11 @@ def train(
                 seed=seed, device=_common.place(device), progress=not quiet,
             )  # fmt: skip
         except KeyboardInterrupt:
-            typer.echo("interrupted: the same command again goes on", err=True)
+            say("interrupted: the same command again goes on", err=True)
             raise typer.Exit(130) from None
         last = {name: round(value, 4) for name, value in found.history[-1].items()}
-        typer.echo(", ".join(f"{name} {value}" for name, value in last.items()))
-        typer.echo(f"use it as {settings.network}@{out / 'best.safetensors'}")
+        say(", ".join(f"{name} {value}" for name, value in last.items()))
+        say(f"use it as {settings.network}@{out / 'best.safetensors'}")
 
 
 def _recipe(name: str, fast: bool, changes: list[str]) -> Recipe:

@@ -9,12 +9,15 @@ import typer
 
 from neurofreq.cli import _common
 from neurofreq.cli._common import Batch, Device, Out, Quiet, Trace
+from neurofreq.cli._errors import plainly, say
 
 if TYPE_CHECKING:
     from neurofreq.studies import StudyResult
 
 app = typer.Typer(
-    help="Many models measured alike, resumed and shared between processes.",
+    help="Many models measured alike, resumed and shared between processes. A study "
+    "file may name python.module:factory, which runs that module, also one of the "
+    "current folder: run studies of people you trust.",
     no_args_is_help=True,
 )
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")]
@@ -37,7 +40,7 @@ def run(
     Ctrl-C keeps what is done; the same command again goes on from there, and
     tries again what failed.
     """
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq import studies
 
         place = _common.place(device)
@@ -51,10 +54,10 @@ def run(
 @app.command()
 def status(out: Folder, traceback: Trace = False) -> None:
     """Count what is done, failed, running and missing; say why it failed."""
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq import studies
 
-        typer.echo(studies.status(out).to_string(index=False))
+        say(studies.status(out).to_string(index=False))
         failures(studies.load(out), traceback)
 
 
@@ -65,13 +68,13 @@ def export(
     traceback: Trace = False,
 ) -> None:
     """Write all numbers as one long table: CSV, and Parquet where pyarrow is."""
-    with _common.plainly(traceback):
+    with plainly(traceback):
         from neurofreq import studies
 
         written = studies.export(out, to)
-        typer.echo(f"written: {', '.join(map(str, written))}")
+        say(f"written: {', '.join(map(str, written))}")
         if len(written) == 1:
-            typer.echo("no Parquet: pyarrow is not installed", err=True)
+            say("no Parquet: pyarrow is not installed", err=True)
 
 
 def _finish(found: StudyResult) -> None:
@@ -81,18 +84,26 @@ def _finish(found: StudyResult) -> None:
     if rank_and_count()[0] > 0:  # another one of the job says it, and ends it
         interrupted(found)
         return
-    typer.echo(found.tables["summary"].drop(columns="x").to_string(index=False))
-    typer.echo(f"written to {found.out_dir}")
+    say(found.tables["summary"].drop(columns="x").to_string(index=False))
+    untrained(found)
+    say(f"written to {found.out_dir}")
     failures(found, False)
     interrupted(found)
     if found.failed:
         raise typer.Exit(1)
 
 
+def untrained(found: StudyResult) -> None:
+    """Tell which models have random weights."""
+    names = [model.name for model in found._plan.models if model.is_random]
+    if names:
+        say(f"random weights: {', '.join(names)}")
+
+
 def interrupted(found: StudyResult) -> None:
     """Leave where a study was interrupted."""
     if found.missing:
-        typer.echo(
+        say(
             f"interrupted: {len(found.missing)} measurements are missing; the same "
             "command again goes on from there",
             err=True,
@@ -105,4 +116,4 @@ def failures(found: StudyResult, traceback: bool) -> None:
     for one in found.failed:
         text = one.traceback.rstrip()
         text = text if traceback else text.splitlines()[-1]
-        typer.echo(f"failed: {one.model}: {one.measurement}: {text}", err=True)
+        say(f"failed: {one.model}: {one.measurement}: {text}", err=True)

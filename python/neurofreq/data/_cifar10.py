@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from neurofreq import _validate
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def open_cifar10(
     ValueError
         If a file is damaged or holds something else, or there are fewer images.
     """
-    root = Path(folder)
+    root = _validate.path("folder", folder)
     readers = {
         "cifar-10-batches-py": _read_pickle,
         "cifar-10-batches-bin": _read_binary,
@@ -120,7 +121,7 @@ def _read_pickle(folder: Path, stem: str) -> Batch:
         batch = _ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
         pixels = np.asarray(batch[b"data"])
         labels = np.asarray(batch[b"labels"])
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # of any kind, by which byte is damaged
         raise ValueError(
             f"data: {path} is no CIFAR-10 batch ({type(error).__name__}: {error})"
         ) from error

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurofreq import _validate
+from neurofreq.data import _order
 from neurofreq.data._cifar10 import CIFAR10_CLASSES
 from neurofreq.data._folders import class_folders, open_folder
+from neurofreq.data._manifest import LABELS, MANIFEST, Manifest, digest
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEVERITIES = (1, 2, 3, 4, 5)
-MANIFEST = "corrupted.json"
 # Folders of the archives in which ImageNet-C is published.
 _ARCHIVES = ("noise", "blur", "weather", "digital", "extra")
 _LAYOUTS = (
@@ -40,8 +40,9 @@ class CorruptedFolder:
         their archives unpack (``blur/NAME`` and so on). Files are decoded when
         they are indexed.
     classes : sequence of str, optional
-        Class folders in the order of the labels; by default those that the
-        writer noted, otherwise all of the first cell in alphabetical order.
+        All classes in the order of the labels, of which some may have no folder; by
+        default those that the writer noted, otherwise as `open_folder` numbers the
+        folders of the first cell.
     resize, crop : int, optional
         As of `ImageFiles`, for folders of files. Li et al. read ImageNet-C, whose
         files are 224 pixels wide, with 256 and 224.
@@ -61,9 +62,10 @@ class CorruptedFolder:
     ------
     FileNotFoundError
         If the folder is missing or has neither layout.
-    ValueError
+    TypeError, ValueError
         If an array is truncated or of another shape or dtype, labels differ
-        between severities, or a class is empty.
+        between severities, a class is empty, or there are more labels or folders
+        than classes.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class CorruptedFolder:
         resize: int | None = None,
         crop: int | None = None,
     ) -> None:
-        self.folder = Path(folder)
+        self.folder = _validate.path("folder", folder)
         if not self.folder.is_dir():
             raise FileNotFoundError(
                 f"data: {self.folder} is missing, expected a folder"
@@ -82,22 +84,25 @@ class CorruptedFolder:
         self._form = {"resize": resize, "crop": crop}
         self._held: dict[tuple[str, int], ImageSet] = {}
         self._first: tuple[str, ...] | None = None
+        self._whole: set[tuple[str, int]] = set()  # whose checksums were compared
         self._arrays = _arrays(self.folder)
         self._folders = {} if self._arrays else _folders(self.folder)
         self.names = tuple(sorted(self._arrays or self._folders))
         self.severities: tuple[int, ...] = SEVERITIES
-        noted = _noted(self.folder)
+        noted, self._sums = _noted(self.folder)
         if self._arrays:
             self.labels = _row_labels(self.folder)
+            self._check(LABELS, 1, np.tile(self.labels, len(SEVERITIES)))
             for path in self._arrays.values():
                 _mapped(path, 5 * len(self.labels))
-            default = CIFAR10_CLASSES if self.labels.max() < 10 else ()
-            self.class_names = tuple(classes or noted or default)
-            return
-        first = self._folders[self.names[0]]
-        self.severities = _severities(first)
-        cell = first / str(self.severities[0])
-        self.class_names = tuple(classes or noted or class_folders(cell))
+            default: tuple[str, ...] = CIFAR10_CLASSES if self.labels.max() < 10 else ()
+        else:
+            first = self._folders[self.names[0]]
+            self.severities = _severities(first)
+            cell = first / str(self.severities[0])
+            default = _order.of_folders(cell, class_folders(cell))
+        known = noted if classes is None else _validate.distinct("classes", classes)
+        self.class_names: tuple[str, ...] = known or default
         self.labels = self.cell(self.names[0], self.severities[0]).labels
 
     def __len__(self) -> int:
@@ -138,21 +143,26 @@ class CorruptedFolder:
     def _rows(self, name: str, severity: int) -> ImageSet:
         n = len(self)
         rows = _mapped(self._arrays[name], 5 * n)[(severity - 1) * n : severity * n]
+        self._check(name, severity, rows)
         return self._named(rows.transpose(0, 3, 1, 2), self.labels, name, severity)
+
+    def _check(self, name: str, severity: int, rows: NDArray[Any]) -> None:
+        """Compare rows with the checksum that the writer noted, once."""
+        sums = self._sums.get(name)
+        if not sums or (name, severity) in self._whole:
+            return
+        if sums[severity - 1] not in (None, digest(rows)):
+            raise ValueError(
+                f"data: {self.folder / name}.npy is damaged at severity {severity} "
+                f"(its checksum in {MANIFEST} differs); write_corrupted makes it again"
+            )
+        self._whole.add((name, severity))
 
     def _files(self, name: str, severity: int) -> ImageSet:
         folder = self._folders[name] / str(severity)
         if not folder.is_dir():
             raise FileNotFoundError(f"data: {folder} is missing from {_LAYOUTS}")
-        present = class_folders(folder)
-        unknown = [one for one in present if one not in self.class_names]
-        if unknown:
-            raise ValueError(
-                f"data: {folder} holds {unknown[0]!r}, expected only the "
-                f"{len(self.class_names)} known classes"
-            )
-        classes = [one for one in self.class_names if one in present]
-        found = open_folder(folder, classes=classes, **self._form)
+        found = open_folder(folder, classes=self.class_names, **self._form)
         names = tuple(str(Path(one).with_suffix("")) for one in found.images.names)
         self._first = self._first or names
         if names != self._first:
@@ -160,8 +170,7 @@ class CorruptedFolder:
                 f"data: {folder} holds {len(names)} images, expected the same "
                 f"{len(self._first)} as the other cells"
             )
-        labels = np.array([self.class_names.index(one) for one in classes])
-        return self._named(found.images, labels[found.labels], name, severity)
+        return self._named(found.images, found.labels, name, severity)
 
     def _named(
         self, images: Any, labels: NDArray[np.int64], name: str, severity: int
@@ -231,10 +240,11 @@ def _row_labels(folder: Path) -> NDArray[np.int64]:
 def _mapped(path: Path, n_rows: int) -> NDArray[np.uint8]:
     """Return an array of images without reading it."""
     rows = _read(path)
-    if rows.dtype != np.uint8 or rows.ndim != 4 or len(rows) != n_rows:
+    is_right = rows.dtype == np.uint8 and rows.ndim == 4 and len(rows) == n_rows
+    if not is_right or rows.shape[3] not in (1, 3):
         raise ValueError(
             f"data: {path} holds {rows.dtype} of shape {rows.shape}, expected uint8 "
-            f"({n_rows}, H, W, C), a row per label"
+            f"({n_rows}, H, W, C), a row per label and 1 or 3 channels on the last axis"
         )
     return rows
 
@@ -248,12 +258,12 @@ def _read(path: Path) -> NDArray[Any]:
         ) from error
 
 
-def _noted(folder: Path) -> tuple[str, ...]:
-    """Return the classes that the writer noted; none in a published folder."""
-    path = folder / MANIFEST
-    if not path.is_file():
-        return ()
+def _noted(folder: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return the classes and checksums noted; none in a published folder."""
     try:
-        return tuple(json.loads(path.read_text())["classes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"data: {path} is damaged ({error})") from error
+        values = Manifest(folder).read()
+    except ValueError as error:
+        raise ValueError(
+            f"data: {error}; remove it to read the folder without"
+        ) from error
+    return tuple(values.get("classes", ())), values.get("sha256", {})

@@ -11,21 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _runtime, _validate
+from neurofreq import _pictures, _runtime, _validate
 from neurofreq.data._pixels import luma, to_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-SUFFIXES = frozenset({".jpeg", ".jpg", ".png", ".bmp", ".webp"})
 
 
 @dataclass(frozen=True)
 class ImageFiles:
     """Image files that stand for an array (N, C, H, W).
 
-    Indexing decodes what is asked for, in parallel; nothing is kept. Files are
-    read as RGB whatever they hold. Picklable, and safe in a forked worker.
+    Indexing decodes the images asked for, in parallel; nothing is kept. Picklable, and
+    safe in a forked worker.
+
+    Every file becomes 8-bit RGB. Gray is repeated; palettes and CMYK are converted as
+    Pillow does. Gray of 16 bits is divided by 257 and rounded; of colors with 16 bits
+    the high byte is read. EXIF orientation, color profiles and gamma are not applied,
+    as in torchvision. Refused, with the name of the file: transparent pixels, several
+    pictures in one file, floats and 32 bits, content of another format than the suffix
+    says, and more than 2**26 (67 million) pixels, before memory is taken.
 
     Attributes
     ----------
@@ -118,12 +123,18 @@ class ImageFiles:
         return replace(self, is_gray=True)
 
     def digest(self) -> str:
-        """Return the SHA-256 of names, file sizes and the wanted form."""
+        """Return the SHA-256 of names, contents and the wanted form."""
+
+        def content(name: str) -> bytes:
+            return hashlib.sha256(_present(self.root / name).read_bytes()).digest()
+
         form = (self.size, self.resize, self.crop, self.is_gray)
         digest = hashlib.sha256(repr(form).encode())
-        for name in self.names:
-            path = _present(self.root / name)
-            digest.update(f"{name}\0{path.stat().st_size}\0".encode())
+        with ThreadPoolExecutor(_runtime.num_threads()) as pool:
+            for name, one in zip(
+                self.names, pool.map(content, self.names), strict=True
+            ):
+                digest.update(f"{name}\0".encode() + one)
         return digest.hexdigest()
 
     def _pixels(self, names: list[str]) -> NDArray[Any]:
@@ -150,18 +161,18 @@ class ImageFiles:
 
 def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uint8]:
     """Return one file as RGB, (H, W, 3)."""
-    from PIL import Image
-
-    try:
-        with Image.open(_present(path)) as file:
-            image = file.convert("RGB")
-    except FileNotFoundError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"data: {path} is no complete image ({error})") from error
+    image = _pictures.read(path)
     if resize is None and crop is None:
         return np.asarray(image)
     if resize is not None:
+        scale = resize / min(image.size)
+        if scale**2 * image.width * image.height > _pictures.MOST_PIXELS:
+            raise ValueError(
+                f"data: {path} has {image.height} x {image.width} pixels, expected at "
+                f"most {_pictures.MOST_PIXELS} in all when resized to {resize}"
+            )
+        from PIL import Image
+
         # The shorter side is `resize`, the longer one cut to a whole number.
         short = min(image.size)
         width, height = (resize * side // short for side in image.size)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from neurofreq.data._files import SUFFIXES, ImageFiles
+from neurofreq import _validate
+from neurofreq.data import _names, _order
+from neurofreq.data._files import ImageFiles
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -39,27 +42,42 @@ def open_folder(
         Holds ``CLASS/*.JPEG``; other image suffixes count too, other files do
         not. Images are decoded when they are indexed.
     classes : sequence of str, optional
-        Names of sub-folders; the label of an image is the place of its class
-        here. By default all sub-folders in alphabetical order, as torchvision's
-        ``ImageFolder`` has them.
+        All classes in the order of the model's outputs: the label of an image is the
+        place of its folder's name here. A class may have no folder; a folder must
+        have a class. By default the lines of a file ``classes.txt`` beside the
+        folders. Without both, folders that are all named by WordNet ids of
+        ImageNet's 1000 classes have ImageNet's labels (200 folders of 64 x 64 pixels
+        are TinyImageNet and count by themselves), folders named by numbers have
+        those, and others count from 0 in alphabetical order, as in torchvision's
+        ``ImageFolder``.
     resize, crop : int, optional
         As of `ImageFiles`; without them all images must have one size.
 
     Returns
     -------
     ImageSet
-        Sorted by class and file name; uint8.
+        Sorted by class and file name; uint8. ``class_names`` are all classes.
 
     Raises
     ------
     FileNotFoundError
-        If the folder, or one of the classes, is not there.
-    ValueError
-        If a class has no image or the first file is none.
+        If the folder is missing or has no folder of a class.
+    TypeError, ValueError
+        If a folder has no image or its first file is none, `classes` are not names
+        or one is given twice, a folder is none of them, or two folders have one
+        number.
     """
-    root = Path(folder)
-    names = class_folders(root) if classes is None else tuple(classes)
-    files = [[*_images(root / name, f"{name}/")] for name in names]
+    root = _validate.path("folder", folder)
+    folders = class_folders(root)
+    classes = _order.listed(root) if classes is None else classes
+    if classes is None:
+        names = _order.of_folders(root, folders)
+    else:
+        names = _order.given(root, folders, classes)
+    present = set(folders)
+    files = [
+        [*_images(root / name, f"{name}/")] if name in present else [] for name in names
+    ]
     return _image_set(root, files, names, root.name, resize, crop)
 
 
@@ -84,20 +102,33 @@ def open_imagenet(
     resize, crop, classes
         As in `open_folder`.
 
+    Returns
+    -------
+    ImageSet
+        Labels of folders named by WordNet ids are those of ImageNet's 1000 classes,
+        however many folders there are.
+
     Raises
     ------
-    FileNotFoundError, ValueError
-        As `open_folder`.
+    FileNotFoundError, TypeError, ValueError
+        As `open_folder`, or if some folders are classes of ImageNet and some not.
     """
-    root = Path(folder)
-    inside = root / ("train" if split == "train" else "val")
+    root = _validate.path("folder", folder)
     has_parts = any((root / part).is_dir() for part in ("train", "val"))
-    return _renamed(
-        open_folder(
-            inside if has_parts else root, classes=classes, resize=resize, crop=crop
-        ),
-        f"ImageNet {inside.name}",
-    )
+    if has_parts:
+        root = root / ("train" if split == "train" else "val")
+    if classes is None and _order.listed(root) is None:
+        folders = class_folders(root)
+        ours = set(folders) & set(_order.imagenet())
+        other = next((name for name in folders if name not in ours), None)
+        if ours and other is not None:
+            raise ValueError(
+                f"data: {root} holds {other!r}, which is no class of ImageNet's 1000, "
+                "beside some that are: give `classes` in the order of the model"
+            )
+        classes = _order.imagenet() if ours else None
+    found = open_folder(root, classes=classes, resize=resize, crop=crop)
+    return replace(found, name=f"ImageNet {root.name}")
 
 
 def open_tinyimagenet(
@@ -126,13 +157,15 @@ def open_tinyimagenet(
     ValueError
         If a class is empty, or an annotation names an unknown class or file.
     """
-    root = Path(folder)
+    root = _validate.path("folder", folder)
     nested = root / "tiny-imagenet-200"
     root = nested if nested.is_dir() else root
     listing = root / "wnids.txt"
     if not listing.is_file():
         raise FileNotFoundError(f"data: {listing} is missing from {_TINY_LAYOUT}")
-    names = tuple(sorted(listing.read_text().split()))
+    names = tuple(
+        sorted(_names.checked("wnids.txt", one) for one in listing.read_text().split())
+    )
     if split == "train":
         files = [
             [*_images(root / "train" / name / "images", f"train/{name}/images/")]
@@ -178,7 +211,7 @@ def _annotated(
                 f"data: {path}, line {number}: got class {name!r}, expected one of "
                 "wnids.txt"
             )
-        files.append(f"val/images/{file}")
+        files.append(f"val/images/{_names.checked(path.name, file)}")
         labels.append(place[name])
     if not files:
         raise ValueError(f"data: {path} is empty: truncated?")
@@ -189,11 +222,7 @@ def _images(folder: Path, prefix: str) -> Iterator[str]:
     """Yield the images of one class, sorted; there must be some."""
     if not folder.is_dir():
         raise FileNotFoundError(f"data: {folder} is missing, expected images in it")
-    found = sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    )
+    found = _order.images_in(folder)
     if not found:
         raise ValueError(f"data: {folder} holds no image, expected *.JPEG")
     for name in found:
@@ -213,7 +242,3 @@ def _image_set(
     labels = np.repeat(np.arange(len(files)), [len(group) for group in files])
     images = ImageFiles.of(root, paths, resize=resize, crop=crop)
     return ImageSet(images, labels.astype(np.int64), classes, name)
-
-
-def _renamed(images: ImageSet, name: str) -> ImageSet:
-    return ImageSet(images.images, images.labels, images.class_names, name)

@@ -28,7 +28,9 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
         ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or is one of them;
         ``tinyimagenet:FOLDER``, the official archive, unpacked;
         ``imagenet:FOLDER``, folders of classes, images resized to 256 and
-        cropped to 224 pixels.
+        cropped to 224 pixels. A file ``classes.txt`` beside the folders names the
+        classes in the order of a model's outputs, one a line, where that is not
+        ImageNet's order.
     split : {"test", "train"}
         "test" is the validation set where the labels of the test set are not
         public.
@@ -53,10 +55,9 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     """
     if not isinstance(spec, str):
         raise TypeError(f"spec: got {type(spec).__name__}, expected a string")
-    if split not in get_args(Split):
-        raise ValueError(f"split: got {split!r}, expected 'train' or 'test'")
+    _validate.one_of("split", split, get_args(Split))
     if n is not None:
-        _validate.count("n", n)
+        n = _validate.count("n", n)
     kind, _, folder = spec.partition(":")
     if kind == "synthetic" and not folder:
         images, labels = _synthetic.draw(2000 if n is None else n, split=split)

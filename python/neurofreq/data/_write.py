@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
+import io
 import os
+import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +16,11 @@ import numpy as np
 
 from neurofreq import _groups, _runtime, _store, _textures, _validate, corruptions
 from neurofreq._ahead import ahead
-from neurofreq.data._corrupted import MANIFEST, SEVERITIES, CorruptedFolder
+from neurofreq._locks import Waiting, claim
+from neurofreq.data import _names
+from neurofreq.data._corrupted import SEVERITIES, CorruptedFolder
 from neurofreq.data._files import ImageFiles
+from neurofreq.data._manifest import LABELS, Manifest, digest
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     # From name, severity and rows to corrupted images (n, H, W, C).
     Change = Callable[[str, int, range], NDArray[np.uint8]]
 
+POLL_SECONDS = 0.5  # between two looks at what other processes write
 QUALITY = 85  # of JPEG files, as published
 
 
@@ -71,22 +76,26 @@ def write_corrupted(
     Raises
     ------
     TypeError, ValueError
-        An unknown name; images that `corrupt` refuses, or not one label for each;
-        gray images as files; a folder that holds corruptions of other images, seeds,
-        parameters or textures. Nothing is written then.
+        An unknown name; images that `corrupt` refuses; gray images as files; a class or
+        file whose name leads out of its folder, and a link in the folder; a folder that
+        holds corruptions of other images, seeds, parameters or textures. Nothing is
+        written then.
     FileNotFoundError
         A texture is not in its folder.
 
     Notes
     -----
     Files keep the names of the clean ones. ``corrupted.json`` notes of what and how
-    the corruptions were made, and the order of the classes.
+    the corruptions were made, the order of the classes, and the SHA-256 of every
+    severity of an array: one that is damaged is told and made again. Several
+    processes may write one folder; each makes arrays that no other has begun.
 
     Differences from the paper: random corruptions have the published
     distribution, not the published draws.
     """
-    names = _groups.chosen(names, corruptions.CORRUPTIONS)
-    _validate.count("batch_size", batch_size)
+    names = _groups.chosen(names, corruptions.CORRUPTIONS, "names")
+    batch_size = _validate.count("batch_size", batch_size)
+    seed, progress = _validate.seed(seed), _validate.flag("progress", progress)
     _validate.one_of("layout", layout, ("auto", "arrays", "files"))
     _validate.one_of("parameters", parameters, corruptions.PARAMETERS)
     data = _checked(data)
@@ -94,11 +103,11 @@ def write_corrupted(
         layout = "files" if isinstance(data.images, ImageFiles) else "arrays"
     places = _places(data) if layout == "files" else []
     frost = None if textures is None else _textures.digest(str(textures))
-    folder = Path(out)
+    folder = _validate.path("out", out)
     note = {
         "classes": list(data.class_names),
         "data": data.digest(),
-        "seed": _validate.seed(seed),
+        "seed": seed,
         "parameters": parameters,
         "layout": layout,
         "neurofreq": _runtime.VERSION,
@@ -106,8 +115,10 @@ def write_corrupted(
     }
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"out: got {folder}, a file, expected a folder")
+    _refuse_links(folder, names, places)
     folder.mkdir(parents=True, exist_ok=True)
-    _note(folder, note)
+    Manifest(folder).claim(note)
+    _store.sweep(folder)
 
     held: dict[range, NDArray[np.uint8]] = {}  # the last rows, for cell after cell
 
@@ -139,22 +150,18 @@ def write_corrupted(
 
 
 def _checked(data: Any) -> ImageSet:
-    """Return a set that can be corrupted, with its images as an array or files."""
+    """Return a set that can be corrupted."""
     if not isinstance(data, ImageSet):
         raise TypeError(
             f"data: got {type(data).__name__}, expected an ImageSet, as open_data gives"
         )
-    images, labels = data.images, data.labels
-    if isinstance(images, ImageFiles):
-        labels = _validate.labels(labels, count=len(images))
-    else:
-        images, labels = _validate.labelled(images, labels, "data")
-    if min(images.shape[2:]) < corruptions.LEAST_SIDE:
+    height, width = data.images.shape[2:]
+    if min(height, width) < corruptions.LEAST_SIDE:
         raise ValueError(
-            f"data: got images of {images.shape[2]} x {images.shape[3]} pixels, "
-            f"expected at least {corruptions.LEAST_SIDE} on each side"
+            f"data: got images of {height} x {width} pixels, expected at least "
+            f"{corruptions.LEAST_SIDE} on each side"
         )
-    return replace(data, images=images, labels=labels)
+    return data
 
 
 def _write_arrays(
@@ -166,27 +173,78 @@ def _write_arrays(
     step: Callable[[int], object],
 ) -> None:
     """Write one array per corruption; its severities are kept one by one."""
+    manifest = Manifest(folder)
     labels = np.tile(data.labels, len(SEVERITIES))
-    _store.write_atomically(
-        folder / "labels.npy", lambda file: np.save(file, labels, allow_pickle=False)
-    )
-    for name in names:
-        path = folder / f"{name}.npy"
-        if path.exists():
-            step(len(SEVERITIES) * len(data))
-            continue
-        parts = [folder / f".{name}-{severity}.npy" for severity in SEVERITIES]
-        for severity, part in zip(SEVERITIES, parts, strict=True):
-            if not part.exists():
-                cell = np.concatenate(
-                    [change(name, severity, rows) for rows in batches]
-                )
-                _store.write_atomically(part, functools.partial(_save, cell))
-            step(len(data))
-        cells = [np.load(part, mmap_mode="r") for part in parts]
-        _store.write_atomically(path, functools.partial(_save, np.concatenate(cells)))
-        for part in parts:
-            part.unlink()
+    _store.write_atomically(folder / "labels.npy", functools.partial(_save, labels))
+    manifest.note_sum(LABELS, 0, 1, digest(labels))
+
+    def cell(name: str, severity: int) -> NDArray[np.uint8]:
+        return np.concatenate([change(name, severity, rows) for rows in batches])
+
+    pending, waiting = list(names), None
+    while pending:
+        left = []
+        for name in pending:
+            lock = folder / f".{name}.lock"
+            with claim(lock) as is_mine:
+                if not is_mine:
+                    left.append(name)
+                    continue
+                _write_array(manifest, name, len(data), cell, step)
+                lock.unlink(missing_ok=True)
+        if len(left) == len(pending):
+            waiting = waiting or Waiting(f"it writes {left[0]}.npy of {folder}")
+            waiting.look()
+            time.sleep(POLL_SECONDS)
+        pending = left
+
+
+def _write_array(
+    manifest: Manifest,
+    name: str,
+    n_images: int,
+    cell: Callable[[str, int], NDArray[np.uint8]],
+    step: Callable[[int], object],
+) -> None:
+    """Write the array of one corruption, of the severities that are not whole."""
+    folder, path = manifest.folder, manifest.folder / f"{name}.npy"
+    if path.exists() and _is_whole(manifest, path, name, range(len(SEVERITIES))):
+        step(len(SEVERITIES) * n_images)
+        return
+    parts = [folder / f".{name}-{severity}.npy" for severity in SEVERITIES]
+    for index, part in enumerate(parts):
+        if not (
+            part.exists() and _is_whole(manifest, part, name, range(index, index + 1))
+        ):
+            made = cell(name, SEVERITIES[index])
+            _store.write_atomically(part, functools.partial(_save, made))
+            manifest.note_sum(name, index, len(SEVERITIES), digest(made))
+        step(n_images)
+    cells = [np.load(part, mmap_mode="r") for part in parts]
+    _store.write_atomically(path, functools.partial(_save, np.concatenate(cells)))
+    for part in parts:
+        part.unlink()
+
+
+def _is_whole(manifest: Manifest, path: Path, name: str, indices: range) -> bool:
+    """Whether the parts of an array are as they were written; tell where not."""
+    sums = manifest.sums(name) or [None] * len(SEVERITIES)
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+        blocks = np.split(rows, len(indices))
+        found = [digest(block) for block in blocks]
+    except (ValueError, EOFError, OSError):
+        found = []
+    if not found or any(
+        sums[index] not in (None, one)
+        for index, one in zip(indices, found, strict=True)
+    ):
+        warnings.warn(f"{path} is damaged: it is made again", stacklevel=2)
+        return False
+    for index, one in zip(indices, found, strict=True):
+        if sums[index] is None:  # of an earlier release, or just before a kill
+            manifest.note_sum(name, index, len(SEVERITIES), one)
+    return True
 
 
 def _write_files(
@@ -204,7 +262,9 @@ def _write_files(
     cells = [(name, severity) for name in names for severity in SEVERITIES]
     for name, severity in cells:
         for one in {place.parent for place in places}:
-            (folder / name / str(severity) / one).mkdir(parents=True, exist_ok=True)
+            place = folder / name / str(severity) / one
+            place.mkdir(parents=True, exist_ok=True)
+            _store.sweep(place)
     requests = []
     for rows in batches:
         for name, severity in cells:
@@ -227,18 +287,19 @@ def _places(data: ImageSet) -> list[Path]:
         raise ValueError(
             f"data: got {data.images.shape[1]} channels, expected 3 for files"
         )
-    if data.labels.max() >= len(data.class_names):
-        raise ValueError(
-            f"data: got label {data.labels.max()}, expected a name for every class, "
-            f"got {len(data.class_names)}"
-        )
+    if not data.class_names:
+        raise ValueError("data: got no class names, expected some to name folders")
     if isinstance(data.images, ImageFiles):
         stems = [Path(name).stem for name in data.images.names]
     else:
         width = len(str(len(data) - 1))
         stems = [f"{row:0{width}}" for row in range(len(data))]
+    folders = {
+        label: _names.checked("class_names", data.class_names[label])
+        for label in np.unique(data.labels)
+    }
     places = [
-        Path(data.class_names[label]) / f"{stem}.JPEG"
+        Path(folders[label]) / _names.checked("data", f"{stem}.JPEG")
         for label, stem in zip(data.labels, stems, strict=True)
     ]
     if len(set(places)) < len(places):
@@ -246,29 +307,23 @@ def _places(data: ImageSet) -> list[Path]:
     return places
 
 
+def _refuse_links(folder: Path, names: Sequence[str], places: list[Path]) -> None:
+    """Require that what is to be written in a folder stays in it."""
+    classes = {place.parent for place in places}
+    cells = [Path(name, str(severity)) for name in names for severity in SEVERITIES]
+    ways = [cell / one for cell in cells for one in classes]
+    _names.without_links("out", folder, ways)
+
+
 def _write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write a file that is complete or absent, whenever the process ends."""
     from PIL import Image
 
-    part = path.with_suffix(".part")
+    encoded = io.BytesIO()
     image = Image.fromarray(pixels)
-    image.save(part, format="JPEG", quality=QUALITY, optimize=True)
-    os.replace(part, path)
-
-
-def _note(folder: Path, note: dict[str, Any]) -> None:
-    """Note what the folder holds; refuse one that holds something else."""
-    path = folder / MANIFEST
-    if not path.exists():
-        _store.write_text(path, json.dumps(note, indent=2) + "\n")
-        return
-    found = json.loads(path.read_text())
-    differing = [key for key, value in note.items() if found.get(key) != value]
-    if differing:
-        raise ValueError(
-            f"out: {folder} holds corruptions of another {differing[0]}, expected the "
-            "same or an empty folder"
-        )
+    image.save(encoded, format="JPEG", quality=QUALITY, optimize=True)
+    content = encoded.getvalue()
+    _store.write_atomically(path, lambda file: file.write(content), is_synced=False)
 
 
 def _batches(n: int, size: int) -> list[range]:

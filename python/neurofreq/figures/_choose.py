@@ -30,6 +30,10 @@ _LEAST = 3  # sigmas that make a series
 _PART = "not measured whole"
 
 
+class NotDrawnError(ValueError):
+    """A figure cannot be drawn of these models; begins with its name."""
+
+
 class Pair(NamedTuple):
     """A baseline and another model of the same images."""
 
@@ -112,7 +116,7 @@ def pairs(
         ]
         if chosen:
             return Pairs(chosen, note)
-    raise ValueError(
+    raise NotDrawnError(
         f"{name}: not drawn, it needs a base and a {groups[-1]} model of the same "
         f"images{_with(name)}" + f"; it is {note}" * bool(note)
     )
@@ -164,7 +168,7 @@ def robust(name: str, found: Sequence[StudyResult]) -> Robust:
     parts += [f"{', '.join(names)}, {why}" for why, names in left.items()]
     note = f"without {'; '.join(parts)}" if parts else ""
     if len(chosen) < 2:
-        raise ValueError(
+        raise NotDrawnError(
             f"{name}: not drawn, it needs two models{_with(name)}"
             + f"; it is {note}" * bool(note)
         )

@@ -9,13 +9,14 @@ import numpy as np
 from neurofreq import _validate
 from neurofreq.data import ImageSet
 from neurofreq.figures import _choose, _stimuli
-from neurofreq.figures._choose import NEEDS
+from neurofreq.figures._choose import NEEDS, NotDrawnError
 from neurofreq.figures._fig1 import fig1
 from neurofreq.figures._fig2 import fig2
 from neurofreq.figures._fig3 import fig3
 from neurofreq.figures._fig4 import fig4
 from neurofreq.figures._fig5 import fig5
 from neurofreq.figures._fig6 import fig6
+from neurofreq.figures._measures import NotMeasuredError
 
 if TYPE_CHECKING:
     import os
@@ -74,8 +75,8 @@ def draw(
 
     Raises
     ------
-    ValueError
-        If it cannot be drawn: which models it lacks, or why they do not fit.
+    NotDrawnError
+        A ValueError: which models it lacks, or why they do not fit.
 
     Notes
     -----
@@ -90,6 +91,18 @@ def draw(
     the paper's sigma are then the group, where there is one.
     """
     _validate.one_of("name", name, tuple(NEEDS))
+    try:
+        return _drawn(name, found, study, neural)
+    except NotMeasuredError as error:
+        raise NotDrawnError(f"{name}: not drawn: {error}") from error
+
+
+def _drawn(
+    name: str,
+    found: Sequence[StudyResult],
+    study: Study | None,
+    neural: str | os.PathLike[str] | None,
+) -> Drawn:
     if name == "fig1":
         return _spaces(found, study, neural)
     if name == "fig2":
@@ -115,7 +128,7 @@ def _spaces(
         if {base.name, regularized.name} <= entries.keys():
             break
     else:
-        raise ValueError(
+        raise NotDrawnError(
             "fig1: not drawn, it needs a base and a neural model of this study"
         )
     stimuli = _stimuli.simulated(images)
@@ -164,5 +177,5 @@ def _names(chosen: Pairs, n_drawn: int) -> str:
 
 def _images(name: str, study: Study | None) -> ImageSet:
     if study is None or not isinstance(study.data, ImageSet):
-        raise ValueError(f"{name}: not drawn, it needs the images (--data)")
+        raise NotDrawnError(f"{name}: not drawn, it needs the images (--data)")
     return study.data

@@ -43,6 +43,10 @@ _NEEDED = {
 }
 
 
+class NotMeasuredError(ValueError):
+    """The models lack what a figure needs, or were not measured alike."""
+
+
 def check(models: Sequence[Measured], *measurements: str) -> None:
     """Check the models of a figure before anything is computed.
 
@@ -64,7 +68,7 @@ def check(models: Sequence[Measured], *measurements: str) -> None:
         if names.count(model.name) > 1:
             raise ValueError(f"models: got {model.name!r} twice, expected it once")
     if not any([have(models, one) for one in measurements]):
-        raise ValueError(
+        raise NotMeasuredError(
             f"models: got no {' or '.join(measurements)} of {', '.join(names)}, "
             "expected at least one of these measurements"
         )
@@ -102,7 +106,7 @@ def have(models: Sequence[Measured], measurement: str) -> bool:
         if keys:
             others = [one for one in missing if one != name and not missing[one]]
             reason = f", which {others[0]} has" if others else ""
-            raise ValueError(
+            raise NotMeasuredError(
                 f"models: {name} has no {', '.join(keys)}{reason}; measure it, or "
                 f"leave {measurement} out for all"
             )
@@ -281,7 +285,7 @@ def _averaged(
     x = items[0]["frequency"]
     for name, item in zip(names, items, strict=True):
         if not np.array_equal(item["frequency"], x):
-            raise ValueError(
+            raise NotMeasuredError(
                 f"models: got other frequencies of {name} than of {names[0]} "
                 f"({measurement}), expected the same within a group"
             )
@@ -302,7 +306,7 @@ def _beside(values: Sequence[Floats], names: Sequence[str]) -> Floats:
     """Join columns over the same images."""
     for name, one in zip(names, values, strict=True):
         if len(one) != len(values[0]):
-            raise ValueError(
+            raise NotMeasuredError(
                 f"models: got {len(one)} images of {name} and {len(values[0])} of "
                 f"{names[0]}, expected one number within a group"
             )
@@ -313,5 +317,5 @@ def _found(model: Measured) -> Arrays:
     """Return the attack's arrays, of which some perturbation must be found."""
     item: Arrays = model.arrays["attack"]
     if not np.isfinite(item["distance"]).any():
-        raise ValueError(f"models: no perturbation was found for {model.name}")
+        raise NotMeasuredError(f"models: no perturbation was found for {model.name}")
     return item

@@ -130,6 +130,7 @@ class Blur(nn.Module):
 
     def __init__(self, sigma: float) -> None:
         super().__init__()
+        sigma = _validate.number("sigma", sigma)
         is_size = math.isfinite(sigma) and sigma > 0.0
         _validate.within("sigma", sigma, is_size, "a number of pixels above 0")
         half = math.ceil(2.5 * sigma - 1e-9)  # 2.5 * 1.2 is a little more than 3
@@ -237,8 +238,8 @@ class PCA(nn.Module):
         ----------
         Halko, Martinsson & Tropp 2011, SIAM Review 53(2), algorithm 4.4.
         """
-        _validate.images(images, unit_range=True)
-        _validate.count("n_components", n_components)
+        images = _validate.images(images, unit_range=True)
+        n_components = _validate.count("n_components", n_components)
         most = min(len(images) - 1, math.prod(images.shape[1:]))
         is_possible = n_components <= most
         _validate.within("n_components", n_components, is_possible, f"1 to {most}")

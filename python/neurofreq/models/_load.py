@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from contextlib import suppress
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _checkpoint
+from neurofreq import _checkpoint, _programs
+from neurofreq._untrained import RANDOM
 from neurofreq.models import _sources, _zoo
 from neurofreq.models._front_ends import PCA, Blur, Normalized
 from neurofreq.models._registry import FACTORIES
@@ -20,11 +23,12 @@ from neurofreq.models._spec import FRONTS, convert_options, nearest, split_optio
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from os import PathLike
+
+WEIGHT_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".th", ".bin", ".npz")
 
 
 def load_model(
-    spec: str,
+    spec: str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
     sha256: str | None = None,
@@ -47,14 +51,19 @@ def load_model(
           the checkpoint;
         - ``zoo:NAME``, trained here and in the package;
         - ``python.module:factory``, where the module is found from the current
-          directory too and the factory is called without arguments;
-        - an exported program file (``.pt2``).
+          directory too and the factory is called without arguments: this runs the
+          module's code, so a spec or a study of a stranger is a program of theirs;
+        - an exported program file (``.pt2``): a graph of torch's own operators and
+          raw tensors; one that holds anything else is refused.
     weights : path, optional
-        Safetensors, or a torch file read with ``weights_only``. An entry
-        ``state_dict``, ``model_state_dict``, ``model`` or ``net`` of a larger
-        record, a list around it, and the prefixes ``module.``, ``model.``,
-        ``network.`` and ``_orig_mod.`` that the model lacks are taken off. Weights
-        that were stored with a blur or principal components bring them along.
+        Without a file, and as ``"random"``, a network's weights are random, drawn
+        from torch's generator: a network to be trained. Of safetensors and torch
+        files tensors alone are read: objects of other classes are left out, and no
+        code of a file is run. The network is found by its own keys, under any
+        prefix and in any record; a warning says what is left out of its state dict.
+        ``FILE#PART`` chooses one of several copies, such as
+        ``last.ckpt#state_dict_ema``. Weights that were stored with a blur or
+        principal components bring them along.
     sha256 : str, optional
         Hexadecimal digest the weights file must have, or its first 8 digits or
         more.
@@ -78,6 +87,9 @@ def load_model(
     TypeError
         If the factory returns anything but an ``nn.Module``.
     """
+    spec = _text(spec)
+    if weights == RANDOM:
+        weights = None
     complete = _complete(spec)
     if complete is not None:
         if weights is not None:
@@ -88,19 +100,47 @@ def load_model(
     if sha256 is not None and weights is None:
         raise ValueError("weights: got none, expected the file that sha256 is of")
     model, fronts = _network(spec)
-    state = None
+    holder = model.network if isinstance(model, Normalized) else model
+    front: dict[str, Tensor] = {}
     if weights is not None:
-        state = _checkpoint.read_state(Path(weights), sha256=sha256)
-    bare = {} if state is None else _checkpoint.forms(state)[-1]
+        found = _checkpoint.load(holder, weights, sha256=sha256)
+        if found.prefix.endswith("network."):
+            front = found.under(f"{found.prefix.removesuffix('network.')}front.")
     if isinstance(model, Normalized):
-        _put_front(model, fronts, bare)
-    if state is not None and weights is not None:
-        has_front = any(key.startswith("front.") for key in bare)
-        holder = model
-        if isinstance(model, Normalized) and not has_front:
-            holder = model.network
-        _checkpoint.load_state(holder, state, Path(weights))
+        _put_front(model, fronts, front, has_weights=weights is not None)
     return model.eval()
+
+
+def require_weights(spec: str, weights: str | None) -> None:
+    """Require that what is to be measured has weights, or is said to have random ones.
+
+    Raises
+    ------
+    ValueError
+        If a spec of an architecture alone names no weights.
+    """
+    name = split_options(spec)[0]
+    is_architecture = name in FACTORIES or name.startswith("torchvision:")
+    if is_architecture and weights is None and _complete(spec) is None:
+        raise ValueError(
+            f"model: got {spec!r} without weights, which would be random; expected "
+            f"{spec}@FILE, or {spec}@{RANDOM} to measure random weights"
+        )
+
+
+def _text(spec: str | PathLike[str]) -> str:
+    """Return a spec as text."""
+    if isinstance(spec, nn.Module):
+        raise TypeError("model: got a module, expected a spec; it is loaded already")
+    if not isinstance(spec, (str, PathLike)):
+        raise TypeError(f"model: got {type(spec).__name__}, expected a spec or a path")
+    text = str(os.fspath(spec))
+    if Path(text).suffix in WEIGHT_SUFFIXES:
+        raise ValueError(
+            f"model: got {text!r}, a file of weights, expected the network they are "
+            f"of: load_model(NETWORK, weights={text!r}), or NETWORK@{text}"
+        )
+    return text
 
 
 def load_zoo(name: str) -> nn.Module:
@@ -119,7 +159,7 @@ def load_zoo(name: str) -> nn.Module:
 def _complete(spec: str) -> Callable[[], nn.Module] | None:
     """Return what makes a model that brings its own weights, None for others."""
     if spec.endswith(".pt2"):
-        return partial(_checkpoint.load_program, Path(spec))
+        return partial(_programs.load_program, Path(spec))
     source, _, rest = spec.partition(":")
     if source == "zoo":
         return partial(load_zoo, rest)
@@ -160,20 +200,25 @@ def _network(spec: str) -> tuple[nn.Module, dict[str, float]]:
 
 
 def _put_front(
-    model: Normalized, asked: Mapping[str, float], state: Mapping[str, Tensor]
+    model: Normalized,
+    asked: Mapping[str, float],
+    stored: Mapping[str, Tensor],
+    *,
+    has_weights: bool,
 ) -> None:
     """Put before a network what the options ask for or its weights were stored with."""
     if len(asked) > 1:
         raise ValueError("model: got blur and pca, expected one front end")
     front: PCA | Blur | None = None
-    if "front.kernel" in state:
-        front = Blur.from_kernel(state["front.kernel"])
-    elif "front.components" in state and "front.mean" in state:
-        front = PCA(state["front.mean"], state["front.components"])
+    if "kernel" in stored:
+        front = Blur.from_kernel(stored["kernel"])
+    elif "components" in stored and "mean" in stored:
+        front = PCA(stored["mean"], stored["components"])
     if "pca" in asked and not (
         isinstance(front, PCA) and len(front.components) == asked["pca"]
     ):
-        got = f"weights behind {front or 'no front end'}" if state else "no weights"
+        behind = f"weights behind {front or 'no front end'}"
+        got = behind if has_weights else "no weights"
         raise ValueError(
             f"pca: got {asked['pca']} and {got}, expected weights stored with as many "
             "components, which are fitted to images"
@@ -218,6 +263,8 @@ def _made(spec: str, module_name: str, factory_name: str) -> Any:
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # something that the module imports is missing
         raise ImportError(
             f"model: cannot import {module_name!r} of {spec!r} ({error})"
         ) from error

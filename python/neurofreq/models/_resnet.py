@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from neurofreq import _validate
+from neurofreq._untrained import untrained
 from neurofreq.models._front_ends import IMAGENET_MEAN, IMAGENET_STD, Normalized
 
 if TYPE_CHECKING:
@@ -93,10 +94,11 @@ class CifarResNet(nn.Module):
         projection: bool = True,
     ) -> None:
         super().__init__()
+        stem = _validate.integer("stem", stem)
         if stem not in (3, 7):
             raise ValueError(f"stem: got {stem}, expected 3 or 7")
-        _validate.count("n_classes", n_classes)
-        _validate.count("in_channels", in_channels)
+        n_classes = _validate.count("n_classes", n_classes)
+        in_channels = _validate.count("in_channels", in_channels)
         self.conv1 = nn.Conv2d(
             in_channels, widths[0], stem, padding=stem // 2, bias=False
         )
@@ -138,12 +140,14 @@ def _stage(
     return nn.Sequential(*blocks)
 
 
+@untrained
 def resnet20() -> Normalized:
     """Return the CIFAR-10 ResNet-20 of He et al. 2016, option A shortcuts."""
     network = CifarResNet((3, 3, 3), (16, 32, 64), projection=False)
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
 
 
+@untrained
 def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Normalized:
     """Return the colour ResNet18 for images of 32 pixels, normalised as ImageNet.
 
@@ -170,6 +174,7 @@ def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Nor
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
 
 
+@untrained
 def resnet18_gray(
     *, base_width: int = 64, stem: int = 3, n_classes: int = 10
 ) -> Normalized:
@@ -200,7 +205,7 @@ def resnet18_gray(
 def _resnet18(
     in_channels: int, base_width: int, stem: int, n_classes: int
 ) -> CifarResNet:
-    _validate.count("base_width", base_width)
+    base_width = _validate.count("base_width", base_width)
     widths = tuple(base_width * factor for factor in (1, 2, 4, 8))
     return CifarResNet(
         (2, 2, 2, 2), widths, n_classes=n_classes, in_channels=in_channels, stem=stem

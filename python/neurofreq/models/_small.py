@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from neurofreq import _validate
+from neurofreq._untrained import untrained
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+@untrained
 def small_cnn(
     *, n_classes: int = 8, width: int = 16, in_channels: int = 1
 ) -> Normalized:
@@ -35,12 +37,9 @@ def small_cnn(
     TypeError, ValueError
         A number that is no positive integer.
     """
-    for name, value in (
-        ("n_classes", n_classes),
-        ("width", width),
-        ("in_channels", in_channels),
-    ):
-        _validate.count(name, value)
+    n_classes = _validate.count("n_classes", n_classes)
+    width = _validate.count("width", width)
+    in_channels = _validate.count("in_channels", in_channels)
     network = nn.Sequential()
     n_in = in_channels
     for index, n_out in enumerate((width, 2 * width, 4 * width)):
@@ -70,18 +69,21 @@ def _plain_cnn(
     return nn.Sequential(*layers[:-1])
 
 
+@untrained
 def cnn_a_mix4() -> Normalized:
     """Return the adversarially trained CNN-A of the verification literature."""
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, CIFAR10_MEAN, CIFAR10_STD)
 
 
+@untrained
 def cnn_a_wide() -> Normalized:
     """Return the same architecture with the normalisation of Wong and Kolter."""
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, IMAGENET_MEAN, (0.225, 0.225, 0.225))
 
 
+@untrained
 def marabou_large() -> Normalized:
     """Return the larger CIFAR-10 network of the Marabou benchmarks, on plain pixels."""
     network = _plain_cnn((32, 64), 0, (2304, 128, 64, 10))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from neurofreq import _checkpoint
+from neurofreq import _checkpoint, _programs
+from neurofreq._untrained import untrained
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -96,6 +97,7 @@ def _torchvision_models(name: str) -> Any:
         ) from error
 
 
+@untrained
 def torchvision_network(name: str, *, n_classes: int = 1000) -> Normalized:
     """Return a classifier of torchvision without weights, normalised as ImageNet.
 
@@ -140,8 +142,7 @@ def torchvision_pretrained(name: str, entry: str) -> Normalized:
     require_fetched(f"torchvision:{name}:{entry}", {path: chosen.url})
     preset = chosen.transforms()
     model = Normalized(model.network, preset.mean, preset.std)
-    state = _checkpoint.read_state(path, sha256=digest_in(path.name))
-    _checkpoint.load_state(model.network, state, path)
+    _checkpoint.load(model.network, path, sha256=digest_in(path.name))
     return model
 
 
@@ -161,7 +162,7 @@ def published(name: str) -> nn.Module:
         require_fetched(
             name, {path: url}, "convert its TensorFlow weights to an exported program; "
         )
-        return _checkpoint.load_program(path)
+        return _programs.load_program(path)
     if network == "hub":
         code = Path(torch.hub.get_dir()) / (_CIFAR10_HUB.replace("/", "_") + "_master")
         require_fetched(
@@ -173,8 +174,7 @@ def published(name: str) -> nn.Module:
     else:
         require_fetched(name, {path: url})
         model = torchvision_network(network)
-    state = _checkpoint.read_state(path, sha256=digest_in(file))
-    _checkpoint.load_state(model.network, state, path)
+    _checkpoint.load(model.network, path, sha256=digest_in(file))
     return model
 
 

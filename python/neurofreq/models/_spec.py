@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from neurofreq._untrained import RANDOM
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -36,7 +38,8 @@ def parse_spec(text: str) -> ModelSpec:
     Returns
     -------
     ModelSpec(label, spec, weights)
-        Without a label, the factory's, file's or network's name, with options.
+        Without a label, the factory's, file's or network's name, with options;
+        of ``small_cnn@random``, that spec itself, so that every table tells it.
 
     Raises
     ------
@@ -52,7 +55,8 @@ def parse_spec(text: str) -> ModelSpec:
         raise ValueError(
             f"model: got {text!r}, expected [label=]spec[,option=value][@weights]"
         )
-    return ModelSpec(label or _default_label(spec), spec, weights or None)
+    suffix = f"@{RANDOM}" if weights == RANDOM else ""
+    return ModelSpec(label or _default_label(spec) + suffix, spec, weights or None)
 
 
 def _default_label(spec: str) -> str:

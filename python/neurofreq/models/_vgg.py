@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from neurofreq import _validate
+from neurofreq._untrained import untrained
 from neurofreq.models._front_ends import Normalized
 
 # Up to and including the ReLU of conv3-1: what both tasks share.
@@ -51,8 +52,8 @@ class Vgg19(nn.Module):
 
     def __init__(self, base_width: int = 64, n_classes: int = 200) -> None:
         super().__init__()
-        _validate.count("base_width", base_width)
-        _validate.count("n_classes", n_classes)
+        base_width = _validate.count("base_width", base_width)
+        n_classes = _validate.count("n_classes", n_classes)
         features = _features(base_width)
         for module in features:
             if isinstance(module, nn.Conv2d):
@@ -74,6 +75,7 @@ class Vgg19(nn.Module):
         return self.readout(self.private(self.shared(images.repeat(1, 3, 1, 1))))
 
 
+@untrained
 def vgg19_bn(*, base_width: int = 64, n_classes: int = 200) -> Normalized:
     """Return the VGG19-bn of the monkey experiments, for 64x64 gray images.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from neurofreq import _neurofreq, _validate
+from neurofreq.neural import _images
+from neurofreq.neural._target import Target, named_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +41,9 @@ def split_half(
     Parameters
     ----------
     trials : array_like of float, shape (n_trials, n_images, n_neurons)
-        Responses to repeats, any unit; NaN means that there was no such trial.
+        Responses to repeats, any unit; NaN or a masked entry means that there was
+        no such trial. The axes of xarray and pandas containers are read by their
+        names, as in `Responses`.
     level : {"neurons", "similarity"}
         "neurons": correlate each neuron's mean responses of the two halves over
         images. "similarity": correlate the two halves' similarities of images.
@@ -61,6 +65,8 @@ def split_half(
 
     Raises
     ------
+    TypeError
+        Trials that are no real numbers, or `n_splits` or `seed` no integer.
     ValueError
         Wrong rank, infinite values, an unknown level, or too few trials: a
         neuron needs two images with two trials, the similarity two trials of
@@ -76,8 +82,8 @@ def split_half(
     Spearman 1910, Br J Psychol 3:271; Brown 1910, Br J Psychol 3:296.
     """
     _validate.one_of("level", level, ("neurons", "similarity"))
-    _validate.count("n_splits", n_splits)
-    _validate.seed(seed)
+    n_splits, seed = _validate.count("n_splits", n_splits), _validate.seed(seed)
+    spearman_brown = _validate.flag("spearman_brown", spearman_brown)
     checked = _validate.trials(trials)
     if level == "neurons":
         if weights is not None:
@@ -99,7 +105,7 @@ def similarity_correlation(
     Parameters
     ----------
     first, second : array_like of float, shape (N, N), or Target
-        Similarities of the same images, N >= 3.
+        Similarities of the same images in the same order, N >= 3.
     method : {"pearson", "spearman"}
         Of the values, or of their ranks (ties share a rank).
 
@@ -110,13 +116,15 @@ def similarity_correlation(
     Raises
     ------
     ValueError
-        Other shapes, values that are no similarities, or that never differ.
+        Other shapes, values that are no similarities, or that never differ, or
+        images of other names or in another order where both sides have names.
     """
     _validate.one_of("method", method, _METHODS)
-    a = _validate.similarity(first, "first")
-    b = _validate.similarity(second, "second")
+    a, a_images = named_similarity(first, "first")
+    b, b_images = named_similarity(second, "second")
     if a.shape != b.shape:
         raise ValueError(f"second: got shape {b.shape}, expected that of first")
+    _images.agreed({"first": a_images, "second": b_images})
     return _neurofreq.similarity_correlation(a, b, method == "spearman")
 
 
@@ -135,29 +143,37 @@ def noise_ceiling(
     Returns
     -------
     NoiseCeiling
-        `upper`: mean correlation of each subject with the mean of all, which no
-        model exceeds. `lower`: with the mean of the others.
+        `upper`: mean correlation of each subject with the mean of all. `lower`:
+        with the mean of the others.
 
     Raises
     ------
+    TypeError
+        One target in place of a sequence.
     ValueError
-        Fewer than two subjects, other shapes, or a matrix of one value.
+        Fewer than two subjects, other shapes, a matrix of one value, or images of
+        other names or in another order where matrices have names.
 
     Notes
     -----
-    Entries above the diagonal (or their ranks) are standardised within each
-    subject before averaging; then `upper` is the exact maximum for Pearson's
-    correlation.
+    Pearson: entries above the diagonal are standardised within each subject before
+    they are averaged, so that `upper` is the exact maximum. Spearman: ranks are
+    averaged, and the mean ranks are ranked again, so that both bounds are on the
+    scale of ``similarity_correlation(method="spearman")``; without ties within a
+    subject no ranking of the entries exceeds `upper`.
 
     References
     ----------
     Nili et al. 2014, PLOS Comput Biol 10:e1003553.
     """
     _validate.one_of("method", method, _METHODS)
-    matrices = [
-        _validate.similarity(matrix, f"similarities[{index}]")
-        for index, matrix in enumerate(similarities)
-    ]
+    if isinstance(similarities, Target):
+        raise TypeError("similarities: got one Target, expected one per subject")
+    named = {
+        f"similarities[{index}]": matrix for index, matrix in enumerate(similarities)
+    }
+    checked = {key: named_similarity(matrix, key) for key, matrix in named.items()}
+    matrices = [matrix for matrix, _ in checked.values()]
     shapes = {matrix.shape for matrix in matrices}
     if len(shapes) > 1:
         raise ValueError(f"similarities: got shapes {sorted(shapes)}, expected one")
@@ -165,5 +181,6 @@ def noise_ceiling(
         raise ValueError(
             f"similarities: got {len(matrices)} subjects, expected at least two"
         )
+    _images.agreed({key: images for key, (_, images) in checked.items()})
     ranked = method == "spearman"
     return NoiseCeiling(*_neurofreq.noise_ceiling(np.stack(matrices), ranked))

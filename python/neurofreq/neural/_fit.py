@@ -61,12 +61,13 @@ def network(settings: Settings, mean: Tensor) -> Network:
         NaN for a neuron without any response.
     """
     gabor = settings.front == "gabor"
-    front = GaborEnergy() if gabor else nn.Identity()
     n_inputs = GaborEnergy.n_channels if gabor else 1
-    core = Core(n_inputs, settings.n_channels, settings.n_layers, settings.kernels)
     positive = settings.loss == "poisson"
-    readout = PointReadout(mean, core.n_channels, settings.n_scales, positive)
-    return Network(front, core, readout)
+    with torch.device("cpu"):  # whatever torch's default device is
+        front = GaborEnergy() if gabor else nn.Identity()
+        core = Core(n_inputs, settings.n_channels, settings.n_layers, settings.kernels)
+        readout = PointReadout(mean, core.n_channels, settings.n_scales, positive)
+        return Network(front, core, readout)
 
 
 def train(
@@ -100,7 +101,14 @@ def train(
     ModelError
         A loss that is NaN or infinite.
     """
-    draw = torch.Generator().manual_seed(seed)
+    with torch.device("cpu"):  # the optimizer makes tensors too
+        return _train(settings, images, responses, fold, seed)
+
+
+def _train(
+    settings: Settings, images: Tensor, responses: Tensor, fold: Fold, seed: int
+) -> tuple[Network, int, float]:
+    draw = torch.Generator("cpu").manual_seed(seed)
     with _runtime.seeded(seed):
         mean = responses[fold.train].nanmean(0)
         net = network(settings, mean).to(images.device)

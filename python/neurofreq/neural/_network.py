@@ -138,9 +138,12 @@ class PointReadout(nn.Module):
         n_neurons = len(mean)
         self.n_scales = n_scales
         self.positive = positive
-        self.position = nn.Parameter(torch.empty(n_neurons, 2).uniform_(-0.3, 0.3))
-        self.width = nn.Parameter(torch.full((n_neurons, 2), 0.3))
-        weights = torch.randn(n_neurons, n_scales * n_channels)
+        # Draws are made on the host, so that they are the same on every device.
+        near = torch.empty(n_neurons, 2, device="cpu")
+        self.position = nn.Parameter(near.uniform_(-0.3, 0.3))
+        self.width = nn.Parameter(torch.full_like(near, 0.3))
+        shape = n_neurons, n_scales * n_channels
+        weights = torch.randn(shape, device="cpu")
         self.weights = nn.Parameter(weights * 0.1 / weights.shape[1] ** 0.5)
         if positive:  # the inverse of ELU(z) + 1
             mean = torch.where(mean > 1.0, mean - 1.0, mean.clamp_min(1e-3).log())
@@ -153,7 +156,8 @@ class PointReadout(nn.Module):
         """
         position: Tensor = self.position
         if draw is not None:
-            noise = torch.randn(position.shape, generator=draw).to(position)
+            noise = torch.randn(position.shape, generator=draw, device=draw.device)
+            noise = noise.to(position)
             position = position + self.width * noise
         # torch's gradient of a sample at NaN writes outside memory.
         lost = position.isnan().any(1)

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from neurofreq import _neurofreq, _runtime, _validate
 from neurofreq._store import Store, data_digest
 from neurofreq.neural import _fit
+from neurofreq.neural._responses import Responses
 from neurofreq.neural._simulated import gray
-from neurofreq.neural._target import Target, mean_target
-from neurofreq.similarity import response_similarity
+from neurofreq.neural._target import Target, mean_target, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from neurofreq.neural._network import Network
-    from neurofreq.neural._responses import Responses
 
 
 class PredictiveModel:
@@ -126,26 +125,29 @@ class PredictiveModel:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        counts = {
-            "n_channels": n_channels, "n_scales": n_scales,
-            "max_epochs": max_epochs, "patience": patience,
-        }  # fmt: skip
-        for name, value in counts.items():
-            _validate.count(name, value)
+        n_channels = _validate.count("n_channels", n_channels)
+        n_scales = _validate.count("n_scales", n_scales)
+        max_epochs = _validate.count("max_epochs", max_epochs)
+        patience = _validate.count("patience", patience)
         _validate.one_of("front", front, ("gabor", "learned"))
-        _validate.count("n_layers", n_layers, 0 if front == "gabor" else 1)
+        least = 0 if front == "gabor" else 1
+        n_layers = _validate.count("n_layers", n_layers, least)
         kernels = _validate.pair("kernels", kernels)
         if not kernels[0] % 2 == kernels[1] % 2 == 1:
             raise ValueError(f"kernels: got {kernels}, expected odd sizes")
         _validate.one_of("loss", loss, ("poisson", "gaussian"))
+        sparsity = _validate.number("sparsity", sparsity)
+        smoothness = _validate.number("smoothness", smoothness)
+        weight_decay = _validate.number("weight_decay", weight_decay)
         penalties = {
             "sparsity": sparsity, "smoothness": smoothness, "weight_decay": weight_decay
         }  # fmt: skip
         for name, number in penalties.items():
             _validate.within(name, number, 0.0 <= number < np.inf, "0 or more")
+        lr = _validate.number("lr", lr)
         _validate.within("lr", lr, 0.0 < lr < np.inf, "a positive number")
-        _validate.count("batch_size", batch_size, 2)
-        _validate.count("n_folds", n_folds, 3)
+        batch_size = _validate.count("batch_size", batch_size, 2)
+        n_folds = _validate.count("n_folds", n_folds, 3)
         self.settings = _fit.Settings(
             front, n_channels, n_layers, kernels, n_scales, loss,
             sparsity, smoothness, weight_decay, lr, batch_size, max_epochs, patience,
@@ -201,7 +203,10 @@ class PredictiveModel:
         """
         luminance = gray(images)
         self._check(luminance, responses)
-        w = responses.reliability() if weights is None else _weights(weights, responses)
+        if weights is None:
+            w = responses.reliability()
+        else:
+            w = _validate.weights(weights, responses.n_neurons)
         mean = responses.mean()
         folds = _fit.folds(groups, len(luminance), self.n_folds, self.seed)
         _fit.check_folds(folds, ~np.isnan(mean))
@@ -236,7 +241,7 @@ class PredictiveModel:
             networks.append(network)
             history.append(row)
         self._networks, self._learned, self.history = networks, learned, history
-        self.held_out, self.w = held_out, w
+        self.held_out, self.w, self._image_names = held_out, w, responses.images
         self.v = _neurofreq.column_correlation(held_out.astype(np.float64), mean)
         return self
 
@@ -287,17 +292,25 @@ class PredictiveModel:
         ValueError
             If `held_out` has NaN of a neuron with a weight, or no neuron has one.
         """
-        return _predicted(self.held_out, self.weights)
+        return predicted(self.held_out, self.weights, self._image_names)
 
     def _require_fit(self) -> None:
         if not self._networks:
             raise RuntimeError("the model is not fitted yet: call fit first")
 
     def _check(self, images: NDArray[np.float64], responses: Responses) -> None:
+        if not isinstance(responses, Responses):
+            raise TypeError(
+                f"responses: got {type(responses).__name__}, expected Responses"
+            )
         if len(images) != responses.n_images:
+            shape = responses.trials.shape
+            axes = (
+                f"; trials are (T, N, K), not {shape}" if len(images) in shape else ""
+            )
             raise ValueError(
                 f"responses: got {responses.n_images} images, expected {len(images)}, "
-                "one row per image given"
+                f"one row per image given{axes}"
             )
         responses.require_active()
         if self.settings.loss == "poisson" and np.nanmin(responses.trials) < 0.0:
@@ -369,29 +382,4 @@ def neural_similarity(
     Li et al. 2019, arXiv 1911.05072: scaled model responses, S^neural.
     """
     scans = [models] if isinstance(models, PredictiveModel) else list(models)
-    return mean_target([_predicted(m.predict(images), m.weights) for m in scans])
-
-
-def _predicted(responses: NDArray[np.float32], weights: NDArray[np.float64]) -> Target:
-    if not weights.any():
-        raise ValueError("models: got no neuron with v > 0, expected at least one")
-    gaps = np.isnan(responses).any(0)
-    if (gaps & (weights > 0.0)).any():
-        raise ValueError(
-            f"models: got no held-out prediction of neuron {int(gaps.argmax())} in one "
-            "fold, whose network saw no response of it; expected one for every image"
-        )
-    rows = np.where(gaps, np.float32(0.0), responses)
-    similarity = response_similarity(rows, weights=weights)
-    return Target(similarity, "predicted from recordings")
-
-
-def _weights(weights: ArrayLike, responses: Responses) -> NDArray[np.float64]:
-    array = np.asarray(weights, dtype=np.float64)
-    if array.shape != (responses.n_neurons,):
-        raise ValueError(
-            f"weights: got shape {array.shape}, expected ({responses.n_neurons},)"
-        )
-    if not (np.isfinite(array).all() and (array >= 0.0).all()):
-        raise ValueError("weights: expected finite values, none below 0")
-    return array
+    return mean_target([predicted(m.predict(images), m.weights) for m in scans])

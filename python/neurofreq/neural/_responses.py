@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from neurofreq import _validate
-from neurofreq._store import write_atomically
+from neurofreq import _containers, _recorded, _validate
+from neurofreq.neural import _images
 from neurofreq.neural._target import Target
 from neurofreq.similarity import reliability, response_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
@@ -27,27 +27,51 @@ class Responses:
     Parameters
     ----------
     trials : array_like of float, shape (T, N, K), or (N, K) for one trial
-        In any unit. NaN means that this neuron had no such trial of this image;
-        which trial of an image is first does not matter. N >= 2, K >= 1.
+        In any unit. NaN, a masked entry or `pandas.NA` means that this neuron had
+        no such trial of this image; which trial of an image is first does not
+        matter. N >= 2, K >= 1. Containers are read by their names, see Notes.
     image : mapping of str to array_like of length N, optional
         Descriptors of the images, for example a name or a movie.
     neuron : mapping of str to array_like of length K, optional
         Descriptors of the neurons, for example region and session.
+    images : array_like of length N, optional
+        Distinct names or indices of the images. By default those of the container,
+        or a descriptor called "image", "stimulus" or "picture" of distinct values.
 
     Attributes
     ----------
     trials : ndarray of float64, shape (T, N, K)
         Read-only.
     image, neuron : dict of str to ndarray
+    images : ndarray of length N, or None
+        Names or indices of the images in the order of the rows, which is that of
+        the similarities; None without names. `for_images` changes the order.
 
     Raises
     ------
+    TypeError
+        Booleans, complex numbers, strings, or a container that is not read.
     ValueError
         Wrong rank, fewer than two images, no neuron, infinite values, a neuron
-        without any trial, or a descriptor of another length or of objects.
+        without any trial, a descriptor of another length or of objects, names that
+        come twice, or a container whose axes are not clear.
 
     Notes
     -----
+    An xarray DataArray is read by its dimensions and coordinates, a pandas
+    DataFrame or Series by its levels: "image" (also "stimulus", "picture"),
+    "neuron" ("neuroid", "unit", "cell", "voxel", "electrode", "channel", "roi") and
+    "trial" ("repetition", "repeat", "presentation"), also in the plural or with
+    "_id", "_name", "_index". One axis may carry several of them, as in
+    (presentation, neuroid) with the coordinates image_id and repetition; without a
+    trial, rows of one image are its trials. Other labels of an image or a neuron
+    become descriptors; other dimensions must have length one. A DataFrame whose
+    axes have no name is (images, neurons). `from_frame` reads a long table.
+
+    Images named by whole numbers are sorted by them, so that row i is stimulus i of
+    an experiment that numbers its stimuli from 0; an ordered categorical keeps its
+    order; other names, and an index without a name, are in the order of the rows.
+
     Nothing is filled in or dropped unasked. What needs every image of every
     neuron refuses responses with gaps; `complete` removes those images or those
     neurons. What needs neurons that respond refuses one that never differs;
@@ -71,17 +95,23 @@ class Responses:
         *,
         image: Mapping[str, ArrayLike] | None = None,
         neuron: Mapping[str, ArrayLike] | None = None,
+        images: ArrayLike | None = None,
     ) -> None:
-        values = np.array(trials, dtype=np.float64)
-        values = _validate.trials(values[None] if values.ndim == 2 else values)
-        if values.shape[1] < 2:
-            raise ValueError(
-                f"trials: got {values.shape[1]} images, expected at least two"
-            )
-        if 0 in values.shape:
-            raise ValueError(
-                f"trials: got shape {values.shape}, expected no empty axis"
-            )
+        recording = _containers.read(trials, "trials")
+        if recording is None:
+            values = _recorded.floats(trials, "trials")
+        else:
+            values = recording.trials
+            image = recording.image | dict(image or {})
+            neuron = recording.neuron | dict(neuron or {})
+            images = recording.images if images is None else images
+        values = np.array(values[None] if values.ndim == 2 else values, np.float64)
+        values = _validate.trials(values)
+        shape = values.shape
+        if shape[1] < 2:
+            raise ValueError(f"trials: got {shape[1]} images, expected at least two")
+        if 0 in shape:
+            raise ValueError(f"trials: got shape {shape}, expected no empty axis")
         absent = np.isnan(values).all(axis=(0, 1))
         if absent.any():
             raise ValueError(
@@ -90,8 +120,10 @@ class Responses:
             )
         values.flags.writeable = False
         self.trials: NDArray[np.float64] = values
-        self.image = _descriptors("image", image, values.shape[1])
-        self.neuron = _descriptors("neuron", neuron, values.shape[2])
+        self.image = _images.descriptors("image", image, shape[1])
+        self.neuron = _images.descriptors("neuron", neuron, shape[2])
+        names = _images.naming(self.image) if images is None else images
+        self.images = _images.names(names, shape[1])
 
     @property
     def n_trials(self) -> int:
@@ -109,14 +141,19 @@ class Responses:
         return self.trials.shape[2]
 
     def __repr__(self) -> str:
-        """Describe the size and the descriptors in one line."""
-        parts = [
-            f"{self.n_trials} trials, {self.n_images} images, {self.n_neurons} neurons"
-        ]
+        """Describe the size, missing trials and the descriptors in one line."""
+        least, most = int(self.counts().min()), self.n_trials
+        trials = f"{least} to {most}" if least < most else f"{most}"
+        parts = [f"{trials} trials, {self.n_images} images, {self.n_neurons} neurons"]
         for name, table in (("image", self.image), ("neuron", self.neuron)):
             if table:
                 parts.append(f"{name}: {', '.join(table)}")
         return f"Responses({'; '.join(parts)})"
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Return the trials, for NumPy."""
+        array = np.asarray(self.trials, dtype=dtype)
+        return array.copy() if copy else array
 
     def counts(self) -> NDArray[np.int64]:
         """Return the number of trials of each image and neuron, (N, K)."""
@@ -148,15 +185,34 @@ class Responses:
             An index out of range, a mask of another length, or nothing left.
         """
         trials, image, neuron = self.trials, self.image, self.neuron
+        named = self.images
         if images is not None:
             index = _validate.index("images", images, self.n_images)
             trials = trials[:, index]
+            named = None if named is None else named[index]
             image = {name: values[index] for name, values in image.items()}
         if neurons is not None:
             index = _validate.index("neurons", neurons, self.n_neurons)
             trials = trials[:, :, index]
             neuron = {name: values[index] for name, values in neuron.items()}
-        return Responses(trials, image=image, neuron=neuron)
+        return Responses(trials, image=image, neuron=neuron, images=named)
+
+    def for_images(self, images: ArrayLike) -> Responses:
+        """Return the responses to the images of these names, in their order.
+
+        Parameters
+        ----------
+        images : array_like
+            Names or indices as in the attribute `images`, for example those of the
+            stimuli; distinct, at least two. Other images are left out.
+
+        Raises
+        ------
+        ValueError
+            If the images have no names, a name is not among them, or a name comes
+            twice.
+        """
+        return self.select(images=_images.places(self.images, images))
 
     def complete(self, drop: Literal["images", "neurons"]) -> Responses:
         """Return responses without gaps: every neuron saw every image.
@@ -215,7 +271,8 @@ class Responses:
         self.require_active()
         self.require_complete()
         scale = self.reliability() if weights is None else weights
-        return Target(response_similarity(self.mean(), weights=scale), "recording")
+        similarity = response_similarity(self.mean(), weights=scale)
+        return Target(similarity, "recording", images=self.images)
 
     def require_complete(self) -> None:
         """Raise where a neuron has no trial of an image, naming both."""
@@ -257,39 +314,15 @@ class Responses:
         ValueError
             No scan, other numbers of images, or image descriptors that differ.
         """
-        scans = list(scans)
-        if not scans:
-            raise ValueError("scans: got none, expected at least one")
-        first = scans[0]
-        for index, scan in enumerate(scans):
-            same = scan.n_images == first.n_images and all(
-                np.array_equal(values, first.image[name])
-                for name, values in scan.image.items()
-                if name in first.image
-            )
-            if not same:
-                raise ValueError(f"scans: got other images in scan {index} than in 0")
-        n_trials = max(scan.n_trials for scan in scans)
-        padded = [
-            np.pad(
-                scan.trials,
-                ((0, n_trials - scan.n_trials), (0, 0), (0, 0)),
-                constant_values=np.nan,
-            )
-            for scan in scans
-        ]
-        shared = [name for name in first.neuron if all(name in s.neuron for s in scans)]
-        neuron = {
-            name: np.concatenate([s.neuron[name] for s in scans]) for name in shared
-        }
-        return Responses(np.concatenate(padded, 2), image=first.image, neuron=neuron)
+        from neurofreq.neural import _tables
+
+        return _tables.join(scans)
 
     def save(self, path: Path | str) -> None:
-        """Write an npz file: "trials", "image.<name>" and "neuron.<name>"."""
-        arrays: dict[str, Any] = {"trials": self.trials}
-        for kind, table in (("image", self.image), ("neuron", self.neuron)):
-            arrays |= {f"{kind}.{name}": values for name, values in table.items()}
-        write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+        """Write an npz file of "trials", descriptors and the names of the images."""
+        from neurofreq.neural import _tables
+
+        _tables.save(self, path)
 
     @classmethod
     def from_npz(
@@ -316,19 +349,9 @@ class Responses:
         ValueError
             If the file has no such array (its names are given).
         """
-        with _validate.npz(path) as file:
-            if key not in file:
-                raise ValueError(f"key: got {key!r}, expected one of {sorted(file)}")
-            tables: dict[str, dict[str, Any]] = {"image": {}, "neuron": {}}
-            for name in file:
-                kind, dot, rest = name.partition(".")
-                if dot and kind in tables:
-                    tables[kind][rest] = file[name]
-            return cls(
-                file[key],
-                image=tables["image"] | dict(image or {}),
-                neuron=tables["neuron"] | dict(neuron or {}),
-            )
+        from neurofreq.neural import _tables
+
+        return _tables.from_npz(path, key, image, neuron)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Responses:
@@ -345,7 +368,8 @@ class Responses:
         ----------
         dataset : rsatoolbox.data.Dataset
             `measurements` (observations, channels): trials and neurons. Channel
-            descriptors become neuron descriptors.
+            descriptors become neuron descriptors; observation descriptors that do
+            not differ within an image become image descriptors.
         image : str
             The observation descriptor that names the image.
 
@@ -361,8 +385,9 @@ class Responses:
     def to_rsatoolbox(self) -> Any:
         """Return an rsatoolbox dataset, one observation per trial that took place.
 
-        Observations carry "trial" and the image descriptors ("image", the
-        index, where there is none of this name).
+        Observations carry "trial" and the image descriptors; where there is none
+        called "image", also "image", the names of the images or else their indices.
+        All observations of an image follow each other.
 
         Raises
         ------
@@ -372,18 +397,3 @@ class Responses:
         from neurofreq.neural import _tables
 
         return _tables.to_rsatoolbox(self)
-
-
-def _descriptors(
-    name: str, table: Mapping[str, ArrayLike] | None, length: int
-) -> Descriptors:
-    checked = {
-        key: _validate.plain(f"{name}: {key!r}", np.array(values))
-        for key, values in (table or {}).items()
-    }
-    for key, values in checked.items():
-        if values.shape != (length,):
-            raise ValueError(
-                f"{name}: got {key!r} of shape {values.shape}, expected ({length},)"
-            )
-    return checked

@@ -74,14 +74,12 @@ def simulate_v1(
     Neurosci 9:181 (normalisation); Niell & Stryker 2008, J Neurosci 28:7520
     (mouse V1 prefers low frequencies).
     """
-    if min(n_trials, n_neurons) < 1:
-        raise ValueError(
-            f"n_trials, n_neurons: got {n_trials} and {n_neurons}, expected at least 1"
-        )
-    if not 0.0 < mean_count < np.inf:
-        raise ValueError(f"mean_count: got {mean_count}, expected a positive number")
-    if noise not in ("poisson", "gaussian"):
-        raise ValueError(f"noise: got {noise!r}, expected 'poisson' or 'gaussian'")
+    n_trials = _validate.count("n_trials", n_trials)
+    n_neurons = _validate.count("n_neurons", n_neurons)
+    mean_count = _validate.number("mean_count", mean_count)
+    positive = 0.0 < mean_count < np.inf
+    _validate.within("mean_count", mean_count, positive, "a positive number")
+    _validate.one_of("noise", noise, ("poisson", "gaussian"))
     luminance = gray(images)
     population, draws = np.random.default_rng(_validate.seed(seed)).spawn(2)
     filters = _gabor_pairs(n_neurons, luminance.shape[1:], population)

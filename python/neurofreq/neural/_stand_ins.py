@@ -5,13 +5,15 @@ None of these rests on measured neurons, and each says so in its source.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _model, _neurofreq, _validate
+from neurofreq import _model, _validate
+from neurofreq._attached import unscaled
 from neurofreq._features import Features
 from neurofreq.neural._simulated import gray, simulate_v1
 from neurofreq.neural._target import Target
@@ -114,6 +116,7 @@ def threshold_similarity(
     ----------
     Attias et al. 2024, arXiv 2410.03952, with threshold 0.8.
     """
+    threshold = _validate.number("threshold", threshold)
     within = 0.0 <= threshold <= 1.0
     _validate.within("threshold", threshold, within, "0 to 1")
     values = _validate.similarity(similarity)
@@ -123,7 +126,9 @@ def threshold_similarity(
     if not isinstance(similarity, Target):
         return signs
     detail = f"{similarity.detail}; " if similarity.detail else ""
-    return Target(signs, similarity.source, f"{detail}threshold {threshold:g}")
+    return replace(
+        similarity, similarity=signs, detail=f"{detail}threshold {threshold:g}"
+    )
 
 
 def teacher_similarity(
@@ -144,7 +149,8 @@ def teacher_similarity(
         more than once, the last output. What it returned counts, also where a
         later module changes that in place.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64, as the model takes them; N >= 2.
+        float32 or float64, in [0, 1] or standardised by you; N >= 2. They are
+        converted to the type of the model's parameters.
     batch_size : int
         Images a pass.
 
@@ -159,26 +165,23 @@ def teacher_similarity(
     ModelError
         If the layer is not reached, or returns no tensor of one row per image.
     TypeError, ValueError
-        Bad images, an unknown layer, or features that do not differ.
+        Bad images, such as in [0, 255], an unknown layer, or features that do not
+        differ.
 
     References
     ----------
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
     """
-    features = Features(model, [layer])
-    _validate.images(images)
-    _validate.count("batch_size", batch_size)
+    features = Features(model, [_validate.text("layer", layer)], "layer")
+    images = unscaled(images, "images")
+    batch_size = _validate.count("batch_size", batch_size)
     device = _model.device_of(model)
     rows: list[NDArray[Any]] = []
+    own = _model.dtype_of(model)
     with _model.evaluating(model), torch.no_grad():
         for start in range(0, len(images), batch_size):
             part = _model.to_tensor(images[start : start + batch_size], device)
-            _, (found,) = features.of(part, copies=True)
-            if found.shape[:1] != part.shape[:1]:
-                raise _neurofreq.ModelError(
-                    f"layer: {layer!r} returned shape {tuple(found.shape)} for "
-                    f"{len(part)} images, expected a row for each"
-                )
+            _, (found,) = features.of(part.to(own), copies=True)
             if found.dtype != torch.float64:
                 found = found.float()  # of half precision NumPy knows one kind
             rows.append(found.flatten(1).cpu().numpy())

@@ -1,18 +1,23 @@
-"""Responses from and to the tables of pandas and rsatoolbox."""
+"""Responses joined, and from and to files, long tables and rsatoolbox."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurofreq import _containers, _recorded, _validate
+from neurofreq._labelled import WORDS, Recording, Rows, coded, constant, placed
+from neurofreq._store import write_atomically
+from neurofreq.neural import _images
 from neurofreq.neural._responses import Responses
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike
 
 
 def from_frame(
@@ -29,28 +34,39 @@ def from_frame(
     Parameters
     ----------
     frame : DataFrame
+        The order of its rows does not matter where `trial` says which trial a row
+        is of.
     response, image, neuron : str
-        Columns of the response, and of what names the image and the neuron.
-        Images and neurons are in the order of their first rows.
+        Columns of the response, and of what names the image and the neuron. Whole
+        numbers, also as floats, are put in their order, so that row i of the result
+        is image i of an experiment that numbers its images from 0; an ordered
+        categorical is put in its order; others are in the order of their first
+        rows. The order is in `Responses.images`.
     trial : str, optional
-        Column of the trial, the same for neurons recorded together. By default
-        the rows of an image and neuron are its trials, in their order.
+        Column of the trial, the same for neurons recorded together. Trials that are
+        numbered through a whole experiment are numbered anew within each image. By
+        default the first column called "repetition", "repeat", "rep", "trial" or
+        "presentation"; without one the rows of an image and neuron are its trials,
+        in their order.
     neuron_descriptors : sequence of str
         Columns to keep beside the neuron; one value per neuron.
 
     Returns
     -------
     Responses
-        NaN where the table has no row.
+        NaN where the table has no row, or a row without a response.
 
     Raises
     ------
+    TypeError
+        No pandas table, or responses that are no real numbers.
     ValueError
-        No row, a column that does not exist, two rows of one trial, or a descriptor
-        that differs within a neuron.
+        No row, a column that does not exist, a row without image, neuron or trial,
+        two rows of one trial, image and neuron, or a descriptor that differs within
+        a neuron.
     """
-    import pandas as pd
-
+    if not hasattr(frame, "columns") or not hasattr(frame, "iloc"):
+        raise TypeError(f"frame: got {type(frame).__name__}, expected a pandas table")
     needed = [response, image, neuron, *neuron_descriptors]
     needed += [] if trial is None else [trial]
     absent = [column for column in needed if column not in frame]
@@ -58,28 +74,26 @@ def from_frame(
         raise ValueError(
             f"frame: got columns {list(map(str, frame.columns))}, expected {absent} too"
         )
+    twice = [column for column in needed if list(frame.columns).count(column) > 1]
+    if twice:
+        raise ValueError(f"frame: got two columns {twice[0]!r}, expected one")
     if frame.empty:
         raise ValueError("frame: got no row, expected at least one")
-    at_image, images = pd.factorize(frame[image])
-    at_neuron, neurons = pd.factorize(frame[neuron])
     if trial is None:
-        at_trial = frame.groupby([at_image, at_neuron]).cumcount().to_numpy()
-    else:
-        at_trial = pd.factorize(frame[trial], sort=True)[0]
-    if min(at_image.min(), at_neuron.min(), at_trial.min()) < 0:
-        raise ValueError("frame: got rows without image, neuron or trial")
-    places = np.stack([at_trial, at_image, at_neuron])
-    if len(np.unique(places, axis=1).T) < len(frame):
-        raise ValueError("frame: got two rows of one trial, image and neuron")
-    trials = np.full(places.max(axis=1) + 1, np.nan)
-    trials[tuple(places)] = frame[response]
-    tables = {neuron: np.asarray(neurons)}
+        words = [word for word in WORDS["trial"] if word in frame]
+        trial = next(iter(words), None)
+    keys = {"image": image, "neuron": neuron}
+    keys |= {} if trial is None else {"trial": trial}
+    values = _containers.frame_values(frame[response], f"frame: {response!r}")
+    labels = {key: frame[key] for key in keys.values()}
+    recording = placed(Rows(values[:, None], labels, None), keys, "frame")
+    at_neuron = coded(frame[neuron], neuron).codes
     for column in neuron_descriptors:
-        values = frame.groupby(at_neuron)[column]
-        if (values.nunique(dropna=False) > 1).any():
+        each = constant(frame[column], at_neuron)
+        if each is None:
             raise ValueError(f"frame: {column!r} differs within a neuron")
-        tables[column] = values.first().to_numpy()
-    return Responses(trials, image={image: np.asarray(images)}, neuron=tables)
+        recording.neuron[column] = each
+    return _responses(recording)
 
 
 def from_rsatoolbox(dataset: Any, image: str) -> Responses:
@@ -89,27 +103,26 @@ def from_rsatoolbox(dataset: Any, image: str) -> Responses:
         raise ValueError(
             f"image: got {image!r}, expected one of {sorted(observations)}"
         )
-    measurements = np.asarray(dataset.measurements, dtype=np.float64)
-    names, at_image = _first_seen(np.asarray(observations[image]))
-    at_trial = np.array(
-        [(at_image[:row] == index).sum() for row, index in enumerate(at_image)]
-    )
-    shape = (at_trial.max() + 1, len(names), measurements.shape[1])
-    trials = np.full(shape, np.nan)
-    trials[at_trial, at_image] = measurements
-    neuron = {
-        name: np.asarray(values) for name, values in dataset.channel_descriptors.items()
+    measurements = _recorded.floats(dataset.measurements, "dataset")
+    labels = {key: np.asarray(values) for key, values in observations.items()}
+    channels = {
+        key: np.asarray(values) for key, values in dataset.channel_descriptors.items()
     }
-    return Responses(trials, image={image: names}, neuron=neuron)
+    rows = Rows(measurements, labels, channels)
+    return _responses(placed(rows, {"image": image, "neuron": ""}, "dataset"))
 
 
 def to_rsatoolbox(responses: Responses) -> Any:
     """Return an rsatoolbox dataset; see `Responses.to_rsatoolbox`."""
     from rsatoolbox.data import Dataset
 
-    trial, image = np.nonzero(~np.isnan(responses.trials).all(axis=2))
-    tables = {"image": np.arange(responses.n_images)} | responses.image
-    observations = {name: values[image] for name, values in tables.items()}
+    image, trial = np.nonzero(~np.isnan(responses.trials).all(axis=2).T)
+    names = responses.images
+    names = np.arange(responses.n_images) if names is None else names
+    observations = {
+        name: values[image]
+        for name, values in ({"image": names} | responses.image).items()
+    }
     return Dataset(
         responses.trials[trial, image],
         obs_descriptors={"trial": trial} | observations,
@@ -117,10 +130,81 @@ def to_rsatoolbox(responses: Responses) -> Any:
     )
 
 
-def _first_seen(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return distinct values in the order of their first place, and their codes."""
-    names, first, codes = np.unique(values, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return names[order], rank[codes]
+def _responses(recording: Recording) -> Responses:
+    """Return the responses of a recording."""
+    return Responses(
+        recording.trials,
+        image=recording.image,
+        neuron=recording.neuron,
+        images=recording.images,
+    )
+
+
+def join(scans: Sequence[Responses]) -> Responses:
+    """Put neurons of several scans side by side; see `Responses.join`."""
+    scans = [scans] if isinstance(scans, Responses) else list(scans)
+    if not scans:
+        raise ValueError("scans: got none, expected at least one")
+    for scan in scans:
+        if not isinstance(scan, Responses):
+            raise TypeError(f"scans: got {type(scan).__name__}, expected Responses")
+    first = scans[0]
+    for index, scan in enumerate(scans):
+        same = scan.n_images == first.n_images and all(
+            np.array_equal(values, first.image[name])
+            for name, values in scan.image.items()
+            if name in first.image
+        )
+        if not same:
+            raise ValueError(f"scans: got other images in scan {index} than in 0")
+    images = _images.agreed(
+        {f"scans[{index}]": scan.images for index, scan in enumerate(scans)}
+    )
+    n_trials = max(scan.n_trials for scan in scans)
+    padded = [
+        np.pad(
+            scan.trials,
+            ((0, n_trials - scan.n_trials), (0, 0), (0, 0)),
+            constant_values=np.nan,
+        )
+        for scan in scans
+    ]
+    shared = [name for name in first.neuron if all(name in s.neuron for s in scans)]
+    neuron = {name: np.concatenate([s.neuron[name] for s in scans]) for name in shared}
+    return Responses(
+        np.concatenate(padded, 2), image=first.image, neuron=neuron, images=images
+    )
+
+
+def save(responses: Responses, path: Path | str) -> None:
+    """Write an npz file; see `Responses.save`."""
+    arrays: dict[str, Any] = {"trials": responses.trials}
+    for kind, table in (("image", responses.image), ("neuron", responses.neuron)):
+        arrays |= {f"{kind}.{name}": values for name, values in table.items()}
+    if responses.images is not None:
+        arrays[_images.KEY] = responses.images
+    place = _validate.path("path", path)
+    write_atomically(place, lambda file: np.savez_compressed(file, **arrays))
+
+
+def from_npz(
+    path: Path | str,
+    key: str,
+    image: Mapping[str, ArrayLike] | None,
+    neuron: Mapping[str, ArrayLike] | None,
+) -> Responses:
+    """Read an npz file; see `Responses.from_npz`."""
+    with _validate.npz(path) as file:
+        if key not in file:
+            raise ValueError(f"key: got {key!r}, expected one of {sorted(file)}")
+        tables: dict[str, dict[str, Any]] = {"image": {}, "neuron": {}}
+        for name in file:
+            kind, dot, rest = name.partition(".")
+            if dot and kind in tables:
+                tables[kind][rest] = file[name]
+        return Responses(
+            file[key],
+            image=tables["image"] | dict(image or {}),
+            neuron=tables["neuron"] | dict(neuron or {}),
+            images=file.get(_images.KEY),
+        )

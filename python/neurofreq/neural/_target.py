@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurofreq import _validate
 from neurofreq._store import write_atomically
+from neurofreq.neural import _images
+from neurofreq.similarity import response_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,11 +44,16 @@ class Target:
         One of `SOURCES`.
     detail : str
         Anything a table should say beside the source.
+    images : array_like of length N, optional
+        Distinct names or indices of the images, in the order of the rows. By
+        default the labels of a pandas frame, whose rows and columns must have the
+        same ones; None where the images have no names.
 
     Raises
     ------
     ValueError
-        A matrix that is none, or an unknown source.
+        A matrix that is none, an unknown source, or names that are not distinct,
+        not N, or not the same for rows and columns.
 
     Examples
     --------
@@ -60,12 +67,16 @@ class Target:
     similarity: NDArray[np.float64]
     source: str
     detail: str = ""
+    images: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         """Check what was given."""
-        matrix = _validate.similarity(self.similarity)
+        matrix, labels = named_similarity(self.similarity, "similarity")
+        names = labels if self.images is None else self.images
         object.__setattr__(self, "similarity", matrix)
+        object.__setattr__(self, "images", _images.names(names, len(matrix)))
         _validate.one_of("source", self.source, SOURCES)
+        _validate.text("detail", self.detail)
 
     @property
     def label(self) -> str:
@@ -104,7 +115,48 @@ class Target:
             An index out of range, or fewer than two images.
         """
         index = _validate.index("images", images, len(self))
-        return Target(self.similarity[np.ix_(index, index)], self.source, self.detail)
+        return replace(
+            self,
+            similarity=self.similarity[np.ix_(index, index)],
+            images=None if self.images is None else self.images[index],
+        )
+
+    def for_images(self, images: ArrayLike) -> Target:
+        """Return the target of the images of these names, in their order.
+
+        Parameters
+        ----------
+        images : array_like
+            Names or indices as in the attribute `images`, for example those of the
+            stimuli; distinct, at least two. Images of the target that are not
+            among them are left out.
+
+        Raises
+        ------
+        ValueError
+            If the target's images have no names, a name is not among them, or a
+            name comes twice.
+        """
+        return self.select(_images.places(self.images, images))
+
+    def require_images(self, stimuli: Any, name: str = "stimuli") -> None:
+        """Raise unless these can be the images of the target, in its order.
+
+        Parameters
+        ----------
+        stimuli : sized
+            Images, or their names. The number is compared; names are compared
+            where both sides have names: those of `data.ImageSet` or
+            `data.ImageFiles`, of an xarray DataArray, or an array of names.
+        name : str
+            What the caller calls them.
+
+        Raises
+        ------
+        ValueError
+            Another number of images, other images, or another order.
+        """
+        _images.require(self.images, len(self), stimuli, name)
 
     def shuffled(self, *, seed: int = 0) -> Target:
         """Return the control: images exchanged, similarities kept.
@@ -121,19 +173,24 @@ class Target:
         Li et al. 2019, arXiv 1911.05072, the control "Shuffle".
         """
         moved = exchanged(len(self), seed)
-        detail = f"{self.label}; seed {seed}"
-        return Target(self.similarity[np.ix_(moved, moved)], "shuffled", detail)
+        return replace(
+            self,
+            similarity=self.similarity[np.ix_(moved, moved)],
+            source="shuffled",
+            detail=f"{self.label}; seed {seed}",
+        )
 
     def save(self, path: Path | str) -> None:
-        """Write an npz file with the matrix, the source and the detail."""
-        from pathlib import Path
-
+        """Write an npz file with the matrix, the source, the detail and the names."""
+        place = _validate.path("path", path)
         arrays: dict[str, Any] = {
             "similarity": self.similarity,
             "source": np.array(self.source),
             "detail": np.array(self.detail),
         }
-        write_atomically(Path(path), lambda file: np.savez_compressed(file, **arrays))
+        if self.images is not None:
+            arrays[_images.KEY] = self.images
+        write_atomically(place, lambda file: np.savez_compressed(file, **arrays))
 
     @classmethod
     def load(cls, path: Path | str) -> Target:
@@ -144,7 +201,12 @@ class Target:
                 raise ValueError(
                     f"path: got a file without {sorted(missing)}, expected a target"
                 )
-            return cls(file["similarity"], str(file["source"]), str(file["detail"]))
+            return cls(
+                file["similarity"],
+                str(file["source"]),
+                str(file["detail"]),
+                file.get(_images.KEY),
+            )
 
 
 def exchanged(n: int, seed: int) -> NDArray[np.int64]:
@@ -162,6 +224,7 @@ def mean_target(targets: Sequence[Target]) -> Target:
     ----------
     targets : sequence of Target
         Of the same images in the same order, and of one source.
+        `Target.for_images` brings the images into an order.
 
     Returns
     -------
@@ -170,25 +233,80 @@ def mean_target(targets: Sequence[Target]) -> Target:
     Raises
     ------
     ValueError
-        No target, different numbers of images, or different sources.
+        No target, different numbers of images, names of images that differ, or
+        different sources.
 
     References
     ----------
     Li et al. 2019, arXiv 1911.05072: one matrix per scan, averaged over scans.
     """
-    scans = list(targets)
+    scans = [targets] if isinstance(targets, Target) else list(targets)
     if not scans:
         raise ValueError("targets: got none, expected at least one")
+    for scan in scans:
+        if not isinstance(scan, Target):
+            raise TypeError(f"targets: got {type(scan).__name__}, expected Targets")
     sizes = sorted({len(scan) for scan in scans})
     if len(sizes) > 1:
         raise ValueError(f"targets: got {sizes} images, expected one number")
     sources = sorted({scan.source for scan in scans})
     if len(sources) > 1:
         raise ValueError(f"targets: got sources {sources}, expected one")
+    images = _images.agreed(
+        {f"targets[{k}]": scan.images for k, scan in enumerate(scans)}
+    )
     if len(scans) == 1:
         return scans[0]
     mean = np.mean([scan.similarity for scan in scans], axis=0)
     detail = f"mean of {len(scans)} scans"
     if sources == ["shuffled"]:  # what was shuffled is known from the details alone
         detail += " (" + "), (".join(dict.fromkeys(one.detail for one in scans)) + ")"
-    return Target(mean, sources[0], detail)
+    return Target(mean, sources[0], detail, images)
+
+
+def named_similarity(
+    value: Any, name: str
+) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
+    """Return checked similarities, and the names of their images if they have any.
+
+    Parameters
+    ----------
+    value : array_like, pandas DataFrame or Target
+    name : str
+        What the caller calls it.
+
+    Raises
+    ------
+    ValueError
+        As `_validate.similarity`, or names that differ between rows and columns.
+    """
+    if isinstance(value, Target):
+        return value.similarity, value.images
+    rows, columns = _images.labels(value)
+    names = _images.agreed({f"{name}, rows": rows, f"{name}, columns": columns})
+    return _validate.similarity(value, name), names
+
+
+def predicted(
+    responses: NDArray[np.float32],
+    weights: NDArray[np.float64],
+    images: NDArray[Any] | None = None,
+) -> Target:
+    """Return the target of predicted responses, (N, K), weighted by neuron.
+
+    Raises
+    ------
+    ValueError
+        Only weights of 0, or no prediction of a neuron with a weight.
+    """
+    if not weights.any():
+        raise ValueError("models: got no neuron with v > 0, expected at least one")
+    gaps = np.isnan(responses).any(0)
+    if (gaps & (weights > 0.0)).any():
+        raise ValueError(
+            f"models: got no held-out prediction of neuron {int(gaps.argmax())} in one "
+            "fold, whose network saw no response of it; expected one for every image"
+        )
+    rows = np.where(gaps, np.float32(0.0), responses)
+    similarity = response_similarity(rows, weights=weights)
+    return Target(similarity, "predicted from recordings", images=images)

@@ -9,27 +9,28 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import html
-import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
+from torch import nn
 
-from neurofreq import _store
+from neurofreq import _store, _validate
+from neurofreq._labels import printable, to_csv
+from neurofreq.data import ImageSet
 from neurofreq.report import _beside, _page, _pictures, _record, _tables
 from neurofreq.studies._measure import Running
 from neurofreq.studies._run import prepare
 from neurofreq.studies._spec import ModelEntry, Study
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
     import pandas as pd
-    import torch
-    from torch import nn
 
-    from neurofreq.data import ImageSet
     from neurofreq.report._beside import Beside
     from neurofreq.report._tables import Results
     from neurofreq.studies._quantities import Column
@@ -91,7 +92,9 @@ class Report:
             for c in columns
         )
         body = "".join(
-            f"<tr><th>{html.escape(row['model'])}</th>"
+            f"<tr><th>{html.escape(row['model'])}"
+            + "<br><small>random weights</small>" * row["is_random"]
+            + "</th>"
             + "".join(cell.format(**one) for one in row["cells"])
             + "</tr>"
             for row in rows
@@ -107,11 +110,13 @@ class Report:
         columns, rows = self._shown()
         lines = []
         for row in rows:
-            lines.append(row["model"])
+            suffix = " (random weights)" if row["is_random"] else ""
+            lines.append(printable(row["model"]) + suffix)
             for column, one in zip(columns, row["cells"], strict=True):
                 number = f"{one['value']} {one['interval']}".strip()
-                lines.append(f"  {column.title:28} {number} {column.unit}")
-        return "\n".join([*lines, self._where()])
+                unit = "" if one["value"] in _page.NO_NUMBER else f" {column.unit}"
+                lines.append(f"  {column.title:28} {number}{unit}")
+        return "\n".join([*lines, printable(self._where())])
 
     def _shown(self) -> tuple[list[Column], list[dict[str, Any]]]:
         columns = _page.shown_columns(self._results, self.summary)
@@ -123,8 +128,8 @@ class Report:
 
 
 def run(
-    models: Mapping[str, nn.Module],
-    data: ImageSet,
+    models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
+    data: ImageSet | str | tuple[Any, Any],
     out_dir: str | os.PathLike[str],
     *,
     beside: Sequence[str | os.PathLike[str]] = (),
@@ -148,12 +153,15 @@ def run(
 
     Parameters
     ----------
-    models : mapping of str to nn.Module
+    models : mapping of str to nn.Module, sequence of nn.Module, or nn.Module
         Each maps images (n, C, H, W) in [0, 1] to logits; normalisation is
-        inside. The first is the reference of differences. Left as found.
-    data : ImageSet
-        Of ``neurofreq.data``: its ``load_data`` makes one, and so does
-        ``ImageSet(images, labels, class_names, name)`` from your own arrays.
+        inside. The first is the reference of differences. Left as found. Without
+        names, a model is called by its class, and numbered where that is not
+        enough. Random weights of neurofreq's own networks are told with the numbers.
+    data : ImageSet, tuple of arrays or str
+        Of ``neurofreq.data``: its ``load_data`` makes one of a SPEC, which may also
+        be given itself, and so does ``ImageSet(images, labels, class_names, name)``
+        from your own arrays. ``(images, labels)`` have numbers for class names.
     out_dir : path
         Made where it is missing; finished measurements in it are reused when
         settings, weights and data agree.
@@ -233,8 +241,8 @@ def run(
         "gray": gray,
     }
     study = Study(
-        data,
-        [ModelEntry(model, name) for name, model in models.items()],
+        _images(data),
+        [ModelEntry(model, name) for name, model in _named(models).items()],
         name="report",
         measurements=_beside.measurements(others, measurements),
         settings=_beside.settings(others, given),
@@ -250,9 +258,55 @@ def run(
     missing = work.missing()
     results = _results(work, others)
     record = _record.settings_record(work, others, command, missing)
+    for model in record["models"]:
+        model["weights"] = "random" if model["name"] in results.random else "given"
     folder = Path(out_dir)
     tables = _write(folder, results, record)
     return Report(folder, tables, tuple(missing), work.n_measured, results)
+
+
+def _named(
+    models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
+) -> Mapping[str, nn.Module]:
+    """Return models by their names; those without are called by their class."""
+    if isinstance(models, Mapping):
+        return models
+    listed = [models] if isinstance(models, nn.Module) else models
+    if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence):
+        raise TypeError(
+            f"models: got {type(models).__name__}, expected a mapping of names to "
+            "modules, a list of modules, or one"
+        )
+    kinds = [type(getattr(one, "network", one)).__name__ for one in listed]
+    return {
+        f"{kind} {kinds[:i].count(kind) + 1}" if kinds.count(kind) > 1 else kind: one
+        for i, (kind, one) in enumerate(zip(kinds, listed, strict=True))
+    }
+
+
+def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
+    """Return images with labels as a set."""
+    if not isinstance(data, (tuple, list)):
+        return data
+    if len(data) != 2:
+        raise ValueError(f"data: got {len(data)} parts, expected (images, labels)")
+    images, labels = (
+        one.detach().cpu().numpy() if isinstance(one, torch.Tensor) else np.asarray(one)
+        for one in data
+    )
+    labels = _validate.labels(labels, "data", count=len(images))
+    n_classes = int(labels.max(initial=-1)) + 1
+    return ImageSet(images, labels, tuple(map(str, range(n_classes))), "images")
+
+
+def _defined(value: Any) -> Any:
+    """Return JSON values with null for numbers that are undefined."""
+    if isinstance(value, dict):
+        return {key: _defined(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_defined(one) for one in value]
+    is_undefined = isinstance(value, float) and not np.isfinite(value)
+    return None if is_undefined else value
 
 
 def _results(work: Work, others: Sequence[Beside]) -> Results:
@@ -268,6 +322,12 @@ def _results(work: Work, others: Sequence[Beside]) -> Results:
         data_name=work.data.name,
         settings=work.plan.settings,
         corruptions=work.plan.settings.corruptions if is_corrupted else (),
+        random=frozenset(
+            model.name
+            for plan in (work.plan, *(one.plan for one in others))
+            for model in plan.models
+            if model.is_random
+        ),
     )
 
 
@@ -280,10 +340,9 @@ def _write(
     tables = _tables.build(results)
     pictures = _pictures.draw(results)
     texts = {
-        folder / "tables" / f"{name}.csv": table.to_csv(index=False)
+        folder / "tables" / f"{name}.csv": to_csv(table)
         for name, table in tables.items()
     }
-    texts[folder / "settings.json"] = json.dumps(record, indent=2) + "\n"
     texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
     pngs = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
     # Outputs of an earlier run with other settings would contradict the page.
@@ -292,6 +351,7 @@ def _write(
     for path in own:
         if path not in texts and path not in pngs:
             path.unlink(missing_ok=True)
+    _store.write_json(folder / "settings.json", _defined(record))
     for path, text in texts.items():
         _store.write_text(path, text)
     for path, png in pngs.items():

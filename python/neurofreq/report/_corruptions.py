@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import _runtime, plot
-from neurofreq._store import write_bytes, write_text
+from neurofreq._labels import to_csv
+from neurofreq._store import write_bytes, write_json, write_text
+from neurofreq._untrained import is_random
 from neurofreq.report import _pictures
 from neurofreq.robustness import corruption_accuracy
 from neurofreq.studies._result import folder_for
@@ -41,11 +42,12 @@ def write(
     folder = folder_for(out)
     found = corruption_accuracy(dict(models), images, out=folder / "items", **how)
     for name, table in tables(found).items():
-        write_text(folder / f"{name}.csv", table.to_csv(index=False))
+        write_text(folder / f"{name}.csv", to_csv(table))
     first = next(iter(found.values()))
     record = {
         "command": command,
         "models": list(found),
+        "random_weights": [name for name, one in models.items() if is_random(one)],
         "corruptions": first.corruptions,
         "severities": first.severities,
         "n_images": first.correct.shape[2],
@@ -53,7 +55,7 @@ def write(
         "textures": None if how.get("textures") is None else str(how["textures"]),
         "neurofreq": _runtime.VERSION,
     }
-    write_text(folder / "settings.json", json.dumps(record, indent=2) + "\n")
+    write_json(folder / "settings.json", record)
     severities = {name: one.curve("severity") for name, one in found.items()}
     groups = {name: one.curve("group") for name, one in found.items()}
     for over, plotted, curves in (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neurofreq.studies._quantities import Column
 
 Cell = dict[str, str]
+NO_NUMBER = ("undefined", "not measured")
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -86,7 +87,12 @@ def summary_rows(columns: list[Column], summary: pd.DataFrame) -> list[dict[str,
             for column in columns
         ]
         rows.append(
-            {"model": row["model"], "color": plot.color(position), "cells": cells}
+            {
+                "model": row["model"],
+                "is_random": row["weights"] == "random",
+                "color": plot.color(position),
+                "cells": cells,
+            }
         )
     return rows
 
@@ -112,10 +118,10 @@ def cell(
         Write a plus sign too.
     """
     if not is_measured:
-        return {"value": "not measured", "interval": ""}
+        return {"value": NO_NUMBER[1], "interval": ""}
     value, lower, upper = (column.factor * x for x in (value, lower, upper))
     if math.isnan(value):
-        return {"value": "undefined", "interval": ""}
+        return {"value": NO_NUMBER[0], "interval": ""}
     sign = "+" if signed else ""
     form = f"{{:{sign}.{column.decimals}f}}"
     interval = "no interval"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from math import isnan
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -347,7 +348,10 @@ def _attacked(results: Results) -> str:
 
 
 def _marks(curves: dict[str, Curve]) -> str:
-    return ", ".join(f"{name} at {curve.mark:.3f}" for name, curve in curves.items())
+    marks = {
+        n: "undefined" if isnan(c.mark) else f"{c.mark:.3f}" for n, c in curves.items()
+    }
+    return ", ".join(f"{name} at {mark}" for name, mark in marks.items())
 
 
 def _class(results: Results, index: int) -> str:

@@ -40,6 +40,8 @@ class Results:
     settings : Settings
     corruptions : tuple of str
         The corruptions asked for.
+    random : frozenset of str
+        Models whose weights are random.
     """
 
     items: dict[str, Items]
@@ -49,6 +51,7 @@ class Results:
     data_name: str
     settings: Settings
     corruptions: tuple[str, ...]
+    random: frozenset[str] = frozenset()
 
     def having(self, measurement: str) -> Iterator[tuple[str, Arrays]]:
         """Yield (model, arrays) where this measurement is finished."""
@@ -101,7 +104,8 @@ def build(results: Results) -> dict[str, pd.DataFrame]:
 def _summary(results: Results) -> list[dict[str, Any]]:
     rows = []
     for name, items in results.items.items():
-        row: dict[str, Any] = {"model": name}
+        weights = "random" if name in results.random else "given"
+        row: dict[str, Any] = {"model": name, "weights": weights}
         for column in columns(results.corruptions):
             quantity = column.build(items, None)
             estimate = quantity.estimate() if quantity else None

@@ -44,6 +44,8 @@ class Subject:
     is_gray : bool
         Whether `images` were made from colour images.
     digest : str
+    n_outputs : int
+        The classes that the model names.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Subject:
     labels: NDArray[np.int64]
     is_gray: bool
     digest: str
+    n_outputs: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +68,9 @@ class Running:
 
     def __post_init__(self) -> None:
         """Check before any model is loaded."""
-        _validate.count("batch_size", self.batch_size)
+        batch_size = _validate.count("batch_size", self.batch_size)
+        object.__setattr__(self, "batch_size", batch_size)
+        _validate.flag("progress", self.progress)
         if self.device is not None:
             _validate.device(self.device)
 
@@ -220,7 +225,7 @@ def corruption(
         work, source, models, batch_size=running.batch_size, device=running.device
     )
     with contextlib.closing(judged):
-        for part, key, right in judged:
+        for part, key, right, _ in judged:
             correct[key][part.severity - 1] = right
             running.step(1)
     return {key: {"correct": value} for key, value in correct.items()}

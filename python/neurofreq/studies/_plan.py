@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from neurofreq import _runtime, _store
+from neurofreq import _locks, _runtime, _store
 from neurofreq.studies import _measure
 from neurofreq.studies._measured import Measured
 from neurofreq.studies._settings import MEASUREMENTS, Settings
@@ -37,11 +34,14 @@ class Identity:
     name, group : str
         Decide no number: an item of the same model has the same name on disk.
     digest : str
-        Of weights, structure and code; empty where it could not be loaded.
+        Of state and answers (see `neurofreq._identity`); empty where it could not be
+        loaded.
     is_gray : bool
         Whether it is shown grey images made of colour images.
     traceback : str
         Why it could not be loaded.
+    is_random : bool
+        Whether its weights are those that neurofreq drew.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Identity:
     digest: str = ""
     is_gray: bool = False
     traceback: str = ""
+    is_random: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -165,7 +166,7 @@ class Plan:
         be loaded before with the same data and settings, and not now; and any
         measurement that is finished for all models.
         """
-        with FileLock(folder / _LOCK):
+        with _locks.held(folder / _LOCK, f"{FILE} of {folder}"):
             whole = self._with_models(folder)._with_measurements(folder)
             _store.write_json(folder / FILE, dataclasses.asdict(whole))
         return whole
@@ -215,18 +216,28 @@ class Plan:
                 f"out_dir: got {folder} without {FILE}, expected the folder of a study"
             )
         try:
-            values: Mapping[str, Any] = json.loads(path.read_text())
+            values: Mapping[str, Any] = _store.read_json(path)
             changed = {
                 "models": tuple(Identity(**one) for one in values["models"]),
                 "settings": Settings.from_json(values["settings"]),
                 "measurements": tuple(values["measurements"]),
             }
-            return cls(**{**values, **changed})
-        except (ValueError, KeyError, TypeError):
+            found = cls(**{**values, **changed})
+            if not found._is_plain():
+                raise ValueError("a name or digest of another type")
+            return found
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise ValueError(
-                f"out_dir: got {path} that cannot be read, expected what a study "
-                "writes; running it again writes it anew"
-            ) from None
+                f"out_dir: got {path} that cannot be read ({error}), expected what a "
+                "study writes; running it again writes it anew"
+            ) from error
+
+    def _is_plain(self) -> bool:
+        """Whether what a file holds beside settings is of the right types."""
+        words = [self.name, self.data, self.data_digest, self.version]
+        words += [word for m in self.models for word in (m.name, m.group, m.digest)]
+        is_known = all(name in MEASUREMENTS for name in self.measurements)
+        return is_known and all(isinstance(word, str) for word in words)
 
     def _parts(self, measurement: str) -> list[range]:
         if measurement == "attack":

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from neurofreq import _store
+from neurofreq import _store, _validate
+from neurofreq._labels import to_csv
+from neurofreq._locks import claim
 from neurofreq.studies import _tables
-from neurofreq.studies._claims import claim
 from neurofreq.studies._plan import Plan
 from neurofreq.studies._settings import differences
 
@@ -101,8 +102,6 @@ class StudyResult:
         ValueError
             If there is no such model, or its images were not kept.
         """
-        from safetensors.numpy import load_file
-
         store = _store.Store(self.out_dir / "items")
         items = [item for item in self._plan.items if item.key == "attack"]
         records = [item.record for item in items if item.model == model]
@@ -110,8 +109,7 @@ class StudyResult:
             raise ValueError(
                 f"model: got {model!r}, expected one whose images are kept"
             )
-        paths = [store.path(record, ".safetensors") for record in records]
-        return np.concatenate([load_file(path)["adversarial"] for path in paths])
+        return np.concatenate([store.tensors(one)["adversarial"] for one in records])
 
 
 def load(out_dir: str | os.PathLike[str]) -> StudyResult:
@@ -130,8 +128,10 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     ------
     FileNotFoundError
         If it holds no study.
+    ValueError
+        If study.json is damaged.
     """
-    folder = Path(out_dir)
+    folder = _validate.path("out_dir", out_dir)
     plan = Plan.read(folder)
     store = _store.Store(folder / "items")
     found = {item: store.load(item.record) for item in plan.items}
@@ -218,8 +218,9 @@ def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    plan = Plan.read(Path(out_dir))
-    store = _store.Store(Path(out_dir) / "items")
+    folder = _validate.path("out_dir", out_dir)
+    plan = Plan.read(folder)
+    store = _store.Store(folder / "items")
     groups = {model.name: model.group for model in plan.models}
     counts: dict[tuple[str, str], dict[str, int]] = {
         (model.name, "loading"): dict.fromkeys(STATES, 0) | {"failed": 1}
@@ -274,7 +275,7 @@ def export(
     table = load(out_dir).tables["study"]
     target = folder_for(folder)
     written = [target / "study.csv"]
-    _store.write_text(written[0], table.to_csv(index=False))
+    _store.write_text(written[0], to_csv(table))
     if importlib.util.find_spec("pyarrow"):
         written.append(target / "study.parquet")
         _store.write_atomically(written[1], lambda file: table.to_parquet(file))
@@ -289,7 +290,7 @@ def folder_for(out_dir: str | os.PathLike[str]) -> Path:
     ValueError
         If it or a folder above it is a file.
     """
-    folder = Path(out_dir)
+    folder = _validate.path("out_dir", out_dir)
     for part in (folder, *folder.parents):
         if part.exists() and not part.is_dir():
             raise ValueError(f"out_dir: got {part}, a file, expected a folder")

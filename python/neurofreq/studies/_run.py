@@ -6,12 +6,13 @@ import contextlib
 import dataclasses
 import os
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neurofreq import _store
+from neurofreq import _store, _untrained, _validate
+from neurofreq._identity import Known
+from neurofreq._labels import to_csv
 from neurofreq.data import ImageSet, load_data
 from neurofreq.studies import _result, _spec
 from neurofreq.studies._measure import Running
@@ -78,13 +79,18 @@ def run(
     decides an item is in its record, so that a change of another setting, of
     names or groups measures nothing again.
 
-    A model is known by a digest of its state and every buffer, its printed
-    structure, the code of traced, exported or scripted graphs, and for classes
-    outside torch their source and the public attributes of their modules. Private
-    attributes, hooks, numbers inside scripted modules, and closures and globals that
-    the code reads are not in it: models that differ in these alone are taken for one.
-    A public attribute that changes in use, such as a count of calls, makes a model
-    another one.
+    A model is known by its state (names, shapes, types and values of its parameters
+    and of all buffers) and by its answers, in evaluation mode, to probe images: some of
+    the data, changed ones, noise and extreme images. They are kept beside the items and
+    compared within rounding (half the digits of the coarsest floating-point type in
+    use), so that another batch size, processor or device measures nothing again, nor
+    does a comment, a new name or another file. A model of the same name and state that
+    answers differently is told in one line and measured again; models of one state that
+    answer differently stand side by side. A model that draws at random in evaluation
+    mode is told, and known as far as torch's seed or its state says.
+
+    Items of releases before 0.2 hold no answers: they are read, by `load` and the
+    figures, and a run measures them again.
 
     The result and its tables are of this run's measurements. `load` and study.csv
     also show other measurements that are finished for every model, and a model
@@ -100,6 +106,9 @@ def run(
     if measurements is not None:
         study = dataclasses.replace(study, measurements=measurements)
     rank, n_ranks = rank_and_count()
+    resume, progress = (
+        _validate.flag("resume", resume), _validate.flag("progress", progress)
+    )  # fmt: skip
     if not resume and n_ranks > 1:
         raise ValueError("resume: got False under torchrun, expected True")
     progress = progress and shows_progress()
@@ -109,7 +118,7 @@ def run(
     with contextlib.suppress(KeyboardInterrupt):
         work.run()
     found = _result.StudyResult(
-        Path(out_dir),
+        _validate.path("out_dir", out_dir),
         work.measured(),
         _result.failed(work.plan, work.failures),
         tuple(work.missing()),
@@ -119,7 +128,7 @@ def run(
     whole = work.plan.write(found.out_dir)
     if rank == 0:
         shown = found if whole == work.plan else _result.load(found.out_dir)
-        text = shown.tables["study"].to_csv(index=False)
+        text = to_csv(shown.tables["study"])
         _store.write_text(found.out_dir / "study.csv", text)
     return found
 
@@ -147,7 +156,8 @@ def prepare(
     settings = make_settings(data, **study.settings)
     folder = _result.folder_for(out_dir)
     views = Views(data, settings.gray, fold=settings.fold)
-    subjects, identities = _loaded(study, views, running, is_strict)
+    known = Known(folder / "items")
+    subjects, identities = _loaded(study, views, running, known, is_strict)
     digest = _store.data_digest(data.images, data.labels)
     plan = Plan(
         study.name,
@@ -171,7 +181,7 @@ def prepare(
 
 
 def _loaded(
-    study: Study, views: Views, running: Running, is_strict: bool
+    study: Study, views: Views, running: Running, known: Known, is_strict: bool
 ) -> tuple[list[Subject], tuple[Identity, ...]]:
     """Load the models and try each; one that cannot be is written down."""
     subjects, identities = [], []
@@ -179,7 +189,7 @@ def _loaded(
         identity = Identity(entry.name, entry.group)
         try:
             model = entry.load(running.device)
-            one = views.subject(entry.name, model, running)
+            one = views.subject(entry.name, model, running, known)
         except Exception:
             if is_strict:
                 raise
@@ -188,7 +198,12 @@ def _loaded(
             continue
         subjects.append(one)
         identities.append(
-            dataclasses.replace(identity, digest=one.digest, is_gray=one.is_gray)
+            dataclasses.replace(
+                identity,
+                digest=one.digest,
+                is_gray=one.is_gray,
+                is_random=_untrained.is_random(model),
+            )
         )
     return subjects, tuple(identities)
 

@@ -28,6 +28,8 @@ _DECIDING = {
 _INTEGERS = (
     "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_thresholds", "seed",
 )  # fmt: skip
+# More images or attack steps than this are no study, but a damaged file.
+_MOST = 10_000_000
 # How many items a measurement is made of: decides its numbers, but no item's.
 _EXTENT = {"attack": ("n_attack",), "corruption": ("corruptions",)}
 
@@ -62,12 +64,39 @@ class Settings:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Settings:
-        """Return the settings that ``dataclasses.asdict`` gave, read from JSON."""
+        """Return the settings that ``dataclasses.asdict`` gave, read from JSON.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is not known, of another type, or beyond what a study can have:
+            nothing is counted up to it.
+        """
         changed: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }
-        return cls(**changed)
+        found = cls(**changed)
+        for name, default in dataclasses.asdict(cls()).items():
+            _check_kept(name, getattr(found, name), default)
+        _check_numbers(found)
+        return found
+
+
+def _check_kept(name: str, value: Any, default: Any) -> None:
+    """Require a value of a file to be of its default's type, and of a sane size."""
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple) or len(value) > _MOST:
+            raise TypeError(f"{name}: got {value!r:.80}, expected a list")
+        for one in value:
+            _check_kept(name, one, default[0])
+        return
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    if type(value) not in kinds:
+        raise TypeError(f"{name}: got {value!r:.80}, expected {kinds[-1].__name__}")
+    is_seed = name in ("seed", "seeds")
+    if type(value) is int and not 0 <= value < (2**64 if is_seed else _MOST + 1):
+        raise ValueError(f"{name}: got {value}, expected 0 to {_MOST}")
 
 
 def agreeing(measurement: str) -> tuple[str, ...]:
@@ -132,8 +161,7 @@ def make_settings(
         **others,
     )
     for name in ("n_attack", "n_hybrid", "n_corruption"):
-        value = getattr(settings, name)
-        _validate.integer(name, value)
+        value = _validate.count(name, getattr(settings, name), 0)
         if not 1 <= value <= n_images:
             raise ValueError(
                 f"{name}: got {value}, expected 1 to {n_images}, the number of images"
@@ -158,10 +186,7 @@ def _frequencies(values: Sequence[float]) -> tuple[float, ...]:
 def _check_numbers(settings: Settings) -> None:
     """Check what does not depend on the data."""
     for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
-        value = getattr(settings, name)
-        _validate.integer(name, value)
-        if value < least:
-            raise ValueError(f"{name}: got {value}, expected {least} or more")
+        _validate.count(name, getattr(settings, name), least)
     if not settings.seeds:
         raise ValueError("seeds: got none, expected at least one")
     if len(set(settings.seeds)) < len(settings.seeds):

@@ -14,6 +14,7 @@ from torch import nn
 from neurofreq import _runtime, _validate
 from neurofreq.data import ImageSet
 from neurofreq.models import load_model, parse_spec
+from neurofreq.models._load import require_weights
 from neurofreq.models._spec import nearest
 from neurofreq.studies._settings import MEASUREMENTS, Settings
 
@@ -37,7 +38,8 @@ class ModelEntry:
     ----------
     spec : str or nn.Module
         ``SPEC[@WEIGHTS]`` as `models.parse_spec` reads it, or a model that maps
-        images (n, C, H, W) in [0, 1] to logits.
+        images (n, C, H, W) in [0, 1] to logits. An architecture needs weights:
+        ``@random`` measures random ones, and is told with the results.
     name : str
         Its label in tables and figures; by default the spec's.
     group : str
@@ -57,7 +59,8 @@ class ModelEntry:
     def __post_init__(self) -> None:
         """Check the spec, and take the name from it where there is none."""
         if isinstance(self.spec, str):
-            label = parse_spec(self.spec).label
+            label, spec, weights = parse_spec(self.spec)
+            require_weights(spec, weights)
             object.__setattr__(self, "name", self.name or label)
         elif not isinstance(self.spec, nn.Module):
             kind = f"{type(self.spec).__name__} for {self.name!r}"
@@ -70,7 +73,7 @@ class ModelEntry:
     def load(self, device: torch.device | str | None = None) -> nn.Module:
         """Return the model; one loaded from a spec is put on the device.
 
-        A spec without weights gives the same random ones in every process.
+        ``@random`` gives the same random weights in every process.
 
         Raises
         ------
@@ -256,7 +259,8 @@ def _check(where: str, value: Any, kind: type) -> None:
     if kind is float:
         is_right = isinstance(value, (int, float)) and not isinstance(value, bool)
     elif kind is int:
-        return _validate.integer(where, value)
+        _validate.integer(where, value)
+        return
     else:
         is_right = isinstance(value, kind)
     if not is_right:

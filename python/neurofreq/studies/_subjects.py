@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _gray, _model, _store, _validate
+from neurofreq import _classes, _gray, _identity, _model, _validate
 from neurofreq._folding import fold_batch_norm
 from neurofreq.studies._measure import Subject
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from neurofreq._identity import Known, Probes
     from neurofreq.data import ImageSet
     from neurofreq.studies._measure import Running
 
@@ -46,14 +47,25 @@ class Views:
         self._data = data
         self._wanted = gray
         self._fold = fold
+        self._probes: dict[bool, Probes] = {}
 
     @functools.cached_property
     def gray(self) -> NDArray[np.float32]:
         """The images in grey, made for the first model that is shown them."""
         return self._data.gray().images
 
-    def subject(self, name: str, model: object, running: Running) -> Subject:
+    def subject(
+        self, name: str, model: object, running: Running, known: Known
+    ) -> Subject:
         """Pair a model with the images it is shown, and try it on two of them.
+
+        Parameters
+        ----------
+        name : str
+        model : nn.Module
+        running : Running
+        known : Known
+            Tells which model it is.
 
         Raises
         ------
@@ -75,9 +87,19 @@ class Views:
         shown: NDArray[Any] = self.gray if is_gray else self.images
         if _model.dtype_of(model) == torch.float64:
             shown = shown.astype(np.float64)
-        digest = _store.model_digest(model)
-        subject = Subject(name, model, shown, self.labels, is_gray, digest)
-        _try(subject, running)
+        subject = Subject(name, model, shown, self.labels, is_gray, "", 0)
+        n_outputs = _outputs(subject, running)
+        _classes.check(
+            n_outputs, self.labels, len(self._data.class_names), name, error=ValueError
+        )
+        subject = dataclasses.replace(subject, n_outputs=n_outputs)
+        if is_gray not in self._probes:
+            self._probes[is_gray] = _identity.probes(self.images, gray=is_gray)
+        found = _identity.behaviour(
+            model, self._probes[is_gray], name=name,
+            batch_size=running.batch_size, device=running.device,
+        )  # fmt: skip
+        subject.digest = known.digest(name, found)
         return _folded(subject) if self._fold else subject
 
 
@@ -88,8 +110,8 @@ def _folded(subject: Subject) -> Subject:
     return dataclasses.replace(subject, model=model, digest=f"{subject.digest}-folded")
 
 
-def _try(subject: Subject, running: Running) -> None:
-    """Run two images through a model before hours are spent on it."""
+def _outputs(subject: Subject, running: Running) -> int:
+    """Return how many classes a model names, of a try before hours are spent on it."""
     ask = _model.tried(subject.model, subject.images, device=running.device)
     logits = _model.predict(
         ask,
@@ -97,9 +119,4 @@ def _try(subject: Subject, running: Running) -> None:
         batch_size=running.batch_size,
         device=running.device,
     )
-    n_classes, highest = logits.shape[1], int(subject.labels.max())
-    if highest >= n_classes:
-        raise ValueError(
-            f"models: got {subject.name!r} with {n_classes} classes, expected more "
-            f"than {highest}, the highest label of the data"
-        )
+    return logits.shape[1]

@@ -15,9 +15,10 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
+from neurofreq import _classes
+from neurofreq._locks import Waiting, claim
 from neurofreq.data._corrupted import SEVERITIES
 from neurofreq.studies import _measure
-from neurofreq.studies._claims import claim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,14 +85,24 @@ class Work:
             smoothing=0.0,
             disable=not self.running.progress or not pending,
         ) as self._bar:
+            waiting = None
             while pending:
                 before = len(pending)
                 self._show()
                 for job in _jobs(pending):
                     self._try(job)
                 pending = [item for item in pending if not self._is_settled(item)]
-                if len(pending) == before:
+                if len(pending) < before:
+                    waiting = None
+                elif pending:
+                    others = f"it measures {pending[0]} of {self.store.folder}"
+                    waiting = waiting or Waiting(others)
+                    waiting.look()
                     time.sleep(POLL_SECONDS)
+        for item, arrays in self.finished.items():
+            if item.key == "clean":
+                n_outputs = self.subjects[item.model].n_outputs
+                _classes.tell_guessing(arrays["correct"], n_outputs, item.model)
 
     def measured(self) -> list[Measured]:
         """Return what is finished of each model."""
@@ -184,7 +195,6 @@ class Work:
         return {first.model: found}
 
     def _keep(self, item: Item, arrays: Arrays) -> None:
-        self.store.sweep(item.record)
         tensors = None
         if item.key == "attack":
             images = arrays["adversarial"]

@@ -57,8 +57,10 @@ class Adversary:
     def __post_init__(self) -> None:
         """Check every value."""
         _validate.one_of("norm", self.norm, NORMS)
-        _validate.count("steps", self.steps)
-        for name, value in (("epsilon", self.epsilon), ("step", self.step)):
+        object.__setattr__(self, "steps", _validate.count("steps", self.steps))
+        for name in ("epsilon", "step"):
+            value = _validate.number(name, getattr(self, name))
+            object.__setattr__(self, name, value)
             _validate.within(name, value, 0.0 < value < float("inf"), "above 0")
 
     @classmethod
@@ -83,7 +85,7 @@ class Adversary:
         Parameters
         ----------
         model : nn.Module
-            Maps images to logits.
+            Maps images to logits; shown copies in the type of its parameters.
         images : Tensor, shape (N, C, H, W)
             In [0, 1], on the model's device.
         labels : int64 Tensor, shape (N,)
@@ -97,7 +99,9 @@ class Adversary:
             moved.requires_grad_(True)
             with torch.enable_grad():
                 with _model.autocast(moved.device, autocast):
-                    logits = model(moved)
+                    # A copy: the network may write into what it is given.
+                    shown = moved.to(_model.dtype_of(model), copy=True)
+                    logits = _model.logits_of(model(shown))
                 loss = cross_entropy(logits.float(), labels, reduction="sum")
                 (slope,) = torch.autograd.grad(loss, moved)
             step = self.step * self.epsilon * self._direction(slope)
@@ -105,13 +109,14 @@ class Adversary:
         return moved
 
     def _start(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        shape = images.shape
+        unit = torch.empty(images.shape, device=draws.device)
         if self.norm == "linf":
-            unit = torch.empty(shape).uniform_(-1.0, 1.0, generator=draws)
+            unit.uniform_(-1.0, 1.0, generator=draws)
         else:
-            unit = torch.empty(shape).normal_(generator=draws)
+            unit.normal_(generator=draws)
             unit = unit / _length(unit)
-            unit = unit * torch.rand(len(images), 1, 1, 1, generator=draws)
+            share = torch.rand(len(unit), generator=draws, device=draws.device)
+            unit = unit * share.view(-1, 1, 1, 1)
         return self.epsilon * unit.to(images)
 
     def _direction(self, slope: Tensor) -> Tensor:

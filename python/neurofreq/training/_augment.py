@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from neurofreq import _validate
 from neurofreq.data._pixels import luma
 
 if TYPE_CHECKING:
@@ -43,13 +44,23 @@ def shift_and_flip(
     -------
     Tensor, shape (N, C, H, W)
     """
+    _validate.one_of("mode", mode, ("reflect", "constant"))
+    padding = _validate.count("padding", padding, 0)
     n, _, height, width = images.shape
+    if padding >= min(height, width):
+        raise ValueError(
+            f"padding: got {padding}, expected less than the sides, {height} x {width}"
+        )
     padded = nn.functional.pad(images, (padding,) * 4, mode=mode)
-    shift = torch.randint(2 * padding + 1, (2, n, 1), generator=generator)
-    rows, columns = shift[0] + torch.arange(height), shift[1] + torch.arange(width)
-    is_flipped = torch.rand(n, 1, generator=generator) < 0.5
+    host = generator.device
+    size = 2, n, 1
+    shift = torch.randint(2 * padding + 1, size, generator=generator, device=host)
+    rows = shift[0] + torch.arange(height, device=host)
+    columns = shift[1] + torch.arange(width, device=host)
+    is_flipped = torch.rand(n, 1, generator=generator, device=host) < 0.5
     columns = torch.where(is_flipped, columns.flip(1), columns)
-    index = (torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :])
+    number = torch.arange(n, device=host)[:, None, None]
+    index = number, rows[:, :, None], columns[:, None, :]
     image, row, column = (part.to(images.device) for part in index)
     # Indices around a slice put the channels last.
     crops = padded[image, :, row, column]
@@ -73,11 +84,12 @@ def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tenso
         Bilinear; what comes from outside the image is 0.
     """
     n, _, height, width = images.shape
-    angle = torch.empty(n).uniform_(-1.0, 1.0, generator=generator)
+    angle = torch.empty(n, device=generator.device)
+    angle = angle.uniform_(-1.0, 1.0, generator=generator)
     angle = angle * math.radians(degrees)
     cos, sin = torch.cos(angle), torch.sin(angle)
     ratio = height / width  # the grid is in units of half the width and height
-    matrix = torch.zeros(n, 2, 3)
+    matrix = torch.zeros(n, 2, 3, device=angle.device)
     matrix[:, 0, 0], matrix[:, 0, 1] = cos, -sin * ratio
     matrix[:, 1, 0], matrix[:, 1, 1] = sin / ratio, cos
     size = list(images.shape)
@@ -110,7 +122,7 @@ def jitter(images: Tensor, generator: torch.Generator, *, strength: float) -> Te
     -------
     Tensor, shape (N, C, H, W)
     """
-    factors = torch.empty(3, len(images), 1, 1, 1)
+    factors = torch.empty(3, len(images), 1, 1, 1, device=generator.device)
     factors.uniform_(1.0 - strength, 1.0 + strength, generator=generator)
     brightness, contrast, saturation = factors.to(images)
     images = (images * brightness).clamp(0.0, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -66,18 +66,19 @@ def augmix(
     ----------
     Hendrycks et al. 2020, arXiv 1912.02781, algorithm 1 and section 3.
     """
-    _validate.images(images, unit_range=True)
+    images = _validate.images(images, unit_range=True)
+    severity = _validate.number("severity", severity)
     _validate.within("severity", severity, 0.1 <= severity <= 10.0, "0.1 to 10")
-    _validate.count("width", width)
-    _validate.count("depth", depth)
+    width, depth = _validate.count("width", width), _validate.count("depth", depth)
+    alpha = _validate.number("alpha", alpha)
     _validate.within("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
-    n = len(images)
-    weights = _dirichlet(torch.full((n, width), alpha), generator)
-    kept = _dirichlet(torch.full((n, 2), alpha), generator)
+    n, host = len(images), generator.device
+    weights = _dirichlet(torch.full((n, width), alpha, device=host), generator)
+    kept = _dirichlet(torch.full((n, 2), alpha, device=host), generator)
     mixture = torch.zeros_like(images)
     for chain in range(width):
         changed = images
-        length = torch.randint(1, depth + 1, (n,), generator=generator)
+        length = torch.randint(1, depth + 1, (n,), generator=generator, device=host)
         for place in range(depth):
             changed = _operate(changed, length > place, severity, generator)
         mixture += weights[:, chain].view(-1, 1, 1, 1).to(images) * changed
@@ -97,9 +98,10 @@ def _operate(
 ) -> Tensor:
     """Apply one random operation to each chosen image, of a random strength."""
     n = len(images)
-    kind = torch.randint(len(SHAPES) + len(_VALUES), (n,), generator=generator)
-    level = 0.1 + (severity - 0.1) * torch.rand(n, generator=generator)
-    sign = 2.0 * torch.randint(2, (n,), generator=generator) - 1.0
+    drawn: dict[str, Any] = {"generator": generator, "device": generator.device}
+    kind = torch.randint(len(SHAPES) + len(_VALUES), (n,), **drawn)
+    level = 0.1 + (severity - 0.1) * torch.rand(n, **drawn)
+    sign = 2.0 * torch.randint(2, (n,), **drawn) - 1.0
     changed = images.clone()
     moved = (chosen & (kind < len(SHAPES))).nonzero().flatten()
     if len(moved):
@@ -118,7 +120,7 @@ def _operate(
 def _matrices(kind: Tensor, level: Tensor, images: Tensor) -> Tensor:
     """Return what rotates, shears or shifts each image, shape (n, 2, 3)."""
     height, width = images.shape[2:]
-    matrix = torch.eye(2, 3).repeat(len(kind), 1, 1)
+    matrix = torch.eye(2, 3, device=kind.device).repeat(len(kind), 1, 1)
     angle = torch.where(kind == 0, level / 10.0 * math.radians(30.0), 0.0)
     ratio = height / width  # the grid is in units of half the width and height
     matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()

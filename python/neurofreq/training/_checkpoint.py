@@ -8,6 +8,7 @@ validation score; the last where nothing is held out), ``curves.csv`` and
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -15,11 +16,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from neurofreq import _runtime, _store
+from neurofreq import _identity, _model, _runtime, _store
 from neurofreq._features import unwrapped
+from neurofreq._neurofreq import ModelError
 from neurofreq.training import _curves
 from neurofreq.training._schedule import Progress
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from neurofreq.training._recipe import Recipe
 
 
+_ANSWERS = "answers"  # among the tensors of a run
+_N_SHOWN = 8  # images
 REDRAW = 20.0
 """Seconds after which the picture of an unfinished run is drawn again."""
 
@@ -47,6 +52,7 @@ class Checkpoints:
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
+        _store.sweep(self.folder)
         self._best_epoch = -1
         self._drawn = -math.inf
 
@@ -61,6 +67,7 @@ class Checkpoints:
     ) -> None:
         """Write what decides the run's numbers, or compare it with what is there.
 
+        An augmentation is told from another by what it makes of some images.
         Beside them stands "target", what the regularizer's similarities say of
         their source.
 
@@ -74,37 +81,41 @@ class Checkpoints:
             "seed": seed,
             "data": _store.data_digest(images, labels),
             "regularizer": None if regularizer is None else regularizer.digest(),
-            "augment function": None if augment is None else _store.code_name(augment),
+            "augment function": None if augment is None else _made(augment, images),
             "neurofreq": _runtime.VERSION,
         }
         ours = json.loads(json.dumps(ours))  # as it is read: lists, not tuples
         path = self.folder / "settings.json"
         if not path.exists():
             ours["target"] = getattr(regularizer, "target", None)
-            _store.write_text(path, json.dumps(ours, indent=2) + "\n")
+            _store.write_json(path, ours)
             return
-        theirs = json.loads(path.read_text())
+        try:
+            theirs = _store.read_json(path)
+        except ValueError as error:
+            raise ValueError(
+                f"folder: {error}; name another folder or empty this one to begin again"
+            ) from error
         for name in ours:
-            if theirs.get(name) != ours[name]:
+            got, expected = ours[name], theirs.get(name)
+            if name == "augment function" and _is_alike(got, expected):
+                continue
+            if got != expected:
                 raise ValueError(
                     f"folder: {self.folder} holds a run with {name} "
-                    f"{theirs.get(name)!r}, this one has {ours[name]!r}; "
+                    f"{expected!r:.200}, this one has {got!r:.200}; "
                     "name another folder or empty it"
                 )
 
     def save(self, run: _Run) -> None:
         """Write the state after an epoch; the best weights first."""
-        from safetensors.torch import save
-
         if run.progress.best_epoch != self._best_epoch or run.best is None:
             best = run.best or unwrapped(run.model).state_dict()
-            content = save(_contiguous(best))
-            _store.write_bytes(self.folder / "best.safetensors", content)
+            _store.write_tensors(self.folder / "best.safetensors", best)
             self._best_epoch = run.progress.best_epoch
         tensors, numbers = _flatten(run)
         metadata = {"run": json.dumps(numbers)}
-        content = save(_contiguous(tensors), metadata=metadata)
-        _store.write_bytes(self.folder / "last.safetensors", content)
+        _store.write_tensors(self.folder / "last.safetensors", tensors, metadata)
         self._write_curves(run)
 
     def _write_curves(self, run: _Run) -> None:
@@ -121,35 +132,47 @@ class Checkpoints:
         ValueError
             If the file was damaged from outside: it is written whole or not at all.
         """
-        from safetensors import SafetensorError, safe_open
-        from safetensors.torch import load_file
-
         path = self.folder / "last.safetensors"
         if not path.exists():
             return
         try:
-            with safe_open(path, framework="pt") as file:
-                numbers = json.loads(file.metadata()["run"])
-            tensors = load_file(path)
-        except SafetensorError as error:
+            tensors, metadata = _store.read_tensors(path)
+            numbers = json.loads(metadata["run"])
+            progress = Progress(**numbers["progress"])
+            history = list(numbers["history"])
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"folder: {path} is damaged ({error}); name another folder, or empty "
-                "this one to begin again"
+                f"folder: {error if str(path) in str(error) else path}, the state of "
+                "this run; name another folder or empty this one to begin again (the "
+                f"best weights so far are in {self.folder / 'best.safetensors'})"
             ) from error
         unwrapped(run.model).load_state_dict(_part(tensors, "model"))
+        self._check_answers(run, tensors.get(_ANSWERS))
         if run.regularizer is not None:
             run.regularizer.load_state_dict(_part(tensors, "regularizer"))
         _restore(run.optimizer, _part(tensors, "optimizer"))
-        run.history = numbers["history"]
-        run.progress = Progress(**numbers["progress"])
+        run.history, run.progress = history, progress
         if run.progress.best_epoch:
             # Folders of before have none. What best.safetensors holds may be an epoch
             # ahead, where the process was killed between the two files.
             best = _part(tensors, "best")
-            run.best = best or load_file(self.folder / "best.safetensors")
+            run.best = best or _store.read_tensors(self.folder / "best.safetensors")[0]
             run.best_regularizer = _part(tensors, "best_regularizer") or None
         if run.is_done:  # also what a kill after the last epoch left out
             self._write_curves(run)
+
+    def _check_answers(self, run: _Run, kept: Tensor | None) -> None:
+        """Require the model that was trained here, which its weights alone are not."""
+        now = _answers(run)
+        if kept is None or now is None:  # of earlier releases, or none to compare
+            return
+        rounding = _identity.rounding(run.model, now)
+        pair = now.double().numpy(), kept.double().numpy()
+        if not _identity.agree(*pair, rounding):
+            raise ValueError(
+                f"folder: {self.folder} holds a run of a model that answers "
+                "differently with the same weights; name another folder or empty it"
+            )
 
 
 def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -164,6 +187,9 @@ def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for name, value in state.items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer.{index}.{name}"] = value
+    answers = _answers(run)
+    if answers is not None:
+        tensors[_ANSWERS] = answers
     progress = dataclasses.asdict(run.progress)
     return tensors, {"history": run.history, "progress": progress}
 
@@ -186,9 +212,30 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     }
 
 
-def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors as a file takes them: on the host, in order, unshared."""
-    return {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in tensors.items()
-    }
+def _answers(run: _Run) -> Tensor | None:
+    """Return what the model answers to the first images; None without a finite one."""
+    with _runtime.seeded(0, run.device), contextlib.suppress(ModelError):
+        return _model.predict(unwrapped(run.model), run.images[:_N_SHOWN]).cpu()
+    return None
+
+
+def _made(augment: Augment, images: Tensor) -> list[float] | str:
+    """Return a few numbers of what an augmentation makes of the first images."""
+
+    def once() -> list[float]:
+        drawn = torch.Generator().manual_seed(0)
+        made = augment(images[:_N_SHOWN].clone(), drawn).detach().cpu().double()
+        rows = made.flatten(1)
+        waves = torch.arange(rows.shape[1], dtype=torch.float64)
+        found = [(rows * (waves * step).cos()).mean(1) for step in (0.0, 0.1, 1.0)]
+        values: list[float] = torch.cat(found).nan_to_num().tolist()
+        return values
+
+    first = once()
+    return first if _is_alike(first, once()) else "draws beyond its generator"
+
+
+def _is_alike(got: Any, expected: Any) -> bool:
+    if not (isinstance(got, list) and isinstance(expected, list)):
+        return False
+    return len(got) == len(expected) and np.allclose(got, expected, 1e-4, 1e-6)

@@ -10,16 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from neurofreq import _model, _neurofreq, _runtime, _store, _validate
-from neurofreq._features import Features
-from neurofreq._ranks import Ranks
+from neurofreq import _model, _neurofreq, _passes, _runtime, _store, _validate
+from neurofreq._attached import Attached
 from neurofreq.neural._network import PointReadout
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-class CoTraining(nn.Module):
+class CoTraining(Attached):
     """Predict responses from a layer of the model while it learns to classify.
 
     Each call of `loss` passes a batch of stimuli through the model up to `layer`,
@@ -37,7 +36,9 @@ class CoTraining(nn.Module):
         Of K neurons to N >= 2 images, finite: for a recording too small to train
         on, what `nf.neural.PredictiveModel` predicts (denoised, as in the paper).
     stimuli : Tensor or ndarray, shape (N, C, H, W)
-        The images of those responses, as the model takes them.
+        The images of those responses, as the model takes them: in [0, 1], or
+        standardised by you. Every pass converts them to the type that the model's
+        parameters have then.
     batch_size : int
         Stimuli per step.
     positive : bool
@@ -85,9 +86,7 @@ class CoTraining(nn.Module):
     ReLU of conv3-1.
     """
 
-    stimuli: Tensor
     responses: Tensor
-    step: Tensor
     term = "responses"
 
     def __init__(
@@ -102,45 +101,26 @@ class CoTraining(nn.Module):
         seed: int = 0,
         source: str = "responses",
     ) -> None:
-        super().__init__()
         if not isinstance(layer, str):
             raise TypeError(f"layer: got {type(layer).__name__}, expected one name")
-        self._features: Features | None = Features(model, [layer])
-        self._ranks = Ranks.of(model)
-        _validate.count("batch_size", batch_size)
-        images = _model.as_tensor(_validate.images(stimuli, "stimuli"))
-        truth = _check_responses(responses, len(images), positive)
-        self.batch_size = min(batch_size, len(images))
+        super().__init__(model, [layer], stimuli, "layer")
+        batch_size = _validate.count("batch_size", batch_size)
+        positive = _validate.flag("positive", positive)
+        source = _validate.text("source", source)
+        truth = _check_responses(responses, len(self.stimuli), positive)
+        self.batch_size = min(batch_size, len(self.stimuli))
         self.seed = _validate.seed(seed) % 2**62
         self.layer = layer
         self.target = source
-        images = images.detach().to(_model.dtype_of(model), copy=True)
-        self.register_buffer("stimuli", images, persistent=False)
         self.register_buffer("responses", truth / truth.std(), persistent=False)
-        self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-        self.log_variance = nn.Parameter(torch.zeros(2))
-        device = _model.device_of(model)
-        n_channels = self._channels(images[:2].to(device))
+        self.log_variance = nn.Parameter(torch.zeros(2, device=truth.device))
+        n_channels = self._channels()
         with _runtime.seeded(self.seed):
             mean = self.responses.mean(0)
             self.readout = PointReadout(mean, n_channels, 1, positive)
-        self.to(device)
+        self.to(_model.device_of(model))
 
-    @property
-    def model(self) -> nn.Module:
-        """The user's model, without distributed or compiled wrapping."""
-        return self._reader.model
-
-    @property
-    def _reader(self) -> Features:
-        if self._features is None:
-            raise RuntimeError("the co-training is closed and has let go of its model")
-        return self._features
-
-    def close(self) -> None:
-        """Let go of the model; it carries no hooks outside `loss`."""
-        self._features = None
-
+    @_passes.uncompiled
     def loss(self) -> Tensor:
         """Pass one draw of stimuli up to the layer; return the mean squared error.
 
@@ -152,11 +132,12 @@ class CoTraining(nn.Module):
         Raises
         ------
         ModelError
-            If the layer is not reached, or its output is NaN or infinite: the
-            message names the layer and the step.
+            If the layer is not reached, its output has no row per image or no
+            graph (see `nf.SimilarityRegularizer.loss`), or is NaN or infinite: the
+            message names the layer.
         """
-        index = self._draw().to(self.stimuli.device)
-        _, (features,) = self._reader.of(self.stimuli[index], whole=False)
+        index = self._draw()
+        _, (features,) = self._reader.of(self._shown(index), whole=False)
         if not torch.isfinite(features.detach()).all():
             raise _neurofreq.ModelError(
                 f"features: got NaN or infinite values in layer {self.layer!r} "
@@ -164,14 +145,14 @@ class CoTraining(nn.Module):
             )
         if self.responses.device != features.device:
             self.to(features.device)  # the model was moved after this was built
-            index = index.to(features.device)
         draws = None
         if self.training:
-            draws = torch.Generator().manual_seed(self.seed + int(self.step))
+            draws = torch.Generator("cpu").manual_seed(self.seed + int(self.step))
             self.step += 1
         with torch.autocast(features.device.type, enabled=False):
             predicted = self.readout(features.float(), draws)
-            return mse_loss(predicted, self.responses[index])
+            truth = self.responses[index.to(features.device)]
+            return mse_loss(predicted, truth)
 
     forward = loss
 
@@ -217,10 +198,11 @@ class CoTraining(nn.Module):
         n, k = self.responses.shape
         return f"layer={self.layer!r}, {k} neurons, {self.batch_size} of {n} stimuli"
 
-    def _channels(self, images: Tensor) -> int:
+    def _channels(self) -> int:
         """Return the channels of the layer's output."""
+        first = torch.arange(2, device=self.stimuli.device)
         with _model.evaluating(self.model), torch.no_grad():
-            _, (features,) = self._reader.of(images, whole=False)
+            _, (features,) = self._reader.of(self._shown(first), whole=False)
         if features.ndim != 4:
             raise _neurofreq.ModelError(
                 f"layer: {self.layer!r} returned shape {tuple(features.shape)}, "
@@ -242,9 +224,7 @@ class CoTraining(nn.Module):
 
 
 def _check_responses(responses: ArrayLike | Tensor, n: int, positive: bool) -> Tensor:
-    if isinstance(responses, Tensor):
-        responses = responses.detach().cpu().float()
-    truth = _model.as_tensor(np.asarray(responses, dtype=np.float32))
+    truth = _model.as_tensor(_validate.real(responses, "responses", np.float32))
     if truth.ndim != 2 or len(truth) != n or n < 2 or 0 in truth.shape:
         raise ValueError(
             f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "

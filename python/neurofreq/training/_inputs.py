@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from neurofreq import _model
 from neurofreq.training._adversary import Adversary
 from neurofreq.training._augment import AUGMENTATIONS
 from neurofreq.training._augmix import augmix
@@ -48,12 +49,15 @@ class Inputs:
         draws: torch.Generator,
         autocast: torch.dtype | None,
     ) -> Shown:
-        """Return what the step is shown, on the device of `labels`.
+        """Return what the step is shown, as `model` takes it.
+
+        That is on the device of `labels`, in the type of the model's parameters:
+        until then, draws and operations are in the images' own.
 
         Parameters
         ----------
         model : nn.Module
-            Asked by the adversary alone.
+            Asked by the adversary, and for the type of its parameters.
         images : Tensor, shape (N, C, H, W)
             On any device; they are prepared there.
         labels : int64 Tensor, shape (N,)
@@ -75,7 +79,8 @@ class Inputs:
         if self.adversary is not None:
             batch = self.adversary.perturb(model, batch, labels, draws, autocast)
             batch = self._placed(batch, labels)
-        return Shown(batch, tuple(others))
+        kind = _model.dtype_of(model)
+        return Shown(batch.to(kind), tuple(view.to(kind) for view in others))
 
     def _placed(self, images: Tensor, labels: Tensor) -> Tensor:
         images = images.to(labels.device)
@@ -95,7 +100,9 @@ def noisy(images: Tensor, generator: torch.Generator, *, sd: float) -> Tensor:
     sd : float
         Standard deviation, in pixel units of [0, 1].
     """
-    noise = torch.empty(images.shape, dtype=images.dtype).normal_(generator=generator)
-    chosen = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
+    host = generator.device
+    noise = torch.empty(images.shape, dtype=images.dtype, device=host)
+    noise.normal_(generator=generator)
+    chosen = torch.rand(len(images), 1, 1, 1, generator=generator, device=host) < 0.5
     changed = (images + sd * noise.to(images.device)).clamp(0.0, 1.0)
     return torch.where(chosen.to(images.device), changed, images)

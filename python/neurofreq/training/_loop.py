@@ -16,6 +16,7 @@ from neurofreq._neurofreq import ModelError
 from neurofreq._ranks import Ranks
 from neurofreq.training._checkpoint import Checkpoints
 from neurofreq.training._inputs import Inputs
+from neurofreq.training._optimizer import check_channels_last, sgd
 from neurofreq.training._recipe import Recipe
 from neurofreq.training._schedule import Progress, rate
 from neurofreq.training._step import check_logits, training_step
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 EVALUATED = 500
 """Validation images per pass."""
-
-NARROWEST = 16
-"""Channels of the processor's widest vector of float32."""
 
 
 def fit(
@@ -55,8 +53,9 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits. Trained in place, on its own device; its training
-        flags, and those of the regularizer, are restored at the end.
+        Maps images to logits, as of `training_step`. Trained in place, on its own
+        device; its training flags, and those of the regularizer, are restored at
+        the end. It is shown copies of the images, in the type of its parameters.
     images : Tensor or ndarray, shape (N, C, H, W)
         float32 or float64 in [0, 1].
     labels : array_like of int, shape (N,)
@@ -97,7 +96,10 @@ def fit(
         Mismatched shapes, labels out of range, a model in several processes, or a
         folder that holds a run with other settings or data.
     """
-    recipe = recipe or Recipe()
+    recipe = Recipe() if recipe is None else recipe
+    _validate.instance("model", model, nn.Module)
+    _validate.instance("recipe", recipe, Recipe)
+    progress = _validate.flag("progress", progress)
     if (n_ranks := Ranks.of(model).size) > 1:
         raise ValueError(
             f"model: got one that works in {n_ranks} processes, expected one; in "
@@ -106,11 +108,12 @@ def fit(
     if regularizer is not None and regularizer.model is not unwrapped(model):
         raise ValueError("regularizer: got that of another model, expected this one's")
     data = _model.as_tensor(_validate.images(images, unit_range=True))
-    data = data.detach().to(_model.dtype_of(model))
+    # Draws and augmentations are never in half precision.
+    data = data.detach().to(torch.promote_types(_model.dtype_of(model), torch.float32))
     classes = _model.as_tensor(_validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
     run.check_classes()
-    kept = None if folder is None else Checkpoints(folder)
+    kept = None if folder is None else Checkpoints(_validate.path("folder", folder))
     if kept is not None:
         kept.claim(recipe, seed, data, classes, regularizer, augment)
         kept.load(run)
@@ -146,7 +149,7 @@ class _Run:
         self.inputs = Inputs(recipe, augment)
         self.device = _model.device_of(model)
         self.images, self.labels = _beside(self.device, images), labels
-        order = torch.randperm(len(images), generator=self._draws(0))
+        order = _permuted(len(images), self._draws(0))
         n_held = round(recipe.validation * len(images))
         self.held, self.shown = order[:n_held].sort().values, order[n_held:]
         if len(self.shown) == 0:
@@ -154,9 +157,9 @@ class _Run:
                 f"validation: got {recipe.validation}, which leaves no image to train"
             )
         if recipe.channels_last:
-            _check_channels_last(model, self.device)
+            check_channels_last(model, self.device)
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = _optimizer(model, recipe, regularizer)
+        self.optimizer = sgd(model, recipe, regularizer)
         self.history: list[Row] = []
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
@@ -174,10 +177,10 @@ class _Run:
         """Train for one epoch and return its row."""
         number = len(self.history) + 1
         draws = self._draws(number)
-        dropout = int(torch.randint(2**62, (), generator=draws))
-        _runtime.seed_generators(dropout, self.device)
+        dropout = torch.randint(2**62, (), generator=draws, device=draws.device)
+        _runtime.seed_generators(int(dropout), self.device)
         batches = _batches(
-            self.shown[torch.randperm(len(self.shown), generator=draws)],
+            self.shown[_permuted(len(self.shown), draws)],
             self.recipe.batch_size,
         )
         rows = []
@@ -211,8 +214,9 @@ class _Run:
 
     def check_classes(self) -> None:
         """Require classes for all labels, also of held-out images, before any step."""
-        with _model.evaluating(self.model), torch.no_grad():
-            logits = self.model(self.images[:1].to(self.device))
+        measuring = _model.evaluating(self.model), _runtime.seeded(0, self.device)
+        with measuring[0], measuring[1], torch.no_grad():
+            logits = self._logits(self.images[:1])
         span = int(self.labels.min()), int(self.labels.max())
         check_logits(logits, span, 1)
 
@@ -241,6 +245,12 @@ class _Run:
             views=views,
             consistency=self.recipe.consistency,
         )
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """Return logits of a copy of the images, in the type of the parameters."""
+        kind = _model.dtype_of(self.model)
+        shown = images.to(self.device, kind, copy=True)
+        return _model.logits_of(self.model(shown))
 
     @property
     def _autocast(self) -> torch.dtype | None:
@@ -304,7 +314,7 @@ class _Run:
                         self.model, images, truth, draws, self._autocast
                     )
                 with _model.autocast(self.device, self._autocast):
-                    logits = self.model(images).float()
+                    logits = self._logits(images).float()
                 loss += float(cross_entropy(logits, truth, reduction="sum"))
                 right += int((logits.argmax(1) == truth).sum())
         return loss / len(self.held), right / len(self.held)
@@ -313,7 +323,12 @@ class _Run:
         """Return the source of an epoch's draws; 0 is the choice of images."""
         # The golden ratio's fraction spreads neighbouring seeds and epochs apart.
         spread = (self.seed + epoch * 0x9E3779B97F4A7C15) % 2**63
-        return torch.Generator().manual_seed(spread)
+        return torch.Generator("cpu").manual_seed(spread)
+
+
+def _permuted(n: int, draws: torch.Generator) -> Tensor:
+    """Return the numbers below n in a random order."""
+    return torch.randperm(n, generator=draws, device=draws.device)
 
 
 def _beside(device: torch.device, images: Tensor) -> Tensor:
@@ -322,47 +337,6 @@ def _beside(device: torch.device, images: Tensor) -> Tensor:
         return images
     free, _ = torch.cuda.mem_get_info(device)
     return images.to(device) if 2 * images.nbytes < free else images
-
-
-def _check_channels_last(model: nn.Module, device: torch.device) -> None:
-    """Refuse convolutions whose weight gradients oneDNN writes past their memory.
-
-    uxlfoundation/oneDNN issue 6035: fewer channels than a vector holds.
-    """
-    if device.type != "cpu":
-        return
-    for name, module in model.named_modules():
-        if (
-            isinstance(module, nn.Conv2d)
-            and module.kernel_size == (1, 1)
-            and max(module.stride) > 1
-            and module.in_channels < NARROWEST
-        ):
-            raise ValueError(
-                f"channels_last: got True with {name}, a strided 1x1 convolution of "
-                f"{module.in_channels} channels; expected False where there are fewer "
-                f"than {NARROWEST}, or training would write past its memory"
-            )
-
-
-def _optimizer(
-    model: nn.Module, recipe: Recipe, regularizer: Any
-) -> torch.optim.Optimizer:
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    kernels = [p for p in parameters if recipe.decay_all or p.ndim > 1]
-    others = [p for p in parameters if not (recipe.decay_all or p.ndim > 1)]
-    groups = [
-        {"params": kernels, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    if regularizer is not None:
-        groups.append({"params": list(regularizer.parameters()), "weight_decay": 0.0})
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-    )
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:

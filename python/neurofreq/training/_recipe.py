@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ from neurofreq.training._adversary import NORMS
 from neurofreq.training._augment import AUGMENTATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SCHEDULES = ("triangle", "cosine", "cyclic", "plateau", "constant")
 PRECISIONS = ("float32", "bfloat16")
@@ -93,6 +94,8 @@ class Recipe:
 
     Raises
     ------
+    TypeError
+        A value of another type. Numbers of NumPy and torch become Python's.
     ValueError
         A value outside its range, or an unknown name.
     """
@@ -135,18 +138,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if not isinstance(self.layers, str):  # JSON has lists
-            object.__setattr__(self, "layers", tuple(self.layers))
-        for name in (
-            "epochs",
-            "batch_size",
-            "phase_epochs",
-            "n_phases",
-            "patience",
-            "n_pairs",
-            "attack_steps",
-        ):
-            _validate.count(name, getattr(self, name))
+        for field in dataclasses.fields(self):
+            value = _checked(field.name, getattr(self, field.name), type(field.default))
+            object.__setattr__(self, field.name, value)
         for name, known in (
             ("schedule", SCHEDULES),
             ("monitor", ("loss", "accuracy")),
@@ -155,16 +149,13 @@ class Recipe:
             ("adversary", ("none", *NORMS)),
         ):
             _validate.one_of(name, getattr(self, name), known)
-        for name, value, holds, interval in (
-            ("lr", self.lr, self.lr > 0.0, "above 0"),
-            ("factor", self.factor, 0.0 < self.factor < 1.0, "in (0, 1)"),
-            ("epsilon", self.epsilon, self.epsilon > 0.0, "above 0"),
-            ("attack_step", self.attack_step, self.attack_step > 0.0, "above 0"),
-        ):
-            _validate.within(name, value, holds, interval)
+        for name in ("lr", "epsilon", "attack_step"):
+            value = getattr(self, name)
+            _validate.within(name, value, 0.0 < value < math.inf, "above 0")
+        _validate.within("factor", self.factor, 0.0 < self.factor < 1.0, "in (0, 1)")
         for name in ("alpha", "weight_decay", "consistency", "noise"):
             value = getattr(self, name)
-            _validate.within(name, value, value >= 0.0, "0 or more")
+            _validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
         for name in ("momentum", "label_smoothing", "validation"):
             value = getattr(self, name)
             _validate.within(name, value, 0.0 <= value < 1.0, "in [0, 1)")
@@ -219,3 +210,16 @@ class Recipe:
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
         """Return the recipe of settings that `as_dict` gave, or some of them."""
         return cls().replace(**settings)
+
+
+def _checked(name: str, value: Any, kind: type) -> Any:
+    """Return a setting as Python's own type, that of its default."""
+    if name == "layers" and isinstance(value, (list, tuple)):  # JSON has lists
+        return tuple(_validate.text(name, one) for one in value)
+    checks: dict[type, Callable[[str, Any], Any]] = {
+        str: _validate.text,
+        bool: _validate.flag,
+        int: _validate.count,
+        float: _validate.number,
+    }
+    return checks[kind](name, value)

@@ -51,7 +51,9 @@ def training_step(
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits, shape (N, n_classes). Its mode is yours to set.
+        Maps images to logits, shape (N, n_classes), or to an object with an
+        attribute ``logits`` or a mapping with the key "logits" that holds them.
+        Its mode is yours to set. It is given a copy of the images.
     optimizer : Optimizer
         Over ``model.parameters()`` and, to train the layer weights,
         ``regularizer.parameters()``.
@@ -88,10 +90,10 @@ def training_step(
     Raises
     ------
     ModelError
-        If the model returns no logits, or the loss is NaN or infinite; no step
-        is taken then.
+        If the model returns no logits or logits without a graph, or the loss is
+        NaN or infinite; no step is taken then.
     TypeError
-        If labels are not int64.
+        If images or labels are no tensors, or labels are not int64.
     ValueError
         If there is no image, labels do not fit images or logits, `alpha` or
         `consistency` is negative, `label_smoothing` outside [0, 1], or a view has
@@ -102,21 +104,29 @@ def training_step(
     Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity. Hendrycks et
     al. 2020, arXiv 1912.02781, equation 1: the divergence.
     """
+    alpha = _validate.number("alpha", alpha)
+    consistency = _validate.number("consistency", consistency)
+    label_smoothing = _validate.number("label_smoothing", label_smoothing)
+    joint = _validate.flag("joint", joint)
     for name, value in (("alpha", alpha), ("consistency", consistency)):
-        _validate.within(name, value, value >= 0.0, "0 or more")
+        _validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
     is_share = 0.0 <= label_smoothing <= 1.0
     _validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
+    _validate.model(model)
+    _check_tensors(images, labels)
     _check_views(images, views)
     span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)
-    shown = torch.cat([images, *views]) if views else images
+    # A copy: the network may write into what it is given.
+    shown = torch.cat([images, *views]) if views else images.clone()
     added = None
     with _model.autocast(images.device, autocast):
         if regularizer is not None and joint:
             logits, added = regularizer.joint(shown)
         else:
-            logits = model(shown)
+            logits = _model.logits_of(model(shown))
         check_logits(logits, span, len(shown))
+        _check_graph(logits)
         if regularizer is not None and not joint:
             added = regularizer.loss()
     if logits.dtype != torch.float64:
@@ -171,6 +181,26 @@ def divergence(logits: Tensor) -> Tensor:
     return (cross - own).mean()
 
 
+def _check_graph(logits: Tensor) -> None:
+    if not logits.requires_grad:
+        raise ModelError(
+            "model: returned logits without a graph, expected one to train by: the "
+            "pass ran without gradients (torch.no_grad, inference_mode, detach), or "
+            "all parameters are frozen (requires_grad=False)"
+        )
+
+
+def _check_tensors(images: Any, labels: Any) -> None:
+    """Require tensors of real numbers that hold their values themselves."""
+    for name, tensor in (("images", images), ("labels", labels)):
+        if not isinstance(tensor, Tensor):
+            kind = _validate.shown(tensor)
+            raise TypeError(f"{name}: got {kind}, expected a Tensor")
+        _validate.tensor(tensor, name)
+        if tensor.is_complex():
+            raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
+
+
 def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
     for view in views:
         if view.shape != images.shape:
@@ -202,6 +232,9 @@ def check_logits(logits: Any, span: tuple[int, int], n_shown: int) -> None:
         raise ModelError(
             f"model: returned {got}, expected logits of shape ({n_shown}, n_classes)"
         )
+    if not isinstance(logits, Tensor) or not logits.is_floating_point():
+        got = getattr(logits, "dtype", type(logits).__name__)
+        raise ModelError(f"model: returned {got}, expected logits, a tensor of floats")
     low, high = span
     if low < 0 or high >= shape[1]:
         raise ValueError(

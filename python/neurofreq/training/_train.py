@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from neurofreq import _model, _runtime, _validate
+from neurofreq.data import ImageSet
 from neurofreq.models import PCA, load_model
 from neurofreq.regularizer import SimilarityRegularizer
 from neurofreq.training._cotraining import CoTraining
 from neurofreq.training._loop import fit
+from neurofreq.training._recipe import Recipe
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import ArrayLike, NDArray
 
-    from neurofreq.data import ImageSet
     from neurofreq.training._loop import Row
-    from neurofreq.training._recipe import Recipe
 
 
 PCA_OPTION = re.compile(r",pca=(\d+)")
@@ -96,6 +95,9 @@ def train(
     ModelError
         If a loss is NaN or infinite; the last whole epoch is kept.
     """
+    _validate.instance("recipe", recipe, Recipe)
+    _validate.instance("data", data, ImageSet)
+    folder, progress = _validate.path("out", out), _validate.flag("progress", progress)
     given = [name for name in (similarity, responses) if name is not None]
     if len(given) != (stimuli is not None):
         raise ValueError(
@@ -105,7 +107,8 @@ def train(
         )
     shown = data.load()
     place = _validate.device(device)
-    with _runtime.seeded(_validate.seed(seed) % 2**63):
+    seed = _validate.seed(seed)
+    with _runtime.seeded(seed % 2**63):
         model, shown = _built(recipe.network, shown, seed)
     model = model.to(place)
     regularizer: SimilarityRegularizer | CoTraining | None = None
@@ -137,7 +140,7 @@ def train(
         shown.labels,
         recipe,
         regularizer=regularizer,
-        folder=Path(out),
+        folder=folder,
         seed=seed,
         progress=progress,
     )

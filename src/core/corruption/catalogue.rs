@@ -20,6 +20,8 @@ type Work = dyn Fn(&mut Planes, &mut Rng) + Send + Sync;
 pub(super) enum Kernel {
     /// On values in [0, 1], without the final clipping.
     Unit(Box<Work>),
+    /// The same, by a program that rounds to whole levels.
+    Rounded(Box<Work>),
     /// On whole levels.
     Level(Box<dyn Fn(&mut Bytes) + Send + Sync>),
 }
@@ -78,7 +80,12 @@ impl Corruption {
                 Kernel::Unit(Box::new(move |image, _| gaussian.smooth(image, border)))
             }
             "glass_blur" => unit(glass::GLASS[set][level], glass::glass),
-            "motion_blur" => unit(blur::MOTION[set][level], blur::motion),
+            "motion_blur" => {
+                let constants = blur::MOTION[set][level];
+                Kernel::Rounded(Box::new(move |image, rng| {
+                    blur::motion(image, constants, rng)
+                }))
+            }
             "zoom_blur" => unit(blur::ZOOM[set][level], |image, constants, _| {
                 blur::zoom(image, constants);
             }),

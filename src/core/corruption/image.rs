@@ -203,6 +203,8 @@ pub trait Pixel: Copy + Default + Send + Sync {
     fn to_unit(self) -> f32;
     /// The pixel of a value, which is first clipped to [0, 1].
     fn from_unit(value: f32) -> Self;
+    /// The pixel of a value as [`Pixel::from_unit`], but to the nearest level.
+    fn nearest(value: f32) -> Self;
     /// The nearest of 256 levels.
     fn to_byte(self) -> u8;
     /// The pixel of a level.
@@ -220,6 +222,11 @@ impl Pixel for u8 {
     #[inline(always)]
     fn from_unit(value: f32) -> Self {
         (value * 255.0 + 0.002) as Self
+    }
+
+    #[inline(always)]
+    fn nearest(value: f32) -> Self {
+        (value * 255.0 + 0.5) as Self
     }
 
     fn to_byte(self) -> u8 {
@@ -242,6 +249,11 @@ impl Pixel for f32 {
         value.clamp(0.0, 1.0)
     }
 
+    #[inline(always)]
+    fn nearest(value: f32) -> Self {
+        Self::from_unit(value)
+    }
+
     fn to_byte(self) -> u8 {
         (self * 255.0 + 0.5) as u8
     }
@@ -260,6 +272,11 @@ impl Pixel for f64 {
     #[inline(always)]
     fn from_unit(value: f32) -> Self {
         value.clamp(0.0, 1.0).into()
+    }
+
+    #[inline(always)]
+    fn nearest(value: f32) -> Self {
+        Self::from_unit(value)
     }
 
     fn to_byte(self) -> u8 {
@@ -310,5 +327,7 @@ mod tests {
         assert_eq!(u8::from_unit(-0.3), 0);
         assert_eq!(u8::from_unit(1.7), 255);
         assert_eq!(u8::from_unit(99.9 / 255.0), 99);
+        assert_eq!(u8::nearest(99.4 / 255.0), 99);
+        assert_eq!(u8::nearest(99.6 / 255.0), 100);
     }
 }

@@ -10,34 +10,53 @@ trials suffice for a value in both halves. Each split draws from a stream of
 its own, named by the seed and the split.
 
 The noise ceiling is that of Nili et al. 2014: the correlation of each subject
-with the mean of all (upper) and with the mean of the others (lower), of
-standardised entries above the diagonal.
+with the mean of all (upper) and with the mean of the others (lower). Pearson's
+means are over standardised entries above the diagonal. Spearman's means are
+over ranks, and are ranked again before they are correlated.
 */
 
-use ndarray::{Array1, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, Zip, s};
+use ndarray::{Array1, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::response_similarity;
-use crate::core::parallel;
+use super::similarity_of;
+use crate::core::memory;
+use crate::core::parallel::{self, Stop};
 use crate::{Error, Result};
+
+/// Splits whose results may wait for their turn in the ordered sum.
+const WAVE: u64 = 64;
+
+/// Values that are sorted in one piece.
+const SORTED: usize = 1 << 16;
 
 /// Pearson correlation of every pair of columns over rows where both have a
 /// value; 0 where one of them never differs, NaN below two rows.
-#[must_use]
-pub fn column_correlation(first: ArrayView2<f64>, second: ArrayView2<f64>) -> Array1<f64> {
-    Zip::from(first.columns())
-        .and(second.columns())
-        .map_collect(|a, b| {
-            let (a, b): (Vec<f64>, Vec<f64>) = a
-                .iter()
-                .zip(b)
-                .filter(|(a, b)| !a.is_nan() && !b.is_nan())
-                .unzip();
-            correlation(&a, &b)
-        })
+///
+/// # Errors
+/// If interrupted.
+pub fn column_correlation(first: ArrayView2<f64>, second: ArrayView2<f64>) -> Result<Array1<f64>> {
+    parallel::run(|stop| correlations(first, second, stop))
+}
+
+/// [`column_correlation`] inside of the pool.
+fn correlations(
+    first: ArrayView2<f64>,
+    second: ArrayView2<f64>,
+    stop: &Stop,
+) -> Result<Array1<f64>> {
+    let pairs = first.columns().into_iter().zip(second.columns());
+    let each = pairs.map(|(a, b)| {
+        let (a, b): (Vec<f64>, Vec<f64>) = a
+            .iter()
+            .zip(b)
+            .filter(|(a, b)| !a.is_nan() && !b.is_nan())
+            .unzip();
+        correlation(a, b, stop)
+    });
+    each.collect()
 }
 
 /// Correlation of the entries above the diagonals of two (N, N) matrices, of
@@ -50,8 +69,18 @@ pub fn similarity_correlation(
     second: ArrayView2<f64>,
     ranked: bool,
 ) -> Result<f64> {
-    let first = standard(upper_triangle(first), ranked);
-    let second = standard(upper_triangle(second), ranked);
+    parallel::run(|stop| matrix_correlation(first, second, ranked, stop))
+}
+
+/// [`similarity_correlation`] inside of the pool.
+fn matrix_correlation(
+    first: ArrayView2<f64>,
+    second: ArrayView2<f64>,
+    ranked: bool,
+    stop: &Stop,
+) -> Result<f64> {
+    let first = standard(upper_triangle(first)?, ranked, stop)?;
+    let second = standard(upper_triangle(second)?, ranked, stop)?;
     match (first, second) {
         (Some(first), Some(second)) => Ok(first.dot(&second)),
         _ => Err(Error::value(
@@ -72,17 +101,13 @@ pub fn split_half_neurons(
     n_splits: u64,
     seed: u64,
 ) -> Result<Array1<f64>> {
-    let each = over_splits(n_splits, seed, |rng| {
-        let halves = halves(trials, rng);
-        Ok(column_correlation(
-            halves.index_axis(Axis(0), 0),
-            halves.index_axis(Axis(0), 1),
-        ))
-    })?;
+    let measure = |rng: &mut ChaCha8Rng, stop: &Stop| {
+        let halves = halves(trials, rng, stop)?;
+        let [first, second] = [0, 1].map(|half| halves.index_axis(Axis(0), half));
+        correlations(first, second, stop)
+    };
     let mut mean = Array1::zeros(trials.dim().2);
-    for split in &each {
-        mean += split;
-    }
+    over_splits(n_splits, seed, measure, |split| mean += &split)?;
     mean /= n_splits as f64;
     match mean.iter().position(|value: &f64| value.is_nan()) {
         Some(neuron) => Err(Error::value(format!(
@@ -96,26 +121,30 @@ pub fn split_half_neurons(
 ///
 /// # Errors
 /// [`Error::Value`] if an image has fewer than two trials of a neuron, or a
-/// half has no similarity, as in [`response_similarity`].
+/// half has no similarity, as in [`super::response_similarity`].
 pub fn split_half_similarity(
     trials: ArrayView3<f64>,
     weights: ArrayView1<f64>,
     n_splits: u64,
     seed: u64,
 ) -> Result<f64> {
-    let few = halves(trials, &mut stream(seed, 0));
+    let few = parallel::run(|stop| halves(trials, &mut stream(seed, 0), stop))?;
     if let Some(((_, image, neuron), _)) = few.indexed_iter().find(|(_, value)| value.is_nan()) {
         return Err(Error::value(format!(
             "trials: got fewer than two trials of image {image} and neuron {neuron}, expected at least two"
         )));
     }
-    let each = over_splits(n_splits, seed, |rng| {
-        let halves = halves(trials, rng);
-        let first = response_similarity(halves.index_axis(Axis(0), 0), weights)?;
-        let second = response_similarity(halves.index_axis(Axis(0), 1), weights)?;
-        similarity_correlation(first.view(), second.view(), false)
-    })?;
-    Ok(each.iter().sum::<f64>() / n_splits as f64)
+    drop(few);
+    let measure = |rng: &mut ChaCha8Rng, stop: &Stop| {
+        let halves = halves(trials, rng, stop)?;
+        let [first, second] = [0, 1].map(|half| halves.index_axis(Axis(0), half));
+        let first = similarity_of(first, weights, stop)?;
+        let second = similarity_of(second, weights, stop)?;
+        matrix_correlation(first.view(), second.view(), false, stop)
+    };
+    let mut sum = 0.0;
+    over_splits(n_splits, seed, measure, |split| sum += split)?;
+    Ok(sum / n_splits as f64)
 }
 
 /// What twice the trials would correlate, by Spearman and Brown.
@@ -130,47 +159,72 @@ pub fn spearman_brown(half: f64) -> f64 {
 /// [`Error::Value`] for fewer than two subjects, or one whose similarities are
 /// all the same.
 pub fn noise_ceiling(subjects: ArrayView3<f64>, ranked: bool) -> Result<(f64, f64)> {
+    parallel::run(|stop| ceiling(subjects, ranked, stop))
+}
+
+/// [`noise_ceiling`] inside of the pool.
+fn ceiling(subjects: ArrayView3<f64>, ranked: bool, stop: &Stop) -> Result<(f64, f64)> {
     let n_subjects = subjects.len_of(Axis(0));
     if n_subjects < 2 {
         return Err(Error::value(format!(
             "similarities: got {n_subjects} subjects, expected at least two"
         )));
     }
-    let mut standards = Vec::with_capacity(n_subjects);
+    let mut subject_entries = Vec::with_capacity(n_subjects);
     for (subject, matrix) in subjects.outer_iter().enumerate() {
-        standards.push(standard(upper_triangle(matrix), ranked).ok_or_else(|| {
+        let values = upper_triangle(matrix)?;
+        // Sums of ranks are exact, so that tied sums stay tied.
+        let summand = if ranked {
+            Some(Array1::from(ranks(&values, stop)?))
+        } else {
+            None
+        };
+        let standard = standard(values, ranked, stop)?.ok_or_else(|| {
             Error::value(format!(
                 "similarities: got one value everywhere in matrix {subject}, expected values that differ"
             ))
-        })?);
+        })?;
+        subject_entries.push((summand.unwrap_or_else(|| standard.clone()), standard));
     }
-    let mut sum = Array1::<f64>::zeros(standards[0].len());
-    for standard in &standards {
-        sum += standard;
+    let mut sum = Array1::<f64>::zeros(subject_entries[0].0.len());
+    for (summand, _) in &subject_entries {
+        stop.check()?;
+        sum += summand;
     }
-    let with = |standard: &Array1<f64>, other: &Array1<f64>| {
-        correlation(&standard.to_vec(), &other.to_vec())
+    // A sum of one value everywhere has correlation 0.
+    let with = |one: &Array1<f64>, other: &Array1<f64>| -> Result<f64> {
+        let other = standard(other.to_vec(), ranked, stop)?;
+        Ok(other.map_or(0.0, |other| one.dot(&other)))
     };
     let (mut lower, mut upper) = (0.0, 0.0);
-    for standard in &standards {
-        lower += with(standard, &(&sum - standard));
-        upper += with(standard, &sum);
+    for (summand, standard) in &subject_entries {
+        lower += with(standard, &(&sum - summand))?;
+        upper += with(standard, &sum)?;
     }
     Ok((lower / n_subjects as f64, upper / n_subjects as f64))
 }
 
-/// Runs `measure` on every split in parallel, each with its own stream.
+/// Runs `measure` on every split in parallel, each with its own stream, and
+/// hands the results to `add` in their order.
 fn over_splits<T: Send>(
     n_splits: u64,
     seed: u64,
-    measure: impl Fn(&mut ChaCha8Rng) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
-    parallel::install(|| {
-        (0..n_splits)
-            .into_par_iter()
-            .map(|split| measure(&mut stream(seed, split)))
-            .collect()
-    })?
+    measure: impl Fn(&mut ChaCha8Rng, &Stop) -> Result<T> + Sync,
+    mut add: impl FnMut(T) + Send,
+) -> Result<()> {
+    parallel::run(|stop| {
+        let mut first = 0;
+        while first < n_splits {
+            let wave = first..n_splits.min(first + WAVE);
+            let results: Vec<T> = wave
+                .into_par_iter()
+                .map(|split| measure(&mut stream(seed, split), stop))
+                .collect::<Result<_>>()?;
+            results.into_iter().for_each(&mut add);
+            first += WAVE;
+        }
+        Ok(())
+    })
 }
 
 fn stream(seed: u64, split: u64) -> ChaCha8Rng {
@@ -180,15 +234,18 @@ fn stream(seed: u64, split: u64) -> ChaCha8Rng {
 }
 
 /// Means of both halves, (2, images, neurons); NaN below two trials.
-fn halves(trials: ArrayView3<f64>, rng: &mut ChaCha8Rng) -> Array3<f64> {
+fn halves(trials: ArrayView3<f64>, rng: &mut ChaCha8Rng, stop: &Stop) -> Result<Array3<f64>> {
     let (n_trials, n_images, n_neurons) = trials.dim();
-    let mut halves = Array3::zeros((2, n_images, n_neurons));
+    let shape = [2, n_images, n_neurons];
+    let mut halves = Array3::from_shape_vec(shape, memory::filled("halves", &shape, 0.0)?)
+        .map_err(|error| Error::Internal(error.to_string()))?;
     let mut order: Vec<usize> = (0..n_trials).collect();
     for image in 0..n_images {
         order.shuffle(rng);
         let mut waiting = vec![f64::NAN; n_neurons];
         let mut pairs = vec![0.0; n_neurons];
         for &trial in &order {
+            stop.check()?;
             for neuron in 0..n_neurons {
                 let value = trials[(trial, image, neuron)];
                 if value.is_nan() {
@@ -206,59 +263,84 @@ fn halves(trials: ArrayView3<f64>, rng: &mut ChaCha8Rng) -> Array3<f64> {
         let mut image = halves.slice_mut(s![.., image, ..]);
         image /= &ArrayView1::from(&pairs);
     }
-    halves
+    Ok(halves)
 }
 
 /// Entries above the diagonal, row by row.
-fn upper_triangle(matrix: ArrayView2<f64>) -> Vec<f64> {
-    matrix
-        .rows()
-        .into_iter()
-        .enumerate()
-        .flat_map(|(row, values)| values.to_vec().split_off(row + 1))
-        .collect()
+fn upper_triangle(matrix: ArrayView2<f64>) -> Result<Vec<f64>> {
+    let n = matrix.nrows();
+    let mut entries = memory::reserved("similarity", &[n, n.div_ceil(2)])?;
+    for (row, values) in matrix.rows().into_iter().enumerate() {
+        entries.extend(values.iter().skip(row + 1));
+    }
+    Ok(entries)
 }
 
 /// Values, or their ranks, of mean 0 and length 1; `None` where none differs.
-fn standard(values: Vec<f64>, ranked: bool) -> Option<Array1<f64>> {
-    let values = Array1::from(if ranked { ranks(&values) } else { values });
-    let first = *values.first()?;
+fn standard(values: Vec<f64>, ranked: bool, stop: &Stop) -> Result<Option<Array1<f64>>> {
+    stop.check()?;
+    let values = Array1::from(if ranked {
+        ranks(&values, stop)?
+    } else {
+        values
+    });
+    let Some(&first) = values.first() else {
+        return Ok(None);
+    };
     // Shifted by the first value: equal values have length exactly 0.
-    let shifted = values - first;
-    let centred = &shifted - shifted.mean()?;
+    let mut centred = values - first;
+    let mean = centred.mean().unwrap_or(f64::NAN);
+    stop.check()?;
+    centred -= mean;
     let length = centred.dot(&centred).sqrt();
-    (length > 0.0).then(|| centred / length)
+    stop.check()?;
+    Ok((length > 0.0).then(|| centred / length))
 }
 
 /// Pearson correlation; 0 where one side never differs, NaN below two values.
-fn correlation(first: &[f64], second: &[f64]) -> f64 {
+fn correlation(first: Vec<f64>, second: Vec<f64>, stop: &Stop) -> Result<f64> {
     if first.len() < 2 {
-        return f64::NAN;
+        return Ok(f64::NAN);
     }
-    match (
-        standard(first.to_vec(), false),
-        standard(second.to_vec(), false),
-    ) {
+    let first = standard(first, false, stop)?;
+    let second = standard(second, false, stop)?;
+    Ok(match (first, second) {
         (Some(first), Some(second)) => first.dot(&second),
         _ => 0.0,
-    }
+    })
 }
 
 /// Ranks from 0; equal values share the mean of their ranks.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
+fn ranks(values: &[f64], stop: &Stop) -> Result<Vec<f64>> {
+    let mut order: Vec<(f64, usize)> = memory::reserved("ranks", &[values.len()])?;
+    order.extend(values.iter().copied().zip(0..));
+    sort(&mut order, stop)?;
+    let mut ranks = memory::filled("ranks", &[values.len()], 0.0)?;
     let mut start = 0;
     // Sorted: the next one is not above this one only where it is the same.
-    for tied in order.chunk_by(|&a, &b| values[b] <= values[a]) {
+    for tied in order.chunk_by(|a, b| b.0 <= a.0) {
+        stop.check()?;
         let rank = start as f64 + (tied.len() - 1) as f64 / 2.0;
-        for &index in tied {
+        for &(_, index) in tied {
             ranks[index] = rank;
         }
         start += tied.len();
     }
-    ranks
+    Ok(ranks)
+}
+
+/// Sorts by value: halves around the median, both in parallel.
+fn sort(values: &mut [(f64, usize)], stop: &Stop) -> Result<()> {
+    stop.check()?;
+    if values.len() <= SORTED {
+        values.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        return Ok(());
+    }
+    let middle = values.len() / 2;
+    values.select_nth_unstable_by(middle, |a, b| a.0.total_cmp(&b.0));
+    let (below, above) = values.split_at_mut(middle);
+    let (below, above) = rayon::join(|| sort(below, stop), || sort(above, stop));
+    below.and(above)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ in [`agreement`].
 Sums run in double precision whatever the type of the input; only the Gram
 product, which is nearly all of the work, runs in the input's own type. Its
 upper triangle is computed in strips of rows, in parallel, and mirrored, so
-the result is exactly symmetric. Strips depend on the number of images alone:
-no number of threads changes a bit.
+the result is exactly symmetric. Strips depend on the shape alone: no number of
+threads changes a bit.
 */
 
 pub mod agreement;
@@ -26,12 +26,19 @@ use rayon::prelude::*;
 
 pub use reliability::reliability;
 
-use super::parallel;
+use super::memory;
+use super::parallel::{self, Stop};
 use crate::{Error, Result};
 
 /// Fewest and most rows of one strip of the Gram product. A strip of many rows
 /// runs at the speed of the machine; many strips keep many cores busy.
 const STRIP: (usize, usize) = (64, 256);
+
+/// Products of one call of the matrix library, which cannot be interrupted.
+const PRODUCTS: usize = 1 << 29;
+
+/// Fewest columns of one call: below it the matrix library is slow.
+const FEWEST_COLUMNS: usize = 64;
 
 /// Neurons whose means are taken together: their sums stay in the cache.
 const BLOCK: usize = 1024;
@@ -50,10 +57,19 @@ impl Real for f64 {}
 /// [`Error::Value`] if there are fewer than two rows or no column, the number
 /// of weights differs from that of columns, or an image's weighted response
 /// equals the mean response, in which case its direction is undefined; or
-/// if a response is NaN or infinite.
+/// if a response is NaN or infinite. [`Error::Memory`] if the matrix does not fit.
 pub fn response_similarity<T: Real>(
     responses: ArrayView2<T>,
     weights: ArrayView1<f64>,
+) -> Result<Array2<T>> {
+    parallel::run(|stop| similarity_of(responses, weights, stop))
+}
+
+/// [`response_similarity`] inside of the pool.
+fn similarity_of<T: Real>(
+    responses: ArrayView2<T>,
+    weights: ArrayView1<f64>,
+    stop: &Stop,
 ) -> Result<Array2<T>> {
     let (n_images, n_neurons) = responses.dim();
     if n_images < 2 || n_neurons == 0 {
@@ -67,13 +83,19 @@ pub fn response_similarity<T: Real>(
             weights.len()
         )));
     }
-    let directions = unit_rows(responses, weights)?;
-    parallel::install(|| gram(&directions))?
+    // Before any work: this is what is too large for many images.
+    let matrix = memory::filled("similarity", &[n_images, n_images], T::zero())?;
+    let directions = unit_rows(responses, weights, stop)?;
+    gram(&directions, matrix, stop)
 }
 
 /// Rows minus their common mean, weighted, scaled to unit length.
-fn unit_rows<T: Real>(responses: ArrayView2<T>, weights: ArrayView1<f64>) -> Result<Array2<T>> {
-    let (mean, length) = parallel::install(|| moments(responses, weights))?;
+fn unit_rows<T: Real>(
+    responses: ArrayView2<T>,
+    weights: ArrayView1<f64>,
+    stop: &Stop,
+) -> Result<Array2<T>> {
+    let (mean, length) = moments(responses, weights, stop)?;
     // NaN and infinity reach the sum, so the responses need no pass of their own.
     if !mean.iter().all(|value| value.is_finite()) {
         return Err(Error::value(
@@ -82,12 +104,15 @@ fn unit_rows<T: Real>(responses: ArrayView2<T>, weights: ArrayView1<f64>) -> Res
     }
     // Below this length a centred row is rounding error of the subtraction.
     let floor = 16.0 * double(T::epsilon()) * length;
-    let mut rows = Array2::zeros(responses.raw_dim());
-    let defined = parallel::install(|| {
-        Zip::from(rows.rows_mut())
-            .and(responses.rows())
-            .par_map_collect(|row, response| unit_row(row, response, mean.view(), weights, floor))
-    })?;
+    let rows = memory::filled("directions", responses.shape(), T::zero())?;
+    let mut rows = Array2::from_shape_vec(responses.raw_dim(), rows)
+        .map_err(|error| Error::Internal(error.to_string()))?;
+    let defined = Zip::from(rows.rows_mut())
+        .and(responses.rows())
+        .par_map_collect(|row, response| {
+            stop.check().is_ok() && unit_row(row, response, mean.view(), weights, floor)
+        });
+    stop.check()?;
     match defined.iter().position(|is_defined| !is_defined) {
         Some(image) => Err(Error::value(format!(
             "responses: image {image} equals the mean over images, expected responses that differ from it"
@@ -97,15 +122,20 @@ fn unit_rows<T: Real>(responses: ArrayView2<T>, weights: ArrayView1<f64>) -> Res
 }
 
 /// Mean of every column, and the root mean square length of the weighted rows.
-fn moments<T: Real>(responses: ArrayView2<T>, weights: ArrayView1<f64>) -> (Array1<f64>, f64) {
+fn moments<T: Real>(
+    responses: ArrayView2<T>,
+    weights: ArrayView1<f64>,
+    stop: &Stop,
+) -> Result<(Array1<f64>, f64)> {
     let n_images = responses.nrows() as f64;
     let mut sums = Array2::<f64>::zeros((2, responses.ncols()));
     sums.axis_chunks_iter_mut(Axis(1), BLOCK)
         .into_par_iter()
         .zip(responses.axis_chunks_iter(Axis(1), BLOCK))
-        .for_each(|(sums, block)| {
+        .try_for_each(|(sums, block)| {
             let (mut sum, mut square) = sums.split_at(Axis(0), 1);
             for row in block.rows() {
+                stop.check()?;
                 Zip::from(sum.row_mut(0))
                     .and(square.row_mut(0))
                     .and(row)
@@ -115,13 +145,14 @@ fn moments<T: Real>(responses: ArrayView2<T>, weights: ArrayView1<f64>) -> (Arra
                         *square += value * value;
                     });
             }
-        });
+            Ok::<_, Error>(())
+        })?;
     let length = Zip::from(weights)
         .and(sums.row(1))
         .fold(0.0, |total, weight, square| {
             total + weight * weight * square
         });
-    (&sums.row(0) / n_images, (length / n_images).sqrt())
+    Ok((&sums.row(0) / n_images, (length / n_images).sqrt()))
 }
 
 /// Writes one direction; `false` where there is none.
@@ -146,35 +177,39 @@ fn unit_row<T: Real>(
     true
 }
 
-/// All inner products of unit rows.
-fn gram<T: Real>(directions: &Array2<T>) -> Result<Array2<T>> {
+/// All inner products of unit rows, written into `gram`.
+fn gram<T: Real>(directions: &Array2<T>, mut gram: Vec<T>, stop: &Stop) -> Result<Array2<T>> {
     let (n, k) = directions.dim();
     let all = directions
         .as_slice()
         .map(|values| MatRef::from_row_major_slice(values, n, k))
         .ok_or_else(|| Error::Internal("directions are not contiguous".into()))?;
     let strip = (n / 16).clamp(STRIP.0, STRIP.1);
-    let mut gram = vec![T::zero(); n * n];
-    gram.par_chunks_mut(strip * n)
-        .enumerate()
-        .for_each(|(index, rows)| {
-            let (start, count) = (index * strip, rows.len() / n);
+    let width = (PRODUCTS / (strip * k)).max(FEWEST_COLUMNS);
+    let strips = gram.par_chunks_mut(strip * n).enumerate();
+    strips.try_for_each(|(index, rows)| {
+        let (start, count) = (index * strip, rows.len() / n);
+        for first in (start..n).step_by(width) {
+            stop.check()?;
+            let columns = width.min(n - first);
             matmul(
-                MatMut::from_row_major_slice_mut(&mut *rows, count, n)
-                    .subcols_mut(start, n - start),
+                MatMut::from_row_major_slice_mut(&mut *rows, count, n).subcols_mut(first, columns),
                 Accum::Replace,
                 all.subrows(start, count),
-                all.subrows(start, n - start).transpose(),
+                all.subrows(first, columns).transpose(),
                 T::one(),
                 Par::Seq,
             );
-            for value in rows {
-                *value = value.max(-T::one()).min(T::one());
-            }
-        });
+        }
+        for value in rows {
+            *value = value.max(-T::one()).min(T::one());
+        }
+        Ok::<_, Error>(())
+    })?;
     let mut gram =
         Array2::from_shape_vec((n, n), gram).map_err(|error| Error::Internal(error.to_string()))?;
     for start in (0..n).step_by(strip) {
+        stop.check()?;
         mirror(&mut gram, start, strip);
     }
     gram.diag_mut().fill(T::one());

@@ -23,12 +23,15 @@ use crate::{Error, Result};
 /// single repeat, infinite values, or repeats that never differ although the
 /// images do.
 pub fn reliability<T: Real>(trials: ArrayView3<T>) -> Result<Array1<f64>> {
-    let weights = parallel::install(|| {
+    let weights = parallel::run(|stop| {
         (0..trials.dim().2)
             .into_par_iter()
-            .map(|neuron| neuron_weight(trials.index_axis(Axis(2), neuron), neuron))
+            .map(|neuron| {
+                stop.check()?;
+                neuron_weight(trials.index_axis(Axis(2), neuron), neuron)
+            })
             .collect::<Result<Vec<f64>>>()
-    })??;
+    })?;
     Ok(Array1::from(weights))
 }
 

@@ -6,8 +6,8 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::{Norm, Outcome, Problem, Scratch, step};
-use crate::core::parallel;
 use crate::core::real::Real;
+use crate::core::{memory, parallel};
 use crate::{Error, Result};
 
 /// One problem per row; see [`Problem`].
@@ -31,12 +31,15 @@ impl<T: Real> Batch<'_, T> {
         self.check()?;
         let [origins, points, normals] =
             [&self.origins, &self.points, &self.normals].map(|rows| rows.as_standard_layout());
-        let mut next = Array2::from_elem(self.origins.raw_dim(), T::ZERO);
+        let next = memory::filled("points", self.origins.shape(), T::ZERO)?;
+        let mut next = Array2::from_shape_vec(self.origins.raw_dim(), next)
+            .map_err(|error| Error::Internal(error.to_string()))?;
         let mut reached = vec![false; next.nrows()];
-        parallel::install(|| {
+        let make = || Ok(Scratch::default());
+        parallel::run(|stop| {
             let rows = next.axis_iter_mut(Axis(0)).into_par_iter();
             let rows = rows.zip(&mut reached).enumerate();
-            rows.for_each_init(Scratch::default, |scratch, (i, (mut row, reached))| {
+            parallel::each(stop, rows, make, |scratch, (i, (mut row, reached))| {
                 let problem = Problem {
                     origin: origins.row(i).to_slice().unwrap_or_default(),
                     point: points.row(i).to_slice().unwrap_or_default(),
@@ -46,7 +49,8 @@ impl<T: Real> Batch<'_, T> {
                 };
                 let out = row.as_slice_mut().unwrap_or_default();
                 *reached = step(norm, &problem, scratch, out) == Outcome::OnPlane;
-            });
+                Ok(())
+            })
         })?;
         Ok((next, reached))
     }

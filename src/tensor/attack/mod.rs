@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::Result;
 use crate::core::attack::{Answer, Ask, Method, Search, Start, Status, Walk};
@@ -39,6 +39,11 @@ pub trait Classify {
     /// Logits (n, `n_classes`) of images (n, C, H, W), which are left as they
     /// are.
     fn logits(&mut self, images: &Tensor) -> Result<Tensor>;
+
+    /// The gradient of the sum of `differences` in `images`, which they were
+    /// computed from; `None` where they do not depend on them. It runs the
+    /// backward pass of the user's model, so what that raises must come out.
+    fn gradient(&mut self, differences: &Tensor, images: &Tensor) -> Result<Option<Tensor>>;
 
     /// The user's own criterion for `images` with these `logits`, the images
     /// at `positions` of the task: (n,), negative or true where adversarial.
@@ -122,7 +127,7 @@ pub fn run<T: Pixel, M: Method<T>>(
     let depth = usize::from(task.images.device().is_cuda());
     let mut pipeline: VecDeque<(Vec<Entry<T, M>>, Pending)> = VecDeque::new();
     let mut window: Vec<Entry<T, M>> = Vec::new();
-    let mut ended: Vec<(usize, Walk<T>)> = Vec::new();
+    let mut findings = Findings::new::<T>(&task.images)?;
     let mut upcoming = 0..task.labels.len();
     loop {
         while window.len() < 2 * task.batch_size
@@ -151,15 +156,15 @@ pub fn run<T: Pixel, M: Method<T>>(
         let used = answer(&mut batch, &pending, &scratch)?;
         for entry in batch {
             if entry.search.ask() == Ask::Nothing {
-                ended.push((entry.position, entry.search.walk));
+                findings.record(entry.position, entry.search.walk)?;
             } else {
                 window.push(entry);
             }
         }
         queries.model.progress(used)?;
     }
-    ended.sort_by_key(|&(position, _)| position);
-    findings(&task.images, ended.into_iter().map(|(_, walk)| walk))
+    findings.adversarial = findings.adversarial.f_to_device(task.images.device())?;
+    Ok(findings)
 }
 
 /// Takes up to `size` searches out of the window, all asking for what most of
@@ -194,47 +199,54 @@ fn answer<T: Pixel, M: Method<T>>(
 ) -> Result<usize> {
     let (differences, gradients) = pending.to_host::<T>()?;
     let dimension = gradients.len() / batch.len();
-    parallel::install(|| {
+    parallel::run(|stop| {
         let entries = batch.par_iter_mut().zip(&differences).enumerate();
         entries
             .map(|(row, (entry, &difference))| {
+                stop.check()?;
                 let gradient = &gradients[row * dimension..(row + 1) * dimension];
                 let answer = Answer {
                     difference,
                     gradient,
                 };
-                scratch.with(|scratch| entry.search.answer(answer, scratch))
+                Ok(scratch.with(|scratch| entry.search.answer(answer, scratch)))
             })
             .sum()
     })
 }
 
-fn findings<T: Pixel>(images: &Tensor, walks: impl Iterator<Item = Walk<T>>) -> Result<Findings> {
-    let mut pixels: Vec<T> = Vec::with_capacity(images.numel());
-    let mut found = Findings {
-        adversarial: Tensor::new(),
-        distance: Vec::new(),
-        success: Vec::new(),
-        n_queries: Vec::new(),
-        n_gradients: Vec::new(),
-        status: Vec::new(),
-        trajectory: Vec::new(),
-    };
-    for walk in walks {
-        let best = walk.best();
-        pixels.extend_from_slice(best.unwrap_or(&walk.origin));
-        found.success.push(best.is_some());
-        let size = best.map(|best| walk.norm.size(best, &walk.origin));
-        found.distance.push(size.unwrap_or(f64::INFINITY));
-        found.n_queries.push(walk.n_queries);
-        found.n_gradients.push(walk.n_gradients);
-        found.status.push(walk.status);
-        found.trajectory.push(walk.trajectory);
+impl Findings {
+    /// Room for every image, on the host.
+    fn new<T: Pixel>(images: &Tensor) -> Result<Self> {
+        let count = images.size()[0] as usize;
+        Ok(Self {
+            adversarial: Tensor::f_empty(images.size(), (T::KIND, Device::Cpu))?,
+            distance: vec![f64::INFINITY; count],
+            success: vec![false; count],
+            n_queries: vec![0; count],
+            n_gradients: vec![0; count],
+            status: vec![Status::Active; count],
+            trajectory: vec![Vec::new(); count],
+        })
     }
-    found.adversarial = Tensor::f_from_slice(&pixels)?
-        .f_view(images.size().as_slice())?
-        .f_to_device(images.device())?;
-    Ok(found)
+
+    /// Takes what the walk of the image at `position` found, and lets the rest
+    /// of its memory go.
+    fn record<T: Pixel>(&mut self, position: usize, walk: Walk<T>) -> Result<()> {
+        let best = walk.best();
+        if let Some(best) = best {
+            self.distance[position] = walk.norm.size(best, &walk.origin);
+        }
+        self.success[position] = best.is_some();
+        let pixels = Tensor::f_from_slice(best.unwrap_or(&walk.origin))?;
+        let mut row = self.adversarial.f_select(0, position as i64)?;
+        row.f_copy_(&pixels.f_view(row.size().as_slice())?)?;
+        self.n_queries[position] = walk.n_queries;
+        self.n_gradients[position] = walk.n_gradients;
+        self.status[position] = walk.status;
+        self.trajectory[position] = walk.trajectory;
+        Ok(())
+    }
 }
 
 /// As many scratches as there are threads at work.

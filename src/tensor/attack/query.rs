@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::criterion::{self, Criterion};
 use super::{Classify, Task};
+use crate::core::memory;
 use crate::core::real::Real;
 use crate::{Error, Result};
 
@@ -59,9 +60,11 @@ impl<'a, M: Classify> Queries<'a, M> {
         positions: &[usize],
         with_gradient: bool,
     ) -> Result<Pending> {
-        let pixels: Vec<T> = points.flatten().copied().collect();
         let mut shape = self.task.images.size();
         shape[0] = positions.len() as i64;
+        let lengths: Vec<usize> = shape.iter().map(|&length| length as usize).collect();
+        let mut pixels: Vec<T> = memory::reserved("batch of images", &lengths)?;
+        points.for_each(|point| pixels.extend_from_slice(point));
         let images = Tensor::f_from_slice(&pixels)?
             .f_view(shape.as_slice())?
             .f_to_device(self.task.images.device())?;
@@ -108,11 +111,10 @@ impl<'a, M: Classify> Queries<'a, M> {
                     .to_owned(),
             ));
         }
-        let gradient = Tensor::f_run_backward(&[&differences], &[&images], false, false)?;
-        let gradient = match gradient.into_iter().next() {
-            Some(gradient) if gradient.defined() => gradient,
+        let gradient = match self.model.gradient(&differences, &images)? {
+            Some(gradient) => gradient,
             // The logits do not depend on the images at all.
-            _ => images.f_zeros_like()?,
+            None => images.f_zeros_like()?,
         };
         Ok(Pending {
             differences: differences.f_detach()?,
@@ -211,7 +213,7 @@ pub fn host<T: Element + Copy + Default>(values: &Tensor, kind: Kind) -> Result<
         .f_to_device(Device::Cpu)?
         .f_to_kind(kind)?
         .f_contiguous()?;
-    let mut host = vec![T::default(); values.numel()];
+    let mut host = memory::filled("copy on the host", &[values.numel()], T::default())?;
     values.f_copy_data(&mut host, values.numel())?;
     Ok(host)
 }

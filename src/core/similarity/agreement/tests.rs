@@ -31,7 +31,7 @@ fn halves_are_disjoint_pairs_of_the_trials_there_are() {
     let mut trials = Array3::from_shape_fn((7, 5, 3), |(t, _, _)| f64::from(1 << t));
     trials.slice_mut(s![2.., 1, 1]).fill(f64::NAN);
     trials.slice_mut(s![1.., 2, 2]).fill(f64::NAN);
-    let halves = halves(trials.view(), &mut stream(3, 1));
+    let halves = halves(trials.view(), &mut stream(3, 1), &Stop::default()).unwrap();
     for image in 0..5 {
         let sums = [0, 1].map(|half| (halves[(half, image, 0)] * 3.0).round() as u32);
         assert_eq!(sums[0] & sums[1], 0);
@@ -49,7 +49,7 @@ fn halves_are_disjoint_pairs_of_the_trials_there_are() {
 fn a_neuron_is_the_correlation_of_its_halves() {
     let trials = random((2, 12, 4), 1);
     let each = split_half_neurons(trials.view(), 1, 0).unwrap();
-    let halves = halves(trials.view(), &mut stream(0, 0));
+    let halves = halves(trials.view(), &mut stream(0, 0), &Stop::default()).unwrap();
     for neuron in 0..4 {
         let column = |half: usize| halves.slice(s![half, .., neuron]).to_vec();
         let expected = textbook(&column(0), &column(1));
@@ -121,8 +121,46 @@ fn two_subjects_have_their_correlation_as_lower_ceiling() {
 }
 
 #[test]
+fn spearman_bounds_are_correlations_of_the_ranked_mean_ranks() {
+    // Two digits: ranks and their sums have ties.
+    let subjects = random((5, 8, 8), 7).mapv(|value| (value * 100.0).round());
+    let (lower, upper) = noise_ceiling(subjects.view(), true).unwrap();
+    let model = |left_out: Option<usize>| {
+        let mut matrix = Array2::zeros((8, 8));
+        for (subject, values) in subjects.outer_iter().enumerate() {
+            if Some(subject) != left_out {
+                let mut ranks = ranks(&upper_triangle(values)).into_iter();
+                for row in 0..8 {
+                    for column in row + 1..8 {
+                        matrix[(row, column)] += ranks.next().unwrap();
+                    }
+                }
+            }
+        }
+        matrix
+    };
+    let (mut low, mut high) = (0.0, 0.0);
+    for (subject, values) in subjects.outer_iter().enumerate() {
+        let with = |model: Array2<f64>| similarity_correlation(values, model.view(), true).unwrap();
+        low += with(model(Some(subject))) / 5.0;
+        high += with(model(None)) / 5.0;
+    }
+    assert!((lower - low).abs() < 1e-12, "{lower} {low}");
+    assert!((upper - high).abs() < 1e-12, "{upper} {high}");
+}
+
+#[test]
 fn ties_share_a_rank() {
-    assert_eq!(ranks(&[3.0, 1.0, 3.0, 2.0]), [2.5, 0.0, 2.5, 1.0]);
+    let ranked = ranks(&[3.0, 1.0, 3.0, 2.0], &Stop::default()).unwrap();
+    assert_eq!(ranked, [2.5, 0.0, 2.5, 1.0]);
+}
+
+#[test]
+fn many_values_are_sorted_in_pieces() {
+    let n = 5 * SORTED + 3;
+    let values: Vec<f64> = (0..n).map(|at| ((at * 7919) % n) as f64).collect();
+    let ranked = parallel::run(|stop| ranks(&values, stop)).unwrap();
+    assert_eq!(ranked, values);
 }
 
 #[test]
@@ -145,5 +183,5 @@ fn unusable_input_is_named() {
     let error = noise_ceiling(flat.view(), false).unwrap_err().to_string();
     assert!(error.contains("in matrix 0"), "{error}");
     let silent = Array2::zeros((4, 1));
-    assert!(column_correlation(silent.view(), silent.view())[0].abs() < 1e-300);
+    assert!(column_correlation(silent.view(), silent.view()).unwrap()[0].abs() < 1e-300);
 }

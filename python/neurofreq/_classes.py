@@ -1,0 +1,107 @@
+"""Whether a model's outputs and the labels of images count the same classes."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from neurofreq import _validate
+from neurofreq._neurofreq import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FEWEST: Final = 50  # images of which an accuracy is compared with guessing
+_TAIL: Final = 0.025  # probability of more right guesses than the bound
+_REMEDY: Final = (
+    "name all classes in the order of the model's outputs (class_names of an ImageSet, "
+    "classes of open_folder, or one a line in classes.txt beside the folders)"
+)
+
+
+def check(
+    n_outputs: int,
+    labels: NDArray[np.int64],
+    n_classes: int = 0,
+    name: str | None = None,
+    *,
+    error: type[Exception] = ModelError,
+) -> None:
+    """Compare a model's outputs with the labels and classes of the images.
+
+    Parameters
+    ----------
+    n_outputs : int
+    labels : ndarray of int64
+    n_classes : int
+        Of the data; 0 where their names are not known.
+    name : str, optional
+        Of the model.
+    error : type
+        Raised where a label has no output.
+
+    Warns
+    -----
+    UserWarning
+        If there are more or fewer outputs than classes: then a label may mean another
+        class to the model.
+    """
+    try:
+        _validate.classes(n_outputs, int(labels.max()), name)
+    except ModelError as found:
+        remedy = f": {_REMEDY}" if n_classes else ""
+        raise error(f"{found}{remedy}") from None
+    if n_classes not in (0, n_outputs):
+        of = "" if name is None else f" of {name!r}"
+        warnings.warn(
+            f"model: got {n_outputs} outputs{of} for data of {n_classes} classes, "
+            f"expected one for each class: {_REMEDY}",
+            stacklevel=3,
+        )
+
+
+def tell_guessing(correct: NDArray[Any], n_outputs: int, name: str) -> None:
+    """Warn if a model is right no more often than by guessing.
+
+    Parameters
+    ----------
+    correct : ndarray of bool, shape (N,)
+        Nothing is said of fewer than 50 images.
+    n_outputs : int
+        The number of classes that are guessed among; nothing is said of one.
+    name : str
+        Of the model.
+
+    Warns
+    -----
+    UserWarning
+        If the accuracy is within the binomial 95 % interval of 1 / n_outputs, or below.
+    """
+    n, n_right = len(correct), int(np.count_nonzero(correct))
+    if n < _FEWEST or n_outputs < 2 or n_right > most_guessed(n, 1.0 / n_outputs):
+        return
+    warnings.warn(
+        f"model: accuracy {100 * n_right / n:.1f} % of {n} images of {name!r} is that "
+        f"of guessing among {n_outputs} classes: are the labels in the model's order, "
+        "and is the model trained?",
+        stacklevel=3,
+    )
+
+
+def most_guessed(n: int, chance: float) -> int:
+    """Return the upper 97.5 % quantile of right guesses among n images.
+
+    Parameters
+    ----------
+    n : int
+    chance : float
+        Of each guess, between 0 and 1.
+    """
+    k = np.arange(n)
+    odds = math.log(chance) - math.log1p(-chance)
+    steps = np.log((n - k) / (k + 1.0)) + odds
+    log_mass = n * math.log1p(-chance) + np.concatenate([[0.0], np.cumsum(steps)])
+    return int(np.searchsorted(np.cumsum(np.exp(log_mass)), 1.0 - _TAIL))

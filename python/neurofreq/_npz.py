@@ -1,0 +1,110 @@
+"""Files of NumPy arrays, read whole: nothing pickled, nothing larger than it can be.
+
+The archive checks the bytes of each array, but not which arrays there are: a
+checksum of all is one more entry. Files of earlier releases have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+# More than this many times its size on disk, and more than the allowance, is no
+# array that was measured: a few hundred bytes may claim terabytes.
+_RATIO = 100
+_ALLOWANCE = 2**26
+_CHECKSUM = "checksum"
+
+
+def write(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays, compressed, and their checksum.
+
+    Parameters
+    ----------
+    file : binary file
+        Open for writing.
+    arrays : mapping of str to ndarray
+    """
+    values: dict[str, Any] = {name: np.asarray(one) for name, one in arrays.items()}
+    # First: an entry whose header is damaged may hide those after it.
+    first: dict[str, Any] = {_CHECKSUM: np.array(_checksum(values))}
+    np.savez_compressed(file, **(first | values))
+
+
+def read(path: str | Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an npz file; every byte of them has been checked.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, holds objects, or declares more than it can hold.
+    """
+    arrays = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                if member.file_size > _ALLOWANCE + _RATIO * member.compress_size:
+                    raise ValueError(
+                        f"{member.filename} declares {member.file_size} bytes, of "
+                        f"which {member.compress_size} are there"
+                    )
+                # To its end, where the archive's own check is made.
+                content = archive.read(member)
+                arrays[member.filename.removesuffix(".npy")] = _array(content)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of many kinds, by which byte is damaged
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{path} is damaged ({reason})") from error
+    expected = arrays.pop(_CHECKSUM, None)
+    if expected is not None and str(expected) != _checksum(arrays):
+        raise ValueError(f"{path} is damaged (its checksum differs)")
+    return arrays
+
+
+def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    """Return the array of an npy file's bytes, which hold all that it declares."""
+    file = io.BytesIO(content)
+    version = npy.read_magic(file)
+    reader = (
+        npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    )
+    shape, is_fortran, dtype = reader(file)
+    if dtype.hasobject:
+        raise ValueError("an array of objects, which is not read")
+    if math.prod(shape) * dtype.itemsize != len(content) - file.tell():
+        raise ValueError(f"an array of shape {shape}, which is not there")
+    flat = (
+        np.frombuffer(content, dtype, offset=file.tell())
+        if dtype.itemsize
+        else (np.empty(math.prod(shape), dtype))
+    )
+    array = flat.reshape(shape[::-1]).T if is_fortran else flat.reshape(shape)
+    return array.copy(order="K")

@@ -1,0 +1,99 @@
+"""What surrounds a pass that only looks at a user's network."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def named(model: nn.Module) -> dict[str, nn.Module]:
+    """Return all submodules by their names, those inside compiled ones too."""
+    # The module inside a compiled one comes later and takes its place.
+    return {plain(name): module for name, module in model.named_modules()}
+
+
+def plain(name: str) -> str:
+    """Return the name that a submodule has where nothing is compiled."""
+    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
+_lock = threading.Lock()
+_eager: list[Any] = []  # torch's own switch, one entry per pass that wants it
+
+
+def uncompiled(method: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Keep a method out of a caller's compiled region: compilers cannot trace it."""
+
+    @functools.wraps(method)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if "torch._dynamo" in sys.modules:  # its import is slow
+            disable: Any = torch.compiler.disable
+            return disable(method)(*args, **kwargs)
+        return method(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Run compiled code eagerly, because code compiled without hooks calls none.
+
+    Torch keeps one stance for all threads: the first to come sets it, and the last
+    to leave puts the former one back. Meanwhile other threads run eagerly too.
+    """
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled
+        yield
+        return
+    with _lock:
+        _eager.append(_eager[0] if _eager else torch.compiler.set_stance("force_eager"))
+    try:
+        yield
+    finally:
+        with _lock:
+            stance = _eager.pop()
+            if not _eager:
+                stance.__exit__(None, None, None)
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Let a pass change copies of the buffers, and give every parameter a gradient.
+
+    Parameters are not copied: frozen ones are replaced by others with the same
+    memory, so that a feature without a graph means that the graph was cut.
+    """
+    replaced: list[tuple[dict[str, Any], str, Any]] = []
+    for module in model.modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            continue
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                replaced.append((module._buffers, name, buffer))
+                module._buffers[name] = buffer.detach().clone()
+        for name, parameter in module._parameters.items():
+            if parameter is not None and _is_frozen(parameter):
+                replaced.append((module._parameters, name, parameter))
+                module._parameters[name] = nn.Parameter(parameter.detach())
+    try:
+        yield
+    finally:
+        for tensors, name, tensor in replaced:
+            tensors[name] = tensor
+
+
+def _is_frozen(parameter: nn.Parameter) -> bool:
+    if parameter.requires_grad or parameter.is_inference():
+        return False
+    return bool(parameter.is_floating_point())

@@ -1,0 +1,109 @@
+"""What of an error a user of the command line is shown.
+
+A refusal is one sentence: neurofreq raised it itself, by a ``raise`` of its own, as
+every check of an argument, a file or a model's answer does. Anything else is a bug, of
+the user's model or of ours, and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import opcode
+import os
+import sys
+import sysconfig
+from typing import TYPE_CHECKING
+
+import typer
+
+from neurofreq._console import INTERRUPTED
+from neurofreq._labels import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+_RAISE = opcode.opmap["RAISE_VARARGS"]
+_REFUSALS = (ValueError, TypeError, OSError, ImportError, AttributeError)
+_PIPE_CLOSED = 141  # as a program that SIGPIPE ended
+_LIBRARIES = tuple(
+    {sysconfig.get_path(one) + os.sep for one in ("stdlib", "purelib", "platlib")}
+)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text; control characters in names do not reach the terminal."""
+    typer.echo(printable(text, keep="\n\t"), err=err)
+
+
+@contextlib.contextmanager
+def plainly(traceback: bool) -> Iterator[None]:
+    """Turn a refusal into one sentence and exit code 2, an interrupt into 130."""
+    try:
+        with quietly_without_reader():
+            yield
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        say("neurofreq: interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if traceback or not is_refusal(error):
+            raise
+        text = " ".join(str(error).split()) or type(error).__name__
+        say(f"neurofreq: {text}", err=True)
+        raise typer.Exit(2) from None
+
+
+def is_refusal(error: Exception) -> bool:
+    """Return whether neurofreq refused something, or the system did for it.
+
+    Parameters
+    ----------
+    error : Exception
+        Just caught.
+    """
+    from neurofreq import ModelError
+
+    if isinstance(error, ModelError):
+        return True
+    if not isinstance(error, _REFUSALS):
+        return False
+    frames = _frames(error.__traceback__)
+    if isinstance(error, OSError) and error.errno is not None:
+        # A folder that cannot be written, a full disk: raised below our own code.
+        while len(frames) > 1 and _is_library(frames[-1]):
+            frames.pop()
+        return _is_ours(frames[-1])
+    last = frames[-1]
+    operation = last.tb_frame.f_code.co_code[last.tb_lasti]
+    return _is_ours(last) and operation == _RAISE
+
+
+def _frames(traceback: TracebackType | None) -> list[TracebackType]:
+    found = []
+    while traceback is not None:
+        found.append(traceback)
+        traceback = traceback.tb_next
+    return found
+
+
+def _is_ours(entry: TracebackType) -> bool:
+    name = str(entry.tb_frame.f_globals.get("__name__", ""))
+    return name.partition(".")[0] == "neurofreq"
+
+
+def _is_library(entry: TracebackType) -> bool:
+    file = entry.tb_frame.f_code.co_filename
+    return not _is_ours(entry) and file.startswith((*_LIBRARIES, "<frozen"))
+
+
+@contextlib.contextmanager
+def quietly_without_reader() -> Iterator[None]:
+    """Leave without a word where the reader of the output is gone, as ``head`` is."""
+    try:
+        yield
+    except BrokenPipeError:
+        with open(os.devnull, "w") as sink:
+            os.dup2(sink.fileno(), sys.stdout.fileno())
+        raise SystemExit(_PIPE_CLOSED) from None

@@ -1,0 +1,58 @@
+"""The optimizer of a recipe, and the memory layout that it may ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from neurofreq.training._recipe import Recipe
+
+NARROWEST = 16
+"""Channels of the processor's widest vector of float32."""
+
+
+def check_channels_last(model: nn.Module, device: torch.device) -> None:
+    """Refuse convolutions whose weight gradients oneDNN writes past their memory.
+
+    uxlfoundation/oneDNN issue 6035: fewer channels than a vector holds.
+    """
+    if device.type != "cpu":
+        return
+    for name, module in model.named_modules():
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.kernel_size == (1, 1)
+            and max(module.stride) > 1
+            and module.in_channels < NARROWEST
+        ):
+            raise ValueError(
+                f"channels_last: got True with {name}, a strided 1x1 convolution of "
+                f"{module.in_channels} channels; expected False where there are fewer "
+                f"than {NARROWEST}, or training would write past its memory"
+            )
+
+
+def sgd(model: nn.Module, recipe: Recipe, regularizer: Any) -> torch.optim.Optimizer:
+    """Return SGD over what is to be trained; only kernels decay, or all."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError(
+            "model: got no parameter to train, expected one with requires_grad=True"
+        )
+    kernels = [p for p in parameters if recipe.decay_all or p.ndim > 1]
+    others = [p for p in parameters if not (recipe.decay_all or p.ndim > 1)]
+    groups = [
+        {"params": kernels, "weight_decay": recipe.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if regularizer is not None:
+        groups.append({"params": list(regularizer.parameters()), "weight_decay": 0.0})
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+    )

@@ -1,0 +1,43 @@
+"""What hostile tests share: processes to be killed, and counts printed at the end."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hostile_server import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COUNTS = pytest.StashKey[Counter]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COUNTS] = Counter()
+
+
+@pytest.fixture
+def counts(request: pytest.FixtureRequest) -> Counter:
+    """How many calls, refusals, kills and so on there were so far, by name."""
+    return request.config.stash.setdefault(COUNTS, Counter())
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    found = config.stash.get(COUNTS, Counter())
+    if found:
+        parts = ", ".join(f"{number} {name}" for name, number in found.items())
+        terminalreporter.write_line(f"hostile: {parts}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not hasattr(os, "fork") or not Path("/proc/self/stat").exists():
+        pytest.skip("jobs are forked, and their time is read from /proc")
+    running = Server(tmp_path_factory.mktemp("server"))
+    yield running
+    running.process.stdin.close()
+    running.process.wait(30)

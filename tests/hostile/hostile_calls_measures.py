@@ -1,0 +1,289 @@
+"""Functions that measure: spectra, hybrids, similarities, corruptions, attacks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from hostile_made import (
+    call,
+    features,
+    images,
+    labels,
+    network,
+    responses,
+    settings,
+    similarity,
+    trials,
+)
+from torch import nn
+
+import neurofreq as nf
+from neurofreq import attacks
+from neurofreq.sensitivity import fourier_basis
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+call(
+    "power_spectrum", nf.power_spectrum,
+    lambda folder: {"images": images(), "demean": True},
+    images="signed images", demean="flag",
+)  # fmt: skip
+call(
+    "radial_profile", nf.radial_profile,
+    lambda folder: {"power": nf.power_spectrum(images()), "n_thresholds": 5},
+    power="real", n_thresholds="count from 2",
+)  # fmt: skip
+settings(
+    "SpectrumAccumulator", nf.SpectrumAccumulator,
+    {"height": 16, "width": 16, "demean": True},
+    height="count", width="count", demean="flag",
+)  # fmt: skip
+call(
+    "SpectrumAccumulator.update",
+    lambda images: nf.SpectrumAccumulator(16, 16).update(images).power,
+    lambda folder: {"images": images()},
+    images="signed images",
+)
+call(
+    "fourier_sensitivity", nf.fourier_sensitivity,
+    lambda folder: {
+        "model": network(side=4), "images": images(side=4), "labels": labels(),
+        "norm": 1.0, "seed": 0, "batch_size": 6, "device": "cpu", "progress": False,
+    },
+    model="classifier", images="images", labels="labels", norm="positive", seed="seed",
+    batch_size="count", device="device", progress="flag",
+)  # fmt: skip
+settings(
+    "sensitivity.fourier_basis", fourier_basis,
+    {"height": 8, "width": 8, "row": 2, "column": 3},
+    height="count", width="count", row="count from 0", column="count from 0",
+)  # fmt: skip
+call(
+    "hybrid_pairs", nf.hybrid_pairs,
+    lambda folder: {"labels": labels(), "seed": 0},
+    labels="some labels", seed="seed",
+)  # fmt: skip
+call(
+    "hybrid_images", nf.hybrid_images,
+    lambda folder: {"low": images(), "high": images()[::-1].copy(), "frequency": 0.3},
+    low="images", high="images", frequency="budgets",
+)  # fmt: skip
+call(
+    "hybrid_curve", nf.hybrid_curve,
+    lambda folder: {
+        "model": network(), "images": images(), "labels": labels(),
+        "frequencies": np.array([0.0, 0.5, 1.0]), "seeds": (0, 1), "batch_size": 4,
+        "device": "cpu",
+    },
+    model="classifier", images="images", labels="labels", frequencies="optional finite",
+    seeds="seeds", batch_size="count", device="device",
+)  # fmt: skip
+call(
+    "response_similarity", nf.response_similarity,
+    lambda folder: {"responses": responses(), "weights": np.ones(12)},
+    responses="finite",
+)  # fmt: skip
+call(
+    "response_similarity, weights", nf.response_similarity,
+    lambda folder: {"responses": responses(), "weights": np.ones(12)},
+    weights="weights",
+)  # fmt: skip
+call(
+    "reliability", nf.reliability, lambda folder: {"trials": trials()}, trials="trials"
+)
+call(
+    "similarity_loss", nf.similarity_loss,
+    lambda folder: {
+        "features": features(), "target": torch.from_numpy(similarity()), "half": True
+    },
+    features="features", target="tensor", half="flag",
+)  # fmt: skip
+settings(
+    "SimilarityLoss", nf.SimilarityLoss, {"n_layers": 2, "half": True, "beta": 0.5},
+    n_layers="count", half="flag", beta="share",
+)  # fmt: skip
+call(
+    "SimilarityRegularizer", nf.SimilarityRegularizer,
+    lambda folder: {
+        "model": network(), "layers": ["0"], "similarity": similarity(),
+        "stimuli": images(), "n_pairs": 2, "all_pairs": False, "half": True,
+        "beta": 0.5, "seed": 0,
+    },
+    model="network", similarity="finite", stimuli="signed images", n_pairs="count",
+    all_pairs="flag", half="flag", beta="share", seed="seed",
+)  # fmt: skip
+
+
+def trained_step(model: Any, **others: Any) -> Any:
+    """Take a step of a model; a bad one has no parameters of its own."""
+    network_ = model if isinstance(model, nn.Module) else network()
+    optimizer = torch.optim.SGD(network_.parameters(), lr=0.1)
+    return nf.training_step(model, optimizer, **others)
+
+
+call(
+    "training_step", trained_step,
+    lambda folder: {
+        "model": network(), "images": torch.from_numpy(images()),
+        "labels": torch.from_numpy(labels()), "alpha": 1.0, "joint": False,
+        "label_smoothing": 0.1, "consistency": 1.0,
+    },
+    model="trained", images="tensor images", labels="step labels", alpha="number",
+    joint="flag", label_smoothing="share", consistency="number",
+)  # fmt: skip
+call(
+    "corrupt", nf.corrupt,
+    lambda folder: {
+        "images": images(), "name": "fog", "severity": 3, "seed": 0, "layout": "nchw",
+        "parameters": "auto", "first_index": 0, "progress": False,
+    },
+    images="pixels", name="word", severity="severity", seed="seed",
+    layout="optional word", parameters="word", first_index="seed", progress="flag",
+)  # fmt: skip
+call(
+    "Corruption", nf.Corruption,
+    lambda folder: {
+        "name": "fog", "severity": 3, "seed": 0, "layout": "nchw", "parameters": "auto",
+    },
+    name="word", severity="severity", seed="optional seed", layout="optional word",
+    parameters="word",
+)  # fmt: skip
+call(
+    "Corruption.forward", lambda images, index: nf.Corruption("fog", 1)(images, index),
+    lambda folder: {"images": images(), "index": 0},
+    images="pictures", index="optional seed",
+)  # fmt: skip
+call(
+    "corruption_accuracy", nf.corruption_accuracy,
+    lambda folder: {
+        "model": network(), "images": images(), "labels": labels(),
+        "corruptions": ("contrast",), "severities": (1,), "seed": 0,
+        "parameters": "auto", "gray": False, "batch_size": 4, "device": "cpu",
+        "out": folder / "out", "progress": False, "level": 0.9,
+    },
+    model="classifier", images="stored", labels="labels", severities="severities",
+    corruptions="words", seed="seed", parameters="word", gray="flag",
+    batch_size="count", device="device", out="optional path", progress="flag",
+    level="share",
+)  # fmt: skip
+settings("set_num_threads", nf.set_num_threads, {"n_threads": 2}, n_threads="count")
+
+# Attacks.
+settings(
+    "attacks.BrendelBethge", attacks.BrendelBethge,
+    {
+        "norm": "l2", "steps": 5, "radius": "adaptive", "first_radius": 2.0,
+        "last_radius": 0.5, "decay": 0.5, "patience": 2, "tolerance": 0.01,
+        "n_decays": 3, "momentum": 0.5, "normalise": True, "overshoot": 1.5,
+        "overshoot_rule": "foolbox", "n_starts": 2, "scatter": False, "restarts": 1,
+        "binary_search_steps": 4,
+    },
+    norm="word", steps="count", radius="word", first_radius="positive",
+    last_radius="positive", decay="share", patience="count", tolerance="share",
+    n_decays="count", momentum="share", normalise="flag", overshoot="positive",
+    overshoot_rule="word", n_starts="count", scatter="flag", restarts="count from 0",
+    binary_search_steps="count",
+)  # fmt: skip
+settings(
+    "attacks.BrendelBethge.published", attacks.BrendelBethge.published,
+    {"norm": "l2", "batch": 20}, norm="word", batch="count",
+)  # fmt: skip
+settings(
+    "attacks.PGD", attacks.PGD,
+    {
+        "norm": "l2", "epsilon": 0.5, "steps": 3, "step_size": 0.5,
+        "step_rule": "adaptive", "restarts": 1, "early_stop": True,
+    },
+    norm="word", epsilon="budgets", steps="count", step_size="optional positive",
+    step_rule="word", restarts="count from 0", early_stop="flag",
+)  # fmt: skip
+settings(
+    "attacks.Boundary", attacks.Boundary,
+    {
+        "norm": "l2", "max_queries": 50, "proposal": "estimate", "probes": 5,
+        "reach": 0.25, "tolerance": 0.5, "spherical_step": 0.25, "source_step": 0.25,
+        "step_adaptation": 1.5, "n_starts": 2, "binary_search_steps": 3,
+    },
+    norm="word", max_queries="count", proposal="word", probes="count", reach="share",
+    tolerance="share", spherical_step="share", source_step="share",
+    step_adaptation="positive", n_starts="count", binary_search_steps="count",
+)  # fmt: skip
+
+
+def attack_arguments(folder: Path) -> dict[str, Any]:
+    return {
+        "model": network(), "images": images(), "labels": labels(),
+        "targets": (labels() + 1) % 3, "margin": 0.0, "min_probability": 0.0,
+        "seed": 0, "first_index": 0, "batch_size": 4, "deterministic": False,
+        "channels_last": False, "trajectory": False, "progress": False,
+    }  # fmt: skip
+
+
+ATTACK = {
+    "model": "attacked", "images": "images", "labels": "labels",
+    "targets": "optional labels", "margin": "number", "min_probability": "share",
+    "seed": "seed",
+    "first_index": "seed", "batch_size": "count", "deterministic": "flag",
+    "channels_last": "flag", "progress": "flag",
+}  # fmt: skip
+call(
+    "attacks.Attack.__call__", attacks.BrendelBethge("l2", steps=3), attack_arguments,
+    **ATTACK, trajectory="flag",
+)  # fmt: skip
+for point in ("starting_points", "candidates"):
+    call(
+        f"attacks.Attack.__call__, {point}", attacks.BrendelBethge("l2", steps=3),
+        lambda folder, point=point: attack_arguments(folder)
+        | {point: images()[::-1].copy()},
+        **{point: "optional images"},
+    )  # fmt: skip
+call(
+    "attacks.minimal_perturbation", attacks.minimal_perturbation,
+    lambda folder: {
+        name: value
+        for name, value in attack_arguments(folder).items()
+        if name != "trajectory"
+    }
+    | {
+        "norm": "l2", "repeats": 1, "budgets": [0.5],
+        "attack": attacks.BrendelBethge("l2", steps=2),
+    },
+    **ATTACK, norm="word", repeats="count", attack="optional network",
+    budgets="optional budgets",
+)  # fmt: skip
+call(
+    "attacks.evaluate", attacks.evaluate,
+    lambda folder: {
+        "attack": attacks.PGD("l2", steps=2), "model": network(),
+        "loader": [(images(), labels())], "targets": (labels() + 1) % 3,
+        "out": folder / "out", "keep_images": False, "seed": 0, "progress": False,
+        "batch_size": 4,
+    },
+    model="network", targets="targets of a loader", out="optional path",
+    keep_images="flag",
+    seed="seed", progress="flag", attack="network", loader="network",
+    batch_size="count",
+)  # fmt: skip
+call(
+    "attacks.perturbation_size", attacks.perturbation_size,
+    lambda folder: {
+        "adversarial": images(), "images": images()[::-1].copy(), "norm": "linf",
+        "signed": "positive",
+    },
+    adversarial="signed images", images="signed images", norm="word",
+    signed="optional word",
+)  # fmt: skip
+call(
+    "attacks.shuffled_targets", attacks.shuffled_targets,
+    lambda folder: {"labels": labels(), "seed": 0, "method": "elm"},
+    labels="some labels", seed="seed", method="word",
+)  # fmt: skip
+call(
+    "attacks.success_curve", attacks.success_curve,
+    lambda folder: {"distance": np.array([0.1, 0.2]), "epsilons": np.array([0.1, 0.3])},
+    distance="finite", epsilons="finite or empty",
+)  # fmt: skip

@@ -1,0 +1,211 @@
+"""Tensors and exceptions on their way between Python and the compiled module."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._pytree import tree_map
+
+import neurofreq as nf
+from neurofreq import _neurofreq
+
+
+class Mine(Exception):
+    """What the user's own code raises."""
+
+
+class Back(torch.autograd.Function):
+    """The identity, whose backward pass does what it is told to."""
+
+    action = staticmethod(lambda: None)
+
+    @staticmethod
+    def forward(ctx, images):
+        return images.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        Back.action()
+        return gradient
+
+
+class Wrapper(torch.Tensor):
+    """A tensor without memory of its own, as DTensor is."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+        made.inner = inner
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        def inner(value):
+            return value.inner if isinstance(value, Wrapper) else value
+
+        def outer(value):
+            return Wrapper(value) if isinstance(value, torch.Tensor) else value
+
+        found = func(*tree_map(inner, args), **tree_map(inner, kwargs or {}))
+        return tree_map(outer, found)
+
+
+class Labelled(torch.Tensor):
+    """A subclass with memory of its own."""
+
+
+def network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 4))
+
+
+def attack(method, action, criterion=None):
+    """Attack a network whose backward pass does `action`."""
+    net = network()
+    images = np.random.default_rng(0).random((4, 3, 4, 4), dtype=np.float32)
+    labels = net(torch.from_numpy(images)).argmax(1)
+    Back.action = staticmethod(action)
+    try:
+        return method(lambda x: net(Back.apply(x)), images, labels, criterion=criterion)
+    finally:
+        Back.action = staticmethod(lambda: None)
+
+
+def fail():
+    raise Mine("my own trouble")
+
+
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+
+
+METHODS = [nf.attacks.BrendelBethge("l2"), nf.attacks.PGD("linf", 0.1, steps=3)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("action", "wanted"), [(fail, Mine), (interrupt, KeyboardInterrupt)]
+)
+def test_what_the_backward_pass_raises_comes_out_unchanged(method, action, wanted):
+    with pytest.raises(wanted):
+        attack(method, action)
+
+
+@pytest.mark.parametrize(
+    ("action", "wanted"), [(fail, Mine), (interrupt, KeyboardInterrupt)]
+)
+def test_what_the_gradient_of_a_criterion_raises_comes_out(action, wanted):
+    def criterion(images, logits):
+        return Back.apply(logits)[:, 0]
+
+    method = nf.attacks.BrendelBethge("l2")
+    with pytest.raises(wanted):
+        attack(method, action, criterion)
+
+
+REFUSED = {
+    "wrapper": lambda x: Wrapper(x),
+    "meta": lambda x: x.to("meta"),
+    "sparse": lambda x: x.to_sparse(),
+    "complex": lambda x: x.to(torch.complex64),
+    "nested": lambda x: torch.nested.nested_tensor(list(x), layout=torch.jagged),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.filterwarnings("ignore")
+def test_tensors_that_kernels_cannot_read_are_refused(kind):
+    bad = REFUSED[kind](torch.rand(2, 3, 8, 8))
+    with pytest.raises(TypeError, match=r"images.*got .*expected"):
+        _neurofreq.total_power_tensor(bad, True)
+
+
+def test_a_wrapper_class_is_named_with_the_way_out():
+    with pytest.raises(TypeError, match=r"got Wrapper, .*full_tensor\(\)"):
+        _neurofreq.total_power_tensor(Wrapper(torch.rand(2, 3, 8, 8)), True)
+
+
+def test_logits_of_a_wrapper_class_end_in_an_error_not_in_a_crash():
+    # In a process of its own: the fault was a crash of the interpreter.
+    code = """
+import torch, neurofreq as nf
+from test_tensor_door import Wrapper, network
+net, images = network(), torch.rand(4, 3, 4, 4)
+labels = net(images).argmax(1)
+for model, x in ((lambda z: Wrapper(net(z).detach()), images), (net, Wrapper(images))):
+    try:
+        nf.attacks.Boundary("l2", max_queries=20)(model, x, labels)
+    except (TypeError, nf.ModelError) as error:
+        print("refused", error)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("refused") == 2, result.stdout
+    assert "Wrapper" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "make", [torch.nn.Parameter, lambda x: x.as_subclass(Labelled)]
+)
+def test_subclasses_with_memory_of_their_own_are_read(make):
+    plain = torch.rand(2, 3, 8, 8)
+    expected = _neurofreq.total_power_tensor(plain, True)
+    found = _neurofreq.total_power_tensor(make(plain), True)
+    torch.testing.assert_close(found.detach(), expected, rtol=0, atol=0)
+
+
+def test_a_view_of_negated_numbers_has_its_signs():
+    view = torch.view_as_complex(torch.rand(4, 3, 4, 4, 2)).conj().imag
+    assert view.is_neg()
+    images = (view + 1).contiguous()
+    turned = (
+        torch.view_as_complex(torch.stack([torch.zeros_like(images), -images], -1))
+        .conj()
+        .imag
+    )
+    net = network()
+    labels = net(images).argmax(1)
+    method = nf.attacks.PGD("linf", 0.05, steps=2)
+    expected = method(net, images, labels)
+    found = method(net, turned, labels)
+    torch.testing.assert_close(found.adversarial, expected.adversarial)
+
+
+def test_memory_of_finished_images_is_let_go():
+    code = """
+import resource, torch, neurofreq as nf
+images = torch.rand(400, 3, 64, 64)
+weights = torch.randn(3 * 64 * 64, 5)
+model = lambda x: x.flatten(1) @ weights
+labels = model(images).argmax(1)
+method = nf.attacks.PGD("linf", 1e-4, steps=2)
+method(model, images[:8], labels[:8], batch_size=4)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+method(model, images, labels, batch_size=4)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) * 1024 / (images.numel() * 4))
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    # The result, and copies of the Python side; it was more than 5.
+    assert float(result.stdout) < 4
