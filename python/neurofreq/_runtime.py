@@ -22,7 +22,7 @@ except ImportError as error:
 if _neurofreq.built_for() != _installation.minor(torch.__version__):
     raise _installation.wrong_torch(_neurofreq.built_for(), torch.__version__)
 
-from neurofreq import _scalars  # noqa: E402  (needs torch)
+from neurofreq import _scalars  # imports torch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
