@@ -107,7 +107,7 @@ def test_the_trunk_of_vgg_is_reached_by_a_hook(vgg):
 
 def test_vgg_takes_gray_images_only(vgg):
     assert vgg.in_channels == 1
-    with pytest.raises(RuntimeError, match="channels"):
+    with pytest.raises(ValueError, match="images: got 3 channels, expected 1"):
         vgg(torch.rand(2, 3, 64, 64))
 
 
