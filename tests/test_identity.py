@@ -211,6 +211,7 @@ def unseeded(x):
     return x * float(np.random.default_rng().random())
 
 
+@pytest.mark.filterwarnings("ignore:model. got logits that differ")
 @pytest.mark.parametrize("change", [drawn, unseeded])
 def test_a_model_that_draws_is_told_and_not_measured_for_ever(tmp_path, change):
     models = [

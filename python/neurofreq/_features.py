@@ -128,7 +128,7 @@ class Features:
 
     def _look(self, images: Tensor, whole: bool) -> set[str]:
         """Return the layers that a graph reaches; the first time, check rows again."""
-        state = self.model.training, torch.is_grad_enabled()
+        state = getattr(self.model, "training", False), torch.is_grad_enabled()
         if state not in self._joined:
             few = 2 if len(images) != 2 else 3
             index = torch.arange(few, device=images.device) % len(images)
@@ -233,7 +233,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, (DistributedDataParallel, DataParallel)):
             model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
+        elif isinstance(inner := model._modules.get("_orig_mod"), nn.Module):
             model = inner
         else:
             return model

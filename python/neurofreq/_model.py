@@ -243,16 +243,23 @@ def logits_of(output: Any) -> torch.Tensor:
                 "one, such as lambda images: model(images)[0]"
             )
         output = inner
-    is_dense = output.layout == torch.strided and output.device.type != "meta"
-    if is_dense and type(output) is torch.Tensor:
+    is_dense = (
+        output.layout == torch.strided
+        and output.device.type != "meta"
+        and not (output.is_nested or output.is_quantized or output.is_complex())
+    )
+    if not is_dense:
+        raise ModelError(
+            f"model: got logits of layout {output.layout} and dtype "
+            f"{_type_name(output)} on {output.device}, expected a dense tensor of "
+            "real numbers with values"
+        )
+    if output.has_names():
+        output = output.rename(None)
+    if type(output) is torch.Tensor:
         return output
     name = type(output).__name__
     output = output.as_subclass(torch.Tensor)
-    if not is_dense:
-        raise ModelError(
-            f"model: got logits of layout {output.layout} on {output.device}, expected "
-            "a dense tensor with values"
-        )
     if output.numel() and output.data_ptr() == 0:  # the values are elsewhere
         raise ModelError(
             f"model: got logits of class {name} without memory of its own, expected "
@@ -387,8 +394,8 @@ def _are_probabilities(logits: torch.Tensor) -> bool:
     """Say whether all rows could be probabilities of two or more classes."""
     sums = logits.double().sum(1)
     is_one = bool(((sums - 1.0).abs() < _JITTER).all())
-    is_soft = bool(((logits >= 0.0) & (logits != 1.0)).all())  # not hard labels
-    return logits.shape[1] > 1 and is_one and is_soft
+    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # not hard labels alone
+    return logits.shape[1] > 1 and is_one and is_soft and bool((logits >= 0.0).all())
 
 
 def _are_rows(logits: torch.Tensor, n_images: int) -> bool:

@@ -73,12 +73,17 @@ def images(value: Any, name: str = "images", *, unit_range: bool = False) -> Any
         values out of range.
     """
     plain = batch(value, name)
+    finite(plain, name, unit_range=unit_range)
+    return plain
+
+
+def finite(plain: Array, name: str, *, unit_range: bool = False) -> None:
+    """Require finite values, in [0, 1] if `unit_range`, of an array of any shape."""
     low, high = _extremes(plain)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name}: got NaN or infinite values, expected finite ones")
     if unit_range and (low < 0.0 or high > 1.0):
         raise ValueError(f"{name}: got values in {_range(low, high)}, expected [0, 1]")
-    return plain
 
 
 def batch(value: Any, name: str = "images") -> Any:

@@ -87,9 +87,14 @@ def load_model(
     TypeError
         If the factory returns anything but an ``nn.Module``.
     """
-    spec = _text(spec)
-    if weights == RANDOM:
-        weights = None
+    with torch.device("cpu"):  # whatever device torch makes tensors on
+        return _loaded(_text(spec), None if weights == RANDOM else weights, sha256)
+
+
+def _loaded(
+    spec: str, weights: str | PathLike[str] | None, sha256: str | None
+) -> nn.Module:
+    """Return the network of a spec, as of `load_model`."""
     complete = _complete(spec)
     if complete is not None:
         if weights is not None:
