@@ -170,9 +170,7 @@ def test_two_orders_are_never_compared_in_silence():
 
 def test_a_target_refuses_stimuli_of_another_number_names_or_order():
     target = similarity(table(images=NAMES)).for_images(NAMES)
-    files = nf.data.ImageSet(
-        types_of_files(f"cats/{name}" for name in NAMES), np.zeros(8), ("a",), "set"
-    )
+    files = types_of_files(f"cats/{name}" for name in NAMES)
     target.require_images(files)
     target.require_images(NAMES.tolist())
     target.require_images(torch.zeros(8, 1, 4, 4))

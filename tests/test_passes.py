@@ -172,6 +172,7 @@ def test_whatever_is_compiled_the_layers_are_read(compiled):
     assert torch._dynamo.eval_frame._stance.stance == "default"
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_a_compiled_training_step_may_hold_the_regularizer():
     model = Inner()
     one, twin = pull(model, ["first"]), pull(model, ["first"])

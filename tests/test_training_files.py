@@ -9,7 +9,7 @@ import torch
 from small_study import images
 from torch import nn
 
-from neurofreq import training
+from neurofreq import _store, training
 
 RECIPE = training.Recipe(epochs=3, batch_size=4, validation=0.25)
 DATA = images()
@@ -86,9 +86,7 @@ def test_a_flipped_bit_of_the_best_weights_is_noticed(folder):
 
 
 def read(path):
-    from neurofreq._checkpoint import read_state
-
-    return read_state(path)
+    return _store.read_tensors(path)[0]
 
 
 def test_damaged_settings_are_named(folder):

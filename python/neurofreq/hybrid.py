@@ -283,8 +283,7 @@ def _shown(
     model: Model, images: Array, gray: bool | Literal["auto"], device: torch.device
 ) -> Array:
     """Return the images in color, or their luma where that is asked for."""
-    if gray not in (True, False, "auto"):
-        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
+    gray = _gray.wanted(gray)
 
     def few() -> NDArray[Any]:
         part = images[:2]

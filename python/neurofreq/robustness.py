@@ -194,8 +194,7 @@ def corruption_accuracy(
     _validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
     batch_size = _validate.count("batch_size", batch_size)
     progress = _validate.flag("progress", progress)
-    if not (isinstance(gray, str) and gray == "auto"):
-        gray = _validate.flag("gray", gray)
+    gray = _gray.wanted(gray)
     severities = _severities(severities)
     cells = [(name, s) for name in names for s in severities]
     if clean is not None or isinstance(source, _cells.Corrupting):
