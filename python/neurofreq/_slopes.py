@@ -49,7 +49,7 @@ def found(
         rows = torch.cat(
             [
                 _gradient(ask, _model.to_tensor(batch, device))
-                for batch in noisy.split(batch_size)
+                for batch in torch.split(noisy, batch_size)
             ]
         ).flatten(1)
     n = rows.shape[1]
