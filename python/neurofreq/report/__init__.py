@@ -236,7 +236,7 @@ def run(
         "n_corruption": n_corruption,
         "frequencies": None if frequencies is None else tuple(frequencies),
         "n_thresholds": n_thresholds,
-        "seeds": None if seeds is None else tuple(seeds),
+        "seeds": None if seeds is None else _validate.seeds(seeds),
         "seed": seed,
         "gray": gray,
     }
