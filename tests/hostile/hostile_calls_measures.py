@@ -85,7 +85,7 @@ call(
 call(
     "response_similarity", nf.response_similarity,
     lambda folder: {"responses": responses(), "weights": np.ones(12)},
-    responses="finite",
+    responses="responses",
 )  # fmt: skip
 call(
     "response_similarity, weights", nf.response_similarity,
@@ -153,7 +153,8 @@ call(
     parameters="word",
 )  # fmt: skip
 call(
-    "Corruption.forward", lambda images, index: nf.Corruption("fog", 1)(images, index),
+    "Corruption.forward",
+    lambda images, index: nf.Corruption("fog", 1)(images, index=index),
     lambda folder: {"images": images(), "index": 0},
     images="pictures", index="optional seed",
 )  # fmt: skip

@@ -32,7 +32,7 @@ call(
         "images": images(), "labels": labels(), "class_names": ("cat", "dog", "fox"),
         "name": "made up",
     },
-    images="stored", labels="labels", name="text",
+    images="set images", labels="labels or names", name="text",
 )  # fmt: skip
 call(
     "data.ImageSet.take", image_set().take, lambda folder: {"which": np.array([0, 2])},
