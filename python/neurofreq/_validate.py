@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
+from neurofreq import _npz
 from neurofreq._arrays import array as array
 from neurofreq._arrays import host as host
 from neurofreq._arrays import layout as layout
@@ -330,13 +331,13 @@ def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return np.array(values.tolist())
 
 
-def npz(path: str | PathLike[str], name: str = "path") -> Any:
-    """Open an npz file, to be closed by the caller; nothing in it is unpickled."""
+def npz(path: str | PathLike[str], name: str = "path") -> _npz.Archive:
+    """Return the arrays of an npz file, each read where it is asked for."""
     place = _path(name, path)
     if not zipfile.is_zipfile(place):
         error = ValueError if place.exists() else FileNotFoundError
         raise error(f"{name}: got {place}, expected an npz file")
-    return np.load(place, allow_pickle=False)
+    return _npz.Archive(place)
 
 
 def model(value: Any) -> None:

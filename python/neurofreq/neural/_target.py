@@ -196,18 +196,18 @@ class Target:
     @classmethod
     def load(cls, path: Path | str) -> Target:
         """Read what `save` wrote."""
-        with _validate.npz(path) as file:
-            missing = {"similarity", "source", "detail"} - set(file)
-            if missing:
-                raise ValueError(
-                    f"path: got a file without {sorted(missing)}, expected a target"
-                )
-            return cls(
-                file["similarity"],
-                str(file["source"]),
-                str(file["detail"]),
-                file.get(_images.KEY),
+        file = _validate.npz(path)
+        missing = {"similarity", "source", "detail"} - set(file)
+        if missing:
+            raise ValueError(
+                f"path: got {path} without {sorted(missing)}, expected a target"
             )
+        return cls(
+            file["similarity"],
+            str(file["source"]),
+            str(file["detail"]),
+            file.get(_images.KEY),
+        )
 
 
 def exchanged(n: int, seed: int) -> NDArray[np.int64]:
