@@ -26,7 +26,7 @@ from neurofreq.studies._settings import make_settings
         ({"models": "a"}, "models: got 'a', expected a list"),
         ({"models": [{"name": "a"}]}, r"models\[0\]: got no key 'spec'"),
         ({"models": [{"spec": "a", "groop": "b"}]}, "groop.*nearest is 'group'"),
-        ({"models": [{"spec": "a", "group": 3}]}, "models.group: got int, expected a s"),
+        ({"models": [{"spec": "a", "group": 3}]}, "models.group: got int, expected a"),
         ({"models": [{"spec": 3}]}, "models: got int for '', expected an nn.Module"),
         ({"models": ["a", "a=b"]}, "models: got 'a' twice"),
         ({"models": ["a@"]}, "model: got 'a@'"),
