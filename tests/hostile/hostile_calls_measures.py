@@ -85,7 +85,7 @@ call(
 call(
     "response_similarity", nf.response_similarity,
     lambda folder: {"responses": responses(), "weights": np.ones(12)},
-    responses="responses",
+    responses="finite",
 )  # fmt: skip
 call(
     "response_similarity, weights", nf.response_similarity,
@@ -154,7 +154,7 @@ call(
 )  # fmt: skip
 call(
     "Corruption.forward",
-    lambda images, index: nf.Corruption("fog", 1)(images, index=index),
+    lambda images, index: nf.Corruption("fog", 1, seed=0)(images, index=index),
     lambda folder: {"images": images(), "index": 0},
     images="pictures", index="optional seed",
 )  # fmt: skip

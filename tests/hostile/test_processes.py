@@ -14,7 +14,7 @@ import pytest
 from hostile_jobs import JOBS, LONG
 from hostile_server import wait
 
-KILLS = 4  # of each job, one after another in one folder
+KILLS = 3  # of each job, one after another in one folder
 SECONDS = 2.0  # of processor time that may pass between Ctrl-C and the end
 PAUSE = 0.02
 
