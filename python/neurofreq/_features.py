@@ -233,7 +233,9 @@ def unwrapped(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, (DistributedDataParallel, DataParallel)):
             model = model.module
-        elif isinstance(inner := model._modules.get("_orig_mod"), nn.Module):
+        elif isinstance(
+            inner := dict(model.named_children()).get("_orig_mod"), nn.Module
+        ):
             model = inner
         else:
             return model
