@@ -231,12 +231,11 @@ def _version(output: Any) -> int:
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the module inside (Distributed)DataParallel and ``torch.compile``."""
     while True:
+        children = dict(model.named_children())
         if isinstance(model, (DistributedDataParallel, DataParallel)):
             model = model.module
-        elif isinstance(
-            inner := dict(model.named_children()).get("_orig_mod"), nn.Module
-        ):
-            model = inner
+        elif "_orig_mod" in children:
+            model = children["_orig_mod"]
         else:
             return model
 
