@@ -332,8 +332,12 @@ def agree_slopes(
     """Return whether gradients of the same answers are equal within rounding.
 
     It changes them more than the answers: it may switch a unit on or off. A slope
-    that changes the answers by less than their rounding is none.
+    that changes the answers by less than their rounding is none. Where a model
+    refused to have gradients nothing is known, and no attack was kept.
     """
+    if first.shape == second.shape:
+        known = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+        first, second = first[known], second[known]
     least = tolerance * float(abs(answers).max(initial=0.0))
     return agree(first, second, max(_LEAST_TURN, _TURN * tolerance), least)
 

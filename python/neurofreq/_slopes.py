@@ -68,11 +68,16 @@ def summed(logits: torch.Tensor) -> torch.Tensor:
 
 
 def _gradient(ask: _model.Classifier, batch: torch.Tensor) -> torch.Tensor:
-    """Return the gradient at each image, zeros where the model has none."""
+    """Return the gradient at each image: zeros without a graph, NaN where it fails."""
     batch.requires_grad_()
     try:
         with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(summed(ask(batch)), batch)
+            total = summed(ask(batch))
+            gradient = None
+            if total.requires_grad:
+                (gradient,) = torch.autograd.grad(total, batch, allow_unused=True)
     except Exception:  # a model may refuse to be differentiated in any way
-        gradient = torch.zeros_like(batch)
+        return torch.full(batch.shape, torch.nan, dtype=torch.float64, device="cpu")
+    if gradient is None:
+        return torch.zeros(batch.shape, dtype=torch.float64, device="cpu")
     return gradient.detach().cpu().double().nan_to_num(0.0, 0.0, 0.0)
