@@ -15,6 +15,8 @@ from hostile_jobs import JOBS, LONG
 from hostile_server import wait
 
 KILLS = 3  # of each job, one after another in one folder
+# A job is begun anew after each kill, in a process of its own.
+pytestmark = pytest.mark.timeout(600)
 SECONDS = 2.0  # of processor time that may pass between Ctrl-C and the end
 PAUSE = 0.02
 
