@@ -85,7 +85,7 @@ call(
 call(
     "response_similarity", nf.response_similarity,
     lambda folder: {"responses": responses(), "weights": np.ones(12)},
-    responses="finite",
+    responses="responses",
 )  # fmt: skip
 call(
     "response_similarity, weights", nf.response_similarity,
@@ -167,7 +167,7 @@ call(
         "out": folder / "out", "progress": False, "level": 0.9,
     },
     model="classifier", images="stored", labels="labels", severities="severities",
-    corruptions="words", seed="seed", parameters="word", gray="flag",
+    corruptions="words", seed="seed", parameters="word", gray="flag or word",
     batch_size="count", device="device", out="optional path", progress="flag",
     level="share",
 )  # fmt: skip

@@ -111,6 +111,7 @@ KINDS: dict[str, tuple[Bad, ...]] = {
         Bad("six", always(6), VALUE, "6"),
     ),
     "severities": SEVERITIES,
+    "flag or word": tuple(Bad(bad.name, bad.make) for bad in FLAG),
     "flag or none": without(FLAG, "none"),
     "trained": (*NETWORK, *ANSWERS),
     "finite": (*REAL, EMPTY, FLAT, NOT_A_NUMBER),
