@@ -19,6 +19,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("compares a CUDA device with the host, and torch sees no device")
 
 
+@pytest.fixture(autouse=True)
+def no_figure_left():
+    """Close what a test left open in pyplot, so that the next one finds nothing."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Real data, outside the repository; the test is skipped where absent."""

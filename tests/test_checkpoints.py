@@ -142,9 +142,15 @@ def test_no_object_of_a_file_is_made(tmp_path, monkeypatch, network, call):
 def test_of_two_copies_one_is_chosen_by_its_place(tmp_path, network):
     path = tmp_path / "w.pt"
     state = network.network.state_dict()
-    torch.save({"state_dict": others(state), "state_dict_ema": state}, path)
-    with pytest.raises(ValueError, match=r"2 times, in 'state_dict', 'state_dict_ema'"):
+    other = others(state)
+    torch.save({"student": other, "teacher": state}, path)
+    with pytest.raises(ValueError, match=r"2 times, in 'student', 'teacher'"):
         models.load_model("small_cnn,width=4", weights=path)
+    torch.save({"state_dict": other, "state_dict_ema": state}, path)
+    with pytest.warns(UserWarning, match="in 'state_dict', which is loaded, and in"):
+        loaded = models.load_model("small_cnn,width=4", weights=path)
+    key = next(key for key in other if key.endswith("weight"))
+    torch.testing.assert_close(loaded.network.state_dict()[key], other[key])
     loaded = models.load_model("small_cnn,width=4", weights=f"{path}#state_dict_ema")
     torch.testing.assert_close(loaded.state_dict(), network.state_dict())
     with pytest.raises(

@@ -147,3 +147,28 @@ def test_eighty_photographs_have_their_labels(data_dir, tmp_path):
     assert found.labels[tench] == 0
     assert len(set(found.labels)) == 80
     assert found.labels.max() > 900
+
+
+def test_images_below_a_class_folder_and_mixed_names_are_refused(tmp_path):
+    picture = Image.new("RGB", (8, 8))
+    for name in ("a/0.png", "a/more/1.png", "b/0.png"):
+        (tmp_path / "deep" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / "deep" / name)
+    with pytest.raises(ValueError, match="holds images, and more in 'more'"):
+        data.open_folder(tmp_path / "deep")
+    for name in ("0/0.png", "10/0.png", "unknown/0.png"):
+        (tmp_path / "mixed" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / "mixed" / name)
+    with pytest.raises(ValueError, match="holds '0' and 'unknown', expected numbers"):
+        data.open_folder(tmp_path / "mixed")
+
+
+def test_a_listing_may_begin_with_a_mark_of_its_byte_order(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "0.png")
+    (tmp_path / "classes.txt").write_bytes(b"\xef\xbb\xbfb\na\n")
+    assert data.open_folder(tmp_path).class_names == ("b", "a")
+    (tmp_path / "classes.txt").write_bytes("b\na\n".encode("utf-16"))
+    with pytest.raises(ValueError, match=r"classes.txt is no UTF-8 text"):
+        data.open_folder(tmp_path)

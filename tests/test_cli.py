@@ -124,6 +124,7 @@ def test_a_severity_is_that_of_a_corruption(folder):
     assert "out: got cli_networks.py, a file, expected a folder" in found.stderr
 
 
+@pytest.mark.filterwarnings("ignore:model. accuracy .* is that of guessing")
 def test_corruptions_on_the_fly_and_from_a_folder(folder):
     words = [
         "--model",
@@ -227,6 +228,7 @@ def test_a_traceback_is_shown_on_demand():
     assert isinstance(found.exception, ValueError)
 
 
+@pytest.mark.filterwarnings("ignore:model. accuracy .* is that of guessing")
 def test_the_tiny_demo_says_three_sentences(folder):
     found = call("demo", "--out", "demo", "--tiny", "--quiet")
     assert found.exit_code == 0, found.output

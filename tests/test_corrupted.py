@@ -53,7 +53,7 @@ def test_rows_of_a_severity_are_mapped_and_not_read(arrays):
         cell = folder.cell("fog", severity)
         rows = stored[4 * severity - 4 : 4 * severity].transpose(0, 3, 1, 2)
         np.testing.assert_array_equal(cell.images, rows)
-        assert isinstance(cell.images, np.memmap)
+        assert isinstance(cell.images.base, np.memmap)
     gray = folder.cell("fog", 2).gray()
     assert gray.images.shape == (4, 1, 32, 32)
 

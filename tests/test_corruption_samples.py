@@ -134,9 +134,9 @@ def test_what_is_no_image_is_refused():
     for value in (MASK, BOXES):
         with pytest.raises(TypeError, match=f"images: got {type(value).__name__}"):
             NOISE(value)
-    with pytest.raises(ValueError, match="images: got a masked array"):
+    with pytest.raises(TypeError, match="images: got a masked array"):
         NOISE(np.ma.array(PIXELS, mask=PIXELS > 9))
-    with pytest.raises(ValueError, match="images: got a masked array"):
+    with pytest.raises(TypeError, match="images: got a masked array"):
         nf.corrupt(np.ma.array(PIXELS[None], mask=False), "fog", 1, seed=0)
 
 

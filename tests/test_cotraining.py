@@ -1,6 +1,7 @@
 """Co-training with responses: the loss, its weights, draws, a whole recipe."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from test_training import network, problem
@@ -165,3 +166,84 @@ def test_features_that_turn_nan_are_named():
     with pytest.raises(RuntimeError, match="closed"):
         both.loss()
     del labels
+
+
+def containers(truth):
+    """One recording in every container that is read by its names."""
+    n, k = truth.shape
+    images, neurons = pd.RangeIndex(n, name="image"), pd.RangeIndex(k, name="neuron")
+    frame = pd.DataFrame(truth, index=images, columns=neurons)
+    trials = np.stack([truth - 0.25, truth + 0.25, np.full_like(truth, np.nan)])
+    order = np.random.default_rng(0).permutation(n)
+    return {
+        "turned": frame.T,
+        "permuted": frame.loc[order],
+        "without names": pd.DataFrame(truth),
+        "several trials": nf.neural.Responses(trials),
+        "with an index": nf.neural.Responses(trials, images=range(n)),
+    }
+
+
+@pytest.mark.parametrize("k", [5, 60])
+def test_responses_in_containers_are_read_by_their_names(k):
+    images, _ = problem(n=60)
+    truth = recorded(images, k=k)
+    expected = CoTraining(network(), "4", truth, images).responses
+    for kind, one in containers(truth).items():
+        found = CoTraining(network(), "4", one, images).responses
+        torch.testing.assert_close(found, expected, msg=kind)
+
+
+def test_responses_of_xarray_are_read_by_their_names():
+    xr = pytest.importorskip("xarray", reason="needs xarray, an optional package")
+    images, _ = problem(n=60)
+    truth = recorded(images, k=60)
+    expected = CoTraining(network(), "4", truth, images).responses
+    array = xr.DataArray(truth.T, dims=("neuron", "image"), coords={"image": range(60)})
+    order = np.random.default_rng(0).permutation(60)
+    for one in (array, array[:, order], xr.concat([array, array], "trial")):
+        found = CoTraining(network(), "4", one, images).responses
+        torch.testing.assert_close(found, expected)
+
+
+def test_responses_to_other_images_than_the_stimuli_are_refused():
+    images, _ = problem(n=60)
+    truth = recorded(images)
+    frame = pd.DataFrame(truth)
+    shuffled = frame.sample(frac=1, random_state=0)
+    names = np.array([f"im{k}.png" for k in range(60)])
+    both = nf.neural.Responses(truth, images=names)
+    CoTraining(network(), "4", both, images)
+    gaps = truth.copy()
+    gaps[3, 1] = np.nan
+    for one, message in (
+        (shuffled, r"responses: got images in another order.*for_images\(range\(60"),
+        (nf.neural.Responses(shuffled), "responses: got images in another order"),
+        (frame[:59], r"responses: got shape \(59, 5\), expected \(60, K\)"),
+        (pd.DataFrame(gaps), "responses: got NaN or infinite"),
+        (nf.neural.Responses(gaps), "responses: got NaN or infinite"),
+        (frame.rename_axis("time"), "responses: got "),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CoTraining(network(), "4", one, images)
+
+
+def test_named_stimuli_must_be_those_of_the_responses():
+    pixels, _ = problem(n=60)
+    truth = recorded(pixels)
+    names = [f"im{k}" for k in range(60)]
+    places = tuple(f"im{k}.npy" for k in range(60))
+    stimuli = Named(pixels.numpy(), places)
+    right = nf.neural.Responses(truth, images=names)
+    CoTraining(network(), "4", right, stimuli)
+    with pytest.raises(ValueError, match=r"stimuli: got images in another.*responses"):
+        CoTraining(network(), "4", right.for_images(names[::-1]), stimuli)
+
+
+class Named(np.ndarray):
+    """Images that have names, as those of files."""
+
+    def __new__(cls, pixels, names):
+        one = np.asarray(pixels).view(cls)
+        one.names = names
+        return one

@@ -213,7 +213,7 @@ def test_networks_of_colour_and_gray_are_for_colour_images(full_zoo, zoo):
         ),
         (
             ["--model", "small_cnn@random", "--group", "mine=adv"],
-            "--group: got 'mine', expected the name of a --model (small_cnn)",
+            "--group: got 'mine', expected the name of a --model (small_cnn@random)",
         ),
         (["--pairings", "0"], "--pairings: got 0"),
         (["--neural", "absent.npz"], "neural: got absent.npz, expected an npz file"),

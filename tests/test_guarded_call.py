@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils._pytree import tree_map
 
 import neurofreq as nf
-from neurofreq import _modes
+from neurofreq import _model, _modes
 from neurofreq.attacks import PGD, Boundary, BrendelBethge
 
 N_CLASSES = 4
@@ -334,3 +334,83 @@ def test_the_last_of_two_threads_gives_the_mode_back():
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name])
     assert not _modes._held
+
+
+def test_probabilities_that_saturate_are_told_and_hard_labels_are_not():
+    def saturated(x):
+        return (small()(x) * 1e4).softmax(1)
+
+    with torch.no_grad():
+        assert (saturated(images()) == 1.0).any()
+        soft = saturated(images()).clone()
+    soft[0] = torch.tensor([0.25] * N_CLASSES)
+    assert _model._are_probabilities(soft)
+    assert not _model._are_probabilities(torch.eye(4))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: y.to_sparse(),
+        lambda y: y.to_sparse_csr(),
+        lambda y: y.to(torch.complex64),
+        lambda y: torch.nested.nested_tensor(list(y)),
+        lambda y: torch.quantize_per_tensor(y, 0.1, 0, torch.qint8),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_logits_that_are_not_dense_real_numbers_are_refused(form):
+    inner = small().requires_grad_(False)
+    for name in ("hybrid_curve", "PGD"):
+        with pytest.raises(nf.ModelError, match="expected a dense tensor of real"):
+            MEASUREMENTS[name](lambda x: form(inner(x).detach()), images())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_frozen_scripts_are_measured():
+    frozen = torch.jit.freeze(torch.jit.script(small().eval()))
+    found = MEASUREMENTS["PGD"](frozen, images())
+    np.testing.assert_allclose(found, MEASUREMENTS["PGD"](small(), images()), rtol=1e-4)
+
+
+class Delegating(nn.Module):
+    """Looks attributes up in the module inside, as adapters do."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base = base
+
+    def forward(self, x):
+        return self.base(x**4)
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("base"), name)
+
+
+def test_a_wrapper_that_delegates_attributes_is_not_taken_off():
+    model = Delegating(torch.compile(small(), backend="eager"))
+    target = nf.neural.pixel_similarity(images())
+    regularizer = nf.SimilarityRegularizer(model, ["base.1"], target, images())
+    assert regularizer.model is model
+
+
+def test_bytes_and_masks_given_to_a_report(tmp_path):
+    pixels = (images() * 255).byte().numpy()
+    found = nf.report.run(
+        small(), (pixels, labels()), tmp_path / "a", measurements=["clean"],
+        progress=False,
+    )  # fmt: skip
+    assert len(found.summary) == 1
+    with pytest.raises(TypeError, match="data: got a masked array"):
+        nf.report.run(small(), (np.ma.array(pixels), labels()), tmp_path / "b")
+
+
+def test_networks_are_made_on_the_host_whatever_the_default_device():
+    with torch.device("meta"):
+        model = nf.models.load_model("small_cnn")
+        pixels = torch.full((1, 16, 16), 128, dtype=torch.uint8, device="cpu")
+        assert nf.Corruption("gaussian_noise", 1)(pixels).device.type == "cpu"
+    assert {value.device.type for value in model.state_dict().values()} == {"cpu"}

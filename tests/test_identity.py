@@ -1,6 +1,7 @@
 """Which model it is: behaviour decides, whatever its source says."""
 
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -211,6 +212,7 @@ def unseeded(x):
     return x * float(np.random.default_rng().random())
 
 
+@pytest.mark.filterwarnings("ignore:model. got logits that differ")
 @pytest.mark.parametrize("change", [drawn, unseeded])
 def test_a_model_that_draws_is_told_and_not_measured_for_ever(tmp_path, change):
     models = [
@@ -297,3 +299,88 @@ def test_a_damaged_list_of_models_is_written_again(tmp_path):
     assert digest(tmp_path, Scaled(1.0)) == first
     with pytest.warns(UserWarning, match="answers differently"):
         assert digest(tmp_path, Scaled(2.0)) != first
+
+
+def rounded(x):
+    return (x * 15).round() / 15
+
+
+def straight_through(x):
+    return x + (rounded(x) - x).detach()
+
+
+def backwards(x):
+    x = 1.0 * x
+    if x.requires_grad:
+        x.register_hook(lambda gradient: -gradient)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (rounded, straight_through),
+        (torch.clone, torch.Tensor.detach),
+        (torch.clone, backwards),
+    ],
+)
+def test_models_that_differ_in_their_gradients_alone_stand_side_by_side(
+    tmp_path, one, other
+):
+    first = digest(tmp_path, Changed(one))
+    with pytest.warns(UserWarning, match="or has other gradients"):
+        second = digest(tmp_path, Changed(other))
+    assert first != second
+    for _ in range(2):
+        assert digest(tmp_path, Changed(one)) == first
+        assert digest(tmp_path, Changed(other), batch_size=2) == second
+
+
+def test_an_attack_on_other_gradients_is_made_anew(tmp_path):
+    pixels = torch.from_numpy(PIXELS[:4])
+    batches = [(pixels, Changed(rounded)(pixels).argmax(1))]
+
+    def attacked(change, **options):
+        return nf.attacks.evaluate(
+            nf.attacks.PGD("linf", 0.1, steps=3), Changed(change), batches, **options
+        )
+
+    kept = attacked(rounded, out=tmp_path)
+    with pytest.warns(UserWarning, match="or has other gradients"):
+        found = attacked(straight_through, out=tmp_path)
+    expected = attacked(straight_through)
+    assert found.equals(expected)
+    assert not kept.equals(expected)
+
+
+def test_gradients_are_taken_whatever_the_caller_holds_and_leave_none(tmp_path):
+    model = Changed(straight_through)
+    model.base[1].bias.requires_grad_(False)
+    first = digest(tmp_path, model)
+    for holding in (torch.no_grad, torch.inference_mode):
+        with holding():
+            assert digest(tmp_path, model) == first
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert [p.requires_grad for p in model.parameters()] == [True, False]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        traced = torch.jit.trace(base(), PROBES.data)
+    assert digest(tmp_path, traced) == digest(tmp_path, traced)
+
+
+def test_a_model_that_refuses_gradients_or_draws_them_is_known_again(tmp_path):
+    def refusing(x):
+        if x.requires_grad:
+            raise RuntimeError("no")
+        return x
+
+    def drawing(x):
+        amount = float(np.random.default_rng().random())
+        return x * amount + ((1 - amount) * x).detach()
+
+    found = {}
+    for change in (refusing, torch.Tensor.detach, drawing):
+        name = change.__name__
+        found[name] = digest(tmp_path, Changed(change), name)
+        assert digest(tmp_path, Changed(change), name) == found[name]
+    assert found["refusing"] == found["detach"] != found["drawing"]

@@ -50,6 +50,7 @@ def test_its_items_hold_no_answers_and_are_measured_again_once(kept):
     pd.testing.assert_frame_equal(now[keys], then[keys])
 
 
+@pytest.mark.filterwarnings("ignore:model. got 10 outputs")
 def test_other_folders_of_before_are_read(kept):
     for name, key in (("corruption_accuracy", "correct"), ("evaluate", "distance")):
         for path in (kept / name).glob("*.npz"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from neurofreq import _model, models
+from neurofreq import models
 
 BUILT_IN = [
     info
@@ -18,7 +18,7 @@ def test_every_built_in_model_maps_images_to_logits(info):
     narrow = info.name.startswith(("resnet18", "vgg19"))
     model = models.load_model(info.name + (",base_width=4" if narrow else ""))
     assert not model.training
-    assert _model.input_channels(model) == info.in_channels
+    assert model.in_channels == info.in_channels
     side = 64 if info.name in ("vgg19_bn", "torchvision:resnet50,blur=3") else 32
     with torch.no_grad():
         logits = model(torch.rand(2, info.in_channels, side, side))
@@ -106,8 +106,8 @@ def test_the_trunk_of_vgg_is_reached_by_a_hook(vgg):
 
 
 def test_vgg_takes_gray_images_only(vgg):
-    assert _model.input_channels(vgg) == 1
-    with pytest.raises(RuntimeError, match="channels"):
+    assert vgg.in_channels == 1
+    with pytest.raises(ValueError, match="images: got 3 channels, expected 1"):
         vgg(torch.rand(2, 3, 64, 64))
 
 

@@ -153,8 +153,9 @@ def test_a_teacher_gives_the_similarity_of_its_features_and_is_left_as_found():
     np.testing.assert_allclose(ours, unit @ unit.T, atol=1e-5)
     with pytest.raises(ValueError, match="the model has no 'conv'; the nearest"):
         neural.teacher_similarity(model, "conv", images)
-    with pytest.raises(TypeError, match="images: got float64 for a model of float32"):
-        neural.teacher_similarity(model, "0", images.astype(np.float64))
+    double = neural.teacher_similarity(model, "0", images.astype(np.float64))
+    single = neural.teacher_similarity(model, "0", images)
+    np.testing.assert_array_equal(double.similarity, single.similarity)
     torch.nn.init.zeros_(model[0].weight)
     with pytest.raises(ValueError, match="image 0 equals the mean"):
         neural.teacher_similarity(model, "0", images)
@@ -173,6 +174,45 @@ def test_a_teacher_s_layer_is_what_it_returned_before_a_later_one_changed_it():
     rows = torch.nn.Sequential(conv, torch.nn.Flatten(0))
     with pytest.raises(nf.ModelError, match="layer: '1' returned shape"):
         neural.teacher_similarity(rows, "1", images)
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_a_teacher_whose_features_depend_on_the_batch_is_told(is_training):
+    images = np.random.default_rng(1).random((24, 1, 9, 9), dtype=np.float32)
+    norm = torch.nn.BatchNorm2d(4, track_running_stats=False)
+    model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), norm).train(is_training)
+    message = "got features of one image that differ by .* with the images beside it"
+    with pytest.warns(UserWarning, match=message) as told:
+        neural.teacher_similarity(model, "1", images, batch_size=4)
+    assert [one.filename for one in told] == [__file__]
+    neural.teacher_similarity(model, "0", images, batch_size=4)  # sound before it
+    assert model.training == is_training
+
+
+def test_a_teacher_with_dropout_or_that_refuses_one_image_is_told():
+    images = np.random.default_rng(1).random((8, 1, 9, 9), dtype=np.float32)
+
+    class Dropping(torch.nn.Module):
+        def forward(self, x):
+            return torch.nn.functional.dropout(x, 0.5, training=True)
+
+    with pytest.warns(UserWarning, match="features that differ .* two equal calls"):
+        neural.teacher_similarity(torch.nn.Sequential(Dropping()), "0", images)
+    norm = torch.nn.BatchNorm1d(81, track_running_stats=False)
+    model = torch.nn.Sequential(torch.nn.Flatten(), norm)
+    with pytest.warns(UserWarning, match="it refuses one image alone"):
+        neural.teacher_similarity(model, "1", images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_sound_teachers_are_told_nothing(dtype):
+    images = np.random.default_rng(1).random((8, 1, 16, 16), dtype=np.float32)
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(1, 8, 3), torch.nn.BatchNorm2d(8), torch.nn.ReLU(inplace=True),
+        torch.nn.Dropout(), torch.nn.InstanceNorm2d(8), torch.nn.Conv2d(8, 8, 3),
+    ).to(dtype)  # fmt: skip
+    for layer in ("1", "3", "5"):
+        neural.teacher_similarity(model, layer, images, batch_size=3)
 
 
 def test_shuffling_moves_every_image_and_keeps_the_values():
@@ -252,8 +292,8 @@ X = gratings(2.0)
 @pytest.mark.parametrize(
     ("images", "keywords", "error", "message"),
     [
-        (X, {"n_trials": 0}, ValueError, "n_trials, n_neurons: got 0 and 512"),
-        (X, {"n_neurons": 0}, ValueError, "n_trials, n_neurons: got 10 and 0"),
+        (X, {"n_trials": 0}, ValueError, "n_trials: got 0, expected at least 1"),
+        (X, {"n_neurons": 0}, ValueError, "n_neurons: got 0, expected at least 1"),
         (X, {"mean_count": 0.0}, ValueError, "mean_count: got 0.0"),
         (X, {"mean_count": np.nan}, ValueError, "mean_count: got nan"),
         (X, {"noise": "pink"}, ValueError, "noise: got 'pink'"),

@@ -170,9 +170,7 @@ def test_two_orders_are_never_compared_in_silence():
 
 def test_a_target_refuses_stimuli_of_another_number_names_or_order():
     target = similarity(table(images=NAMES)).for_images(NAMES)
-    files = nf.data.ImageSet(
-        types_of_files(f"cats/{name}" for name in NAMES), np.zeros(8), ("a",), "set"
-    )
+    files = types_of_files(f"cats/{name}" for name in NAMES)
     target.require_images(files)
     target.require_images(NAMES.tolist())
     target.require_images(torch.zeros(8, 1, 4, 4))
@@ -248,3 +246,75 @@ def test_a_regularizer_refuses_named_stimuli_in_another_order(tmp_path):
     turned = nf.neural.Target(np.eye(5), "pixel", images=names[::-1])
     with pytest.raises(ValueError, match="stimuli: got images in another order"):
         nf.SimilarityRegularizer(model, "auto", turned, stimuli)
+
+
+def shuffled_table():
+    """A table of similarities, and it with its rows and columns in another order."""
+    matrix = np.corrcoef(np.random.default_rng(0).random((20, 50)))
+    frame = pd.DataFrame(matrix)
+    shuffled = frame.sample(frac=1, random_state=0)
+    return frame, shuffled[shuffled.index]
+
+
+def test_a_table_without_names_is_not_compared_with_itself_shuffled():
+    frame, shuffled = shuffled_table()
+    turned = frame.iloc[::-1, ::-1]  # pandas counts its rows backwards
+    target = neural.Target(frame, "recording")
+    for other in (shuffled, turned):
+        calls = {
+            "second: got images in another order": lambda other=other: (
+                neural.similarity_correlation(frame, other)
+            ),
+            "first: got images in another order": lambda other=other: (
+                neural.similarity_correlation(other, np.asarray(frame))
+            ),
+            r"similarities\[1\]: got images in another": lambda other=other: (
+                neural.noise_ceiling([frame, other, frame])
+            ),
+            r"targets\[1\]: got images in another order": lambda other=other: (
+                neural.mean_target([target, neural.Target(other, "recording")])
+            ),
+        }
+        for message, call in calls.items():
+            with pytest.raises(ValueError, match=message):
+                call()
+        inner = neural.Target(other, "recording").for_images(range(20))
+        assert neural.similarity_correlation(frame, inner) == pytest.approx(1.0)
+        assert neural.similarity_correlation(other, other) == pytest.approx(1.0)
+
+
+def test_scans_without_names_are_not_joined_to_shuffled_ones():
+    scan = pd.DataFrame(np.random.default_rng(0).random((20, 5)))
+    shuffled = neural.Responses(scan.sample(frac=1, random_state=0))
+    whole = neural.Responses(scan)
+    with pytest.raises(ValueError, match=r"scans\[1\]: got images in another order"):
+        neural.Responses.join([whole, shuffled])
+    joined = neural.Responses.join([whole, shuffled.for_images(range(20))])
+    np.testing.assert_array_equal(joined.mean()[:, :5], joined.mean()[:, 5:])
+
+
+def test_a_shuffled_target_refuses_stimuli_without_names():
+    frame, shuffled = shuffled_table()
+    target = neural.Target(shuffled, "recording")
+    stimuli = torch.rand(20, 1, 16, 16)
+    message = r"similarities: got images in another.*for_images\(range\(20\)\)"
+    with pytest.raises(ValueError, match=message):
+        target.require_images(stimuli)
+    with pytest.raises(ValueError, match=message):
+        nf.SimilarityRegularizer(nf.models.small_cnn(), "auto", target, stimuli)
+    target.for_images(range(20)).require_images(stimuli)
+    with pytest.raises(ValueError, match="stimuli: got images in another order"):
+        neural.Target(frame, "recording").require_images(list(shuffled.index))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [range(4), [1, 2, 3, 4], [7, 3, 9, 1], [0.5, 2, 1, 0], list("dbca")],
+)
+def test_names_that_number_no_places_are_accepted_beside_none(names):
+    matrix = np.corrcoef(np.random.default_rng(0).random((4, 9)))
+    frame = pd.DataFrame(matrix, index=names, columns=names)
+    assert neural.similarity_correlation(frame, matrix) == pytest.approx(1.0)
+    neural.Target(frame, "recording").require_images(np.zeros((4, 1, 4, 4)))
+    rows = pd.DataFrame(matrix, index=names)
+    assert neural.Target(rows, "recording").similarity == pytest.approx(matrix)

@@ -244,3 +244,12 @@ def test_unusable_responses_are_refused(trials, keywords, message):
 def test_bad_selections_are_refused(keywords, message):
     with pytest.raises(ValueError, match=message):
         neural.Responses(COUNTS).select(**keywords)
+
+
+def test_an_array_of_objects_hinders_only_where_it_is_asked_for(tmp_path):
+    path = tmp_path / "mixed.npz"
+    notes = np.array([{"a": 1}, None], dtype=object)
+    np.savez(path, trials=np.ones((2, 3, 4)), notes=notes)
+    assert neural.Responses.from_npz(path).trials.shape == (2, 3, 4)
+    with pytest.raises(ValueError, match=r"mixed\.npz is damaged \(an array of obj"):
+        neural.Responses.from_npz(path, "notes")

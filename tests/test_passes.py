@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import time
 
 import pytest
 import torch
@@ -172,6 +173,7 @@ def test_whatever_is_compiled_the_layers_are_read(compiled):
     assert torch._dynamo.eval_frame._stance.stance == "default"
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 def test_a_compiled_training_step_may_hold_the_regularizer():
     model = Inner()
     one, twin = pull(model, ["first"]), pull(model, ["first"])
@@ -301,3 +303,25 @@ def test_a_part_of_a_network_is_not_taken_for_the_whole():
         _stages.stages(vgg)
     vgg.features.append(nn.MaxPool2d(2))
     assert _stages.stages(vgg) == ["features.1", "features.4"]
+
+
+def test_two_looks_at_one_model_leave_its_buffers():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+    mean, inside, order = model[1].running_mean, threading.Event(), []
+
+    def look(name, wait):
+        with _passes.undisturbed(model):
+            order.append(name)
+            inside.set()
+            wait()
+            order.append(name)
+
+    first = threading.Thread(target=look, args=("first", lambda: time.sleep(0.3)))
+    second = threading.Thread(target=look, args=("second", lambda: None))
+    first.start()
+    inside.wait(20)
+    second.start()
+    first.join()
+    second.join()
+    assert order == ["first", "first", "second", "second"]
+    assert model[1].running_mean is mean

@@ -11,7 +11,7 @@ from neurofreq import data
 from neurofreq.data import ImageFiles, ImageSet, _names
 
 BAD = [
-    "", ".", "..", "../x", "../../outside", "/tmp/x", "a/b", "a\\b", "C:x", "a\0b",
+    "", ".", "..", "../x", "../../outside", "/outside/x", "a/b", "a\\b", "C:x", "a\0b",
     "a\nb", ".hidden", "nul", "CON.txt", "com1", "end.", "end ", "x" * 256, "a*b",
 ]  # fmt: skip
 

@@ -193,7 +193,9 @@ def test_a_damaged_item_is_measured_again(tmp_path):
     report.run({"one": network()}, images(), tmp_path, **SMALL)
     item = next((tmp_path / "items").glob("clean-*.npz"))
     item.write_bytes(item.read_bytes()[:40])
-    assert report.run({"one": network()}, images(), tmp_path, **SMALL).n_measured == 1
+    with pytest.warns(UserWarning, match="is damaged"):
+        again = report.run({"one": network()}, images(), tmp_path, **SMALL)
+    assert again.n_measured == 1
 
 
 def test_an_interrupted_run_keeps_and_says_what_is_done(tmp_path, monkeypatch):

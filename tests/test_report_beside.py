@@ -236,7 +236,7 @@ def test_what_is_no_study_is_named(kept, tmp_path):
 def test_the_command_shows_a_study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "study.toml").write_text(
-        'data = "synthetic"\nn_images = 16\nmodels = ["zoo=small_cnn,width=4"]\n'
+        'data = "synthetic"\nn_images = 16\nmodels = ["zoo=small_cnn,width=4@random"]\n'
         "[settings]\ntargeted = false\nn_attack = 2\nattack_steps = 2\nseeds = [0]\n"
         'frequencies = [0.0, 1.0]\ncorruptions = ["brightness"]\n'
     )

@@ -26,7 +26,7 @@ def test_a_model_has_one_colour_on_the_whole_page(monkeypatch, name):
     results = _tables.Results(
         items, {}, data.labels, data.class_names, data.name, Settings(), FIFTEEN
     )
-    summary = pd.DataFrame({"model": list(items)})
+    summary = pd.DataFrame({"model": list(items), "weights": "given"})
     in_table = {row["model"]: row["color"] for row in _page.summary_rows([], summary)}
     drawn, make = {}, getattr(plot, name)
 

@@ -155,7 +155,6 @@ def test_what_is_half_written_does_not_count(tmp_path, whole, processes):
     assert one.exitcode == -signal.SIGKILL
     assert list((tmp_path / "items").rglob(".*.part"))
     assert not list((tmp_path / "items").glob("*.json"))
-    assert set(studies.status(tmp_path)["running"]) == {0}, "nobody holds a claim"
     assert run(study(), tmp_path).n_measured == whole.n_measured
     assert not list((tmp_path / "items").rglob("*.part"))
 

@@ -100,7 +100,7 @@ def test_the_commands_pass_textures_on(tmp_path, frost_folder, monkeypatch):
     noted = json.loads((tmp_path / "made" / "corrupted.json").read_text())
     assert noted["textures"] == _textures.digest(str(frost_folder))
     found = CliRunner().invoke(
-        cli.app, ["corruptions", "--model", "small_cnn", *given, "measured"]
+        cli.app, ["corruptions", "--model", "small_cnn@random", *given, "measured"]
     )
     assert found.exit_code == 0, found.output
     kept = json.loads((tmp_path / "measured" / "settings.json").read_text())

@@ -180,7 +180,11 @@ def test_a_loss_that_turns_nan_stops_before_the_step():
         ),
         ({"alpha": -1.0}, ValueError, "alpha: got -1.0"),
         ({"alpha": np.nan}, ValueError, "alpha: got nan"),
-        ({"label_smoothing": 2}, ValueError, "label_smoothing: got 2, expected 0 to 1"),
+        (
+            {"label_smoothing": 2},
+            ValueError,
+            "label_smoothing: got 2.0, expected 0 to 1",
+        ),
         ({"model": nn.Conv2d(1, 1, 1)}, nf.ModelError, r"model: returned \(60, 1, 16"),
     ],
 )

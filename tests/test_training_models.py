@@ -188,7 +188,7 @@ def test_training_without_gradients_is_named():
         nf.training_step(model, optimizer, images, labels)
     with pytest.raises(ValueError, match="model: got no parameter to train"):
         training.fit(network().requires_grad_(False), images, labels, SHORT)
-    with pytest.raises(TypeError, match="images: got ndarray, expected a Tensor"):
+    with pytest.raises(TypeError, match=r"images: got ndarray .*expected a Tensor"):
         nf.training_step(model, optimizer, images.numpy(), labels)
 
 

@@ -32,15 +32,15 @@ def array(value: Any, name: str) -> Any:
 def layout(value: Any, name: str) -> None:
     """Require the shape (N, C, H, W), without empty axes, channels second.
 
-    Channels are taken to be last where the last axis has 1, 3 or 4 entries, the
-    second neither 1 nor 3, and the third more than the last.
+    Channels are taken to be last where the last axis has 1, 3 or 4 entries, and the two
+    axes before it have more than 4.
     """
     shape = tuple(value.shape)
     if len(shape) != 4:
         raise ValueError(f"{name}: got shape {shape}, expected (N, C, H, W)")
     if 0 in shape:
         raise ValueError(f"{name}: got shape {shape}, expected no empty axis")
-    if shape[1] not in (1, 3) and shape[3] in (1, 3, 4) and shape[2] > shape[3]:
+    if shape[3] in (1, 3, 4) and min(shape[1:3]) > 4:
         raise ValueError(
             f"{name}: got shape {shape}, expected (N, C, H, W): move the channels to "
             "the second axis"

@@ -8,6 +8,7 @@ averages beside it, optimizers and losses need no list.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 # Parts of a key that wrappers put in anywhere: compiled, sharded, recomputed, parallel.
 WRAPPERS = frozenset(
     ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")
+)
+# Words in the names of what is kept beside a network and has its shapes.
+_ASIDE = frozenset(
+    ("ema", "swa", "averaged", "average", "optimizer", "exp", "grads", "momentum")
 )
 # Inside one state dict: an attacker's second copy and its means (MadryLab).
 _KNOWN_BESIDE = ("attacker", "normalizer", "n_averaged")
@@ -116,6 +121,17 @@ def _find(
     whole = [h for h in homes if all(h + key in tensors for key in required)]
     fitting = [h for h in whole if _fits(h, keys, tensors, expected)]
     copies = _different(fitting or whole, keys, tensors)
+    if len(copies) > 1 and not part:
+        # The network itself before averages and an optimizer's values beside it.
+        chosen = [h for h in copies if not _is_aside(h)] or copies
+        if len(chosen) == 1 and fitting:
+            left = ", ".join(_place(h) for h in copies if h not in chosen)
+            warnings.warn(
+                f"weights: {path} holds the network in {_place(chosen[0])}, which is "
+                f"loaded, and in {left}; name another as FILE#PART",
+                stacklevel=5,
+            )
+        copies = chosen
     if len(copies) > 1 and fitting:
         raise ValueError(
             f"weights: {path} holds the network {len(copies)} times, in "
@@ -129,6 +145,12 @@ def _find(
     found = Found(state, best, tensors)
     _check_fit(found, expected, contents, path)
     return found
+
+
+def _is_aside(home: str) -> bool:
+    """Return whether a place is that of averages or of an optimizer's values."""
+    words = re.split(r"[._]", home.lower())
+    return any(word in _ASIDE for word in words)
 
 
 def _wrappers(*groups: Mapping[str, Tensor]) -> frozenset[str]:

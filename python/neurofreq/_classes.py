@@ -49,11 +49,7 @@ def check(
         If there are more or fewer outputs than classes: then a label may mean another
         class to the model.
     """
-    try:
-        _validate.classes(n_outputs, int(labels.max()), name)
-    except ModelError as found:
-        remedy = f": {_REMEDY}" if n_classes else ""
-        raise error(f"{found}{remedy}") from None
+    fit(n_outputs, labels, n_classes, name, error=error)
     if n_classes not in (0, n_outputs):
         of = "" if name is None else f" of {name!r}"
         warnings.warn(
@@ -61,6 +57,22 @@ def check(
             f"expected one for each class: {_REMEDY}",
             stacklevel=3,
         )
+
+
+def fit(
+    n_outputs: int,
+    labels: NDArray[np.int64],
+    n_classes: int = 0,
+    name: str | None = None,
+    *,
+    error: type[Exception] = ModelError,
+) -> None:
+    """Require an output for every label; arguments as of `check`."""
+    try:
+        _validate.classes(n_outputs, int(labels.max()), name)
+    except ModelError as found:
+        remedy = f": {_REMEDY}" if n_classes else ""
+        raise error(f"{found}{remedy}") from None
 
 
 def tell_guessing(correct: NDArray[Any], n_outputs: int, name: str) -> None:

@@ -153,6 +153,13 @@ def _levels(index: Any, where: str, name: str) -> Axis:
     return Axis(where, len(index), labels)
 
 
+def is_counted(index: Any) -> bool:
+    """Return whether an index of pandas is 0, 1, ... as where none was given."""
+    return type(index).__name__ == "RangeIndex" and index.equals(
+        type(index)(len(index))
+    )
+
+
 def _unnamed(index: Any, role: str, name: str) -> Axis:
     """Return an index without a name as an axis of distinct images or neurons."""
     if not index.is_unique:
@@ -161,10 +168,7 @@ def _unnamed(index: Any, role: str, name: str) -> Axis:
             f"{name}: got {twice!r} twice in an index without a name, expected "
             f"distinct {role}s, or {ACCEPTED}"
         )
-    is_counted = type(index).__name__ == "RangeIndex" and index.equals(
-        type(index)(len(index))
-    )
-    if is_counted:
+    if is_counted(index):
         return Axis(role, len(index), {})
     import pandas as pd
 

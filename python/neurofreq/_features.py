@@ -128,7 +128,7 @@ class Features:
 
     def _look(self, images: Tensor, whole: bool) -> set[str]:
         """Return the layers that a graph reaches; the first time, check rows again."""
-        state = self.model.training, torch.is_grad_enabled()
+        state = getattr(self.model, "training", False), torch.is_grad_enabled()
         if state not in self._joined:
             few = 2 if len(images) != 2 else 3
             index = torch.arange(few, device=images.device) % len(images)
@@ -231,10 +231,11 @@ def _version(output: Any) -> int:
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the module inside (Distributed)DataParallel and ``torch.compile``."""
     while True:
+        children = dict(model.named_children())
         if isinstance(model, (DistributedDataParallel, DataParallel)):
             model = model.module
-        elif isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):
-            model = inner
+        elif "_orig_mod" in children:
+            model = children["_orig_mod"]
         else:
             return model
 

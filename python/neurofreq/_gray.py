@@ -6,13 +6,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from neurofreq import _model
+from neurofreq import _model, _validate
 from neurofreq.data import _pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+
+def wanted(gray: Any) -> bool | Literal["auto"]:
+    """Return what was asked of color images: True, False or "auto"."""
+    if isinstance(gray, str):
+        if gray != "auto":
+            raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
+        return "auto"
+    return _validate.flag("gray", gray)
 
 
 def is_shown(

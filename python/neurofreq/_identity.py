@@ -1,8 +1,9 @@
 """Which model it is: told by its state and by its answers, never by its source.
 
 Two models are one if their tensors are equal and their answers to the same
-probe images agree within rounding. Source text cannot tell: closures, hooks
-and private attributes decide what a model computes, and a comment does not.
+probe images agree within rounding, and the gradients of these. Source text
+cannot tell: closures, hooks and private attributes decide what a model computes,
+and a comment does not.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from neurofreq import _locks, _model, _runtime, _store
+from neurofreq import _locks, _model, _runtime, _slopes, _store
 from neurofreq._features import unwrapped
 from neurofreq._neurofreq import ModelError
 from neurofreq.data._pixels import luma, to_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,6 +31,8 @@ _N_IMAGES = 16  # of the data, beside made ones
 _N_FIRST = 1000  # they come from the first images, which a longer run has too
 _BATCH = 16
 _EVERY = 4  # one probe in four is shown again
+# Of a gradient's size: how far rounding turns it, at least and per that of answers.
+_LEAST_TURN, _TURN = 0.02, 4.0
 
 
 class Behaviour(NamedTuple):
@@ -43,6 +46,10 @@ class Behaviour(NamedTuple):
         SHA-256 of the images that it was shown.
     answers : ndarray, shape (P, n_classes)
         Its logits; without rows where they differ from call to call.
+    slopes : ndarray, shape (G, 5)
+        Sizes of the gradients of a sum of its logits in a few images, and of parts
+        of them; zeros where it has none, without rows where they differ from call
+        to call.
     tolerance : float
         How far two answers of one model are apart, of the largest logit.
     """
@@ -50,6 +57,7 @@ class Behaviour(NamedTuple):
     state: str
     probes: str
     answers: NDArray[np.float64]
+    slopes: NDArray[np.float64]
     tolerance: float
 
 
@@ -150,6 +158,10 @@ def behaviour(
         with _runtime.seeded(seed, place), _exact_products():
             return _model.predict(model, images, batch_size=size, device=device)
 
+    def slopes_of(images: torch.Tensor) -> NDArray[np.float64]:
+        with _runtime.seeded(0, place), _exact_products():
+            return _slopes.found(model, images, batch_size=size, device=place)
+
     images = torch.cat(shown)
     try:
         found = answers(images)
@@ -161,6 +173,8 @@ def behaviour(
     some = images[::_EVERY]
     first, again, other = (_numbers(answers(some, seed)) for seed in (0, 0, 1))
     is_repeated = agree(first, again, tolerance)
+    slopes, same = (slopes_of(shown.data) for _ in range(2))
+    is_smooth = is_repeated and agree_slopes(slopes, same, tolerance, _numbers(found))
     if not (is_repeated and agree(first, other, tolerance)):
         warnings.warn(
             f"model {name!r} answers the same images differently from call to call: "
@@ -175,6 +189,7 @@ def behaviour(
         hashlib.sha256(str(sorted(state.items())).encode()).hexdigest(),
         f"{_store.data_digest(images, [])} {found.dtype}",
         numbers if is_repeated else numbers[:0],
+        slopes if is_smooth else slopes[:0],
         tolerance,
     )
 
@@ -182,10 +197,11 @@ def behaviour(
 class Known:
     """The models whose results a folder keeps.
 
-    Each has an item with its answers, under a name made of its state and of the
-    answers. A model that answers as one that is kept is this one, and has its
-    name: so results are read again on another machine, where answers round
-    otherwise. Models of one state that answer differently stand side by side.
+    Each has an item with its answers and their slopes, under a name made of its
+    state and of these. A model that answers as one that is kept is this one, and
+    has its name: so results are read again on another machine, where answers round
+    otherwise. Models of one state that answer differently, or whose gradients
+    differ, stand side by side.
 
     Parameters
     ----------
@@ -218,7 +234,8 @@ class Known:
                 if names.get(name) in others:
                     warnings.warn(
                         f"model {name!r} answers differently than when the results "
-                        f"in {folder.parent} were kept: it is measured again",
+                        f"in {folder.parent} were kept, or has other gradients: "
+                        "it is measured again",
                         stacklevel=2,
                     )
             if names.get(name) != digest:
@@ -235,9 +252,7 @@ class Known:
                     continue
                 arrays = self._store.load(record)
                 others.append(path.stem)
-                if arrays is None or not agree(
-                    arrays["answers"], found.answers, found.tolerance
-                ):
+                if arrays is None or not _is_one(arrays, found):
                     continue
                 away = float(np.abs(arrays["answers"] - found.answers).sum())
                 if away < nearest:
@@ -250,8 +265,9 @@ class Known:
             "state": found.state,
             "probes": found.probes,
             "answers": _store.data_digest(found.answers, []),
+            "slopes": _store.data_digest(found.slopes, []),
         }
-        self._store.save(record, {"answers": found.answers})
+        self._store.save(record, {"answers": found.answers, "slopes": found.slopes})
         return self._store.path(record, "").name
 
     def _read_names(self) -> dict[str, Any]:
@@ -259,6 +275,16 @@ class Known:
             return _store.read_json(self._names)
         except (FileNotFoundError, ValueError):
             return {}  # they decide what is said, no number
+
+
+def _is_one(kept: Mapping[str, NDArray[Any]], found: Behaviour) -> bool:
+    """Return whether what is kept of a model is what was found."""
+    if "slopes" not in kept:
+        return False
+    near = agree(kept["answers"], found.answers, found.tolerance)
+    return near and agree_slopes(
+        kept["slopes"], found.slopes, found.tolerance, found.answers
+    )
 
 
 def _tensors(model: torch.nn.Module) -> dict[str, str]:
@@ -297,13 +323,38 @@ def rounding(model: torch.nn.Module, answers: torch.Tensor) -> float:
     return float(max(eps)) ** 0.5
 
 
-def agree(
-    first: NDArray[np.float64], second: NDArray[np.float64], tolerance: float
+def agree_slopes(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    tolerance: float,
+    answers: NDArray[np.float64],
 ) -> bool:
-    """Return whether answers to the same images are equal within rounding."""
+    """Return whether gradients of the same answers are equal within rounding.
+
+    It changes them more than the answers: it may switch a unit on or off. A slope
+    that changes the answers by less than their rounding is none. Where a model
+    refused to have gradients nothing is known, and no attack was kept.
+    """
+    if first.shape == second.shape:
+        known = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+        first, second = first[known], second[known]
+    least = tolerance * float(abs(answers).max(initial=0.0))
+    return agree(first, second, max(_LEAST_TURN, _TURN * tolerance), least)
+
+
+def agree(
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    tolerance: float,
+    least: float = 0.0,
+) -> bool:
+    """Return whether answers to the same images are equal within rounding.
+
+    Rows that are smaller than `least` throughout are taken to be so large.
+    """
     if first.shape != second.shape:
         return False
-    size = np.maximum(abs(first), abs(second)).max(axis=1, initial=0.0)[:, None]
+    size = np.maximum(abs(first), abs(second)).max(axis=1, initial=least)[:, None]
     return bool((abs(first - second) <= tolerance * size).all())
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
-from neurofreq import _validate
+from neurofreq import _steadiness, _validate
 from neurofreq._modes import evaluating as evaluating
 from neurofreq._neurofreq import ModelError
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 Model: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 
 HALVES = (torch.bfloat16, torch.float16)
-# Of the largest logit: more than rounding, in single and in half precision.
-_JITTER, _HALF_JITTER = 1e-3, 5e-2
 
 
 class Classifier:
@@ -121,7 +119,7 @@ class Classifier:
             Whether probabilities in place of logits are told too.
         """
         one = images[:1]
-        few = one if alone else torch.cat([one, 0.0 * one, 1.0 - one])
+        few = one if alone else _steadiness.beside_others(one)
         with torch.no_grad():
             try:
                 first, again = self(few), self(few)
@@ -130,26 +128,13 @@ class Classifier:
             try:
                 single = first if alone else self(one)
             except Exception as error:
-                _warn(
-                    f"model: it refuses one image alone ({error}) and takes several: "
-                    "its answers may depend on the images beside (batch statistics)"
-                )
+                _warn(_steadiness.REFUSES_ONE.format(error))
                 return
         if not (_are_rows(first, len(few)) and _are_rows(single, 1)):
             return
-        is_half = self._autocast or dtype_of(self.model) in HALVES
-        limit = (_HALF_JITTER if is_half else _JITTER) * _largest(first)
-        if (change := _largest(first - again)) > limit:
-            _warn(
-                f"model: got logits that differ by {change:.3g} between two equal "
-                "calls, expected the same (is dropout on?)"
-            )
-        elif (change := _largest(first[:1] - single)) > limit:
-            _warn(
-                f"model: got logits of one image that differ by {change:.3g} with the "
-                "images beside it, expected the same (batch statistics in evaluation "
-                "mode, such as batch norm without running averages?)"
-            )
+        is_half = bool(self._autocast) or dtype_of(self.model) in HALVES
+        if told := _steadiness.told(first, again, single, is_half=is_half):
+            _warn(told)
         if as_logits and _are_probabilities(first):
             _warn(
                 "model: got probabilities (rows from 0 up with sum 1), expected "
@@ -243,16 +228,23 @@ def logits_of(output: Any) -> torch.Tensor:
                 "one, such as lambda images: model(images)[0]"
             )
         output = inner
-    is_dense = output.layout == torch.strided and output.device.type != "meta"
-    if is_dense and type(output) is torch.Tensor:
+    is_dense = (
+        output.layout == torch.strided
+        and output.device.type != "meta"
+        and not (output.is_nested or output.is_quantized or output.is_complex())
+    )
+    if not is_dense:
+        raise ModelError(
+            f"model: got logits of layout {output.layout} and dtype "
+            f"{_type_name(output)} on {output.device}, expected a dense tensor of "
+            "real numbers with values"
+        )
+    if output.has_names():
+        output = output.rename(None)
+    if type(output) is torch.Tensor:
         return output
     name = type(output).__name__
     output = output.as_subclass(torch.Tensor)
-    if not is_dense:
-        raise ModelError(
-            f"model: got logits of layout {output.layout} on {output.device}, expected "
-            "a dense tensor with values"
-        )
     if output.numel() and output.data_ptr() == 0:  # the values are elsewhere
         raise ModelError(
             f"model: got logits of class {name} without memory of its own, expected "
@@ -376,19 +368,12 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=5)
 
 
-def _largest(values: torch.Tensor) -> float:
-    """Return the largest size of a value, NaN aside."""
-    return (
-        float(values.double().abs().nan_to_num(0.0).amax()) if values.numel() else 0.0
-    )
-
-
 def _are_probabilities(logits: torch.Tensor) -> bool:
     """Say whether all rows could be probabilities of two or more classes."""
     sums = logits.double().sum(1)
-    is_one = bool(((sums - 1.0).abs() < _JITTER).all())
-    is_soft = bool(((logits >= 0.0) & (logits != 1.0)).all())  # not hard labels
-    return logits.shape[1] > 1 and is_one and is_soft
+    is_one = bool(((sums - 1.0).abs() < _steadiness.JITTER).all())
+    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # not hard labels alone
+    return logits.shape[1] > 1 and is_one and is_soft and bool((logits >= 0.0).all())
 
 
 def _are_rows(logits: torch.Tensor, n_images: int) -> bool:

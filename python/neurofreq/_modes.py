@@ -38,6 +38,8 @@ def evaluating(model: Any) -> Iterator[None]:
         Anything but an ``nn.Module`` has no mode and is left alone.
     """
     modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    # Frozen scripts have no flag.
+    modules = [module for module in modules if hasattr(module, "training")]
     with _lock:
         for module in modules:
             held = _held.setdefault(id(module), _Held(module, module.training))

@@ -1,4 +1,4 @@
-"""Files of NumPy arrays, read whole: nothing pickled, nothing larger than it can be.
+"""Files of NumPy arrays: nothing pickled, nothing larger than it can be.
 
 The archive checks the bytes of each array, but not which arrays there are: a
 checksum of all is one more entry. Files of earlier releases have none.
@@ -10,13 +10,14 @@ import hashlib
 import io
 import math
 import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
     from typing import BinaryIO
 
@@ -27,6 +28,62 @@ if TYPE_CHECKING:
 _RATIO = 100
 _ALLOWANCE = 2**26
 _CHECKSUM = "checksum"
+
+
+class Archive(Mapping[str, "NDArray[Any]"]):
+    """The arrays of an npz file by name, each read and checked where it is asked for.
+
+    Parameters
+    ----------
+    path : path
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged; where an array is asked for, also if this holds objects or
+        declares more than it can hold.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = path
+        with self._opened() as archive:
+            self._members = {
+                one.filename.removesuffix(".npy"): one for one in archive.infolist()
+            }
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """Return an array; every byte of it has been checked."""
+        member = self._members[name]
+        with self._opened() as archive:
+            if member.file_size > _ALLOWANCE + _RATIO * member.compress_size:
+                raise ValueError(
+                    f"{member.filename} declares {member.file_size} bytes, of "
+                    f"which {member.compress_size} are there"
+                )
+            # To its end, where the archive's own check is made.
+            return _array(archive.read(member))
+
+    def __iter__(self) -> Iterator[str]:
+        """Return the names in the order of the file."""
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        """Return the number of arrays."""
+        return len(self._members)
+
+    @contextmanager
+    def _opened(self) -> Iterator[zipfile.ZipFile]:
+        """Open the file; what fails in it says that the file is damaged."""
+        try:
+            with zipfile.ZipFile(self._path) as archive:
+                yield archive
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # of many kinds, by which byte is damaged
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"{self._path} is damaged ({reason})") from error
 
 
 def write(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -58,23 +115,7 @@ def read(path: str | Path) -> dict[str, NDArray[Any]]:
     ValueError
         If it is damaged, holds objects, or declares more than it can hold.
     """
-    arrays = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if member.file_size > _ALLOWANCE + _RATIO * member.compress_size:
-                    raise ValueError(
-                        f"{member.filename} declares {member.file_size} bytes, of "
-                        f"which {member.compress_size} are there"
-                    )
-                # To its end, where the archive's own check is made.
-                content = archive.read(member)
-                arrays[member.filename.removesuffix(".npy")] = _array(content)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # of many kinds, by which byte is damaged
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{path} is damaged ({reason})") from error
+    arrays = dict(Archive(path))
     expected = arrays.pop(_CHECKSUM, None)
     if expected is not None and str(expected) != _checksum(arrays):
         raise ValueError(f"{path} is damaged (its checksum differs)")

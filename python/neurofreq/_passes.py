@@ -67,6 +67,10 @@ def eagerly() -> Iterator[None]:
                 stance.__exit__(None, None, None)
 
 
+# A second such pass would take the copies of the first for the originals.
+_one_at_a_time = threading.RLock()
+
+
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Let a pass change copies of the buffers, and give every parameter a gradient.
@@ -74,6 +78,17 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
     Parameters are not copied: frozen ones are replaced by others with the same
     memory, so that a feature without a graph means that the graph was cut.
     """
+    with _one_at_a_time:
+        replaced = _replaced(model)
+        try:
+            yield
+        finally:
+            for tensors, name, tensor in replaced:
+                tensors[name] = tensor
+
+
+def _replaced(model: nn.Module) -> list[tuple[dict[str, Any], str, Any]]:
+    """Put copies in the place of buffers and frozen parameters; return those."""
     replaced: list[tuple[dict[str, Any], str, Any]] = []
     for module in model.modules():
         if isinstance(module, torch.jit.ScriptModule):
@@ -86,11 +101,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
             if parameter is not None and _is_frozen(parameter):
                 replaced.append((module._parameters, name, parameter))
                 module._parameters[name] = nn.Parameter(parameter.detach())
-    try:
-        yield
-    finally:
-        for tensors, name, tensor in replaced:
-            tensors[name] = tensor
+    return replaced
 
 
 def _is_frozen(parameter: nn.Parameter) -> bool:

@@ -32,7 +32,7 @@ class Ranks:
     def of(cls, model: nn.Module) -> Ranks:
         """Return the processes that a distributed model works with."""
         while not isinstance(model, DistributedDataParallel):
-            inner = getattr(model, "_orig_mod", None)  # of `torch.compile`
+            inner = dict(model.named_children()).get("_orig_mod")  # of `torch.compile`
             if not isinstance(inner, nn.Module):
                 return cls(None)
             model = inner

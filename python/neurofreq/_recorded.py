@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from neurofreq import _arrays
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -49,14 +51,7 @@ def floats(value: Any, name: str) -> NDArray[Any]:
 def _array(value: Any, name: str) -> Any:
     """Return an array, masked where `value` or its items are."""
     if isinstance(value, torch.Tensor):
-        try:
-            host = value.detach().cpu().resolve_conj().resolve_neg()
-            return (host.float() if host.dtype == torch.bfloat16 else host).numpy()
-        except (TypeError, RuntimeError):
-            raise TypeError(
-                f"{name}: got a tensor without dense values of its own, expected one "
-                "with them"
-            ) from None
+        return _arrays.host(value, name)
     if isinstance(value, np.ma.MaskedArray):
         return value
     if isinstance(value, (list, tuple)):

@@ -57,7 +57,8 @@ def changed(sample: Any, change: Callable[[Any], Any]) -> Any:
         named = [place for place in plain if not set(_KEYS).isdisjoint(place)]
         chosen = named or plain[:1]
     if not chosen:
-        kinds = ", ".join(type(leaf).__name__ for leaf in leaves.values())
+        found = dict.fromkeys(type(leaf).__name__ for leaf in leaves.values())
+        kinds = ", ".join(found)
         raise TypeError(f"images: got ({kinds}), expected an image among them")
     return _mapped(sample, (), {place: change(leaves[place]) for place in chosen})
 

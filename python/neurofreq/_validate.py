@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import torch
 
+from neurofreq import _npz
 from neurofreq._arrays import array as array
 from neurofreq._arrays import host as host
 from neurofreq._arrays import layout as layout
@@ -73,12 +74,17 @@ def images(value: Any, name: str = "images", *, unit_range: bool = False) -> Any
         values out of range.
     """
     plain = batch(value, name)
+    finite(plain, name, unit_range=unit_range)
+    return plain
+
+
+def finite(plain: Array, name: str, *, unit_range: bool = False) -> None:
+    """Require finite values, in [0, 1] if `unit_range`, of an array of any shape."""
     low, high = _extremes(plain)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name}: got NaN or infinite values, expected finite ones")
     if unit_range and (low < 0.0 or high > 1.0):
         raise ValueError(f"{name}: got values in {_range(low, high)}, expected [0, 1]")
-    return plain
 
 
 def batch(value: Any, name: str = "images") -> Any:
@@ -325,13 +331,13 @@ def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return np.array(values.tolist())
 
 
-def npz(path: str | PathLike[str], name: str = "path") -> Any:
-    """Open an npz file, to be closed by the caller; nothing in it is unpickled."""
+def npz(path: str | PathLike[str], name: str = "path") -> _npz.Archive:
+    """Return the arrays of an npz file, each read where it is asked for."""
     place = _path(name, path)
     if not zipfile.is_zipfile(place):
         error = ValueError if place.exists() else FileNotFoundError
         raise error(f"{name}: got {place}, expected an npz file")
-    return np.load(place, allow_pickle=False)
+    return _npz.Archive(place)
 
 
 def model(value: Any) -> None:

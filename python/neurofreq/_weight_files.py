@@ -187,7 +187,7 @@ def _is_dict(name: str) -> bool:
 def _classes(path: Path) -> list[str]:
     """Return the names of the classes and functions that a torch file asks for."""
     found: dict[str, None] = {}
-    # A damaged file ends early: what reads it afterwards says so.
+    # A damaged file ends early. The reader of the images reports it.
     with contextlib.suppress(Exception):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:

@@ -303,7 +303,7 @@ class Corruption(torch.nn.Module):
         elif self.seed is not None:
             count = np.array([_digest(image) for image in batch], dtype=np.uint64)
         if self.seed is None:
-            return int(torch.randint(2**62, ())), count
+            return int(torch.randint(2**62, (), device="cpu")), count
         return self.seed, count
 
 
@@ -368,9 +368,10 @@ def _pixels(images: Any, ndim: tuple[int, ...] = (4,)) -> NDArray[Any]:
             f"images: got shape {images.shape}, expected (N, H, W, C) or (N, C, H, W)"
             + (", or one of them" if 3 in ndim else "")
         )
+    if 0 in images.shape:
+        raise ValueError(f"images: got shape {images.shape}, expected no empty axis")
     if images.dtype != np.uint8:
-        whole = images[None] if images.ndim == 3 else images
-        _validate.images(whole, unit_range=True)
+        _validate.finite(images, "images", unit_range=True)
     return images
 
 

@@ -165,8 +165,8 @@ def hybrid_curve(
         without gradients, and left as found. A warning tells of answers that
         change from call to call, or with the images beside.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64 in [0, 1]; given to the model in their own dtype, or in
-        that of a model in half precision.
+        float32 or float64 in [0, 1]; the hybrids are given to the model in this
+        dtype, or in that of its parameters where it refuses this one.
     labels : array_like of int, shape (N,)
         The class of every image; no class may hold more than half of them.
     frequencies : sequence of float, optional
@@ -214,7 +214,7 @@ def hybrid_curve(
     batch_size = _validate.count("batch_size", batch_size)
     device = _model.device_of(model) if device is None else _validate.device(device)
     images = _shown(model, images, gray, device)
-    ask = _model.tried(model, images, device=device)
+    ask = _model.tried(model, images, device=device, made=True)
     # Hits per image and frequency, summed over pairings.
     low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
     with _model.evaluating(model), torch.no_grad():
@@ -283,8 +283,7 @@ def _shown(
     model: Model, images: Array, gray: bool | Literal["auto"], device: torch.device
 ) -> Array:
     """Return the images in color, or their luma where that is asked for."""
-    if gray not in (True, False, "auto"):
-        raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
+    gray = _gray.wanted(gray)
 
     def few() -> NDArray[Any]:
         part = images[:2]

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from neurofreq import _model, _neurofreq, _passes, _store, _validate
 from neurofreq._attached import Attached
 from neurofreq._similarity_loss import SimilarityLoss
-from neurofreq.neural import Target
+from neurofreq.neural import Target, _images
+from neurofreq.neural._target import named_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +146,8 @@ class SimilarityRegularizer(Attached):
         super().__init__(model, layers, stimuli)
         if isinstance(similarity, Target):
             similarity.require_images(stimuli)
+        elif (images := named_similarity(similarity, "similarity")[1]) is not None:
+            _images.require(images, len(images), stimuli, "stimuli")
         self.layers = self._reader.layers
         if len(self.stimuli) < 2:
             raise ValueError("stimuli: got 1 image, expected at least two")

@@ -187,15 +187,13 @@ def corruption_accuracy(
     for one in models.values():
         _validate.model(one)
     device = None if device is None else _validate.device(device)
-    made = (seed, parameters, textures)
-    source, shape, known = _source(images, labels, clean, made)
+    source, shape, known = _source(images, labels, clean, (seed, parameters, textures))
     names = _groups.chosen(corruptions, known)
     level = _validate.number("level", level)
     _validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
     batch_size = _validate.count("batch_size", batch_size)
     progress = _validate.flag("progress", progress)
-    if not (isinstance(gray, str) and gray == "auto"):
-        gray = _validate.flag("gray", gray)
+    gray = _gray.wanted(gray)
     severities = _severities(severities)
     cells = [(name, s) for name in names for s in severities]
     if clean is not None or isinstance(source, _cells.Corrupting):
@@ -211,8 +209,7 @@ def corruption_accuracy(
     store = recorded = None
     if out is not None:
         store = _store.Store(_validate.path("out", out))
-        kept_models = _identity.Known(store.folder)
-        recorded = _recorder(source, shown, kept_models, batch_size, device)
+        recorded = _recorder(source, shown, store, parts[0], batch_size, device)
     found, outputs = _measure(
         parts, source, shown, store, recorded, batch_size, device, progress
     )
@@ -334,7 +331,8 @@ def _measure(
 def _recorder(
     source: Source,
     shown: dict[str, Shown],
-    known: _identity.Known,
+    store: _store.Store,
+    first: Part,
     batch_size: int,
     device: Any,
 ) -> Callable[[Part, str], dict[str, Any]]:
@@ -348,14 +346,15 @@ def _recorder(
         if not isinstance(one.model, torch.nn.Module):
             raise TypeError(
                 f"model: got {type(one.model).__name__}, expected an nn.Module where "
-                "results are kept: what a function computes cannot be told from "
-                "another's"
+                "results are kept: what a function computes is not known"
             )
         found = _identity.behaviour(
             one.model, probes[one.is_gray], name=name,
             batch_size=batch_size, device=device,
         )  # fmt: skip
-        digests[name] = known.digest(name, found)
+        labels = source.labels(first)  # before anything is kept
+        _classes.fit(found.answers.shape[1], labels, source.n_classes, name)
+        digests[name] = _identity.Known(store.folder).digest(name, found)
     of_part: dict[Part, dict[str, Any]] = {}
 
     def recorded(part: Part, name: str) -> dict[str, Any]:

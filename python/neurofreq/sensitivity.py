@@ -129,7 +129,7 @@ def fourier_sensitivity(
     shown = _model.to_tensor(images, "cpu")
     signs = _signs(len(shown), shown.shape[1], _validate.seed(seed)).to(shown.dtype)
     height, width = shown.shape[2:]
-    ask = _model.tried(model, shown, device=device)
+    ask = _model.tried(model, shown, device=device, made=True)
 
     def error(change: torch.Tensor | None) -> float:
         n_wrong = 0

@@ -271,7 +271,7 @@ mod tests {
     fn a_raised_flag_ends_every_loop() {
         let stop = Stop::default();
         stop.0.store(true, Ordering::Relaxed);
-        let work = |_: &mut (), _| -> Result<()> { panic!("not reached") };
+        let work = |(): &mut (), _| -> Result<()> { panic!("not reached") };
         let ended = each(&stop, (0..10).into_par_iter(), || Ok(()), work);
         assert!(matches!(ended, Err(Error::Interrupted)));
     }

@@ -50,7 +50,7 @@ impl<'py, T: Element, D: Dimension> FromPyObject<'_, 'py> for Input<'py, T, D> {
 /// Whether some entries count as missing, which a kernel would read all the same.
 fn is_masked(object: Borrowed<'_, '_, PyAny>) -> PyResult<bool> {
     let py = object.py();
-    if object.get_type().is(&py.get_type::<PyUntypedArray>()) {
+    if object.get_type().is(py.get_type::<PyUntypedArray>()) {
         return Ok(false);
     }
     object.is_instance(&py.import("numpy.ma")?.getattr("MaskedArray")?)

@@ -70,7 +70,7 @@ fn unpacked(object: Borrowed<'_, '_, PyAny>) -> PyResult<Tensor> {
         .map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
-/// Refuses what kernels cannot read. A tensor of a wrapper class (DTensor,
+/// Refuses what kernels cannot read. A tensor of a wrapper class (`DTensor`,
 /// torchao, functional tensors) has no memory: its address is null.
 fn check_memory(object: Borrowed<'_, '_, PyAny>) -> PyResult<()> {
     let py = object.py();

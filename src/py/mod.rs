@@ -49,6 +49,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Looks for signals: raises `KeyboardInterrupt`, on the main thread.
+#[allow(clippy::redundant_closure_for_method_calls)] // the method alone does not compile
 fn signals() -> Result<()> {
     Python::attach(|py| py.check_signals()).map_err(exceptions::raised)
 }
@@ -60,6 +61,7 @@ mod _neurofreq {
     use crate::core::parallel;
 
     #[pymodule_init]
+    #[allow(clippy::unnecessary_wraps)] // pyo3 asks for a result
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         parallel::listen(super::signals);
         Ok(())

@@ -39,5 +39,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         pytest.skip("jobs are forked, and their time is read from /proc")
     running = Server(tmp_path_factory.mktemp("server"))
     yield running
-    running.process.stdin.close()
-    running.process.wait(30)
+    running.close()

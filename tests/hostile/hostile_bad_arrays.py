@@ -20,6 +20,7 @@ from hostile_bad import (
     of_records,
     tensor,
     with_first,
+    without,
 )
 
 if TYPE_CHECKING:
@@ -129,6 +130,14 @@ LABELS = (
     Bad("two axes of a tensor", lambda good: tensor(good)[None], VALUE, "shape"),
 )  # fmt: skip
 
+# Words may be names of classes.
+NAMED_LABELS = (
+    *without(LABELS, "strings", "words"),
+    Bad("unknown names", lambda good: host(good).astype("U1"), VALUE, "'0'"),
+    Bad("categorical of unknown names", lambda good: pd.Categorical(
+        host(good).astype("U1")), VALUE, "'0'"),
+)  # fmt: skip
+
 NUMBER_OF_LABELS = (
     Bad("too few", lambda good: host(good)[:-1], VALUE),
     Bad("too many", lambda good: np.append(host(good), 0), VALUE),
@@ -136,6 +145,15 @@ NUMBER_OF_LABELS = (
 )
 
 REAL = UNREAL
+# In recordings None and masked entries are missing trials, which may be allowed.
+RECORDED = (
+    *without(UNREAL, "masked", "objects"),
+    Bad("objects", lambda good: np.full_like(
+        host(good), 1j, dtype=object), TYPE, "complex"),
+    Bad("nothing but None", lambda good: np.full_like(
+        host(good), None, dtype=object), VALUE),
+)  # fmt: skip
+MASKED = Bad("masked", masked, VALUE, "masked")
 EMPTY = Bad("empty", lambda good: host(good)[:0], VALUE)
 FLAT = Bad("one number", always(0.5), VALUE)
 NOT_A_NUMBER = Bad("NaN", with_first(np.nan), VALUE)

@@ -85,7 +85,7 @@ call(
 call(
     "response_similarity", nf.response_similarity,
     lambda folder: {"responses": responses(), "weights": np.ones(12)},
-    responses="finite",
+    responses="responses",
 )  # fmt: skip
 call(
     "response_similarity, weights", nf.response_similarity,
@@ -153,7 +153,8 @@ call(
     parameters="word",
 )  # fmt: skip
 call(
-    "Corruption.forward", lambda images, index: nf.Corruption("fog", 1)(images, index),
+    "Corruption.forward",
+    lambda images, index: nf.Corruption("fog", 1, seed=0)(images, index=index),
     lambda folder: {"images": images(), "index": 0},
     images="pictures", index="optional seed",
 )  # fmt: skip
@@ -166,7 +167,7 @@ call(
         "out": folder / "out", "progress": False, "level": 0.9,
     },
     model="classifier", images="stored", labels="labels", severities="severities",
-    corruptions="words", seed="seed", parameters="word", gray="flag",
+    corruptions="words", seed="seed", parameters="word", gray="flag or word",
     batch_size="count", device="device", out="optional path", progress="flag",
     level="share",
 )  # fmt: skip

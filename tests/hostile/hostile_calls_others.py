@@ -23,7 +23,7 @@ import neurofreq as nf
 from neurofreq import data, intervals, models, neural, plot, studies, training
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Callable
 
 # Data.
 call(
@@ -32,7 +32,7 @@ call(
         "images": images(), "labels": labels(), "class_names": ("cat", "dog", "fox"),
         "name": "made up",
     },
-    images="stored", labels="labels", name="text",
+    images="set images", labels="labels or names", name="text",
 )  # fmt: skip
 call(
     "data.ImageSet.take", image_set().take, lambda folder: {"which": np.array([0, 2])},
@@ -82,19 +82,32 @@ call(
 )  # fmt: skip
 
 # Models.
+
+
+def seeded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that draws the same weights at each call."""
+
+    def drawn(**arguments: Any) -> Any:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            return function(**arguments)
+
+    return drawn
+
+
 settings(
-    "models.small_cnn", models.small_cnn,
+    "models.small_cnn", seeded(models.small_cnn),
     {"n_classes": 3, "width": 2, "in_channels": 1},
     n_classes="count", width="count", in_channels="count",
 )  # fmt: skip
 for name in ("resnet18", "resnet18_gray"):
     settings(
-        f"models.{name}", getattr(models, name),
+        f"models.{name}", seeded(getattr(models, name)),
         {"base_width": 2, "stem": 3, "n_classes": 3},
         base_width="count", stem="severity", n_classes="count",
     )  # fmt: skip
 settings(
-    "models.vgg19_bn", models.vgg19_bn, {"base_width": 1, "n_classes": 3},
+    "models.vgg19_bn", seeded(models.vgg19_bn), {"base_width": 1, "n_classes": 3},
     base_width="count", n_classes="count",
 )  # fmt: skip
 settings("models.Blur", models.Blur, {"sigma": 1.5}, sigma="positive")

@@ -93,3 +93,9 @@ class Server:
         child = Child(int(self.process.stdout.readline()), result)
         wait(Path(f"{result}.started").exists)
         return child
+
+    def close(self) -> None:
+        """End the process that forks; children end by themselves."""
+        self.process.stdin.close()
+        self.process.wait(30)
+        self.process.stdout.close()

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FLIPS = 6  # of each file, in places drawn at random beside the ends
+FLIPS = 2  # of each file, in places drawn at random beside the ends
+# Each flip is followed by a whole small run: training, a study, an attack.
+pytestmark = pytest.mark.timeout(600)
 
 
 def read_responses(folder: Path) -> str:

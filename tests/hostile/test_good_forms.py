@@ -149,8 +149,8 @@ def test_other_forms_of_a_value_give_the_same_result(
     expected = result(call, arguments("plain"))
     faults = []
     forms = FORMS[call.kinds[parameter]]
-    for name, form in forms.items():
-        given = arguments(name)
+    for number, (name, form) in enumerate(forms.items()):
+        given = arguments(str(number))
         good = given[parameter]
         if isinstance(good, torch.Tensor):
             continue  # of functions that take tensors alone

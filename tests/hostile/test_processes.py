@@ -11,16 +11,28 @@ import signal
 import time
 
 import pytest
+import torch
 from hostile_jobs import JOBS, LONG
 from hostile_server import wait
 
-KILLS = 4  # of each job, one after another in one folder
+KILLS = 3  # of each job, one after another in one folder
+# A job is begun anew after each kill, in a process of its own.
+pytestmark = pytest.mark.timeout(600)
 SECONDS = 2.0  # of processor time that may pass between Ctrl-C and the end
 PAUSE = 0.02
 
 
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory):
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Work as the children do: torch rounds gradients otherwise with more threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, one_thread):
     """Return the result of a job that runs alone, in this process."""
     known = {}
 

@@ -132,10 +132,9 @@ class BrendelBethge(Attack):
         _validate.one_of("norm", self.norm, NORMS)
         _validate.one_of("radius", self.radius, RADII)
         _validate.one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
-        for name in ("normalise", "scatter"):
-            _validate.flag(name, getattr(self, name))
         radii = ("first_radius", "last_radius")
         self._plain(
+            flags=("normalise", "scatter"),
             counts=(
                 *("steps", "patience", "n_decays", "n_starts", "restarts"),
                 "binary_search_steps",

@@ -181,9 +181,9 @@ class Attack(ABC):
         pixels = _unit_images(images, "images")
         labels, targets = _classes(labels, targets, len(pixels))
         batch_size = _model.check_batch_size(batch_size)
-        flags = {"deterministic": deterministic, "channels_last": channels_last}
-        for name, value in (flags | {"trajectory": trajectory}).items():
-            _validate.flag(name, value)
+        deterministic = _validate.flag("deterministic", deterministic)
+        channels_last = _validate.flag("channels_last", channels_last)
+        trajectory = _validate.flag("trajectory", trajectory)
         progress = _validate.flag("progress", progress)
         margin = _validate.number("margin", margin)
         _validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
@@ -209,7 +209,7 @@ class Attack(ABC):
             seed=seed,
             first_index=first_index,
             batch_size=batch_size,
-            is_deterministic=bool(deterministic),
+            is_deterministic=deterministic,
         )
         with (
             _model.evaluating(model),
@@ -229,9 +229,16 @@ class Attack(ABC):
         return _result(images, found, trajectory)
 
     def _plain(
-        self, *, counts: tuple[str, ...] = (), numbers: tuple[str, ...] = ()
+        self,
+        *,
+        counts: tuple[str, ...] = (),
+        numbers: tuple[str, ...] = (),
+        flags: tuple[str, ...] = (),
     ) -> None:
-        """Require that settings are counts or numbers, and keep them as Python's."""
+        """Require settings of these types, and keep them as Python's."""
+        for name in flags:
+            flag = _validate.flag(name, getattr(self, name))
+            object.__setattr__(self, name, flag)
         for name in counts:
             least = 0 if name == "restarts" else 1
             whole = _validate.count(name, getattr(self, name), least)

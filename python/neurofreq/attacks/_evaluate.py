@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from neurofreq import _identity, _locks, _runtime, _store, _validate
+from neurofreq import _identity, _locks, _model, _runtime, _store, _validate
 from neurofreq.attacks._call import Attack
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from neurofreq import _model
     from neurofreq._store import Arrays
 
 PATIENCE = timedelta(days=30)  # a rank that is done waits for the others
@@ -102,6 +101,8 @@ def evaluate(
         raise ValueError("keep_images: got True without out, expected a folder")
     targets = None if targets is None else _validate.labels(targets, "targets")
     folder = None if out is None else _validate.path("out", out)
+    if "batch_size" in options:
+        options["batch_size"] = _model.check_batch_size(options["batch_size"])
     kept = None if folder is None else _Kept(folder, attack, model, seed, options)
     _check_most(targets, loader)
     parts: dict[int, Arrays] = {}
@@ -110,11 +111,11 @@ def evaluate(
     for number, batch in enumerate(_bar(loader, progress)):
         images, labels = _pair(batch)
         first, count = count, count + len(images)
+        part = None if targets is None else _part(targets, first, count)
         if kept and number == 0:
             kept.identify(model, images, options)
         if number % n_ranks != rank:
             continue
-        part = None if targets is None else _part(targets, first, count)
 
         def attacked(
             images: Any = images, labels: Any = labels, part: Any = part,

@@ -97,8 +97,7 @@ class PGD(Attack):
         """Check every parameter."""
         _validate.one_of("norm", self.norm, NORMS)
         _validate.one_of("step_rule", self.step_rule, STEP_RULES)
-        self._plain(counts=("steps", "restarts"))
-        _validate.flag("early_stop", self.early_stop)
+        self._plain(counts=("steps", "restarts"), flags=("early_stop",))
         budgets = checked_budgets("epsilon", self.epsilon)
         is_one = getattr(self.epsilon, "ndim", np.ndim(self.epsilon)) == 0
         object.__setattr__(self, "epsilon", budgets[0] if is_one else budgets)

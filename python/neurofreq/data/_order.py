@@ -35,8 +35,16 @@ def listed(root: Path) -> tuple[str, ...] | None:
     path = root / LISTING
     if not path.is_file():
         return None
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (line.strip() for line in _text(path).splitlines())
     return _validate.distinct(str(path), [line for line in lines if line])
+
+
+def _text(path: Path) -> str:
+    """Return a text in UTF-8, with or without a mark of its byte order."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"data: {path} is no UTF-8 text ({error.reason})") from error
 
 
 def of_folders(root: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
@@ -59,8 +67,15 @@ def of_folders(root: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If two folders have one number.
+        If two folders have one number, or some are named by numbers and some not.
     """
+    numbers = [name for name in folders if name.isascii() and name.isdigit()]
+    other = next((name for name in folders if name not in numbers), None)
+    if numbers and other is not None:
+        raise ValueError(
+            f"data: {root} holds {numbers[0]!r} and {other!r}, expected numbers alone "
+            "or names alone: give `classes` in the order of the model"
+        )
     if all(name.isascii() and name.isdigit() for name in folders):
         return _numbered(root, folders)
     if set(folders) <= set(imagenet()) and not _is_tiny(root, folders):
@@ -97,12 +112,27 @@ def given(
 
 
 def images_in(folder: Path) -> list[str]:
-    """Return the names of the images in a folder, sorted."""
-    return sorted(
-        path.name
-        for path in folder.iterdir()
-        if path.suffix.lower() in _pictures.SUFFIXES and not path.name.startswith(".")
-    )
+    """Return the names of the images in a folder, sorted.
+
+    Raises
+    ------
+    ValueError
+        If there are images beside and in a folder below, which would be left out.
+    """
+    inside = sorted(folder.iterdir())
+    found = [path.name for path in inside if _is_image(path)]
+    for below in inside if found else ():
+        if below.is_dir() and any(map(_is_image, below.iterdir())):
+            raise ValueError(
+                f"data: {folder} holds images, and more in {below.name!r}, expected "
+                "all images of a class in one folder"
+            )
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    """Return whether a path is named as an image."""
+    return path.suffix.lower() in _pictures.SUFFIXES and not path.name.startswith(".")
 
 
 def _numbered(root: Path, folders: Iterable[str]) -> tuple[str, ...]:

@@ -149,11 +149,7 @@ def _checked(images: Any) -> Any:
     """Return images as an array or as files, in bytes or in floats of [0, 1]."""
     if isinstance(images, ImageFiles):
         return images
-    images = _validate.host(_validate.array(images, "images"), "images")
-    if images.dtype not in (np.uint8, np.float32, np.float64):
-        raise TypeError(
-            f"images: got dtype {images.dtype}, expected uint8, float32 or float64"
-        )
+    images = _validate.stored(images)
     if images.ndim == 4 and not len(images):
         return images
     _validate.layout(images, "images")

@@ -56,14 +56,14 @@ def recorded(path: str | os.PathLike[str]) -> Stimuli:
     ValueError
         If it lacks one of these, or their numbers of images differ.
     """
-    with _validate.npz(path, "neural") as file:
-        names = set(file)
-        if "images" not in names or not names & {"trials", "similarity"}:
-            raise ValueError(
-                f"neural: got {', '.join(sorted(names))} in {path}, expected images, "
-                "and trials (of Responses.save) or similarity (of Target.save)"
-            )
-        images = file["images"]
+    file = _validate.npz(path, "neural")
+    names = set(file)
+    if "images" not in names or not names & {"trials", "similarity"}:
+        raise ValueError(
+            f"neural: got {', '.join(sorted(names))} in {path}, expected images, "
+            "and trials (of Responses.save) or similarity (of Target.save)"
+        )
+    images = file["images"]
     if "similarity" in names:
         target = neural.Target.load(str(path))
     else:

@@ -243,7 +243,8 @@ class PCA(nn.Module):
         most = min(len(images) - 1, math.prod(images.shape[1:]))
         is_possible = n_components <= most
         _validate.within("n_components", n_components, is_possible, f"1 to {most}")
-        data = _model.as_tensor(images).detach()
+        # The order in memory would decide the order of sums.
+        data = _model.as_tensor(images).detach().contiguous()
         mean = data.mean(dim=0)
         centred = (data - mean).flatten(1)
         size = min(n_components + _OVERSAMPLING, *centred.shape)

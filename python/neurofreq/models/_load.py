@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _checkpoint, _programs
+from neurofreq import _checkpoint, _programs, _validate
 from neurofreq._untrained import RANDOM
 from neurofreq.models import _sources, _zoo
 from neurofreq.models._front_ends import PCA, Blur, Normalized
@@ -87,9 +87,15 @@ def load_model(
     TypeError
         If the factory returns anything but an ``nn.Module``.
     """
-    spec = _text(spec)
-    if weights == RANDOM:
-        weights = None
+    text = _text(spec)
+    is_random = weights is None or (isinstance(weights, str) and weights == RANDOM)
+    file = None if is_random else str(_validate.path("weights", weights))
+    with torch.device("cpu"):  # whatever device torch makes tensors on
+        return _loaded(text, file, sha256)
+
+
+def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
+    """Return the network of a spec, as of `load_model`."""
     complete = _complete(spec)
     if complete is not None:
         if weights is not None:

@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from neurofreq import _validate
 from neurofreq._untrained import RANDOM
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ def parse_spec(text: str) -> ModelSpec:
 
     Raises
     ------
+    TypeError
+        If `text` is no string.
     ValueError
         If a part is empty.
     """
-    head, at, weights = text.partition("@")
+    head, at, weights = _validate.text("text", text).partition("@")
     label, equals, spec = head.partition("=")
     has_label = bool(equals) and "," not in label
     if not has_label:

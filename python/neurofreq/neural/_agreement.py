@@ -117,7 +117,9 @@ def similarity_correlation(
     ------
     ValueError
         Other shapes, values that are no similarities, or that never differ, or
-        images of other names or in another order where both sides have names.
+        images of other names or in another order where both sides have names. A
+        side without names is of images 0 to N - 1: the same numbers in another
+        order are refused beside it.
     """
     _validate.one_of("method", method, _METHODS)
     a, a_images = named_similarity(first, "first")
@@ -152,7 +154,8 @@ def noise_ceiling(
         One target in place of a sequence.
     ValueError
         Fewer than two subjects, other shapes, a matrix of one value, or images of
-        other names or in another order where matrices have names.
+        other names or in another order where matrices have names (see
+        `similarity_correlation`).
 
     Notes
     -----

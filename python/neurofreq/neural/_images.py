@@ -93,6 +93,8 @@ def places(known: NDArray[Any] | None, wanted: Any) -> NDArray[np.int64]:
 def agreed(tables: Mapping[str, NDArray[Any] | None]) -> NDArray[Any] | None:
     """Return the names that all tables with names have; None where none has.
 
+    A table without names is of images 0 to N - 1: see `_require_counted`.
+
     Raises
     ------
     ValueError
@@ -108,11 +110,24 @@ def agreed(tables: Mapping[str, NDArray[Any] | None]) -> NDArray[Any] | None:
             raise ValueError(
                 _difference(name, images, first[1], f"those of {first[0]}")
             )
-    return None if first is None else first[1]
+    if first is None:
+        return None
+    for name, images in tables.items():
+        if images is None:
+            _require_counted(*first, f"those of {name}, which has no names")
+    return first[1]
 
 
-def require(known: NDArray[Any] | None, count: int, stimuli: Any, name: str) -> None:
+def require(
+    known: NDArray[Any] | None,
+    count: int,
+    stimuli: Any,
+    name: str,
+    of_what: str = "similarities",
+) -> None:
     """Raise unless stimuli are of this number and, where both have names, of these.
+
+    A side without names is of images 0 to N - 1: see `_require_counted`.
 
     Raises
     ------
@@ -126,9 +141,13 @@ def require(known: NDArray[Any] | None, count: int, stimuli: Any, name: str) -> 
     if len(stimuli) != count:
         raise ValueError(
             f"{name}: got {len(stimuli)} images, expected {count}, one per row of the "
-            "similarities"
+            f"{of_what}"
         )
     given = of(stimuli)
+    if known is not None and given is None:
+        _require_counted(of_what, known, f"those of {name}, which have no names")
+    if known is None and given is not None:
+        _require_counted(name, given, f"those of the {of_what}, which have no names")
     if known is None or given is None:
         return
     if (known.dtype.kind in "iuf") != (given.dtype.kind in "iuf"):
@@ -141,7 +160,7 @@ def require(known: NDArray[Any] | None, count: int, stimuli: Any, name: str) -> 
         if sorted(pair[0]) == sorted(pair[1]):  # these are the images, in another order
             given, known = np.array(pair[0]), np.array(pair[1])
             break
-    raise ValueError(_difference(name, given, known, "those of the similarities"))
+    raise ValueError(_difference(name, given, known, f"those of the {of_what}"))
 
 
 def of(stimuli: Any) -> NDArray[Any] | None:
@@ -163,10 +182,11 @@ def labels(value: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     found: list[Any] = []
     if kind == "pandas":
         sides = [value.index, *([value.columns] if value.ndim == 2 else [])]
-        is_counted = [type(side).__name__ == "RangeIndex" for side in sides]
         found = [
-            None if counted or side.nlevels > 1 else np.asarray(side)
-            for side, counted in zip(sides, is_counted, strict=True)
+            None
+            if _containers.is_counted(side) or side.nlevels > 1
+            else side.to_numpy()
+            for side in sides
         ]
     elif kind == "xarray":
         found = [_coordinate(value, dim) for dim in value.dims]
@@ -197,6 +217,24 @@ def _require_distinct(array: NDArray[Any]) -> None:
         raise ValueError(
             f"images: got {found[counts > 1][0].item()!r} twice, expected distinct "
             "names"
+        )
+
+
+def _require_counted(name: str, images: NDArray[Any], of: str) -> None:
+    """Raise where names beside a side without are its numbers in another order.
+
+    Such names are what a shuffled table keeps of the numbers of its rows; others,
+    which number nothing from 0 to N - 1, cannot be compared with places.
+    """
+    places = np.arange(len(images))
+    if images.dtype.kind not in "iuf" or not np.array_equal(np.sort(images), places):
+        return
+    if not np.array_equal(images, places):
+        place = int((images != places).argmax())
+        raise ValueError(
+            f"{name}: got images in another order ({images[place].item()!r} in row "
+            f"{place}), expected {of} ({place} in row {place}); "
+            f"for_images(range({len(images)})) puts them in order"
         )
 
 

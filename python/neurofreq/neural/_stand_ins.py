@@ -5,6 +5,7 @@ None of these rests on measured neurons, and each says so in its source.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, overload
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _model, _validate
+from neurofreq import _model, _steadiness, _validate
 from neurofreq._attached import unscaled
 from neurofreq._features import Features
 from neurofreq.neural._simulated import gray, simulate_v1
@@ -20,6 +21,8 @@ from neurofreq.neural._target import Target
 from neurofreq.similarity import reliability, response_similarity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -168,6 +171,12 @@ def teacher_similarity(
         Bad images, such as in [0, 255], an unknown layer, or features that do not
         differ.
 
+    Warns
+    -----
+    UserWarning
+        If features of the first image depend on the images beside it, as with
+        batch statistics, or differ between equal passes, as with dropout.
+
     References
     ----------
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
@@ -176,13 +185,38 @@ def teacher_similarity(
     images = unscaled(images, "images")
     batch_size = _validate.count("batch_size", batch_size)
     device = _model.device_of(model)
-    rows: list[NDArray[Any]] = []
     own = _model.dtype_of(model)
+
+    def ask(part: torch.Tensor) -> torch.Tensor:
+        _, (found,) = features.of(part.to(own), copies=True)
+        # Of half precision NumPy knows one kind.
+        return found if found.dtype == torch.float64 else found.float()
+
+    rows: list[NDArray[Any]] = []
     with _model.evaluating(model), torch.no_grad():
+        told = _doubt(ask, _model.to_tensor(images[:1], device), own)
         for start in range(0, len(images), batch_size):
             part = _model.to_tensor(images[start : start + batch_size], device)
-            _, (found,) = features.of(part.to(own), copies=True)
-            if found.dtype != torch.float64:
-                found = found.float()  # of half precision NumPy knows one kind
-            rows.append(found.flatten(1).cpu().numpy())
+            rows.append(ask(part).flatten(1).cpu().numpy())
+    if told:
+        warnings.warn(told, stacklevel=2)
     return Target(response_similarity(np.concatenate(rows)), "teacher", layer)
+
+
+def _doubt(
+    ask: Callable[[torch.Tensor], torch.Tensor], one: torch.Tensor, own: torch.dtype
+) -> str | None:
+    """Say where features of an image depend on more than the image."""
+    few = _steadiness.beside_others(one)
+    try:
+        first, again = ask(few), ask(few)
+    except Exception:  # the passes to come meet what is wrong here
+        return None
+    try:
+        single = ask(one)
+    except Exception as error:
+        return _steadiness.REFUSES_ONE.format(error)
+    if not (first.shape == again.shape and first.shape[1:] == single.shape[1:]):
+        return None
+    is_half = own in _model.HALVES
+    return _steadiness.told(first, again, single, is_half=is_half, what="features")

@@ -194,17 +194,17 @@ def from_npz(
     neuron: Mapping[str, ArrayLike] | None,
 ) -> Responses:
     """Read an npz file; see `Responses.from_npz`."""
-    with _validate.npz(path) as file:
-        if key not in file:
-            raise ValueError(f"key: got {key!r}, expected one of {sorted(file)}")
-        tables: dict[str, dict[str, Any]] = {"image": {}, "neuron": {}}
-        for name in file:
-            kind, dot, rest = name.partition(".")
-            if dot and kind in tables:
-                tables[kind][rest] = file[name]
-        return Responses(
-            file[key],
-            image=tables["image"] | dict(image or {}),
-            neuron=tables["neuron"] | dict(neuron or {}),
-            images=file.get(_images.KEY),
-        )
+    file = _validate.npz(path)
+    if key not in file:
+        raise ValueError(f"key: got {key!r}, expected one of {sorted(file)}")
+    tables: dict[str, dict[str, Any]] = {"image": {}, "neuron": {}}
+    for name in file:
+        kind, dot, rest = name.partition(".")
+        if dot and kind in tables:
+            tables[kind][rest] = file[name]
+    return Responses(
+        file[key],
+        image=tables["image"] | dict(image or {}),
+        neuron=tables["neuron"] | dict(neuron or {}),
+        images=file.get(_images.KEY),
+    )

@@ -147,7 +147,8 @@ class Target:
         stimuli : sized
             Images, or their names. The number is compared; names are compared
             where both sides have names: those of `data.ImageSet` or
-            `data.ImageFiles`, of an xarray DataArray, or an array of names.
+            `data.ImageFiles`, of an xarray DataArray, or an array of names. Where
+            one side has none, numbers from 0 to N - 1 must be in order.
         name : str
             What the caller calls them.
 
@@ -195,18 +196,18 @@ class Target:
     @classmethod
     def load(cls, path: Path | str) -> Target:
         """Read what `save` wrote."""
-        with _validate.npz(path) as file:
-            missing = {"similarity", "source", "detail"} - set(file)
-            if missing:
-                raise ValueError(
-                    f"path: got a file without {sorted(missing)}, expected a target"
-                )
-            return cls(
-                file["similarity"],
-                str(file["source"]),
-                str(file["detail"]),
-                file.get(_images.KEY),
+        file = _validate.npz(path)
+        missing = {"similarity", "source", "detail"} - set(file)
+        if missing:
+            raise ValueError(
+                f"path: got {path} without {sorted(missing)}, expected a target"
             )
+        return cls(
+            file["similarity"],
+            str(file["source"]),
+            str(file["detail"]),
+            file.get(_images.KEY),
+        )
 
 
 def exchanged(n: int, seed: int) -> NDArray[np.int64]:
@@ -283,7 +284,10 @@ def named_similarity(
     if isinstance(value, Target):
         return value.similarity, value.images
     rows, columns = _images.labels(value)
-    names = _images.agreed({f"{name}, rows": rows, f"{name}, columns": columns})
+    sides = {f"{name}, rows": rows, f"{name}, columns": columns}
+    # Of one side's names the other is too: the matrix is symmetric.
+    named = {side: images for side, images in sides.items() if images is not None}
+    names = _images.agreed(named)
     return _validate.similarity(value, name), names
 
 

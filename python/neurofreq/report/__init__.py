@@ -236,7 +236,7 @@ def run(
         "n_corruption": n_corruption,
         "frequencies": None if frequencies is None else tuple(frequencies),
         "n_thresholds": n_thresholds,
-        "seeds": None if seeds is None else tuple(seeds),
+        "seeds": None if seeds is None else _validate.seeds(seeds),
         "seed": seed,
         "gray": gray,
     }
@@ -290,11 +290,8 @@ def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
         return data
     if len(data) != 2:
         raise ValueError(f"data: got {len(data)} parts, expected (images, labels)")
-    images, labels = (
-        one.detach().cpu().numpy() if isinstance(one, torch.Tensor) else np.asarray(one)
-        for one in data
-    )
-    labels = _validate.labels(labels, "data", count=len(images))
+    images = _validate.stored(data[0], "data")
+    labels = _validate.labels(data[1], "data", count=len(images))
     n_classes = int(labels.max(initial=-1)) + 1
     return ImageSet(images, labels, tuple(map(str, range(n_classes))), "images")
 

@@ -70,7 +70,8 @@ class Running:
         """Check before any model is loaded."""
         batch_size = _validate.count("batch_size", self.batch_size)
         object.__setattr__(self, "batch_size", batch_size)
-        _validate.flag("progress", self.progress)
+        progress = _validate.flag("progress", self.progress)
+        object.__setattr__(self, "progress", progress)
         if self.device is not None:
             _validate.device(self.device)
 

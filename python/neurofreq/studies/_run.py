@@ -151,7 +151,9 @@ def prepare(
         Raise what goes wrong instead of writing it down.
     """
     data = study.data
-    if not isinstance(data, ImageSet):
+    if isinstance(data, ImageSet):
+        data = data.load()  # bytes as floats, files into memory
+    else:
         data = load_data(data, split="test", n=study.n_images)
     settings = make_settings(data, **study.settings)
     folder = _result.folder_for(out_dir)

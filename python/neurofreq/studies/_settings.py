@@ -156,7 +156,7 @@ def make_settings(
         n_hybrid=n_images if n_hybrid is None else n_hybrid,
         n_corruption=n_images if n_corruption is None else n_corruption,
         frequencies=_frequencies(frequencies),
-        seeds=tuple(_validate.seed(value, "seeds") for value in seeds),
+        seeds=_validate.seeds(seeds),
         corruptions=_groups.chosen(corruptions, CORRUPTIONS),
         **others,
     )
@@ -187,8 +187,6 @@ def _check_numbers(settings: Settings) -> None:
     """Check what does not depend on the data."""
     for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
         _validate.count(name, getattr(settings, name), least)
-    if not settings.seeds:
-        raise ValueError("seeds: got none, expected at least one")
     if len(set(settings.seeds)) < len(settings.seeds):
         raise ValueError(f"seeds: got {list(settings.seeds)}, expected each once")
     _validate.seed(settings.seed)

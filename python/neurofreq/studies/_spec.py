@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from neurofreq import _runtime, _validate
@@ -23,11 +25,11 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-if TYPE_CHECKING:
-    import torch
-
 _SETTINGS = tuple(field.name for field in dataclasses.fields(Settings))
-_KINDS = {str: "a string", int: "an integer", bool: "true or false"}
+_CHECKS: dict[type, Callable[[str, Any], Any]] = {
+    str: _validate.text, int: _validate.integer, bool: _validate.flag,
+    float: _validate.number,
+}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,8 @@ class ModelEntry:
             kind = f"{type(self.spec).__name__} for {self.name!r}"
             raise TypeError(f"models: got {kind}, expected an nn.Module or a spec")
         for key in ("name", "group"):
-            _check("models." + key, getattr(self, key), str)
+            word = _validate.text("models." + key, getattr(self, key))
+            object.__setattr__(self, key, word)
         if not self.name:
             raise ValueError("models.name: got none, expected one for every module")
 
@@ -132,11 +135,13 @@ class Study:
     def __post_init__(self) -> None:
         """Check everything that can be checked without data and models."""
         if not isinstance(self.data, ImageSet):
-            _check("data", self.data, str)
-        _check("name", self.name, str)
-        _check("keep_adversarial", self.keep_adversarial, bool)
+            _validate.text("data", self.data)
+        _validate.text("name", self.name)
+        keep = _validate.flag("keep_adversarial", self.keep_adversarial)
+        object.__setattr__(self, "keep_adversarial", keep)
         if self.n_images is not None:
-            _validate.count("n_images", self.n_images)
+            n_images = _validate.count("n_images", self.n_images)
+            object.__setattr__(self, "n_images", n_images)
             if isinstance(self.data, ImageSet):
                 raise ValueError("n_images: got one, expected none with an ImageSet")
         object.__setattr__(self, "models", _entries(self.models))
@@ -144,7 +149,7 @@ class Study:
         if not isinstance(self.settings, Mapping):
             raise TypeError(f"settings: got {self.settings!r}, expected a table")
         _check_keys("settings", self.settings, _SETTINGS)
-        _check_settings(self.settings)
+        object.__setattr__(self, "settings", _plain(self.settings))
 
 
 def read(spec: Study | Mapping[str, Any] | str | os.PathLike[str]) -> Study:
@@ -238,31 +243,25 @@ def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str]) -> N
             )
 
 
-def _check_settings(settings: Mapping[str, Any]) -> None:
-    """Check the type of each setting as that of its default."""
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of Python's own types, each of that of its default."""
+    found: dict[str, Any] = {}
     for key, value in settings.items():
-        default = getattr(Settings, key)
+        where, default = f"settings.{key}", getattr(Settings, key)
         if isinstance(default, tuple):
-            is_list = isinstance(value, (Sequence, range)) and not isinstance(
-                value, str
-            )
-            if not is_list:
-                raise TypeError(f"settings.{key}: got {value!r}, expected a list")
-            for one in value:
-                _check(f"settings.{key}", one, type(default[0]))
-        elif value is not None or not key.startswith("n_"):
-            _check(f"settings.{key}", value, type(default))
+            check = _CHECKS[type(default[0])]
+            found[key] = [check(where, one) for one in _listed(where, value)]
+        elif value is None and key.startswith("n_"):
+            found[key] = None
+        else:
+            found[key] = _CHECKS[type(default)](where, value)
+    return found
 
 
-def _check(where: str, value: Any, kind: type) -> None:
-    """Require a value of this type, as TOML tells types apart."""
-    if kind is float:
-        is_right = isinstance(value, (int, float)) and not isinstance(value, bool)
-    elif kind is int:
-        _validate.integer(where, value)
-        return
-    else:
-        is_right = isinstance(value, kind)
-    if not is_right:
-        expected = _KINDS.get(kind, "a number")
-        raise TypeError(f"{where}: got {value!r}, expected {expected}")
+def _listed(where: str, value: Any) -> Any:
+    """Require a list, or an array or tensor with axes."""
+    is_list = isinstance(value, (Sequence, np.ndarray, torch.Tensor))
+    is_word = isinstance(value, (str, bytes))
+    if not is_list or is_word or getattr(value, "ndim", 1) == 0:
+        raise TypeError(f"{where}: got {_validate.shown(value)}, expected a list")
+    return value

@@ -46,6 +46,7 @@ def shift_and_flip(
     """
     _validate.one_of("mode", mode, ("reflect", "constant"))
     padding = _validate.count("padding", padding, 0)
+    _validate.layout(images, "images")
     n, _, height, width = images.shape
     if padding >= min(height, width):
         raise ValueError(

@@ -23,7 +23,7 @@ from torch import Tensor
 from neurofreq import _identity, _model, _runtime, _store
 from neurofreq._features import unwrapped
 from neurofreq._neurofreq import ModelError
-from neurofreq.training import _curves
+from neurofreq.training import _curves, _manner
 from neurofreq.training._schedule import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 
 _ANSWERS = "answers"  # among the tensors of a run
+_TRAINED = "trained"  # there too: a flag for each parameter
 _N_SHOWN = 8  # images
 REDRAW = 20.0
 """Seconds after which the picture of an unfinished run is drawn again."""
@@ -148,6 +149,7 @@ class Checkpoints:
             ) from error
         unwrapped(run.model).load_state_dict(_part(tensors, "model"))
         self._check_answers(run, tensors.get(_ANSWERS))
+        self._check_manner(run, tensors)
         if run.regularizer is not None:
             run.regularizer.load_state_dict(_part(tensors, "regularizer"))
         _restore(run.optimizer, _part(tensors, "optimizer"))
@@ -174,6 +176,27 @@ class Checkpoints:
                 "differently with the same weights; name another folder or empty it"
             )
 
+    def _check_manner(self, run: _Run, kept: dict[str, Tensor]) -> None:
+        """Require a model that trains as the one here, whose answers may be the same.
+
+        Other initial weights make no other model: the folder's replace them.
+        """
+        theirs, ours = kept.get(_TRAINED), _trained(run)
+        if theirs is not None and not torch.equal(theirs, ours):
+            raise ValueError(
+                f"folder: {self.folder} holds a run of another model, of which "
+                f"{int(theirs.sum())} parameters are trained; this one has other "
+                f"parameters with requires_grad ({int(ours.sum())} of {len(ours)}); "
+                "name another folder or empty it"
+            )
+        manner = _part(kept, _manner.key(run.device))
+        if manner and not _manner.is_same(run.model, run.images[:_N_SHOWN], manner):
+            raise ValueError(
+                f"folder: {self.folder} holds a run of another model, which in "
+                "training mode has other answers or gradients with the same weights; "
+                "name another folder or empty it"
+            )
+
 
 def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a run, by name, and its numbers."""
@@ -190,6 +213,10 @@ def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     answers = _answers(run)
     if answers is not None:
         tensors[_ANSWERS] = answers
+    tensors[_TRAINED] = _trained(run)
+    found = _manner.steady(run.model, run.images[:_N_SHOWN])
+    for name, value in (found or {}).items():
+        tensors[f"{_manner.key(run.device)}.{name}"] = value
     progress = dataclasses.asdict(run.progress)
     return tensors, {"history": run.history, "progress": progress}
 
@@ -217,6 +244,13 @@ def _answers(run: _Run) -> Tensor | None:
     with _runtime.seeded(0, run.device), contextlib.suppress(ModelError):
         return _model.predict(unwrapped(run.model), run.images[:_N_SHOWN]).cpu()
     return None
+
+
+def _trained(run: _Run) -> Tensor:
+    """Return which parameters of the model the run's optimizer changes, as it began."""
+    known = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
+    ours = unwrapped(run.model).parameters()
+    return torch.tensor([id(parameter) in known for parameter in ours])
 
 
 def _made(augment: Augment, images: Tensor) -> list[float] | str:

@@ -10,8 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
-from neurofreq import _model, _neurofreq, _passes, _runtime, _store, _validate
+from neurofreq import (
+    _containers,
+    _model,
+    _neurofreq,
+    _passes,
+    _runtime,
+    _store,
+    _validate,
+)
 from neurofreq._attached import Attached
+from neurofreq.neural import Responses, _images
 from neurofreq.neural._network import PointReadout
 
 if TYPE_CHECKING:
@@ -32,9 +41,12 @@ class CoTraining(Attached):
         Your model, as of `nf.SimilarityRegularizer`.
     layer : str
         Submodule whose output (N, C, H, W) is shared; the pass ends there.
-    responses : array_like or Tensor of float, shape (N, K)
+    responses : array_like or Tensor of float, shape (N, K), or Responses
         Of K neurons to N >= 2 images, finite: for a recording too small to train
         on, what `nf.neural.PredictiveModel` predicts (denoised, as in the paper).
+        Containers are read by their names, as in `nf.neural.Responses`, and their
+        trials averaged; their images must be the stimuli's, in their order (see
+        `nf.neural.Target.require_images`).
     stimuli : Tensor or ndarray, shape (N, C, H, W)
         The images of those responses, as the model takes them: in [0, 1], or
         standardised by you. Every pass converts them to the type that the model's
@@ -68,7 +80,8 @@ class CoTraining(Attached):
     ValueError
         Responses that are not finite or not of the stimuli's number, negative ones
         with `positive`, fewer than two images, a neuron that never fires (no
-        variance), or an unknown layer.
+        variance), an unknown layer, a container whose axes are not clear, or
+        names of images that are not the stimuli's or in another order.
     ModelError
         If the layer's output is not (N, C, H, W).
 
@@ -107,7 +120,7 @@ class CoTraining(Attached):
         batch_size = _validate.count("batch_size", batch_size)
         positive = _validate.flag("positive", positive)
         source = _validate.text("source", source)
-        truth = _check_responses(responses, len(self.stimuli), positive)
+        truth = _check_responses(responses, stimuli, positive)
         self.batch_size = min(batch_size, len(self.stimuli))
         self.seed = _validate.seed(seed) % 2**62
         self.layer = layer
@@ -223,13 +236,17 @@ class CoTraining(Attached):
         return torch.from_numpy(index[first : first + self.batch_size])
 
 
-def _check_responses(responses: ArrayLike | Tensor, n: int, positive: bool) -> Tensor:
-    truth = _model.as_tensor(_validate.real(responses, "responses", np.float32))
+def _check_responses(responses: Any, stimuli: Any, positive: bool) -> Tensor:
+    """Return responses (N, K) to the stimuli, or raise."""
+    values, names = mean_responses(responses)
+    truth = _model.as_tensor(_validate.real(values, "responses", np.float32))
+    n = len(stimuli)
     if truth.ndim != 2 or len(truth) != n or n < 2 or 0 in truth.shape:
         raise ValueError(
             f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "
             "one row per stimulus, two at least, and a neuron"
         )
+    _images.require(names, n, stimuli, "stimuli", "responses")
     if not torch.isfinite(truth).all():
         raise ValueError("responses: got NaN or infinite values, expected finite ones")
     if positive and truth.min() < 0.0:
@@ -244,3 +261,19 @@ def _check_responses(responses: ArrayLike | Tensor, n: int, positive: bool) -> T
             "leave them out"
         )
     return truth
+
+
+def mean_responses(responses: Any) -> tuple[Any, NDArray[Any] | None]:
+    """Return the mean over trials of a container, and its images' names.
+
+    Arrays and tensors come back as they are.
+    """
+    named = responses
+    if not isinstance(responses, Responses):
+        named = _containers.read(responses, "responses")
+    if named is None:
+        return responses, None
+    trials = named.trials
+    if np.isinf(trials).any() or np.isnan(trials).all(0).any():
+        raise ValueError("responses: got NaN or infinite values, expected finite ones")
+    return np.nanmean(trials, axis=0), named.images

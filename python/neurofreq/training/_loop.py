@@ -99,7 +99,7 @@ def fit(
     recipe = Recipe() if recipe is None else recipe
     _validate.instance("model", model, nn.Module)
     _validate.instance("recipe", recipe, Recipe)
-    progress = _validate.flag("progress", progress)
+    progress, seed = _validate.flag("progress", progress), _validate.seed(seed)
     if (n_ranks := Ranks.of(model).size) > 1:
         raise ValueError(
             f"model: got one that works in {n_ranks} processes, expected one; in "
@@ -145,7 +145,7 @@ class _Run:
         self.model = model
         self.recipe = recipe
         self.regularizer = regularizer
-        self.seed = _validate.seed(seed) % 2**62
+        self.seed = seed % 2**62
         self.inputs = Inputs(recipe, augment)
         self.device = _model.device_of(model)
         self.images, self.labels = _beside(self.device, images), labels

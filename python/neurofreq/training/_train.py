@@ -12,7 +12,7 @@ from neurofreq import _model, _runtime, _validate
 from neurofreq.data import ImageSet
 from neurofreq.models import PCA, load_model
 from neurofreq.regularizer import SimilarityRegularizer
-from neurofreq.training._cotraining import CoTraining
+from neurofreq.training._cotraining import CoTraining, mean_responses
 from neurofreq.training._loop import fit
 from neurofreq.training._recipe import Recipe
 
@@ -130,7 +130,7 @@ def train(
             responses,
             stimuli,
             batch_size=recipe.batch_size,
-            positive=bool((_model.as_tensor(responses) >= 0).all()),
+            positive=bool((_model.as_tensor(mean_responses(responses)[0]) >= 0).all()),
             seed=seed,
             source=source,
         )

@@ -83,7 +83,7 @@ impl Corruption {
             "motion_blur" => {
                 let constants = blur::MOTION[set][level];
                 Kernel::Rounded(Box::new(move |image, rng| {
-                    blur::motion(image, constants, rng)
+                    blur::motion(image, constants, rng);
                 }))
             }
             "zoom_blur" => unit(blur::ZOOM[set][level], |image, constants, _| {

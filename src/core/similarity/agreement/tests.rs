@@ -129,7 +129,8 @@ fn spearman_bounds_are_correlations_of_the_ranked_mean_ranks() {
         let mut matrix = Array2::zeros((8, 8));
         for (subject, values) in subjects.outer_iter().enumerate() {
             if Some(subject) != left_out {
-                let mut ranks = ranks(&upper_triangle(values)).into_iter();
+                let entries = upper_triangle(values).unwrap();
+                let mut ranks = ranks(&entries, &Stop::default()).unwrap().into_iter();
                 for row in 0..8 {
                     for column in row + 1..8 {
                         matrix[(row, column)] += ranks.next().unwrap();

@@ -1,0 +1,119 @@
+"""How a model trains: its answers and gradients in training mode, dropout included.
+
+Models with the same weights and the same answers in evaluation mode may still train
+in different ways. What is drawn at random is so on one kind of device alone: on
+others nothing is compared.
+"""
+
+from __future__ import annotations
+
+import random
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from neurofreq import _identity, _model, _passes, _runtime, _slopes
+from neurofreq._features import unwrapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+_N_AGAIN = 4  # passes, before a model that differs is taken for another one
+
+
+def key(device: torch.device) -> str:
+    """Return the name under which a run keeps its manner on a kind of device."""
+    if device.type == "cuda":
+        return f"training on {torch.cuda.get_device_name(device)}"
+    return f"training on {device.type} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def steady(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
+    """Return the manner of a model, None where it has none or draws on its own."""
+    first, again = _found(model, images), _found(model, images)
+    if first is None or again is None or not _are_alike(model, first, again):
+        return None
+    return first
+
+
+def is_same(model: nn.Module, images: Tensor, kept: dict[str, Tensor]) -> bool:
+    """Return whether a model trains as kept; so it is where it draws on its own."""
+    first = _found(model, images)
+    if first is None or _are_alike(model, first, kept):
+        return True
+    others = [_found(model, images) for _ in range(_N_AGAIN)]
+    return any(one is None or not _are_alike(model, first, one) for one in others)
+
+
+def _are_alike(
+    model: nn.Module, first: dict[str, Tensor], second: dict[str, Tensor]
+) -> bool:
+    if first.keys() != second.keys():
+        return False
+    tolerance = _identity.rounding(model, first["answers"])
+    answers, slopes = (
+        (first[name].double().numpy(), second[name].double().numpy())
+        for name in ("answers", "slopes")
+    )
+    # Least: a parameter before a normalization has a gradient of rounding alone.
+    return _identity.agree_slopes(*answers, tolerance, answers[0][:0]) and (
+        _identity.agree_slopes(*slopes, tolerance, slopes[0])
+    )
+
+
+def _found(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
+    """Return answers and the gradients' sizes of one pass; None without finite ones."""
+    inner = unwrapped(model)
+    device = _model.device_of(inner)
+    shown = images.to(device, _model.dtype_of(inner), copy=True)
+    try:
+        with (
+            _seeded(device),
+            _passes.eagerly(),
+            _passes.undisturbed(inner),
+            _training(inner),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+        ):
+            logits = _model.logits_of(inner(shown))
+            parameters = [p for p in inner.parameters() if p.requires_grad]
+            gradients = torch.autograd.grad(
+                _slopes.summed(logits), parameters, allow_unused=True
+            )
+    except Exception:  # some take no pass but the training's own
+        return None
+    sizes = [0.0 if g is None else float(g.float().norm()) for g in gradients]
+    found = {
+        "answers": logits.detach().float().cpu(),
+        "slopes": torch.tensor(sizes)[:, None],
+    }
+    return found if all(value.isfinite().all() for value in found.values()) else None
+
+
+@contextmanager
+def _training(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.train()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@contextmanager
+def _seeded(device: torch.device) -> Iterator[None]:
+    """Seed all global generators, not torch's alone, then leave them as found."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        with _runtime.seeded(0, device):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
