@@ -7,13 +7,16 @@
 #   make bench   spectra and hybrid images timed beside named peers (benches/frequency.py);
 #                the other files of benches/ are run by their names
 #   make wheels  in dist/, a wheel for each torch of backend/torches.py, and the sources
+#   make matrix  install and test the project with each of them, in new environments:
+#                make matrix MINORS="2.11 2.13"
 #   make browser   Debian's chromium, with which the tests open the report's page
 #   make notebooks   only the notebooks, with tiny parameters
 #
-# Each takes another torch, and makes an environment of its own for it: make setup TORCH=2.15
+# Each takes another torch, and makes an environment of its own for it: make setup TORCH=2.11
 
 PYTHON ?= python3
-DEFAULT := 2.11
+MINORS ?= $(shell $(PYTHON) backend/torches.py)
+DEFAULT := $(lastword $(shell $(PYTHON) backend/torches.py))
 TORCH ?= $(DEFAULT)
 VENV := .venv$(if $(filter-out $(DEFAULT),$(TORCH)),-$(TORCH))
 BIN := $(VENV)/bin
@@ -25,7 +28,7 @@ STAGE := .build/torch-$(TORCH)
 # torch-sys asks the active Python where libtorch is.
 ACTIVATE := . $(BIN)/activate &&
 
-.PHONY: demo test lint core bench notebooks browser setup clean wheel wheels
+.PHONY: demo test lint core bench notebooks browser setup clean wheel wheels matrix
 
 setup: .build/in-place-$(TORCH)
 
@@ -44,7 +47,7 @@ core: $(VENV)/.tools
 lint: setup
 	cargo fmt --check
 	cargo clippy --locked --quiet --no-default-features --all-targets -- -D warnings
-	$(ACTIVATE) cd $(STAGE) && cargo clippy --locked --quiet --all-targets -- -D warnings
+	$(ACTIVATE) cd $(STAGE) && cargo clippy --locked --quiet --release --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -60,11 +63,15 @@ bench: setup
 	$(BIN)/python benches/frequency.py
 
 wheels: $(VENV)/.packages-$(TORCH)
-	for minor in $$($(BIN)/python backend/torches.py); do $(MAKE) wheel TORCH=$$minor || exit 1; done
+	for minor in $(MINORS); do $(MAKE) wheel TORCH=$$minor || exit 1; done
 	$(UV) build --quiet --sdist --python $(BIN)/python --out-dir dist
 
 wheel: $(VENV)/.packages-$(TORCH)
 	$(UV) build --quiet --wheel --no-build-isolation -C local-version=torch --python $(BIN)/python --out-dir dist
+
+# Built, installed and tested as a user would; docs/torch.md keeps the table.
+matrix: $(VENV)/.tools
+	$(PYTHON) backend/matrix.py $(MINORS)
 
 clean:
 	rm -rf .venv* .build dist target neurofreq-demo

@@ -5,8 +5,16 @@ use std::{env, fs, process};
 
 fn main() {
     if env::var_os("CARGO_FEATURE_TENSOR").is_some() {
-        // Relative to the installed extension: the torch package is beside it.
-        println!("cargo:rustc-cdylib-link-arg=-Wl,-rpath,$ORIGIN/../torch/lib");
+        // Relative to the installed extension: the torch package is beside it. Windows has
+        // no run path, and finds the libraries because torch is imported first.
+        let origin = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
+            Ok("macos") => Some("@loader_path"),
+            Ok("windows") => None,
+            _ => Some("$ORIGIN"),
+        };
+        if let Some(origin) = origin {
+            println!("cargo:rustc-cdylib-link-arg=-Wl,-rpath,{origin}/../torch/lib");
+        }
         match torch_minor() {
             Some(minor) => println!("cargo:rustc-env=NEUROFREQ_TORCH={minor}"),
             None => {

@@ -47,7 +47,7 @@ DIGESTS = {
 }
 
 # The tch release in Cargo.toml and Cargo.lock at the root.
-TREE = "0.24.0"
+TREE = "0.26.0"
 
 OLDEST, NEWEST = TORCHES[0], TORCHES[-1]
 # The requirement in pyproject.toml: every minor of the table.

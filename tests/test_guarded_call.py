@@ -366,7 +366,6 @@ def test_logits_that_are_not_dense_real_numbers_are_refused(form):
             MEASUREMENTS[name](lambda x: form(inner(x).detach()), images())
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_frozen_scripts_are_measured():
     frozen = torch.jit.freeze(torch.jit.script(small().eval()))
     found = MEASUREMENTS["PGD"](frozen, images())

@@ -168,7 +168,6 @@ def test_a_gradient_penalty_goes_through_layers_that_depend_on_each_other():
         assert found.item() == pytest.approx(float(up - down) / 2e-5, rel=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_transforms_of_torch_func_are_refused():
     with pytest.raises(TypeError, match="features: got a tensor inside a transform"):
         torch.func.hessian(lambda one: nf.similarity_loss(one, torch.eye(6)))(

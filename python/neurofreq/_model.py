@@ -239,7 +239,7 @@ def logits_of(output: Any) -> torch.Tensor:
             f"{_type_name(output)} on {output.device}, expected a dense tensor of "
             "real numbers with values"
         )
-    if output.has_names():
+    if hasattr(output, "has_names") and output.has_names():  # older torch has names
         output = output.rename(None)
     if type(output) is torch.Tensor:
         return output

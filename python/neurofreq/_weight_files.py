@@ -169,7 +169,8 @@ def _pickled(path: Path) -> Contents:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(pairs):
             warnings.simplefilter("ignore")  # of other protocols of pickle
-            content = torch.load(path, weights_only=True, map_location="cpu")
+            with path.open("rb") as file:  # by its content: of a path the name decides
+                content = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises half a dozen kinds here
         held = f"; it holds {_some(foreign)}" if foreign else ""
         raise ValueError(
