@@ -132,3 +132,26 @@ def test_seeded_draws_are_those_of_manual_seed_and_leave_the_state():
         found = torch.rand(3)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(found, torch.rand(3, generator=torch.Generator().manual_seed(7)))
+
+
+def test_everything_but_its_own_networks_works_without_torchvision():
+    code = """
+import sys
+sys.modules["torchvision"] = None  # its import fails
+import numpy as np, torch, neurofreq as nf
+images = np.random.default_rng(0).random((4, 3, 32, 32), np.float32)
+model = nf.models.load_model("resnet20", weights="random")
+nf.hybrid_curve(model, images, [0, 1, 2, 3], frequencies=(0.0, 1.0), seeds=(0,))
+nf.corruption_accuracy(model, images, [0, 1, 2, 3], corruptions=("fog",), severities=(1,))
+recipe = nf.training.Recipe(epochs=1, batch_size=4, augment='shift_and_flip')
+nf.training.fit(nf.models.resnet18(base_width=2), images, [0, 1, 2, 3], recipe)
+nf.Corruption("contrast", 1)(torch.from_numpy(images[0]))
+import neurofreq.figures, neurofreq.report, neurofreq.studies, neurofreq.cli
+try:
+    nf.models.load_model("torchvision:resnet18", weights="random")
+except ImportError as error:
+    print(error)
+"""
+    result = run_python(code)
+    assert result.returncode == 0, result.stderr
+    assert "network of the package torchvision, which " in result.stdout
