@@ -344,8 +344,11 @@ def test_probabilities_that_saturate_are_told_and_hard_labels_are_not():
         assert (saturated(images()) == 1.0).any()
         soft = saturated(images()).clone()
     soft[0] = torch.tensor([0.25] * N_CLASSES)
-    assert _model._are_probabilities(soft)
-    assert not _model._are_probabilities(torch.eye(4))
+    with pytest.warns(UserWarning, match="got probabilities"):
+        _model.warn_of_probabilities(soft, "they saturate", is_half=False, stacklevel=1)
+    _model.warn_of_probabilities(
+        torch.eye(4), "they saturate", is_half=False, stacklevel=1
+    )
 
 
 @pytest.mark.parametrize(

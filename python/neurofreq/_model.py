@@ -135,12 +135,13 @@ class Classifier:
         is_half = bool(self._autocast) or dtype_of(self.model) in HALVES
         if told := _steadiness.told(first, again, single, is_half=is_half):
             _warn(told)
-        if as_logits and _are_probabilities(first):
-            _warn(
-                "model: got probabilities (rows from 0 up with sum 1), expected "
-                "logits: where probabilities saturate, attacks find larger "
-                "perturbations than the smallest; leave out the softmax, or return "
-                "its logarithm"
+        if as_logits:
+            warn_of_probabilities(
+                first,
+                "where probabilities saturate, attacks find larger perturbations than "
+                "the smallest",
+                is_half=is_half,
+                stacklevel=5,
             )
 
     def _refusal(self, images: torch.Tensor) -> Exception | None:
@@ -273,6 +274,21 @@ def check_logits(logits: torch.Tensor, n_images: int) -> torch.Tensor:
     return logits
 
 
+def warn_of_probabilities(
+    logits: torch.Tensor, effect: str, *, is_half: bool, stacklevel: int
+) -> None:
+    """Warn, with their effect, of rows that are probabilities of several classes."""
+    limit = _steadiness.HALF_JITTER if is_half else _steadiness.JITTER
+    is_one = bool(((logits.double().sum(1) - 1.0).abs() < limit).all())
+    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # not hard labels alone
+    if logits.shape[1] > 1 and is_one and is_soft and bool((logits >= 0.0).all()):
+        warnings.warn(
+            "model: got probabilities (rows from 0 up with sum 1), expected logits: "
+            f"{effect}; leave out the softmax, or return its logarithm",
+            stacklevel=stacklevel,
+        )
+
+
 def tried(
     model: Model,
     images: Array,
@@ -366,14 +382,6 @@ def _type_name(value: Any) -> str:
 def _warn(message: str) -> None:
     """Warn, as from the line that called neurofreq."""
     warnings.warn(message, stacklevel=5)
-
-
-def _are_probabilities(logits: torch.Tensor) -> bool:
-    """Say whether all rows could be probabilities of two or more classes."""
-    sums = logits.double().sum(1)
-    is_one = bool(((sums - 1.0).abs() < _steadiness.JITTER).all())
-    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # not hard labels alone
-    return logits.shape[1] > 1 and is_one and is_soft and bool((logits >= 0.0).all())
 
 
 def _are_rows(logits: torch.Tensor, n_images: int) -> bool:
