@@ -273,6 +273,42 @@ def test_a_mistake_in_the_model_comes_out_as_it_is():
             measure(Broken(), images())
 
 
+class Ending(nn.Module):
+    """Raises StopIteration from a call on, as `next` of a used-up iterator does."""
+
+    def __init__(self, n_calls):
+        super().__init__()
+        self.network, self.left, self.raised = network(), n_calls, StopIteration()
+
+    def forward(self, x):
+        self.left -= 1
+        if self.left <= 0:
+            raise self.raised
+        return self.network(x)
+
+
+@pytest.mark.filterwarnings("ignore:model. it refuses one image alone")
+@pytest.mark.parametrize("n_calls", [1, 6, 12])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda model, x, y, out: nf.corruption_accuracy(
+            model, x, y, corruptions=["fog"], batch_size=2, out=out
+        ),
+        lambda model, x, y, out: nf.attacks.evaluate(
+            PGD(steps=20, epsilon=1e-5), model, [(x, y)], out=out
+        ),
+    ],
+    ids=["corruption_accuracy", "evaluate"],
+)
+def test_a_stop_iteration_of_the_model_comes_out(measure, kept, n_calls, tmp_path):
+    x, model = images(), Ending(n_calls)
+    with pytest.raises(StopIteration) as found:
+        measure(model, x, network()(x).argmax(1), tmp_path if kept else None)
+    assert found.value is model.raised
+
+
 def test_probabilities_are_told_where_logits_are_needed():
     def model(x):
         return small()(x).mul(30).softmax(1)
