@@ -49,10 +49,7 @@ class Classifier:
         autocast: torch.dtype | None = None,
         channels_last: bool = False,
     ) -> None:
-        if autocast is not None and autocast not in HALVES:
-            raise TypeError(
-                f"autocast: got {autocast!r}, expected torch.bfloat16 or torch.float16"
-            )
+        check_autocast(autocast)
         self.model = model
         self._autocast = autocast
         self._order = torch.channels_last if channels_last else torch.contiguous_format
@@ -367,6 +364,14 @@ def predict(
                     f"expected {parts[0].shape[1]} as in the batch before"
                 )
     return torch.cat(parts)
+
+
+def check_autocast(dtype: Any) -> None:
+    """Require a type that autocast has, or None."""
+    if dtype is not None and dtype not in HALVES:
+        raise TypeError(
+            f"autocast: got {dtype!r}, expected torch.bfloat16 or torch.float16"
+        )
 
 
 def check_batch_size(batch_size: int) -> int:
