@@ -92,6 +92,11 @@ class Stream(IterableDataset):
         return self._items
 
 
+def unread():
+    raise AssertionError("a batch was read")
+    yield
+
+
 def shuffled(**options):
     return DataLoader(loader().dataset, batch_size=4, **options)
 
@@ -158,10 +163,6 @@ def test_starting_points_belong_to_images_of_the_whole_loader():
 def test_options_are_checked_before_anything_is_read_or_made(
     options, error, message, tmp_path
 ):
-    def unread():
-        raise AssertionError("a batch was read")
-        yield
-
     with pytest.raises(error, match=message):
         nf.attacks.evaluate(
             ATTACK, Counting(), unread(), out=tmp_path / "out", **options
@@ -173,7 +174,7 @@ def test_a_start_that_an_attack_does_not_need_is_refused_before_anything_is_read
     points = np.zeros((1, 3, 4, 4))
     with pytest.raises(ValueError, match="candidates: got some, expected none"):
         nf.attacks.evaluate(
-            nf.attacks.PGD(steps=1), Counting(), Shuffling(), candidates=points
+            nf.attacks.PGD(steps=1), Counting(), unread(), candidates=points
         )
 
 

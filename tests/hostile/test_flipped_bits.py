@@ -62,11 +62,21 @@ def read_corrupted(folder: Path) -> str:
     return digest(*(np.asarray(cell.images) for cell in cells), cells[0].labels)
 
 
+def read_files(folder: Path) -> str:
+    if not (folder / "contrast").exists():
+        few = image_set().take(2)
+        data.write_corrupted(few, folder, names=("contrast",), layout="files")
+    found = data.CorruptedFolder(folder)
+    cells = [found.cell("contrast", severity) for severity in range(1, 6)]
+    return digest(*(np.asarray(cell.images) for cell in cells), cells[0].labels)
+
+
 READERS: dict[str, Callable[[Path], str]] = JOBS | {
     "Responses": read_responses,
     "Target": read_target,
     "studies.load": read_study,
     "CorruptedFolder": read_corrupted,
+    "CorruptedFolder of files": read_files,
 }
 
 
