@@ -273,6 +273,17 @@ def test_a_mistake_in_the_model_comes_out_as_it_is():
             measure(Broken(), images())
 
 
+@pytest.mark.filterwarnings("ignore:model. accuracy")
+@each
+def test_a_function_around_a_network_in_training_mode_is_asked_about(name):
+    inner = nn.Sequential(nn.BatchNorm2d(3), small()).train()
+    with pytest.warns(UserWarning, match="a network inside of it in training mode"):
+        MEASUREMENTS[name](lambda x: inner(x), images())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MEASUREMENTS[name](inner, images())  # whose mode is set
+
+
 class Ending(nn.Module):
     """Raises StopIteration from a call on, as `next` of a used-up iterator does."""
 

@@ -115,7 +115,7 @@ class Classifier:
         as_logits : bool
             Whether probabilities in place of logits are told too.
         """
-        one = images[:1]
+        one, hint = images[:1], _steadiness.hint(self.model)
         few = one if alone else _steadiness.beside_others(one)
         with torch.no_grad():
             try:
@@ -125,12 +125,12 @@ class Classifier:
             try:
                 single = first if alone else self(one)
             except Exception as error:
-                _warn(_steadiness.REFUSES_ONE.format(error))
+                _warn(_steadiness.told_refusal(error, hint))
                 return
         if not (_are_rows(first, len(few)) and _are_rows(single, 1)):
             return
         is_half = bool(self._autocast) or dtype_of(self.model) in HALVES
-        if told := _steadiness.told(first, again, single, is_half=is_half):
+        if told := _steadiness.told(first, again, single, is_half=is_half, hint=hint):
             _warn(told)
         if as_logits:
             warn_of_probabilities(
