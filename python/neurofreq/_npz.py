@@ -12,13 +12,15 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
+from neurofreq._scalars import no_folder
+
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
@@ -47,7 +49,8 @@ class Archive(Mapping[str, "NDArray[Any]"]):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = path
+        self._path = Path(path)
+        no_folder(self._path)
         with self._opened() as archive:
             self._members = {
                 one.filename.removesuffix(".npy"): one for one in archive.infolist()

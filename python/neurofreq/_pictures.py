@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from neurofreq._scalars import no_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -66,6 +68,7 @@ def is_sealed(path: Path) -> bool:
     ValueError
         If the file is another than when its checksum was made.
     """
+    no_folder(path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
         at = head.find(_SEAL) + len(_SEAL)

@@ -31,6 +31,7 @@ import safetensors.torch
 import torch
 
 from neurofreq import _npz
+from neurofreq._scalars import no_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,8 +188,10 @@ def write_atomically(
     Raises
     ------
     OSError
-        If the folder cannot be written to or the disk is full; `path` is named.
+        If the folder cannot be written to, the disk is full, or a folder has the
+        file's name; `path` is named.
     """
+    no_folder(path)
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{_PART}")
     try:
         with _created(part) as file:
@@ -283,6 +286,7 @@ def read_json(path: Path) -> dict[str, Any]:
     ValueError
         If it is damaged; `path` is named.
     """
+    no_folder(path)
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -326,6 +330,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     ValueError
         If it is damaged; `path` is named.
     """
+    no_folder(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
