@@ -106,6 +106,7 @@ def test_control_characters_of_names_are_written_out_on_the_page(images, tmp_pat
     page = found.page.read_text()
     raw = {one for one in page if one != _labels.printable(one, keep="\n")}
     assert not raw
+    assert not {"\x1b", "\x9b"} & set(found._repr_html_())
     assert r"a\x1b[2J&lt;&amp;&gt;" in page, "escaped once"
     assert r"photos\u202e\x1b]0;" in page
 
@@ -128,6 +129,7 @@ def test_control_characters_of_layers_are_written_out_in_curves(tmp_path):
 def test_names_are_written_as_they_are_where_they_are_harmless():
     assert _labels.printable("größe 日本 a=b") == "größe 日本 a=b"
     assert _labels.printable("a\u202eb\ud800\n") == "a\\u202eb\\ud800\\n"
+    assert _labels.literal("a\nb") == "a\nb", "lines stay lines"
     assert _labels.literal("_a$b\x1b") == " _a\\$b\\x1b"
 
 

@@ -39,7 +39,7 @@ def literal(name: str) -> str:
     ----------
     name : str
     """
-    return " " * name.startswith("_") + printable(name).replace("$", r"\$")
+    return " " * name.startswith("_") + printable(name, keep="\n").replace("$", r"\$")
 
 
 def to_csv(table: pd.DataFrame) -> str:
