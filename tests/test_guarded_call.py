@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from test_tensor_door import Wrapper
 from torch import nn
-from torch.utils._pytree import tree_map
 
 import neurofreq as nf
 from neurofreq import _model, _modes
@@ -170,29 +170,11 @@ def test_other_containers_are_refused_with_the_way_out(name, wrap):
         MEASUREMENTS[name](lambda x: wrap(small()(x)), images())
 
 
-class Elsewhere(torch.Tensor):
-    """A tensor whose values are in another one, as those of DTensor are."""
-
-    @staticmethod
-    def __new__(cls, inner):
-        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
-        made.inner = inner
-        return made
-
-    @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        def inside(one):
-            return one.inner if isinstance(one, cls) else one
-
-        answer = func(*tree_map(inside, args), **tree_map(inside, kwargs or {}))
-        return tree_map(lambda x: cls(x) if torch.is_tensor(x) else x, answer)
-
-
 @each
 def test_logits_without_memory_are_refused(name):
     inner = small().requires_grad_(False)
-    with pytest.raises(nf.ModelError, match="class Elsewhere without memory"):
-        MEASUREMENTS[name](lambda x: Elsewhere(inner(x).detach()), images())
+    with pytest.raises(nf.ModelError, match="class Wrapper without memory"):
+        MEASUREMENTS[name](lambda x: Wrapper(inner(x).detach()), images())
 
 
 @each

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from neurofreq import _model, _textures, _validate, corruptions
+from neurofreq import _classes, _model, _textures, corruptions
 from neurofreq._accuracy import CLEAN
 from neurofreq._ahead import ahead
 from neurofreq.data import _pixels
@@ -259,7 +259,7 @@ def judge(
                     asked[name], batch, batch_size=batch_size, device=device
                 )
                 if start == part.start:
-                    _validate.classes(logits.shape[1], int(labels.max()), name)
+                    _classes.fit(logits.shape[1], labels, name=name)
                 found.setdefault(name, []).append(logits.argmax(dim=1).cpu().numpy())
                 if stop == part.stop:
                     correct = np.concatenate(found.pop(name)) == labels

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from neurofreq._scalars import no_folder
+from neurofreq._damage import no_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

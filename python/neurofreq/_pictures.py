@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from neurofreq._scalars import no_folder
+from neurofreq._damage import compare, no_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,8 +76,8 @@ def is_sealed(path: Path) -> bool:
             return False
         content = head + file.read()
     before, found, after = content[:at], content[at : at + 64], content[at + 64 :]
-    if hashlib.sha256(before + _BLANK + after).hexdigest().encode() != found:
-        raise ValueError(f"{path} is damaged (its checksum differs)")
+    digest = hashlib.sha256(before + _BLANK + after).hexdigest()
+    compare(path, found.decode("latin-1"), lambda: digest)
     return True
 
 

@@ -111,12 +111,6 @@ def instance(name: str, value: Any, kind: type) -> None:
         raise TypeError(f"{name}: got {shown(value)}, expected a {kind.__name__}")
 
 
-def no_folder(path: Path) -> None:
-    """Require that no folder is in the place of a file."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, expected a file: move it away")
-
-
 def path(name: str, value: Any) -> Path:
     """Return a path of a file or a folder, which need not exist."""
     is_path = isinstance(value, (str, os.PathLike))

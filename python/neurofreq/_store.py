@@ -31,7 +31,7 @@ import safetensors.torch
 import torch
 
 from neurofreq import _npz
-from neurofreq._scalars import no_folder
+from neurofreq._damage import compare, damaged, no_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -290,12 +290,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise damaged(path, error) from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged (no JSON object)")
-    expected = value.pop(CHECKSUM, None)
-    if expected is not None and expected != _checksum(value):
-        raise ValueError(f"{path} is damaged (its checksum differs)")
+        raise damaged(path, "no JSON object")
+    compare(path, value.pop(CHECKSUM, None), lambda: _checksum(value))
     return value
 
 
@@ -338,10 +336,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise damaged(path, error) from error
     expected = metadata.pop(CHECKSUM, None)
-    if expected is not None and expected != _tensor_checksum(tensors, metadata):
-        raise ValueError(f"{path} is damaged (its checksum differs)")
+    compare(path, expected, lambda: _tensor_checksum(tensors, metadata))
     return tensors, metadata
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofreq import _validate
-from neurofreq._scalars import no_folder
+from neurofreq._damage import no_folder
 from neurofreq.data import _order
 from neurofreq.data._cifar10 import CIFAR10_CLASSES
 from neurofreq.data._folders import class_folders, open_folder
