@@ -104,6 +104,11 @@ def training_step(
     UserWarning
         If the model returns probabilities in place of logits.
 
+    Notes
+    -----
+    Measure a copy of the model (``copy.deepcopy``) while another thread trains it:
+    measurements hold the model in evaluation mode, where batch norm learns nothing.
+
     References
     ----------
     Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity. Hendrycks et
