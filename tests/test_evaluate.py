@@ -141,7 +141,7 @@ def test_starting_points_belong_to_images_of_the_whole_loader():
         for n in (10, 5)
     )
     pd.testing.assert_frame_equal(whole, parts)
-    with pytest.raises(ValueError, match="starting_points: got 5, expected 10"):
+    with pytest.raises(ValueError, match="starting_points: got 5, expected one per"):
         nf.attacks.evaluate(
             ATTACK, Counting(), list(loader(5)), starting_points=points[:5]
         )
