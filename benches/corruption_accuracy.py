@@ -75,7 +75,8 @@ def measure(model: Any, data: nf.data.ImageSet, names: tuple[str, ...]) -> dict:
             _model.predict(model, images, batch_size=BATCH)
 
     def overlapped() -> None:
-        list(_cells.judge([(p, ["model"]) for p in parts], source, shown))
+        work = [(part, ["model"]) for part in parts]
+        _cells.judge(work, source, shown, lambda *_: None)
 
     ways = {
         "corrupting": corrupting,

@@ -106,7 +106,7 @@ def check_intervals(table):
     assert (known["value"] <= known["high"] + tolerance).all()
     columns = (
         "figure", "panel", "model", "group", "quantity", "x", "value", "low", "high",
-        "n", "unit", "paper",
+        "n", "unit", "paper", "weights",
     )  # fmt: skip
     assert tuple(table.columns) == columns
 

@@ -348,6 +348,31 @@ def test_rounding_behind_a_strong_blur_is_no_wrong_fold():
     assert not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
 
 
+@pytest.mark.parametrize("raised", [KeyError("mine"), StopIteration(), ValueError()])
+def test_folding_lets_out_what_the_model_raises(raised):
+    class Failing(nn.Module):
+        def forward(self, x):
+            raise raised
+
+    with pytest.raises(type(raised)) as found:
+        models.fold_batch_norm(Failing(), torch.rand(1, 1, 4, 4))
+    assert found.value is raised
+
+
+def test_a_batch_norm_that_is_called_by_keyword_is_folded():
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(1, 3, 3)
+            self.norm = nn.BatchNorm2d(3)
+
+        def forward(self, x):
+            return self.norm(input=self.convolution(x)).mean((2, 3))
+
+    folded = models.fold_batch_norm(Named(), torch.rand(1, 1, 4, 4))
+    assert not any(isinstance(one, nn.BatchNorm2d) for one in folded.modules())
+
+
 def test_what_cannot_be_folded_is_said():
     class Branching(nn.Module):
         def forward(self, x):

@@ -112,6 +112,8 @@ def test_objects_beside_tensors_are_left_out_and_told(tmp_path, network, name, l
 
 def test_a_whole_saved_module_is_read_without_its_code(tmp_path, network):
     path = tmp_path / "w.pt"
+    part = next(one for one in network.modules() if isinstance(one, nn.Conv2d))
+    part.register_buffer("made_anew", torch.ones(3), persistent=False)
     torch.save(network, path)
     with pytest.warns(UserWarning, match=r"left out objects of"):
         loaded = models.load_model("small_cnn,width=4", weights=path)

@@ -192,6 +192,39 @@ def test_written_files_keep_names_classes_and_pixels(tmp_path):
     assert record["layout"] == "files"
 
 
+def test_a_written_file_of_which_a_bit_changed_is_told_and_made_again(tmp_path):
+    options = {"names": ["contrast"], "layout": "files"}
+    written = data.write_corrupted(clean(), tmp_path, **options)
+    before = written.cell("contrast", 2).images[:]
+    path, *_ = sorted((tmp_path / "contrast" / "2").rglob("*.JPEG"))
+    whole = path.read_bytes()
+    Image.open(path).verify()
+    place = len(whole) - 40  # where the pixels are: other ones, and no broken file
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+    with pytest.raises(ValueError, match=rf"{path.name} is damaged \(its checksum"):
+        data.CorruptedFolder(tmp_path).cell("contrast", 2).images[:]
+    with pytest.warns(UserWarning, match=rf"{path.name} is damaged: it is made again"):
+        data.write_corrupted(clean(), tmp_path, **options)
+    assert path.read_bytes() == whole
+    again = data.CorruptedFolder(tmp_path).cell("contrast", 2).images[:]
+    np.testing.assert_array_equal(again, before)
+
+
+def test_written_files_without_checksums_are_read_and_kept(tmp_path):
+    options = {"names": ["contrast"], "layout": "files"}
+    written = data.write_corrupted(clean(), tmp_path, **options)
+    before = written.cell("contrast", 1).images[:]
+    for path in (tmp_path / "contrast").rglob("*.JPEG"):  # as 0.1 wrote them
+        content = path.read_bytes()
+        at = content.index(b"neurofreq") - 4  # marker and length
+        size = 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        path.write_bytes(content[:at] + content[at + size :])
+    old = {path: path.read_bytes() for path in tmp_path.rglob("*.JPEG")}
+    found = data.write_corrupted(clean(), tmp_path, **options)
+    np.testing.assert_array_equal(found.cell("contrast", 1).images[:], before)
+    assert {path: path.read_bytes() for path in old} == old
+
+
 def test_a_clean_file_is_decoded_once(tmp_path, monkeypatch):
     first = data.write_corrupted(
         clean(), tmp_path / "first", names=["contrast"], layout="files"

@@ -11,7 +11,12 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 import neurofreq as nf
 from neurofreq.attacks import _evaluate
@@ -66,6 +71,111 @@ def test_the_split_of_the_loader_changes_nothing():
     direct = ATTACK(model, images(), np.arange(10) % 3, targets=targets, seed=3)
     np.testing.assert_allclose(one["distance"], direct.distance, rtol=1e-6)
     assert list(one["status"]) == list(direct.status)
+
+
+class Shuffling:
+    """Batches in another order in every pass, as a loader of one's own."""
+
+    def __iter__(self):
+        order = torch.randperm(10)
+        labels = torch.arange(10) % 3
+        yield from zip(images()[order].split(4), labels[order].split(4), strict=True)
+
+
+class Stream(IterableDataset):
+    """Items that are gone when they have been read."""
+
+    def __init__(self):
+        self._items = iter(zip(images(), np.arange(10) % 3, strict=True))
+
+    def __iter__(self):
+        return self._items
+
+
+def unread():
+    raise AssertionError("a batch was read")
+    yield
+
+
+def shuffled(**options):
+    return DataLoader(loader().dataset, batch_size=4, **options)
+
+
+@pytest.mark.parametrize(
+    "unsteady",
+    [
+        lambda: shuffled(shuffle=True),
+        lambda: shuffled(sampler=WeightedRandomSampler([1.0] * 10, 10)),
+        Shuffling,
+        lambda: DataLoader(Stream(), batch_size=4),
+    ],
+)
+def test_targets_need_a_loader_of_one_order(unsteady, attacked):
+    with pytest.raises(ValueError, match="loader: got one whose order changes"):
+        nf.attacks.evaluate(
+            ATTACK, Counting(), unsteady(), targets=(np.arange(10) + 1) % 3
+        )
+    assert not attacked
+    nf.attacks.evaluate(ATTACK, Counting(), unsteady())  # no value belongs to an image
+
+
+@pytest.mark.parametrize(
+    "steady",
+    [
+        lambda: shuffled(sampler=[3, 1, 0, 2, 9, 8, 7, 6, 5, 4]),
+        lambda: iter(shuffled(sampler=[3, 1, 0, 2, 9, 8, 7, 6, 5, 4])),
+    ],
+)
+def test_targets_follow_the_order_of_the_loader(steady):
+    order = np.array([3, 1, 0, 2, 9, 8, 7, 6, 5, 4])
+    targets = (np.arange(10) + 1) % 3
+    found = nf.attacks.evaluate(ATTACK, Counting(), steady(), targets=targets[order])
+    assert found["label"].tolist() == (order % 3).tolist()
+
+
+def test_starting_points_belong_to_images_of_the_whole_loader():
+    start = nf.attacks.BrendelBethge(steps=3)(Counting(), images(), np.arange(10) % 3)
+    points = start.adversarial
+    whole, parts = (
+        nf.attacks.evaluate(ATTACK, Counting(), loader(n), starting_points=points)
+        for n in (10, 5)
+    )
+    pd.testing.assert_frame_equal(whole, parts)
+    with pytest.raises(ValueError, match="starting_points: got 5, expected one per"):
+        nf.attacks.evaluate(
+            ATTACK, Counting(), list(loader(5)), starting_points=points[:5]
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"margin": -1.0}, ValueError, "margin: got -1.0"),
+        ({"min_probability": 2}, ValueError, "min_probability: got 2"),
+        ({"autocast": torch.int8}, TypeError, "autocast: got torch.int8"),
+        ({"deterministic": 3}, TypeError, "deterministic: got 3"),
+        ({"criterion": 3}, TypeError, "criterion: got int"),
+        ({"candidates": np.full((1, 3, 4, 4), 2.0)}, ValueError, "candidates: got val"),
+        ({"first_index": 3}, TypeError, "first_index: got it, expected none"),
+        ({"epsilon": 3}, TypeError, "epsilon: got it, expected some of criterion"),
+    ],
+)
+def test_options_are_checked_before_anything_is_read_or_made(
+    options, error, message, tmp_path
+):
+    with pytest.raises(error, match=message):
+        nf.attacks.evaluate(
+            ATTACK, Counting(), unread(), out=tmp_path / "out", **options
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_start_that_an_attack_does_not_need_is_refused_before_anything_is_read():
+    points = np.zeros((1, 3, 4, 4))
+    with pytest.raises(ValueError, match="candidates: got some, expected none"):
+        nf.attacks.evaluate(
+            nf.attacks.PGD(steps=1), Counting(), unread(), candidates=points
+        )
 
 
 def test_a_criterion_is_told_positions_in_the_whole_loader():

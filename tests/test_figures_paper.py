@@ -1,5 +1,7 @@
 """The paper's numbers beside made-up ones, and what no figure is drawn of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made_up import (
@@ -18,6 +20,17 @@ from neurofreq import figures
 from neurofreq.figures import _paper
 
 # The paper's numbers
+
+
+def test_figures_and_their_tables_tell_random_weights():
+    models = [model("mine", "base"), replace(model("other", "base"), is_random=True)]
+    table, figure = figures.fig4(models)
+    weights = table[table["model"] != ""].groupby("model")["weights"].unique()
+    assert weights["mine"].tolist() == ["given"]
+    assert weights["other"].tolist() == ["random"]
+    titles = [ax.get_title() for ax in figure.axes]
+    assert "mine" in titles
+    assert "other\n(random weights)" in titles
 
 
 def test_the_papers_numbers_stand_beside_ours():

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from test_tensor_door import Wrapper
 from torch import nn
-from torch.utils._pytree import tree_map
 
 import neurofreq as nf
 from neurofreq import _model, _modes
@@ -170,29 +170,11 @@ def test_other_containers_are_refused_with_the_way_out(name, wrap):
         MEASUREMENTS[name](lambda x: wrap(small()(x)), images())
 
 
-class Elsewhere(torch.Tensor):
-    """A tensor whose values are in another one, as those of DTensor are."""
-
-    @staticmethod
-    def __new__(cls, inner):
-        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
-        made.inner = inner
-        return made
-
-    @classmethod
-    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
-        def inside(one):
-            return one.inner if isinstance(one, cls) else one
-
-        answer = func(*tree_map(inside, args), **tree_map(inside, kwargs or {}))
-        return tree_map(lambda x: cls(x) if torch.is_tensor(x) else x, answer)
-
-
 @each
 def test_logits_without_memory_are_refused(name):
     inner = small().requires_grad_(False)
-    with pytest.raises(nf.ModelError, match="class Elsewhere without memory"):
-        MEASUREMENTS[name](lambda x: Elsewhere(inner(x).detach()), images())
+    with pytest.raises(nf.ModelError, match="class Wrapper without memory"):
+        MEASUREMENTS[name](lambda x: Wrapper(inner(x).detach()), images())
 
 
 @each
@@ -273,6 +255,53 @@ def test_a_mistake_in_the_model_comes_out_as_it_is():
             measure(Broken(), images())
 
 
+@pytest.mark.filterwarnings("ignore:model. accuracy")
+@each
+def test_a_function_around_a_network_in_training_mode_is_asked_about(name):
+    inner = nn.Sequential(nn.BatchNorm2d(3), small()).train()
+    with pytest.warns(UserWarning, match="a network inside of it in training mode"):
+        MEASUREMENTS[name](lambda x: inner(x), images())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MEASUREMENTS[name](inner, images())  # whose mode is set
+
+
+class Ending(nn.Module):
+    """Raises StopIteration from a call on, as `next` of a used-up iterator does."""
+
+    def __init__(self, n_calls):
+        super().__init__()
+        self.network, self.left, self.raised = network(), n_calls, StopIteration()
+
+    def forward(self, x):
+        self.left -= 1
+        if self.left <= 0:
+            raise self.raised
+        return self.network(x)
+
+
+@pytest.mark.filterwarnings("ignore:model. it refuses one image alone")
+@pytest.mark.parametrize("n_calls", [1, 6, 12])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda model, x, y, out: nf.corruption_accuracy(
+            model, x, y, corruptions=["fog"], batch_size=2, out=out
+        ),
+        lambda model, x, y, out: nf.attacks.evaluate(
+            PGD(steps=20, epsilon=1e-5), model, [(x, y)], out=out
+        ),
+    ],
+    ids=["corruption_accuracy", "evaluate"],
+)
+def test_a_stop_iteration_of_the_model_comes_out(measure, kept, n_calls, tmp_path):
+    x, model = images(), Ending(n_calls)
+    with pytest.raises(StopIteration) as found:
+        measure(model, x, network()(x).argmax(1), tmp_path if kept else None)
+    assert found.value is model.raised
+
+
 def test_probabilities_are_told_where_logits_are_needed():
     def model(x):
         return small()(x).mul(30).softmax(1)
@@ -344,8 +373,11 @@ def test_probabilities_that_saturate_are_told_and_hard_labels_are_not():
         assert (saturated(images()) == 1.0).any()
         soft = saturated(images()).clone()
     soft[0] = torch.tensor([0.25] * N_CLASSES)
-    assert _model._are_probabilities(soft)
-    assert not _model._are_probabilities(torch.eye(4))
+    with pytest.warns(UserWarning, match="got probabilities"):
+        _model.warn_of_probabilities(soft, "they saturate", is_half=False, stacklevel=1)
+    _model.warn_of_probabilities(
+        torch.eye(4), "they saturate", is_half=False, stacklevel=1
+    )
 
 
 @pytest.mark.parametrize(

@@ -168,11 +168,26 @@ def test_a_gradient_penalty_goes_through_layers_that_depend_on_each_other():
         assert found.item() == pytest.approx(float(up - down) / 2e-5, rel=1e-4)
 
 
-def test_transforms_of_torch_func_are_refused():
-    with pytest.raises(TypeError, match="features: got a tensor inside a transform"):
-        torch.func.hessian(lambda one: nf.similarity_loss(one, torch.eye(6)))(
-            torch.randn(6, 3)
-        )
+def _in_dual_numbers(loss, features):
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(features, torch.ones(6, 3))
+        return loss(dual)
+
+
+@pytest.mark.parametrize("loss", [nf.similarity_loss, nf.SimilarityLoss(1)])
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda loss, x: torch.func.hessian(loss)(x),
+        lambda loss, x: torch.func.jvp(loss, (x,), (torch.ones(6, 3),)),
+        lambda loss, x: torch.func.vmap(loss)(x[None]),
+        _in_dual_numbers,
+    ],
+    ids=["hessian", "jvp", "vmap", "dual"],
+)
+def test_only_backward_differentiation_is_taken(how, loss):
+    with pytest.raises(RuntimeError, match=r"features: .* torch.autograd gives"):
+        how(lambda x: loss(x, torch.eye(6)), torch.randn(6, 3))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -52,7 +52,7 @@ def test_a_study_holds_what_the_figures_need(whole):
     assert one.arrays["corruption/brightness"]["correct"].shape == (5, 12)
     table = pd.read_csv(whole.out_dir / "study.csv")
     assert list(table) == [
-        "model", "group", "quantity", "x", "value", "low", "high", "n",
+        "model", "group", "quantity", "x", "value", "low", "high", "n", "weights",
     ]  # fmt: skip
     keyed = table.set_index(["model", "quantity"])["value"]
     with torch.no_grad():
@@ -182,6 +182,22 @@ def test_a_model_that_cannot_be_loaded_is_written_down(tmp_path):
     assert "absent.pt" in part.failed[0].traceback
     assert "clean" in part.measured[0].arrays
     assert set(studies.status(tmp_path)["measurement"]) == {"clean", "loading"}
+
+
+def test_tables_tell_random_weights_whatever_the_model_is_called(tmp_path):
+    mine = {"spec": "small_cnn@random", "name": "mine"}
+    study = Study(
+        images(n_classes=8), [mine], settings=SETTINGS, measurements=["clean", "hybrid"]
+    )
+    found = run(study, tmp_path)
+    assert found.measured[0].is_random
+    for table in (
+        found.tables["study"],
+        studies.load(tmp_path).tables["hybrid"],
+        pd.read_csv(tmp_path / "study.csv"),
+    ):
+        assert set(table["weights"]) == {"random"}
+        assert set(table["model"]) == {"mine"}
 
 
 def test_a_spec_without_weights_is_one_model_in_all_processes(tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 import neurofreq as nf
 from neurofreq import _labels, cli, models
 from neurofreq._untrained import is_random
+from neurofreq.training import _curves
 
 QUICK = {"measurements": ["clean", "hybrid"], "seeds": [0], "frequencies": [0.0, 1.0],
          "progress": False}  # fmt: skip
@@ -91,9 +93,43 @@ def test_names_are_harmless_in_tables_and_terminals(images, tmp_path, name):
                 assert cell[:1] not in ("+", "-") or float(cell)
 
 
+def test_control_characters_of_names_are_written_out_on_the_page(images, tmp_path):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(1024, 8))
+    named = replace(
+        images,
+        name="photos\u202e\x1b]0;",
+        class_names=tuple(f"\x07{k}" for k in range(8)),
+    )
+    found = nf.report.run(
+        {"a\x1b[2J<&>": model, "b\x9b": model}, named, tmp_path, **QUICK
+    )
+    page = found.page.read_text()
+    raw = {one for one in page if one != _labels.printable(one, keep="\n")}
+    assert not raw
+    assert not {"\x1b", "\x9b"} & set(found._repr_html_())
+    assert r"a\x1b[2J&lt;&amp;&gt;" in page, "escaped once"
+    assert r"photos\u202e\x1b]0;" in page
+
+
+def test_control_characters_of_layers_are_written_out_in_curves(tmp_path):
+    row = {
+        "epoch": 1,
+        "cross_entropy": 0.5,
+        "weight of \x1b$a": 0.5,
+        "weight of =b": 0.5,
+    }
+    _curves.write_table([row], tmp_path)
+    head = (tmp_path / "curves.csv").read_text().splitlines()[0]
+    assert head == r"epoch,cross_entropy,weight of \x1b$a,weight of =b"
+    figure = _curves.draw([row])
+    labels = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
+    assert labels == [r"\x1b\$a", "=b"]
+
+
 def test_names_are_written_as_they_are_where_they_are_harmless():
     assert _labels.printable("größe 日本 a=b") == "größe 日本 a=b"
     assert _labels.printable("a\u202eb\ud800\n") == "a\\u202eb\\ud800\\n"
+    assert _labels.literal("a\nb") == "a\nb", "lines stay lines"
     assert _labels.literal("_a$b\x1b") == " _a\\$b\\x1b"
 
 

@@ -44,6 +44,36 @@ def regularizer(model, images, **keywords):
     return nf.SimilarityRegularizer(model, ["0", "4"], target, images, **keywords)
 
 
+class Soft(nn.Module):
+    """Ends in a softmax, or in its logarithm."""
+
+    def __init__(self, end):
+        super().__init__()
+        self.network, self.end = network(), end
+
+    def forward(self, x):
+        return self.end(self.network(x), dim=1)
+
+
+@pytest.mark.parametrize("how", ["step", "fit", "bfloat16"])
+def test_probabilities_in_place_of_logits_are_told_where_one_trains(how):
+    images, labels = problem()
+    recipe = training.Recipe(
+        epochs=1, precision="bfloat16" if how == "bfloat16" else "float32"
+    )
+
+    def train(end):
+        model = Soft(end)
+        if how != "step":
+            return training.fit(model, images, labels, recipe)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        return nf.training_step(model, optimizer, images, labels)
+
+    with pytest.warns(UserWarning, match=r"model: got probabilities .* hardly learns"):
+        train(torch.softmax)
+    train(torch.log_softmax)  # warnings are errors here
+
+
 def test_a_step_is_the_sum_of_both_losses():
     images, labels = problem()
     model, twin = network().eval(), network().eval()

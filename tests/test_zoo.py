@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from neurofreq import models
+from neurofreq import _store, models
 from neurofreq.data import load_data
 from neurofreq.models import _zoo
 
@@ -54,6 +54,24 @@ def test_a_model_comes_back_to_the_precision_of_halves(model, folder):
         assert value.dtype == (torch.float16 if wide else model.state_dict()[key].dtype)
 
 
+def test_a_card_of_which_a_letter_changed_is_damaged(model, folder):
+    path = models.write_zoo_model(model, CARD, folder).with_suffix(".json")
+    whole = path.read_text()
+    path.write_text(whole.replace("88.5", "98.5"))
+    with pytest.raises(ValueError, match=r"blur-1.5.json is damaged \(its checksum"):
+        models.zoo_cards()
+    values = json.loads(whole)
+    del values["checksum"]  # as earlier releases wrote
+    path.write_text(json.dumps(values))
+    assert models.zoo_cards()[0].accuracies == CARD.accuracies
+
+
+def test_the_cards_of_the_package_hold_checksums():
+    for path in sorted(_zoo.FOLDER.glob("*.json")):
+        path_values = json.loads(path.read_text())
+        assert path_values["checksum"], path
+
+
 def test_principal_components_are_stored_with_the_network(folder):
     torch.manual_seed(0)
     model = models.small_cnn(width=4).eval()
@@ -80,10 +98,10 @@ def test_the_registry_lists_what_is_in_the_folder(model, folder):
 def test_changed_files_are_noticed(model, folder):
     path = models.write_zoo_model(model, CARD, folder)
     card = path.with_suffix(".json")
-    values = json.loads(card.read_text())
+    values = _store.read_json(card)
     assert values["recipe"] == CARD.recipe
     assert len(values["sha256"]) == 64
-    card.write_text(json.dumps({**values, "sha256": "0" * 64}))
+    _store.write_json(card, {**values, "sha256": "0" * 64})
     with pytest.raises(ValueError, match="has SHA-256"):
         models.load_model("zoo:blur-1.5")
     del values["seed"]

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from neurofreq import _model, _textures, _validate, corruptions
+from neurofreq import _classes, _model, _textures, corruptions
 from neurofreq._accuracy import CLEAN
 from neurofreq._ahead import ahead
 from neurofreq.data import _pixels
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -201,11 +201,12 @@ def judge(
     work: Sequence[tuple[Part, Sequence[str]]],
     source: Source,
     models: Mapping[str, Shown],
+    take: Callable[[Part, str, NDArray[np.bool_], int], object],
     *,
     batch_size: int = 256,
     device: torch.device | str | None = None,
-) -> Generator[tuple[Part, str, NDArray[np.bool_], int], None, None]:
-    """Yield which images each model names right, part by part.
+) -> None:
+    """Find out which images each model names right, part by part.
 
     While the models work on one batch, the next two are made in another thread.
 
@@ -215,18 +216,13 @@ def judge(
         Parts, each with the models that are to see it.
     source : Source
     models : mapping of str to Shown
+    take : callable
+        Given what is found as it is found: the part, the name of the model, which
+        images are named right, bool (stop - start,), and how many classes the model
+        names. A generator would change a StopIteration that a model raises.
     batch_size : int
     device : torch.device or str, optional
         As of `_model.predict`.
-
-    Yields
-    ------
-    part : Part
-    name : str
-        Of the model.
-    correct : ndarray of bool, shape (stop - start,)
-    n_outputs : int
-        Of the model: the classes it names.
 
     Raises
     ------
@@ -263,8 +259,8 @@ def judge(
                     asked[name], batch, batch_size=batch_size, device=device
                 )
                 if start == part.start:
-                    _validate.classes(logits.shape[1], int(labels.max()), name)
+                    _classes.fit(logits.shape[1], labels, name=name)
                 found.setdefault(name, []).append(logits.argmax(dim=1).cpu().numpy())
                 if stop == part.stop:
                     correct = np.concatenate(found.pop(name)) == labels
-                    yield part, name, correct, logits.shape[1]
+                    take(part, name, correct, logits.shape[1])

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from neurofreq import _validate
 from neurofreq._neurofreq import ModelError
 
 if TYPE_CHECKING:
@@ -68,11 +67,14 @@ def fit(
     error: type[Exception] = ModelError,
 ) -> None:
     """Require an output for every label; arguments as of `check`."""
-    try:
-        _validate.classes(n_outputs, int(labels.max()), name)
-    except ModelError as found:
+    highest = int(labels.max())
+    if highest >= n_outputs:
+        of = "" if name is None else f" from {name!r}"
         remedy = f": {_REMEDY}" if n_classes else ""
-        raise error(f"{found}{remedy}") from None
+        raise error(
+            f"model: got {n_outputs} classes{of}, expected at least {highest + 1} to "
+            f"match the labels{remedy}"
+        )
 
 
 def tell_guessing(correct: NDArray[Any], n_outputs: int, name: str) -> None:

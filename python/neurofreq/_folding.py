@@ -48,6 +48,10 @@ def fold_batch_norm(
     ValueError
         If the model cannot be traced, or the copy differs by more than
         `tolerance`.
+
+    Notes
+    -----
+    What the model raises for `images` comes out unchanged.
     """
     if not isinstance(model, nn.Module):
         got = _validate.shown(model)
@@ -56,18 +60,10 @@ def fold_batch_norm(
     positive = 0.0 <= tolerance < float("inf")
     _validate.within("tolerance", tolerance, positive, "0 or more")
     checked = _model.to_tensor(_validate.images(images), _model.device_of(model))
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        folded = _folded(model.eval())
-    except Exception as error:  # tracing runs the user's code
-        raise ValueError(
-            f"model: got one that cannot be traced, expected one without control flow "
-            f"that depends on values ({type(error).__name__}: {error})"
-        ) from error
-    finally:
-        for module, is_training in modes:
-            module.training = is_training
-    expected = _model.predict(model, checked)
+    expected = _model.predict(model, checked)  # what the model raises is its own
+    with _model.evaluating(model):
+        copied = copy.deepcopy(model)
+    folded = _folded(_traced(copied))
     difference = float((_model.predict(folded, checked) - expected).abs().max())
     scale = float(expected.abs().max())
     if difference > tolerance * scale:
@@ -78,15 +74,25 @@ def fold_batch_norm(
     return folded
 
 
-def _folded(model: nn.Module) -> nn.Module:
+def _traced(model: nn.Module) -> torch.fx.GraphModule:
+    """Trace a model that has just answered: what fails now, tracing made fail."""
+    try:
+        return torch.fx.symbolic_trace(model)
+    except Exception as error:  # a traced value fails in any line of the user's code
+        raise ValueError(
+            f"model: got one that cannot be traced, expected one without control flow "
+            f"that depends on values ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _folded(graph: torch.fx.GraphModule) -> nn.Module:
     """Fold each batch norm whose input is a convolution with no other use."""
-    graph = torch.fx.symbolic_trace(copy.deepcopy(model))
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None
         if not isinstance(norm, nn.BatchNorm2d):
             continue
-        source = node.args[0]
+        source = node.all_input_nodes[0]
         convolution = modules.get(str(source.target))
         if not isinstance(convolution, nn.Conv2d) or len(source.users) > 1:
             continue

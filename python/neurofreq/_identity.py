@@ -171,7 +171,7 @@ def behaviour(
     before = _tensors(model)
     tolerance = rounding(model, found)
     some = images[::_EVERY]
-    first, again, other = (_numbers(answers(some, seed)) for seed in (0, 0, 1))
+    first, again, other = [_numbers(answers(some, seed)) for seed in (0, 0, 1)]
     is_repeated = agree(first, again, tolerance)
     slopes, same = (slopes_of(shown.data) for _ in range(2))
     is_smooth = is_repeated and agree_slopes(slopes, same, tolerance, _numbers(found))

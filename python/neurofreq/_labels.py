@@ -39,7 +39,7 @@ def literal(name: str) -> str:
     ----------
     name : str
     """
-    return " " * name.startswith("_") + printable(name).replace("$", r"\$")
+    return " " * name.startswith("_") + printable(name, keep="\n").replace("$", r"\$")
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -49,12 +49,14 @@ def to_csv(table: pd.DataFrame) -> str:
     ----------
     table : DataFrame
         A text that a spreadsheet would read as a formula gets an apostrophe in
-        front, as OWASP advises; control characters are written out.
+        front, as OWASP advises; control characters are written out. So are the
+        names of columns.
     """
     shown = table.copy()
     for column in shown.columns:
         if not all(isinstance(one, (int, float, bool)) for one in shown[column]):
             shown[column] = [_cell(one) for one in shown[column]]
+    shown.columns = [_cell(one) for one in shown.columns]
     return shown.to_csv(index=False)
 
 

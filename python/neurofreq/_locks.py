@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from neurofreq._damage import no_folder
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -32,6 +34,7 @@ def claim(path: Path) -> Iterator[bool]:
         The file of the lock. Whoever has finished the item removes it: one who
         gets a claim afterwards finds the item finished.
     """
+    no_folder(path)
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)

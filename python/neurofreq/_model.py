@@ -49,10 +49,7 @@ class Classifier:
         autocast: torch.dtype | None = None,
         channels_last: bool = False,
     ) -> None:
-        if autocast is not None and autocast not in HALVES:
-            raise TypeError(
-                f"autocast: got {autocast!r}, expected torch.bfloat16 or torch.float16"
-            )
+        check_autocast(autocast)
         self.model = model
         self._autocast = autocast
         self._order = torch.channels_last if channels_last else torch.contiguous_format
@@ -118,7 +115,7 @@ class Classifier:
         as_logits : bool
             Whether probabilities in place of logits are told too.
         """
-        one = images[:1]
+        one, hint = images[:1], _steadiness.hint(self.model)
         few = one if alone else _steadiness.beside_others(one)
         with torch.no_grad():
             try:
@@ -128,19 +125,20 @@ class Classifier:
             try:
                 single = first if alone else self(one)
             except Exception as error:
-                _warn(_steadiness.REFUSES_ONE.format(error))
+                _warn(_steadiness.told_refusal(error, hint))
                 return
         if not (_are_rows(first, len(few)) and _are_rows(single, 1)):
             return
         is_half = bool(self._autocast) or dtype_of(self.model) in HALVES
-        if told := _steadiness.told(first, again, single, is_half=is_half):
+        if told := _steadiness.told(first, again, single, is_half=is_half, hint=hint):
             _warn(told)
-        if as_logits and _are_probabilities(first):
-            _warn(
-                "model: got probabilities (rows from 0 up with sum 1), expected "
-                "logits: where probabilities saturate, attacks find larger "
-                "perturbations than the smallest; leave out the softmax, or return "
-                "its logarithm"
+        if as_logits:
+            warn_of_probabilities(
+                first,
+                "where probabilities saturate, attacks find larger perturbations than "
+                "the smallest",
+                is_half=is_half,
+                stacklevel=5,
             )
 
     def _refusal(self, images: torch.Tensor) -> Exception | None:
@@ -273,6 +271,21 @@ def check_logits(logits: torch.Tensor, n_images: int) -> torch.Tensor:
     return logits
 
 
+def warn_of_probabilities(
+    logits: torch.Tensor, effect: str, *, is_half: bool, stacklevel: int
+) -> None:
+    """Warn, with their effect, of rows that are probabilities of several classes."""
+    limit = _steadiness.HALF_JITTER if is_half else _steadiness.JITTER
+    is_one = bool(((logits.double().sum(1) - 1.0).abs() < limit).all())
+    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # not hard labels alone
+    if logits.shape[1] > 1 and is_one and is_soft and bool((logits >= 0.0).all()):
+        warnings.warn(
+            "model: got probabilities (rows from 0 up with sum 1), expected logits: "
+            f"{effect}; leave out the softmax, or return its logarithm",
+            stacklevel=stacklevel,
+        )
+
+
 def tried(
     model: Model,
     images: Array,
@@ -353,6 +366,14 @@ def predict(
     return torch.cat(parts)
 
 
+def check_autocast(dtype: Any) -> None:
+    """Require a type that autocast has, or None."""
+    if dtype is not None and dtype not in HALVES:
+        raise TypeError(
+            f"autocast: got {dtype!r}, expected torch.bfloat16 or torch.float16"
+        )
+
+
 def check_batch_size(batch_size: int) -> int:
     """Return the images per batch, at least one."""
     return _validate.count("batch_size", batch_size)
@@ -366,14 +387,6 @@ def _type_name(value: Any) -> str:
 def _warn(message: str) -> None:
     """Warn, as from the line that called neurofreq."""
     warnings.warn(message, stacklevel=5)
-
-
-def _are_probabilities(logits: torch.Tensor) -> bool:
-    """Say whether all rows could be probabilities of two or more classes."""
-    sums = logits.double().sum(1)
-    is_one = bool(((sums - 1.0).abs() < _steadiness.JITTER).all())
-    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # not hard labels alone
-    return logits.shape[1] > 1 and is_one and is_soft and bool((logits >= 0.0).all())
 
 
 def _are_rows(logits: torch.Tensor, n_images: int) -> bool:

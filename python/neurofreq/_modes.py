@@ -36,6 +36,11 @@ def evaluating(model: Any) -> Iterator[None]:
     ----------
     model : callable
         Anything but an ``nn.Module`` has no mode and is left alone.
+
+    Notes
+    -----
+    A training pass of another thread meanwhile runs in evaluation mode, because a
+    module has one flag for all threads.
     """
     modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
     # Frozen scripts have no flag.

@@ -12,13 +12,15 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 
+from neurofreq._damage import compare, damaged, no_folder
+
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import BinaryIO
 
     from numpy.typing import NDArray
@@ -47,7 +49,8 @@ class Archive(Mapping[str, "NDArray[Any]"]):
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._path = path
+        self._path = Path(path)
+        no_folder(self._path)
         with self._opened() as archive:
             self._members = {
                 one.filename.removesuffix(".npy"): one for one in archive.infolist()
@@ -83,7 +86,7 @@ class Archive(Mapping[str, "NDArray[Any]"]):
             raise
         except Exception as error:  # of many kinds, by which byte is damaged
             reason = str(error) or type(error).__name__
-            raise ValueError(f"{self._path} is damaged ({reason})") from error
+            raise damaged(self._path, reason) from error
 
 
 def write(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -110,15 +113,12 @@ def read(path: str | Path) -> dict[str, NDArray[Any]]:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged, holds objects, or declares more than it can hold.
+    FileNotFoundError, ValueError
+        As `Archive`, and if the checksum differs.
     """
     arrays = dict(Archive(path))
     expected = arrays.pop(_CHECKSUM, None)
-    if expected is not None and str(expected) != _checksum(arrays):
-        raise ValueError(f"{path} is damaged (its checksum differs)")
+    compare(Path(path), expected, lambda: _checksum(arrays))
     return arrays
 
 

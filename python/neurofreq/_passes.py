@@ -77,6 +77,12 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
     Parameters are not copied: frozen ones are replaced by others with the same
     memory, so that a feature without a graph means that the graph was cut.
+
+    Notes
+    -----
+    A training pass of another thread meanwhile changes the copies, so its update of
+    batch norm's averages is lost: the module has one place for each buffer, and which
+    pass changed a copy is not known. Weights and gradients are not affected.
     """
     with _one_at_a_time:
         replaced = _replaced(model)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from neurofreq._damage import compare, no_folder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
     from PIL import Image
 
 MOST_PIXELS: Final = 2**26
@@ -37,6 +42,44 @@ _SIXTEEN: Final = frozenset({"I;16", "I;16B", "I;16L"})
 _WIDE: Final = frozenset({"PNG", "PPM"})  # of which "I" is 16 bits, too
 _TIFF_BITS, _TIFF_ZERO, _BLACK = 258, 262, 1  # two tags, and a value of the second
 
+# A JPEG file of ours has a comment: this, and the SHA-256 of the file with zeros there.
+_SEAL, _BLANK = b"neurofreq sha256 ", b"0" * 64
+_HEAD = 4096  # bytes in which the comment begins
+
+
+def sealed_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """Return the file of an RGB image (H, W, 3), with a checksum in its comment."""
+    from PIL import Image
+
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(
+        encoded, format="JPEG", quality=quality, optimize=True, comment=_SEAL + _BLANK
+    )
+    content = encoded.getvalue()
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content.replace(_SEAL + _BLANK, _SEAL + digest, 1)
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a file holds its checksum.
+
+    Raises
+    ------
+    ValueError
+        If the file is another than when its checksum was made.
+    """
+    no_folder(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        at = head.find(_SEAL) + len(_SEAL)
+        if at < len(_SEAL):
+            return False
+        content = head + file.read()
+    before, found, after = content[:at], content[at : at + 64], content[at + 64 :]
+    digest = hashlib.sha256(before + _BLANK + after).hexdigest()
+    compare(path, found.decode("latin-1"), lambda: digest)
+    return True
+
 
 def read(path: Path, argument: str = "data") -> Image.Image:
     """Return an image file as 8-bit RGB.
@@ -60,9 +103,10 @@ def read(path: Path, argument: str = "data") -> Image.Image:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is damaged, of another format than its suffix says, has more than
-        `MOST_PIXELS` pixels, several pictures, transparent pixels, or values
-        whose white level the file does not say (floats, 32 bits).
+        If it is damaged, or its own checksum differs; if it is of another format than
+        its suffix says, has more than `MOST_PIXELS` pixels, several pictures,
+        transparent pixels, or values whose white level the file does not say (floats,
+        32 bits).
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -73,6 +117,8 @@ def read(path: Path, argument: str = "data") -> Image.Image:
         raise ValueError(
             f"{argument}: got {path}, expected one of {', '.join(sorted(SUFFIXES))}"
         )
+    if formats is _WEB:
+        _check_seal(path, argument)
     try:
         with Image.open(path, formats=formats) as file:
             problem = _problem(file)
@@ -90,6 +136,13 @@ def read(path: Path, argument: str = "data") -> Image.Image:
             f"{argument}: {path} is no complete image ({error})"
         ) from error
     raise ValueError(f"{argument}: {path} {problem}")
+
+
+def _check_seal(path: Path, argument: str) -> None:
+    try:
+        is_sealed(path)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from error
 
 
 def _problem(file: Any) -> str | None:

@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from neurofreq import _neurofreq, _validate
 from neurofreq._wide import Wide
 
+_BACKWARD_ALONE = (
+    "features: got tensors inside a transform of torch.func or in forward-mode "
+    "differentiation, expected plain ones; torch.autograd gives gradients of any "
+    "order, such as torch.autograd.grad(..., create_graph=True)"
+)
 _ROUNDING = 1e-6  # how far a similarity may exceed 1 by rounding
 
 
@@ -58,7 +63,7 @@ def similarity_loss(
     TypeError
         Not tensors, or not of floating point.
     RuntimeError
-        Tensors of a transform of ``torch.func``.
+        Tensors of a transform of ``torch.func``, or with forward-mode tangents.
     ValueError
         Fewer than two images, shapes that do not match, pair indices out of
         range, or a target outside [-1, 1], not finite or, without pairs, not
@@ -272,9 +277,16 @@ class _Loss(torch.autograd.Function):
             ]
         return None, None, None, None, gradient * slope if of_logits else None, *found
 
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> Any:
+        """Refuse forward-mode differentiation."""
+        raise RuntimeError(_BACKWARD_ALONE)
+
 
 def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
     """Return checked features as a list, half precision as float32."""
+    if torch._C._are_functorch_transforms_active():
+        raise RuntimeError(_BACKWARD_ALONE)
     if not isinstance(features, (Tensor, Sequence)):
         raise TypeError(
             f"features: got {_validate.shown(features)}, expected a Tensor per layer"
@@ -283,8 +295,7 @@ def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
     if not layers:
         raise ValueError("features: got no layer, expected at least one")
     for layer in layers:
-        if not isinstance(layer, Tensor):
-            raise TypeError(f"features: got {type(layer).__name__}, expected a Tensor")
+        _validate.instance("features", layer, Tensor)
         _validate.tensor(layer, "features")
         if not layer.is_floating_point():
             raise TypeError(
@@ -314,19 +325,11 @@ def _evaluate(
     half: bool,
 ) -> Tensor:
     """Return the loss of checked input; `index` is (2, P)."""
-    if torch._C._are_functorch_transforms_active():
-        raise RuntimeError(
-            "features: got tensors inside a transform of torch.func, expected plain "
-            "ones; torch.autograd gives gradients of any order, such as "
-            "torch.autograd.grad(..., create_graph=True)"
-        )
     # Autocast would run the Gram product in half precision.
     with torch.autocast(layers[0].device.type, enabled=False):
         near = [m.detach().to(layer) for m, layer in zip(means, layers, strict=True)]
-        loss: Tensor = _Loss.apply(  # type: ignore[no-untyped-call]
-            target.to(layers[0]), index, half, near, logits.to(layers[0]), *layers
-        )
-        return loss
+        known = target.to(layers[0]), index, half, near, logits.to(layers[0])
+        return _Loss.apply(*known, *layers)  # type: ignore[no-untyped-call]
 
 
 def _known(
@@ -347,9 +350,7 @@ def _check_mixture(
             f"means: got {len(means)}, expected {len(layers)}, one per layer"
         )
     for name, value in [*(("means", mean) for mean in means), ("logits", logits)]:
-        if not isinstance(value, Tensor):
-            kind = type(value).__name__
-            raise TypeError(f"{name}: got {kind}, expected a Tensor")
+        _validate.instance(name, value, Tensor)
     for index, (layer, mean) in enumerate(zip(layers, means, strict=True)):
         if mean.shape != layer.shape[1:2]:
             raise ValueError(
@@ -378,8 +379,7 @@ def _pairs(pairs: Tensor, n_images: int) -> Tensor:
 
 
 def _target(target: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if not isinstance(target, Tensor):
-        raise TypeError(f"target: got {type(target).__name__}, expected a Tensor")
+    _validate.instance("target", target, Tensor)
     _validate.tensor(target, "target")
     if target.dtype == torch.bool or target.is_complex():
         raise TypeError(f"target: got dtype {target.dtype}, expected floating point")

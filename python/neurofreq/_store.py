@@ -31,6 +31,7 @@ import safetensors.torch
 import torch
 
 from neurofreq import _npz
+from neurofreq._damage import compare, damaged, no_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,8 +188,10 @@ def write_atomically(
     Raises
     ------
     OSError
-        If the folder cannot be written to or the disk is full; `path` is named.
+        If the folder cannot be written to, the disk is full, or a folder has the
+        file's name; `path` is named.
     """
+    no_folder(path)
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{_PART}")
     try:
         with _created(part) as file:
@@ -283,15 +286,14 @@ def read_json(path: Path) -> dict[str, Any]:
     ValueError
         If it is damaged; `path` is named.
     """
+    no_folder(path)
     try:
         value = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise damaged(path, error) from error
     if not isinstance(value, dict):
-        raise ValueError(f"{path} is damaged (no JSON object)")
-    expected = value.pop(CHECKSUM, None)
-    if expected is not None and expected != _checksum(value):
-        raise ValueError(f"{path} is damaged (its checksum differs)")
+        raise damaged(path, "no JSON object")
+    compare(path, value.pop(CHECKSUM, None), lambda: _checksum(value))
     return value
 
 
@@ -326,6 +328,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     ValueError
         If it is damaged; `path` is named.
     """
+    no_folder(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = dict(file.metadata() or {})
@@ -333,10 +336,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error})") from error
+        raise damaged(path, error) from error
     expected = metadata.pop(CHECKSUM, None)
-    if expected is not None and expected != _tensor_checksum(tensors, metadata):
-        raise ValueError(f"{path} is damaged (its checksum differs)")
+    compare(path, expected, lambda: _tensor_checksum(tensors, metadata))
     return tensors, metadata
 
 

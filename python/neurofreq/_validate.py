@@ -19,7 +19,6 @@ from neurofreq._arrays import host as host
 from neurofreq._arrays import layout as layout
 from neurofreq._arrays import real as real
 from neurofreq._arrays import tensor as tensor
-from neurofreq._neurofreq import ModelError
 from neurofreq._scalars import count as count
 from neurofreq._scalars import flag as flag
 from neurofreq._scalars import instance as instance
@@ -348,16 +347,6 @@ def model(value: Any) -> None:
         )
     if not callable(value):
         raise TypeError(f"model: got {type(value).__name__}, expected a callable")
-
-
-def classes(n_classes: int, highest: int, name: str | None = None) -> None:
-    """Require a logit for the highest label, of the model of that name."""
-    if highest >= n_classes:
-        of = "" if name is None else f" from {name!r}"
-        raise ModelError(
-            f"model: got {n_classes} classes{of}, expected at least {highest + 1} to "
-            "match the labels"
-        )
 
 
 def device(value: Any) -> torch.device:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from neurofreq import _gray, _model, _neurofreq, _validate
+from neurofreq import _classes, _gray, _model, _neurofreq, _validate
 from neurofreq.data import _pixels
 from neurofreq.intervals import percentile_interval, resampled_means
 
@@ -298,7 +298,7 @@ def _choices(
 ) -> NDArray[np.int64]:
     """Return the class the model gives each hybrid."""
     logits = _model.check_logits(ask(hybrids), len(hybrids))
-    _validate.classes(logits.shape[1], int(labels.max()))
+    _classes.fit(logits.shape[1], labels)
     return logits.argmax(dim=1).cpu().numpy()
 
 

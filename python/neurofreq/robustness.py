@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -311,20 +310,21 @@ def _measure(
         if pending:
             work.append((part, pending))
     total = sum(part.stop - part.start for part, names in work for _ in names)
-    judged = _cells.judge(work, source, shown, batch_size=batch_size, device=device)
-    with (
-        closing(judged),
-        tqdm(
-            total=total, desc="corruptions", unit="image", disable=not progress
-        ) as bar,
-    ):
-        for part, name, correct, n_outputs in judged:
+    with tqdm(
+        total=total, desc="corruptions", unit="image", disable=not progress
+    ) as bar:
+
+        def take(
+            part: Part, name: str, correct: NDArray[np.bool_], n_outputs: int
+        ) -> None:
             note(name, n_outputs, part)
             if store and recorded:
                 kept = {"correct": correct, "n_outputs": np.array(n_outputs)}
                 store.save(recorded(part, name), kept)
             found[name][part] = correct
             bar.update(len(correct))
+
+        _cells.judge(work, source, shown, take, batch_size=batch_size, device=device)
     return found, outputs
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from neurofreq import _model, _validate
+from neurofreq import _classes, _model, _validate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -138,7 +138,7 @@ def fourier_sensitivity(
             if change is not None:
                 batch = (batch + norm * signs[part] * change).clamp(0.0, 1.0)
             logits = _model.predict(ask, batch, batch_size=batch_size, device=device)
-            _validate.classes(logits.shape[1], int(truth.max()))
+            _classes.fit(logits.shape[1], truth.numpy())
             n_wrong += int((logits.argmax(1).cpu() != truth[part]).sum())
         return n_wrong / len(shown)
 

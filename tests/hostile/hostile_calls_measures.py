@@ -51,7 +51,7 @@ call(
 call(
     "fourier_sensitivity", nf.fourier_sensitivity,
     lambda folder: {
-        "model": network(side=4), "images": images(side=4), "labels": labels(),
+        "model": network(side=8), "images": images(side=8), "labels": labels(),
         "norm": 1.0, "seed": 0, "batch_size": 6, "device": "cpu", "progress": False,
     },
     model="classifier", images="images", labels="labels", norm="positive", seed="seed",

@@ -62,11 +62,21 @@ def read_corrupted(folder: Path) -> str:
     return digest(*(np.asarray(cell.images) for cell in cells), cells[0].labels)
 
 
+def read_files(folder: Path) -> str:
+    if not (folder / "contrast").exists():
+        few = image_set().take(2)
+        data.write_corrupted(few, folder, names=("contrast",), layout="files")
+    found = data.CorruptedFolder(folder)
+    cells = [found.cell("contrast", severity) for severity in range(1, 6)]
+    return digest(*(np.asarray(cell.images) for cell in cells), cells[0].labels)
+
+
 READERS: dict[str, Callable[[Path], str]] = JOBS | {
     "Responses": read_responses,
     "Target": read_target,
     "studies.load": read_study,
     "CorruptedFolder": read_corrupted,
+    "CorruptedFolder of files": read_files,
 }
 
 
@@ -110,3 +120,24 @@ def test_damage_is_noticed(reader, tmp_path, counts):
     counts["damaged files"] += n_tried
     counts["noticed"] += n_tried - len(faults)
     assert not faults, "\n".join([f"{len(faults)} of {n_tried}", *faults])
+
+
+@pytest.mark.parametrize("reader", ["evaluate", "fit", "CorruptedFolder", "study"])
+def test_a_folder_in_the_place_of_a_file_is_named(reader, tmp_path, counts):
+    read, whole = READERS[reader], tmp_path / "whole"
+    whole.mkdir()
+    expected = read(whole)
+    for path in sorted(one for one in whole.rglob("*") if one.is_file())[:12]:
+        folder = tmp_path / "damaged"
+        shutil.copytree(whole, folder)
+        place = folder / path.relative_to(whole)
+        place.unlink()
+        place.mkdir()
+        counts["folders in the place of a file"] += 1
+        found, told = "", ""
+        try:
+            found = read(folder)
+        except (IsADirectoryError, ValueError, RuntimeError) as error:
+            told = str(error)
+        assert f"{place} is a folder, expected a file" in told or found == expected
+        shutil.rmtree(folder)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 
 from neurofreq import _model, _validate
-from neurofreq.attacks import _criterion
+from neurofreq.attacks._options import Options, unit_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq._validate import Array
-
-TOLERANCE = 1e-6  # rounding of a resize or a normalisation undone, not a fault
 
 
 class AttackResult(NamedTuple):
@@ -178,55 +176,52 @@ class Attack(ABC):
         from tqdm.auto import tqdm
 
         _validate.model(model)
-        pixels = _unit_images(images, "images")
+        pixels = unit_images(images, "images")
         labels, targets = _classes(labels, targets, len(pixels))
-        batch_size = _model.check_batch_size(batch_size)
-        deterministic = _validate.flag("deterministic", deterministic)
-        channels_last = _validate.flag("channels_last", channels_last)
-        trajectory = _validate.flag("trajectory", trajectory)
-        progress = _validate.flag("progress", progress)
-        margin = _validate.number("margin", margin)
-        _validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
-        probability = _validate.number("min_probability", min_probability)
-        _validate.within("min_probability", probability, 0 <= probability < 1, "[0, 1)")
-        seed = _validate.seed(seed)
-        first_index = _validate.seed(first_index, "first_index")
-        judge = _criterion.criterion(criterion, first_index)
+        options = self._options(
+            criterion=criterion, margin=margin, min_probability=min_probability,
+            starting_points=starting_points, candidates=candidates, seed=seed,
+            first_index=first_index, batch_size=batch_size,
+            deterministic=deterministic, channels_last=channels_last,
+            autocast=autocast, trajectory=trajectory, progress=progress,
+        )  # fmt: skip
         device = _model.device_of(model, pixels)
-        source, points = self._source(pixels, starting_points, candidates, device)
+        source, points = self._source(pixels, options, device)
         task = Task(
             images=_model.to_tensor(pixels, device),
             labels=labels.tolist(),
             targets=None if targets is None else targets.tolist(),
-            is_custom=criterion is not None,
-            margin=margin,
-            probability=probability,
+            is_custom=options.judge is not None,
+            margin=options.margin,
+            probability=options.min_probability,
             norm=self.norm,
             source=source,
             points=points,
             n_starts=getattr(self, "n_starts", 1),
             n_bisections=getattr(self, "binary_search_steps", 10),
-            seed=seed,
-            first_index=first_index,
-            batch_size=batch_size,
-            is_deterministic=deterministic,
+            seed=options.seed,
+            first_index=options.first_index,
+            batch_size=options.batch_size,
+            is_deterministic=options.deterministic,
         )
         with (
             _model.evaluating(model),
             torch.inference_mode(False),
             torch.enable_grad(),
             tqdm(
-                total=len(pixels) * self.planned, unit="step", disable=not progress
+                total=len(pixels) * self.planned,
+                unit="step",
+                disable=not options.progress,
             ) as bar,
         ):
             asked = _model.tried(
                 model, task.images, alone=task.is_deterministic,
-                as_logits=self.needs_gradient and criterion is None,
-                autocast=autocast, channels_last=channels_last,
+                as_logits=self.needs_gradient and not task.is_custom,
+                autocast=options.autocast, channels_last=options.channels_last,
             )  # fmt: skip
-            callables = Callables(asked, judge, bar.update)
+            callables = Callables(asked, options.judge, bar.update)
             found = self._run(callables, task)
-        return _result(images, found, trajectory)
+        return _result(images, found, options.trajectory)
 
     def _plain(
         self,
@@ -256,20 +251,23 @@ class Attack(ABC):
     def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
         """Run the kernel."""
 
+    def _options(self, **given: Any) -> Options:
+        """Return the options of a call, checked; none of them needs the images."""
+        known = [one.name for one in fields(Options)]
+        for name in given:
+            if name not in known:
+                raise TypeError(f"{name}: got it, expected some of {', '.join(known)}")
+        return Options(**given)
+
     def _source(
-        self,
-        images: Array,
-        starting_points: Array | None,
-        candidates: Array | None,
-        device: torch.device,
+        self, images: Array, options: Options, device: torch.device
     ) -> tuple[str, torch.Tensor | None]:
         """Name the source of starts, with its images."""
-        if starting_points is not None and candidates is not None:
-            raise ValueError("candidates: got them with starting_points, expected one")
-        if starting_points is not None:
-            return "given", _like(images, starting_points, "starting_points", device)
-        if candidates is not None:
-            return "pool", _like(images, candidates, "candidates", device)
+        if options.starting_points is not None:
+            points = options.starting_points
+            return "given", _like(images, points, "starting_points", device)
+        if options.candidates is not None:
+            return "pool", _like(images, options.candidates, "candidates", device)
         if not self.needs_gradient:
             return "noise", None
         return ("scatter" if getattr(self, "scatter", False) else "climb"), None
@@ -305,29 +303,15 @@ class Callables:
     advance: Callable[[int], object]
 
 
-def _unit_images(value: Array, name: str) -> Array:
-    """Check images and clip what is out of [0, 1] by rounding."""
-    checked = _validate.images(value, name)
-    if isinstance(checked, torch.Tensor):
-        checked = checked.detach()
-    clipped = checked.clip(0.0, 1.0)
-    excess = float(abs(checked - clipped).max())
-    if excess > TOLERANCE:
-        raise ValueError(
-            f"{name}: got values out of [0, 1] by {excess:.3g}, "
-            f"expected at most {TOLERANCE:g}"
-        )
-    return clipped
-
-
-def _like(images: Array, value: Array, name: str, device: torch.device) -> torch.Tensor:
-    """Check images that must be of the kind of `images`; candidates may be more."""
-    checked = _unit_images(value, name)
+def _like(
+    images: Array, points: Array, name: str, device: torch.device
+) -> torch.Tensor:
+    """Require images of the kind of `images`; candidates may be more."""
     first = images if name == "starting_points" else images[:1]
-    _validate.same(first, checked[: len(first)], ("images", name))
-    if name == "starting_points" and len(checked) != len(images):
-        raise ValueError(f"{name}: got {len(checked)}, expected {len(images)}")
-    return _model.to_tensor(checked, device)
+    _validate.same(first, points[: len(first)], ("images", name))
+    if name == "starting_points" and len(points) != len(images):
+        raise ValueError(f"{name}: got {len(points)}, expected {len(images)}")
+    return _model.to_tensor(points, device)
 
 
 def _classes(

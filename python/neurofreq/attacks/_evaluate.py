@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from neurofreq import _identity, _locks, _model, _runtime, _store, _validate
+from neurofreq.attacks import _loader
 from neurofreq.attacks._call import Attack
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from neurofreq._store import Arrays
 
 PATIENCE = timedelta(days=30)  # a rank that is done waits for the others
-IMAGES, LABELS = ("images", "image", "pixel_values"), ("labels", "label")
 COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 
@@ -71,7 +71,7 @@ def evaluate(
     **options
         Further arguments of the attack's call: `candidates`, `margin`,
         `batch_size` and so on. The `index` of a `criterion` counts the images
-        of the whole loader.
+        of the whole loader, and so do `starting_points`.
 
     Returns
     -------
@@ -84,9 +84,10 @@ def evaluate(
     TypeError
         If an argument or a batch is of another type. Otherwise as the attack.
     ValueError
-        If the loader is empty, a batch has no images or no labels, `targets` do not
-        fit the loader, or images are to be kept without a folder. Otherwise as the
-        attack.
+        If the loader is empty, a batch has no images or no labels, `targets` or
+        `starting_points` do not fit the loader, the loader's order changes from pass
+        to pass where there are some, or several ranks, or images are to be kept
+        without a folder. Otherwise as the attack; options before any image is read.
 
     Notes
     -----
@@ -95,23 +96,31 @@ def evaluate(
     Where there is no process group, one (gloo) is initialised and kept to the
     end of the process: initialise your own before, if you need one.
     """
-    _check(attack, model, loader)
+    _validate.instance("attack", attack, Attack)
+    _validate.model(model)
+    _loader.check(loader)
     seed, progress = _validate.seed(seed), _validate.flag("progress", progress)
     if _validate.flag("keep_images", keep_images) and out is None:
         raise ValueError("keep_images: got True without out, expected a folder")
+    if "first_index" in options:
+        raise TypeError("first_index: got it, expected none: the loader begins at 0")
     targets = None if targets is None else _validate.labels(targets, "targets")
     folder = None if out is None else _validate.path("out", out)
-    if "batch_size" in options:
-        options["batch_size"] = _model.check_batch_size(options["batch_size"])
+    attack._options(**options)
     kept = None if folder is None else _Kept(folder, attack, model, seed, options)
-    _check_most(targets, loader)
+    given = _loader.PerImage(
+        targets=targets, starting_points=options.pop("starting_points", None)
+    )
+    given.check_most(loader)
     parts: dict[int, Arrays] = {}
     count = 0
     rank, n_ranks = _ranks()
-    for number, batch in enumerate(_bar(loader, progress)):
-        images, labels = _pair(batch)
+    batches = _loader.in_order(
+        loader, _bar(loader, progress), is_one_order=n_ranks > 1 or bool(given)
+    )
+    for number, (images, labels) in enumerate(batches):
         first, count = count, count + len(images)
-        part = None if targets is None else _part(targets, first, count)
+        part = given.part(first, count)
         if kept and number == 0:
             kept.identify(model, images, options)
         if number % n_ranks != rank:
@@ -122,66 +131,29 @@ def evaluate(
             first: int = first,
         ) -> Arrays:  # fmt: skip
             result = attack(
-                model, images, labels, targets=part, first_index=first, seed=seed,
+                model, images, labels, **part, first_index=first, seed=seed,
                 **options,
             )  # fmt: skip
             names = (*COLUMNS, "adversarial") if keep_images else COLUMNS
             return {name: np.asarray(_host(getattr(result, name))) for name in names}
 
         if kept:
-            record = _identity_of(images, labels, part, first)
+            record = _identity_of(images, labels, part["targets"], first)
             found = kept.batch(record, attacked, keep_images)
         else:
             found = attacked()
         found.pop("adversarial", None)  # on disk: the table holds no images
         found["label"] = _validate.labels(labels)
-        found["target"] = np.full(len(images), -1) if part is None else part
+        found["target"] = (
+            np.full(len(images), -1) if targets is None else part["targets"]
+        )
         found["index"] = np.arange(first, count)
         parts[number] = found
     parts = _gathered(parts, n_ranks)
     if count == 0:
         raise ValueError("loader: got no batches, expected at least one")
-    if targets is not None and len(targets) != count:
-        raise ValueError(
-            f"targets: got {len(targets)}, expected {count}, one per image"
-        )
+    given.check(count)
     return _table(parts)
-
-
-def _check(attack: Any, model: Any, loader: Any) -> None:
-    """Require an attack, a model that can be called, and batches to go through."""
-    if not isinstance(attack, Attack):
-        raise TypeError(f"attack: got {_validate.shown(attack)}, expected an Attack")
-    _validate.model(model)
-    is_other = isinstance(loader, (str, bytes, Mapping, np.ndarray, torch.Tensor))
-    if is_other or not isinstance(loader, Iterable):
-        raise TypeError(
-            f"loader: got {_validate.shown(loader)}, expected an iterable of (images, "
-            "labels), such as a DataLoader or a list of batches"
-        )
-
-
-def _pair(batch: Any) -> tuple[Any, Any]:
-    """Return images and labels of a batch: a pair, a triple or a mapping."""
-    if isinstance(batch, Mapping):
-        pair = []
-        for known in (IMAGES, LABELS):
-            found = [name for name in known if name in batch]
-            if len(found) != 1:
-                raise ValueError(
-                    f"loader: got a batch with the keys {list(batch)}, expected one of "
-                    f"{', '.join(map(repr, known))}"
-                )
-            pair.append(batch[found[0]])
-        images, labels = pair
-    elif isinstance(batch, (tuple, list)) and len(batch) in (2, 3):
-        images, labels = batch[:2]
-    else:
-        raise TypeError(
-            f"loader: got a batch of {_validate.shown(batch)}, expected (images, "
-            "labels), (images, labels, index) or a mapping"
-        )
-    return _validate.batch(images), labels
 
 
 def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
@@ -192,27 +164,6 @@ def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
     return pd.DataFrame(
         {name: np.concatenate([part[name] for part in ordered]) for name in names}
     )
-
-
-def _check_most(targets: Any, loader: Any) -> None:
-    """Refuse more targets than images before any is attacked, if the loader says."""
-    images: Any = getattr(loader, "sampler", getattr(loader, "dataset", None))
-    try:
-        most = len(images)
-    except TypeError:
-        return
-    if targets is not None and len(targets) > most:
-        raise ValueError(f"targets: got {len(targets)}, expected {most}, one per image")
-
-
-def _part(targets: Any, first: int, stop: int) -> Any:
-    """Return the targets of one batch."""
-    if stop > len(targets):
-        raise ValueError(
-            f"targets: got {len(targets)}, expected one per image of the loader, "
-            f"at least {stop}"
-        )
-    return targets[first:stop]
 
 
 class _Kept:

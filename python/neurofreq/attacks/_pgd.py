@@ -13,8 +13,8 @@ from neurofreq.attacks._call import Attack
 if TYPE_CHECKING:
     import torch
 
-    from neurofreq._validate import Array
     from neurofreq.attacks._call import Callables, Task
+    from neurofreq.attacks._options import Options
 
 NORMS = ("linf", "l2")
 STEP_RULES = ("adaptive", "constant")
@@ -125,19 +125,15 @@ class PGD(Attack):
     def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
         return _neurofreq.pgd(callables, self, task)
 
-    def _source(
-        self,
-        images: Array,
-        starting_points: Array | None,
-        candidates: Array | None,
-        device: torch.device,
-    ) -> tuple[str, torch.Tensor | None]:
-        given = {"starting_points": starting_points, "candidates": candidates}
-        for name, value in given.items():
-            if value is not None:
+    def _options(self, **given: Any) -> Options:
+        for name in ("starting_points", "candidates"):
+            if given.get(name) is not None:
                 raise ValueError(
                     f"{name}: got some, expected none (PGD needs no start)"
                 )
+        return super()._options(**given)
+
+    def _source(self, *_: Any) -> tuple[str, torch.Tensor | None]:
         return "unneeded", None
 
 

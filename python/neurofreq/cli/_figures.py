@@ -123,6 +123,8 @@ def figures(
         if data is None:
             _refuse({"--model": model, "--group": group, "--neural": neural})
             known = _read(studies or [])
+            for one in known:
+                _studies.untrained(one)
             if not _draw(names or _of(known), known, out, is_strict=bool(only)):
                 raise typer.Exit(1)
             return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofreq import _validate
+from neurofreq._damage import no_folder
 from neurofreq.data import _order
 from neurofreq.data._cifar10 import CIFAR10_CLASSES
 from neurofreq.data._folders import class_folders, open_folder
@@ -250,6 +251,7 @@ def _mapped(path: Path, n_rows: int) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[Any]:
+    no_folder(path)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

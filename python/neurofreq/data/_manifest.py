@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _locks, _store
+from neurofreq import _damage, _locks, _store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Manifest:
             classes, sums = values.get("classes", []), values.get(_SUMS, {})
             is_whole = isinstance(classes, list) and isinstance(sums, dict)
             if not is_whole or not all(isinstance(one, str) for one in classes):
-                raise ValueError(f"{self.path} is damaged (classes or checksums)")
+                raise _damage.damaged(self.path, "classes or checksums")
         except FileNotFoundError:
             return {}
         return values

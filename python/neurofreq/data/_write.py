@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import os
 import time
 import warnings
@@ -14,7 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from neurofreq import _groups, _runtime, _store, _textures, _validate, corruptions
+from neurofreq import (
+    _groups,
+    _pictures,
+    _runtime,
+    _store,
+    _textures,
+    _validate,
+    corruptions,
+)
 from neurofreq._ahead import ahead
 from neurofreq._locks import Waiting, claim
 from neurofreq.data import _names
@@ -87,8 +94,9 @@ def write_corrupted(
     -----
     Files keep the names of the clean ones. ``corrupted.json`` notes of what and how
     the corruptions were made, the order of the classes, and the SHA-256 of every
-    severity of an array: one that is damaged is told and made again. Several
-    processes may write one folder; each makes arrays that no other has begun.
+    severity of an array; a JPEG file holds its own in a comment. What is damaged is
+    told and made again. Several processes may write one folder; each makes arrays
+    that no other has begun.
 
     Differences from the paper: random corruptions have the published
     distribution, not the published draws.
@@ -270,7 +278,7 @@ def _write_files(
         for name, severity in cells:
             cell = folder / name / str(severity)
             paths = [cell / places[row] for row in rows]
-            if all(path.exists() for path in paths):
+            if all([_is_whole_file(path) for path in paths]):
                 step(len(rows))
             else:
                 requests.append((name, severity, rows, paths))
@@ -315,14 +323,22 @@ def _refuse_links(folder: Path, names: Sequence[str], places: list[Path]) -> Non
     _names.without_links("out", folder, ways)
 
 
+def _is_whole_file(path: Path) -> bool:
+    """Whether a file is as it was written; tell where not."""
+    if not path.exists():
+        return False
+    try:
+        if not _pictures.is_sealed(path):  # of an earlier release
+            _pictures.read(path)
+    except ValueError:
+        warnings.warn(f"{path} is damaged: it is made again", stacklevel=2)
+        return False
+    return True
+
+
 def _write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
     """Write a file that is complete or absent, whenever the process ends."""
-    from PIL import Image
-
-    encoded = io.BytesIO()
-    image = Image.fromarray(pixels)
-    image.save(encoded, format="JPEG", quality=QUALITY, optimize=True)
-    content = encoded.getvalue()
+    content = _pictures.sealed_jpeg(pixels, QUALITY)
     _store.write_atomically(path, lambda file: file.write(content), is_synced=False)
 
 

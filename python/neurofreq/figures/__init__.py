@@ -2,11 +2,11 @@
 
 Every function takes what was measured and returns a long table and a figure. The
 table has the columns figure, panel, model, group, quantity, x, value, low, high, n,
-unit and paper: one row per number, its 95 % interval (bootstrap over images), the
-images it was taken over (of a correlation, the networks; its interval is over images,
-too), and the paper's number where that is known. `study` makes
-the study of all networks that come with the package, and `draw` takes from studies
-what belongs in a figure.
+unit, paper and weights: one row per number, its 95 % interval (bootstrap over
+images), the images it was taken over (of a correlation, the networks; its interval is
+over images, too), the paper's number where that is known, and whether the weights
+are "given" or "random". `study` makes the study of all networks that come with the
+package, and `draw` takes from studies what belongs in a figure.
 """
 
 from neurofreq.figures._draw import Drawn, draw

@@ -137,7 +137,7 @@ def _spaces(
     like = images.gray().images if base.is_gray else images.images
     shown = _stimuli.seen(stimuli.images, like)
     spaces = [_stimuli.space(entries[one.name].load(), shown) for one in pair.models]
-    titles = (f"{base.name}\nnot regularized", f"{regularized.name}\nregularized")
+    titles = (f"{base.title}\nnot regularized", f"{regularized.title}\nregularized")
     note = f"towards: {stimuli.target.label}, {len(shown)} stimuli; "
     note += "models: mean over the default layers, equal weights"
     return Drawn(*fig1(shown, stimuli.target, *spaces, titles=titles), note)

@@ -100,7 +100,7 @@ def fig2(
             raise ValueError(
                 f"{name}: got {words!r}, expected one for each of {len(pairs)} pairs"
             )
-    table = Table("fig2")
+    table = Table("fig2", models)
     figure = new_figure(2.0 * len(pairs) + 0.2)
     axes = figure.subplots(len(pairs), 4, squeeze=False)
     for row, pair in enumerate(pairs):

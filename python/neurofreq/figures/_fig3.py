@@ -72,7 +72,7 @@ def fig3(
     if len(set(roles)) != 2:
         raise ValueError(f"roles: got {tuple(roles)}, expected two that differ")
     _measures.check(models, "hybrid")
-    table = Table("fig3")
+    table = Table("fig3", models)
     drawn, tints = {}, looks(roles)
     for role, model in zip(roles, models, strict=True):
         curve = _measures.hybrid_curve([model])

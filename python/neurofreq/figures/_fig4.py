@@ -77,7 +77,7 @@ def fig4(
     """
     _validate.one_of("size", size, ("mean", "median"))
     _measures.check(models, "attack")
-    table = Table("fig4")
+    table = Table("fig4", models)
     rows = _rows(models)
     figure = new_figure(_MAP * len(rows) + 2.9)
     figure.get_layout_engine().set(wspace=0.17)  # type: ignore[union-attr, call-arg]
@@ -127,7 +127,12 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
                 ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
             tint = tints[model.group].color
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
-            ax.set_title(literal(_short(model.name)), fontsize=6.5, color=tint, pad=2)
+            ax.set_title(
+                literal(_short(model.name)) + model.title.removeprefix(model.name),
+                fontsize=6.5,
+                color=tint,
+                pad=2,
+            )
             ax.spines[:].set(color=tint, linewidth=1.2)
             if model.group != previous:
                 text = ax.text(

@@ -62,7 +62,7 @@ def fig5(
     Li et al. 2023, Fig 5.
     """
     _measures.check(models, "hybrid", "corruption")
-    table = Table("fig5")
+    table = Table("fig5", models)
     figure = new_figure(3.1)
     left, right = figure.subplots(1, 2)
     if _measures.have(models, "hybrid"):

@@ -60,7 +60,7 @@ def fig6(
     """
     _validate.one_of("size", size, ("mean", "median"))
     _measures.check(models, "attack", "hybrid", "corruption")
-    table = Table("fig6")
+    table = Table("fig6", models)
     figure = new_figure(3.1)
     left, right = figure.subplots(1, 2)
     if _measures.have(models, "attack"):

@@ -9,14 +9,17 @@ import numpy as np
 from neurofreq.figures import _paper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from neurofreq.intervals import Estimate
     from neurofreq.plot import Curve
+    from neurofreq.studies._measured import Measured
 
 COLUMNS = (
     "figure", "panel", "model", "group", "quantity", "x",
-    "value", "low", "high", "n", "unit", "paper",
+    "value", "low", "high", "n", "unit", "paper", "weights",
 )  # fmt: skip
 
 
@@ -27,10 +30,13 @@ class Table:
     ----------
     figure : str
         Such as "fig2".
+    models : sequence of Measured
+        Whose weights are said in the rows; without them they are "given".
     """
 
-    def __init__(self, figure: str) -> None:
+    def __init__(self, figure: str, models: Sequence[Measured] = ()) -> None:
         self.figure = figure
+        self._random = {one.name for one in models if one.is_random}
         self._rows: list[dict[str, Any]] = []
 
     def add(
@@ -118,6 +124,9 @@ class Table:
 
         for row in self._rows:
             row["paper"] = _paper.number(row)
+            # A point of several models has all their names.
+            is_random = not self._random.isdisjoint(row["model"].split(", "))
+            row["weights"] = "random" if is_random else "given"
         return pd.DataFrame(self._rows, columns=list(COLUMNS))
 
 

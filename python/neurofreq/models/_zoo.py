@@ -7,7 +7,6 @@ card, which names the architecture as a spec of `load_model`.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from hashlib import sha256 as hash_of
@@ -96,7 +95,7 @@ def zoo_cards() -> list[ZooCard]:
     Raises
     ------
     ValueError
-        If a card lacks a field or has an unknown one.
+        If a card is damaged, lacks a field or has an unknown one.
     """
     return [_read(path) for path in sorted(FOLDER.glob("*.json"))]
 
@@ -159,8 +158,8 @@ def write_zoo_model(
     except Exception:
         path.unlink()
         raise
-    text = json.dumps(asdict(replace(card, sha256=digest)), indent=2)
-    _store.write_text(path.with_suffix(".json"), text + "\n")
+    written = asdict(replace(card, sha256=digest))
+    _store.write_json(path.with_suffix(".json"), written)
     return path
 
 
@@ -175,7 +174,7 @@ def _stored(key: str, value: torch.Tensor) -> torch.Tensor:
 
 
 def _read(path: Path) -> ZooCard:
-    values = json.loads(path.read_text())
+    values = _store.read_json(path)
     names = {one.name for one in fields(ZooCard)}
     if values.keys() != names:
         wrong = ", ".join(sorted(values.keys() ^ names))

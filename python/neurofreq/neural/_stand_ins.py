@@ -215,7 +215,7 @@ def _doubt(
     try:
         single = ask(one)
     except Exception as error:
-        return _steadiness.REFUSES_ONE.format(error)
+        return _steadiness.told_refusal(error)
     if not (first.shape == again.shape and first.shape[1:] == single.shape[1:]):
         return None
     is_half = own in _model.HALVES

@@ -92,7 +92,7 @@ class Report:
             for c in columns
         )
         body = "".join(
-            f"<tr><th>{html.escape(row['model'])}"
+            f"<tr><th>{html.escape(printable(row['model']))}"
             + "<br><small>random weights</small>" * row["is_random"]
             + "</th>"
             + "".join(cell.format(**one) for one in row["cells"])

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import plot
+from neurofreq._labels import printable
 from neurofreq.studies._quantities import columns
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def render(
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
         undefined=jinja2.StrictUndefined,
     )
     columns = shown_columns(results, tables["summary"])
@@ -157,6 +159,11 @@ def _difference_rows(
         reference = next(iter(by_key.values()))["reference"]
         rows.append({"model": f"{model} {_MINUS} {reference}", "cells": cells})
     return rows
+
+
+def _visible(value: Any) -> Any:
+    """Write out the control characters of a text, in HTML or not yet."""
+    return type(value)(printable(value, keep="\n")) if isinstance(value, str) else value
 
 
 def _data_uri(png: bytes) -> str:

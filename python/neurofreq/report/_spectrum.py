@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import corruptions, plot
+from neurofreq._labels import literal
 from neurofreq._store import write_bytes, write_text
 from neurofreq.report import _pictures
 from neurofreq.report._tables import map_rows
@@ -52,7 +53,7 @@ def write(
     curve = _analysis.radial_curve(item)
     figure = _pictures.new_figure(9.0, 3.6)
     left, right = figure.subplots(1, 2)
-    plot.plot_spectrum(item["power"], left).set_title(name, fontsize=10)
+    plot.plot_spectrum(item["power"], left).set_title(literal(name), fontsize=10)
     plot.plot_radial_profiles({"": curve}, right)
     png = _pictures.to_png(figure)
     radial = pd.DataFrame(

@@ -6,7 +6,6 @@ be taken afterwards without running a model again.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
@@ -222,11 +221,13 @@ def corruption(
     models = {s.name: _cells.Shown(s.model, s.is_gray) for s in subjects}
     work = [(_cells.Part(name, s, 0, n), list(models)) for s in SEVERITIES]
     correct = {key: np.zeros((len(SEVERITIES), n), dtype=bool) for key in models}
-    judged = _cells.judge(
-        work, source, models, batch_size=running.batch_size, device=running.device
-    )
-    with contextlib.closing(judged):
-        for part, key, right, _ in judged:
-            correct[key][part.severity - 1] = right
-            running.step(1)
+
+    def take(part: _cells.Part, key: str, right: NDArray[np.bool_], _: int) -> None:
+        correct[key][part.severity - 1] = right
+        running.step(1)
+
+    _cells.judge(
+        work, source, models, take,
+        batch_size=running.batch_size, device=running.device,
+    )  # fmt: skip
     return {key: {"correct": value} for key, value in correct.items()}

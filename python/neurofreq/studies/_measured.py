@@ -36,9 +36,22 @@ class Measured:
         - "corruption/NAME": ``correct`` (5, N) bool, per severity.
     is_gray : bool
         Whether it was shown gray images made of colour images.
+    is_random : bool
+        Whether its weights are those that neurofreq drew: it was not trained.
     """
 
     name: str
     group: str
     arrays: Mapping[str, Arrays]
     is_gray: bool = False
+    is_random: bool = False
+
+    @property
+    def weights(self) -> str:
+        """What tables call its weights: "random" or "given"."""
+        return "random" if self.is_random else "given"
+
+    @property
+    def title(self) -> str:
+        """Its name in pictures, which tells of random weights."""
+        return self.name + "\n(random weights)" * self.is_random

@@ -148,7 +148,7 @@ class Plan:
                     _measure.joined(finished) if is_attack else finished[0]
                 )
         return [
-            Measured(one.name, one.group, arrays[one.name], one.is_gray)
+            Measured(one.name, one.group, arrays[one.name], one.is_gray, one.is_random)
             for one in self.models
         ]
 

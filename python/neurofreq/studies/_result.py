@@ -80,7 +80,7 @@ class StudyResult:
 
     @functools.cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Long tables of model, group, quantity, x, value, low, high and n.
+        """Long tables of model, group, quantity, x, value, low, high, n and weights.
 
         "summary", "hybrid", "success", "radial" and "corruption", as far as
         finished; "study" is all of them.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Row = tuple[str, float, float, float, float, int]  # quantity, x, value, ..., n
 
-COLUMNS = ("model", "group", "quantity", "x", "value", "low", "high", "n")
+COLUMNS = ("model", "group", "quantity", "x", "value", "low", "high", "n", "weights")
 
 
 def build(
@@ -41,7 +41,8 @@ def build(
         mixing frequency in units of Nyquist; "success", the fraction changed
         within a Linf distance; "radial", cumulative power against cycles/pixel;
         "corruption", accuracy against severity. Empty where nothing is finished.
-        ``low`` and ``high`` are 95 % bootstrap intervals over ``n`` images.
+        ``low`` and ``high`` are 95 % bootstrap intervals over ``n`` images;
+        ``weights`` are "random" or "given".
     """
     attacked = [one.arrays["attack"] for one in measured if "attack" in one.arrays]
     epsilons = _analysis.budgets([item["distance"] for item in attacked])
@@ -86,7 +87,11 @@ def _frame(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    rows = [(one.name, one.group, *row) for one in measured for row in make(one)]
+    rows = [
+        (one.name, one.group, *row, one.weights)
+        for one in measured
+        for row in make(one)
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

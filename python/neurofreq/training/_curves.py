@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import _store
+from neurofreq._labels import literal, to_csv
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ def write_table(history: Sequence[dict[str, float]], folder: Path) -> None:
     """Write ``curves.csv``: the rows of `nf.training.fit`, at least one."""
     import pandas as pd
 
-    text = pd.DataFrame(list(history)).to_csv(index=False)
+    text = to_csv(pd.DataFrame(list(history)))
     _store.write_text(folder / "curves.csv", text)
 
 
@@ -49,7 +50,7 @@ def draw(history: Sequence[dict[str, float]]) -> Figure:
         for name in names:
             values = [row.get(name, float("nan")) for row in history]
             label = name.replace("_", " ").removeprefix("weight of ")
-            axis.plot(epochs, values, ".-", markersize=4, label=label)
+            axis.plot(epochs, values, ".-", markersize=4, label=literal(label))
         axis.set(xlabel="epoch", title=title)
         if len(names) > 1:
             axis.legend(frameon=False, fontsize="small")

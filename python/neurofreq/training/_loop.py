@@ -69,8 +69,9 @@ def fit(
         holds its name and source.
     folder : path, optional
         Keeps the state after every epoch, the best weights and the learning
-        curves there; a run that was stopped goes on, to the same numbers (on a CUDA
-        device as far as torch's own kernels repeat theirs).
+        curves there. Where the folder holds a run, its weights replace those of
+        `model`, and the run goes on to the same numbers (on a CUDA device as far as
+        torch's own kernels repeat theirs).
     seed : int
         Of the held-out images, the order, the augmentation and dropout. The
         model's initial weights are yours; global random states are left as found.
@@ -95,6 +96,11 @@ def fit(
     ValueError
         Mismatched shapes, labels out of range, a model in several processes, or a
         folder that holds a run with other settings or data.
+
+    Warns
+    -----
+    UserWarning
+        If the model returns probabilities in place of logits.
     """
     recipe = Recipe() if recipe is None else recipe
     _validate.instance("model", model, nn.Module)

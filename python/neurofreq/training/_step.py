@@ -99,6 +99,16 @@ def training_step(
         `consistency` is negative, `label_smoothing` outside [0, 1], or a view has
         another shape than the images.
 
+    Warns
+    -----
+    UserWarning
+        If the model returns probabilities in place of logits.
+
+    Notes
+    -----
+    Measure a copy of the model (``copy.deepcopy``) while another thread trains it:
+    measurements hold the model in evaluation mode, where batch norm learns nothing.
+
     References
     ----------
     Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity. Hendrycks et
@@ -129,10 +139,10 @@ def training_step(
         _check_graph(logits)
         if regularizer is not None and not joint:
             added = regularizer.loss()
-    if logits.dtype != torch.float64:
-        logits = logits.float()
-    first, *others = torch.split(logits, len(images))
+    wide = logits if logits.dtype == torch.float64 else logits.float()
+    first, *others = torch.split(wide, len(images))
     total = cross_entropy(first, labels, label_smoothing=label_smoothing)
+    most = math.log(math.e + first.shape[1] - 1)  # of probabilities; the least: 1 less
     terms = {"cross_entropy": total}
     if others:
         terms["divergence"] = divergence(torch.stack([first, *others]))
@@ -148,6 +158,13 @@ def training_step(
             "loss: got "
             + ", ".join(f"{name} {value:.6g}" for name, value in values.items())
             + ", expected finite values; no step was taken"
+        )
+    if 0.0 <= most - values["cross_entropy"] <= 1.0:  # a device seldom waits for it
+        _model.warn_of_probabilities(
+            first.detach(),
+            "the softmax of probabilities is nearly even, and the model hardly learns",
+            is_half=autocast is not None or logits.dtype in _model.HALVES,
+            stacklevel=3,
         )
     optimizer.step()
     # Under an autocast of the caller, copies of the old weights would be used on.

@@ -1,0 +1,144 @@
+"""What an attack's loader gives: batches of images and labels, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from neurofreq import _validate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IMAGES, LABELS = ("images", "image", "pixel_values"), ("labels", "label")
+_SHUFFLES = (
+    "loader: got one whose order changes from pass to pass, expected one that does not "
+    "shuffle: targets belong to images, and processes share the batches by number"
+)
+_N_COMPARED = 2**20  # batches: a sampler may have no end
+
+
+def check(loader: Any) -> None:
+    """Require batches to go through."""
+    is_other = isinstance(loader, (str, bytes, Mapping, np.ndarray, torch.Tensor))
+    if is_other or not isinstance(loader, Iterable):
+        raise TypeError(
+            f"loader: got {_validate.shown(loader)}, expected an iterable of (images, "
+            "labels), such as a DataLoader or a list of batches"
+        )
+
+
+def in_order(
+    loader: Iterable[Any], shown: Iterable[Any], *, is_one_order: bool
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the images and labels of each batch.
+
+    Parameters
+    ----------
+    loader : iterable
+    shown : iterable
+        The same batches, as they are gone through.
+    is_one_order : bool
+        Whether a loader is refused that gives another order in another pass. The
+        indices of a data set are then drawn twice; of a loader without indices, the
+        first batch is asked for once more. An iterator has no other pass.
+    """
+    before = _before(loader) if is_one_order else None
+    for batch in shown:
+        images, labels = _pair(batch)
+        if before is not None and not np.array_equal(before, _validate.labels(labels)):
+            raise ValueError(_SHUFFLES)
+        before = None
+        yield images, labels
+
+
+def _before(loader: Iterable[Any]) -> NDArray[Any] | None:
+    """Return the labels of the first batch of a pass; None where indices decide."""
+    if isinstance(loader, (Iterator, Sequence)):
+        return None
+    if isinstance(loader, DataLoader) and not isinstance(
+        loader.dataset, IterableDataset
+    ):
+        indices: Any = loader.batch_sampler or loader.sampler
+        with torch.random.fork_rng([]):
+            first, second = (list(islice(indices, _N_COMPARED)) for _ in range(2))
+        if first != second:
+            raise ValueError(_SHUFFLES)
+        return None
+    batch = next(iter(loader), None)
+    return None if batch is None else _validate.labels(_pair(batch)[1])
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    """Return images and labels of a batch: a pair, a triple or a mapping."""
+    if isinstance(batch, Mapping):
+        pair = []
+        for known in (IMAGES, LABELS):
+            found = [name for name in known if name in batch]
+            if len(found) != 1:
+                raise ValueError(
+                    f"loader: got a batch with the keys {list(batch)}, expected one of "
+                    f"{', '.join(map(repr, known))}"
+                )
+            pair.append(batch[found[0]])
+        images, labels = pair
+    elif isinstance(batch, (tuple, list)) and len(batch) in (2, 3):
+        images, labels = batch[:2]
+    else:
+        raise TypeError(
+            f"loader: got a batch of {_validate.shown(batch)}, expected (images, "
+            "labels), (images, labels, index) or a mapping"
+        )
+    return _validate.batch(images), labels
+
+
+class PerImage:
+    """Arguments of a value for each image of a loader, in the loader's order.
+
+    Parameters
+    ----------
+    **values
+        None where an argument is not given.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    def __bool__(self) -> bool:
+        """Return whether any is given."""
+        return any(values is not None for values in self._values.values())
+
+    def check_most(self, loader: Any) -> None:
+        """Refuse more values than images before any is read, if the loader says."""
+        images: Any = getattr(loader, "sampler", getattr(loader, "dataset", None))
+        try:
+            self.check(len(images), is_least=False)
+        except TypeError:
+            return
+
+    def check(self, count: int, *, is_least: bool = True) -> None:
+        """Require a value for each image, or at most so many."""
+        for name, values in self._values.items():
+            n = count if values is None else len(values)
+            if n > count or (is_least and n < count):
+                raise ValueError(
+                    f"{name}: got {n}, expected {count}, one per image of the loader"
+                )
+
+    def part(self, first: int, stop: int) -> dict[str, Any]:
+        """Return the values of one batch."""
+        for name, values in self._values.items():
+            if values is not None and stop > len(values):
+                raise ValueError(
+                    f"{name}: got {len(values)}, expected one per image of the "
+                    f"loader, at least {stop}"
+                )
+        return {
+            name: None if values is None else values[first:stop]
+            for name, values in self._values.items()
+        }

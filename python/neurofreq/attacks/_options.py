@@ -1,0 +1,79 @@
+"""The options of an attack's call: checked before any image is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from neurofreq import _model, _validate
+from neurofreq.attacks import _criterion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neurofreq._validate import Array
+
+TOLERANCE = 1e-6  # rounding of a resize or a normalisation undone, not a fault
+
+
+@dataclass
+class Options:
+    """What `Attack.__call__` takes beside images and classes, as documented there.
+
+    Values are in Python's own form, `judge` is the criterion as it is called, and the
+    points of start are clipped. What images decide is checked by the call.
+    """
+
+    criterion: Callable[..., torch.Tensor] | None = None
+    margin: float = 0.0
+    min_probability: float = 0.0
+    starting_points: Array | None = None
+    candidates: Array | None = None
+    seed: int = 0
+    first_index: int = 0
+    batch_size: int = 128
+    deterministic: bool = False
+    channels_last: bool = False
+    autocast: torch.dtype | None = None
+    trajectory: bool = False
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        """Check every option by itself."""
+        self.batch_size = _model.check_batch_size(self.batch_size)
+        for name in ("deterministic", "channels_last", "trajectory", "progress"):
+            setattr(self, name, _validate.flag(name, getattr(self, name)))
+        margin = self.margin = _validate.number("margin", self.margin)
+        _validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
+        least = _validate.number("min_probability", self.min_probability)
+        _validate.within("min_probability", least, 0 <= least < 1, "[0, 1)")
+        self.min_probability = least
+        self.seed = _validate.seed(self.seed)
+        self.first_index = _validate.seed(self.first_index, "first_index")
+        self.judge = _criterion.criterion(self.criterion, self.first_index)
+        _model.check_autocast(self.autocast)
+        if self.starting_points is not None and self.candidates is not None:
+            raise ValueError(
+                "candidates: got them with starting_points, expected one of the two"
+            )
+        for name in ("starting_points", "candidates"):
+            if (points := getattr(self, name)) is not None:
+                setattr(self, name, unit_images(points, name))
+
+
+def unit_images(value: Array, name: str) -> Array:
+    """Check images and clip what is out of [0, 1] by rounding."""
+    checked = _validate.images(value, name)
+    if isinstance(checked, torch.Tensor):
+        checked = checked.detach()
+    clipped = checked.clip(0.0, 1.0)
+    excess = float(abs(checked - clipped).max())
+    if excess > TOLERANCE:
+        raise ValueError(
+            f"{name}: got values out of [0, 1] by {excess:.3g}, "
+            f"expected at most {TOLERANCE:g}"
+        )
+    return clipped
