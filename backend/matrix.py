@@ -27,9 +27,9 @@ from torches import TORCHES
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / ".build" / "matrix"
 COLUMNS = {
-    "torch": "torch", "python": "Python", "build_s": "build, s", "wheel_mb": "wheel, MB",
-    "doctor": "doctor", "passed": "passed", "failed": "failed", "skipped": "skipped",
-    "tests_s": "tests, s",
+    "torch": "torch", "python": "Python", "build_s": "build, s",
+    "wheel_mb": "wheel, MB", "doctor": "doctor", "passed": "passed",
+    "failed": "failed", "skipped": "skipped", "tests_s": "tests, s",
 }  # fmt: skip
 
 

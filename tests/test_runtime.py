@@ -142,7 +142,7 @@ import numpy as np, torch, neurofreq as nf
 images = np.random.default_rng(0).random((4, 3, 32, 32), np.float32)
 model = nf.models.load_model("resnet20", weights="random")
 nf.hybrid_curve(model, images, [0, 1, 2, 3], frequencies=(0.0, 1.0), seeds=(0,))
-nf.corruption_accuracy(model, images, [0, 1, 2, 3], corruptions=("fog",), severities=(1,))
+nf.corruption_accuracy(model, images, range(4), corruptions=["fog"], severities=[1])
 recipe = nf.training.Recipe(epochs=1, batch_size=4, augment='shift_and_flip')
 nf.training.fit(nf.models.resnet18(base_width=2), images, [0, 1, 2, 3], recipe)
 nf.Corruption("contrast", 1)(torch.from_numpy(images[0]))

@@ -64,7 +64,7 @@ def read(value: Any, name: str) -> Recording | None:
 def kind_of(value: Any) -> str | None:
     """Return which package a container with names is of; none needs an import."""
     if isinstance(value, torch.Tensor):
-        return "torch" if any(value.names) else None
+        return "torch" if any(getattr(value, "names", ())) else None
     for cls in type(value).__mro__:
         package = cls.__module__.partition(".")[0]
         if cls.__name__ in _LABELLED.get(package, ()):

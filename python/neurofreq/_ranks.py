@@ -63,7 +63,7 @@ class Ranks:
         """Return the rows of all parts, the first `count`, with gradient."""
         if self.size == 1:
             return rows
-        return _Gather.apply(rows.contiguous(), self)[:count]  # type: ignore[no-untyped-call]
+        return _Gather.apply(rows.contiguous(), self)[:count]
 
 
 class _Gather(torch.autograd.Function):

@@ -329,7 +329,7 @@ def _evaluate(
     with torch.autocast(layers[0].device.type, enabled=False):
         near = [m.detach().to(layer) for m, layer in zip(means, layers, strict=True)]
         known = target.to(layers[0]), index, half, near, logits.to(layers[0])
-        return _Loss.apply(*known, *layers)  # type: ignore[no-untyped-call]
+        return _Loss.apply(*known, *layers)
 
 
 def _known(

@@ -15,11 +15,11 @@ a record of its own, with its traceback, until it succeeds.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import secrets
+import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,9 @@ import torch
 from neurofreq import _npz
 from neurofreq._damage import compare, damaged, no_folder
 
+if sys.platform != "win32":
+    import fcntl
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import BinaryIO
@@ -43,6 +46,10 @@ if TYPE_CHECKING:
 Arrays = dict[str, "NDArray[Any]"]
 CHECKSUM = "checksum"
 _PART = ".part"
+# Links are not followed, children do not inherit. Windows has neither flag.
+_OPEN = os.O_RDWR | sum(
+    getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")
+)
 
 
 class Store:
@@ -199,7 +206,10 @@ def write_atomically(
             file.flush()
             if is_synced:
                 os.fsync(file.fileno())
-            os.replace(part, path)  # while its lock is held: nobody sweeps it
+            if sys.platform != "win32":  # while its lock is held: nobody sweeps it
+                os.replace(part, path)
+        if sys.platform == "win32":  # which moves no open file
+            os.replace(part, path)
     except OSError as error:
         _remove(part)
         if error.errno is None:
@@ -213,14 +223,18 @@ def write_atomically(
 def _created(part: Path) -> BinaryIO:
     """Create a file of our own and lock it, which says that its writer lives."""
     # Never an existing file or link; the process's umask decides who may read it.
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
-        handle = os.open(part, flags, 0o666)
+        handle = os.open(part, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
         with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         if os.fstat(handle).st_nlink:  # not swept between these two lines
             return os.fdopen(handle, "w+b")
         os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    if sys.platform != "win32":  # where nobody can remove an open file
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _remove(part: Path) -> None:
@@ -239,9 +253,12 @@ def sweep(folder: Path) -> None:
     """
     for part in folder.glob(f"*{_PART}"):
         with contextlib.suppress(OSError):  # another's, or gone meanwhile
-            handle = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            if sys.platform == "win32":
+                part.unlink()
+                continue
+            handle = os.open(part, _OPEN)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _lock(handle)
                 part.unlink()
             finally:
                 os.close(handle)

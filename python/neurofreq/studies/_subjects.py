@@ -106,7 +106,7 @@ class Views:
 def _folded(subject: Subject) -> Subject:
     """Return the subject with a faster copy of its model, as another model's."""
     model = fold_batch_norm(subject.model, subject.images[:2])
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     return dataclasses.replace(subject, model=model, digest=f"{subject.digest}-folded")
 
 

@@ -164,7 +164,7 @@ class _Run:
             )
         if recipe.channels_last:
             check_channels_last(model, self.device)
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model.to(memory_format=torch.channels_last)
         self.optimizer = sgd(model, recipe, regularizer)
         self.history: list[Row] = []
         self.progress = Progress()
