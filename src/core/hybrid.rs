@@ -13,8 +13,8 @@ computed once, and a mask that keeps everything returns the low image itself.
 use std::collections::HashMap;
 
 use ndarray::{
-    Array2, ArrayView1, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4,
-    ArrayViewMut5, Axis, Zip,
+    Array2, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5,
+    Axis, Zip,
 };
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
@@ -39,15 +39,18 @@ struct Disc {
 }
 
 impl Disc {
-    fn new(radii: &Array2<f64>, a: f64) -> Self {
-        let mask = radial::low_pass(radii, a);
-        let kept = |column: ArrayView1<bool>| column.iter().filter(|&&keep| keep).count();
-        let heights: Vec<usize> = mask.columns().into_iter().map(kept).collect();
-        Self {
+    fn new(radii: &Array2<f64>, a: f64, stop: &Stop) -> Result<Self> {
+        let mut heights = vec![0; radii.ncols()];
+        for row in stop.watch(radii.rows()) {
+            for (height, &radius) in heights.iter_mut().zip(row?) {
+                *height += usize::from(radial::is_within(radius, 0.5 * a));
+            }
+        }
+        Ok(Self {
             count: heights.iter().sum(),
             n_columns: heights.iter().filter(|&&height| height > 0).count(),
             heights,
-        }
+        })
     }
 
     /// Copies column `x` of a spectrum (by columns), zero outside the disc.
@@ -129,10 +132,7 @@ struct Working<T> {
 impl<T: Precision> Mixer<T> {
     fn new((height, width): (usize, usize), frequencies: &[f64], stop: &Stop) -> Result<Self> {
         let radii = radial::radii(height, width);
-        let discs = frequencies.par_iter().map(|&a| {
-            stop.check()?;
-            Ok(Disc::new(&radii, a))
-        });
+        let discs = frequencies.par_iter().map(|&a| Disc::new(&radii, a, stop));
         let discs: Vec<Disc> = discs.collect::<Result<_>>()?;
         let mut first = HashMap::new();
         let numbered = discs.iter().enumerate();
