@@ -131,7 +131,7 @@ struct Working<T> {
 
 impl<T: Precision> Mixer<T> {
     fn new((height, width): (usize, usize), frequencies: &[f64], stop: &Stop) -> Result<Self> {
-        let radii = radial::radii(height, width);
+        let radii = radial::radii(height, width, stop)?;
         let discs = frequencies.par_iter().map(|&a| Disc::new(&radii, a, stop));
         let discs: Vec<Disc> = discs.collect::<Result<_>>()?;
         let mut first = HashMap::new();
@@ -195,10 +195,12 @@ impl<T: Precision> Mixer<T> {
             transform,
             spectrum,
         } = working;
-        pack(&mut transform.tile, low, |z, p, q| *z = Complex::new(p, q));
-        pack(&mut transform.tile, high, |z, p, q| {
+        pack(&mut transform.tile, low, stop, |z, p, q| {
+            *z = Complex::new(p, q);
+        })?;
+        pack(&mut transform.tile, high, stop, |z, p, q| {
             *z = *z - Complex::new(p, q);
-        });
+        })?;
         let scale = T::from(spectrum.len()).unwrap_or(T::one()).recip();
         self.fourier.forward(transform, stop, |offset, block| {
             for (kept, z) in spectrum[offset..].iter_mut().zip(block) {
@@ -267,7 +269,8 @@ mod tests {
     /// The definition: every kept coefficient of one plane, summed directly.
     fn naive(low: ArrayView2<f64>, high: ArrayView2<f64>, a: f64) -> Array2<f64> {
         let (h, w) = low.dim();
-        let mask = radial::low_pass(&radial::radii(h, w), a);
+        let radii = radial::radii(h, w, &Stop::default()).unwrap();
+        let mask = radial::low_pass(&radii, a);
         let turn = |k: (usize, usize), at: (usize, usize)| {
             let turns = (k.0 * at.0) as f64 / h as f64 + (k.1 * at.1) as f64 / w as f64;
             Complex::cis(std::f64::consts::TAU * turns)

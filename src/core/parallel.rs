@@ -63,6 +63,7 @@ pub struct Stop(AtomicBool);
 impl Stop {
     /// A flag that is raised already.
     #[cfg(test)]
+    #[must_use]
     pub fn raised() -> Self {
         Self(AtomicBool::new(true))
     }

@@ -180,9 +180,9 @@ impl<T: Precision> Power<T> for Fourier<T> {
         let planes = pair_of(images, pair);
         let mean = |plane: ArrayView2<T>| plane.mean().filter(|_| demean).unwrap_or(T::zero());
         let means = (mean(planes.0), planes.1.map_or(T::zero(), mean));
-        pack(&mut scratch.tile, planes, |z, p, q| {
+        pack(&mut scratch.tile, planes, stop, |z, p, q| {
             *z = Complex::new(p - means.0, q - means.1);
-        });
+        })?;
         self.forward(scratch, stop, |offset, block| {
             for (sum, z) in sum[offset..].iter_mut().zip(block) {
                 *sum = *sum + z.norm_sqr();

@@ -138,8 +138,8 @@ impl Gaussian {
     ) -> Result<()> {
         let radius = self.half.len() - 1;
         let mut padded = Vec::new();
-        for row in stop.watch(plane.chunks_exact_mut(width)) {
-            let row = row?;
+        for row in plane.chunks_exact_mut(width) {
+            stop.check()?;
             border.pad(row, radius, &mut padded);
             row.fill(0.0);
             add_symmetric(row, &padded, radius, &self.half);
@@ -158,8 +158,8 @@ impl Gaussian {
         let height = plane.len() / width;
         let source = plane.to_vec();
         let rows: Vec<&[f32]> = source.chunks_exact(width).collect();
-        for row in stop.watch(plane.chunks_exact_mut(width).enumerate()) {
-            let (y, out) = row?;
+        for (y, out) in plane.chunks_exact_mut(width).enumerate() {
+            stop.check()?;
             let at = |offset: isize| rows[border.index(y as isize + offset, height)];
             let pairs: Vec<_> = (0..self.half.len() as isize)
                 .map(|k| (at(-k), at(k)))
