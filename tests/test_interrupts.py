@@ -92,6 +92,27 @@ def corrupt():
     return lambda: _neurofreq.corrupt(many, "glass_blur", 5, 0, *rest)
 
 
+def corrupt_one():
+    large = np.broadcast_to(images(1, 2000), (1, 1, 2000, 2000))
+    rest = (np.zeros(1, np.uint64), "nchw", "imagenet", None)
+    return lambda: _neurofreq.corrupt(large, "elastic_transform", 1, 0, *rest)
+
+
+def half_alike():
+    """Make labels for which chance keeps failing: half of them are one class."""
+    return np.maximum(np.arange(1_000_000) - 499_999, 0)
+
+
+def hybrid_pairs():
+    labels = half_alike()
+    return lambda: _neurofreq.hybrid_pairs(labels, 0)
+
+
+def shuffled_targets():
+    labels = half_alike()
+    return lambda: _neurofreq.shuffled_targets(labels, 0, False)
+
+
 def trust_region_steps():
     shape = (600, 50_000)
     origins, points, normals = (
@@ -120,6 +141,9 @@ PREPARED = [
     total_power_of_tensors,
     crossing,
     corrupt,
+    corrupt_one,
+    hybrid_pairs,
+    shuffled_targets,
     trust_region_steps,
     similarity_loss,
 ]

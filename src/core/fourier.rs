@@ -20,8 +20,8 @@ use rustfft::num_traits::{Float, Zero};
 use rustfft::{Fft, FftDirection, FftNum, FftPlanner};
 
 use super::memory;
-use super::parallel::Stop;
-use crate::Result;
+use super::parallel::{PIECE, Stop};
+use crate::{Error, Result};
 
 /// The two floating-point types of images.
 pub trait Precision: FftNum + Float {}
@@ -214,21 +214,31 @@ pub fn around_zero(count: usize, length: usize) -> (usize, usize) {
 
 /// Calls `write(z, p, q)` for every element of the tile and the two planes; a
 /// missing second plane is zero.
+///
+/// # Errors
+/// If interrupted.
 pub fn pack<T: Precision>(
     tile: &mut [Complex<T>],
     (first, second): Pair<T>,
+    stop: &Stop,
     write: impl Fn(&mut Complex<T>, T, T),
-) {
-    let Ok(tile) = ArrayViewMut2::from_shape(first.dim(), tile) else {
-        return;
-    };
-    match second {
-        Some(second) => Zip::from(tile)
-            .and(first)
-            .and(second)
-            .for_each(|z, &p, &q| write(z, p, q)),
-        None => Zip::from(tile)
-            .and(first)
-            .for_each(|z, &p| write(z, p, T::zero())),
+) -> Result<()> {
+    let (height, width) = first.dim();
+    let rows = (PIECE / width.max(1)).max(1);
+    for (block, tile) in stop.watch(tile.chunks_mut(rows * width)).enumerate() {
+        let block = s![block * rows..height.min((block + 1) * rows), ..];
+        let first = first.slice(block);
+        let tile = ArrayViewMut2::from_shape(first.dim(), tile?)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        match second {
+            Some(second) => Zip::from(tile)
+                .and(first)
+                .and(second.slice(block))
+                .for_each(|z, &p, &q| write(z, p, q)),
+            None => Zip::from(tile)
+                .and(first)
+                .for_each(|z, &p| write(z, p, T::zero())),
+        }
     }
+    Ok(())
 }

@@ -13,8 +13,8 @@ computed once, and a mask that keeps everything returns the low image itself.
 use std::collections::HashMap;
 
 use ndarray::{
-    Array2, ArrayView1, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4,
-    ArrayViewMut5, Axis, Zip,
+    Array2, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5,
+    Axis, Zip,
 };
 use rayon::prelude::*;
 use rustfft::num_complex::Complex;
@@ -39,15 +39,18 @@ struct Disc {
 }
 
 impl Disc {
-    fn new(radii: &Array2<f64>, a: f64) -> Self {
-        let mask = radial::low_pass(radii, a);
-        let kept = |column: ArrayView1<bool>| column.iter().filter(|&&keep| keep).count();
-        let heights: Vec<usize> = mask.columns().into_iter().map(kept).collect();
-        Self {
+    fn new(radii: &Array2<f64>, a: f64, stop: &Stop) -> Result<Self> {
+        let mut heights = vec![0; radii.ncols()];
+        for row in stop.watch(radii.rows()) {
+            for (height, &radius) in heights.iter_mut().zip(row?) {
+                *height += usize::from(radial::is_within(radius, 0.5 * a));
+            }
+        }
+        Ok(Self {
             count: heights.iter().sum(),
             n_columns: heights.iter().filter(|&&height| height > 0).count(),
             heights,
-        }
+        })
     }
 
     /// Copies column `x` of a spectrum (by columns), zero outside the disc.
@@ -128,11 +131,8 @@ struct Working<T> {
 
 impl<T: Precision> Mixer<T> {
     fn new((height, width): (usize, usize), frequencies: &[f64], stop: &Stop) -> Result<Self> {
-        let radii = radial::radii(height, width);
-        let discs = frequencies.par_iter().map(|&a| {
-            stop.check()?;
-            Ok(Disc::new(&radii, a))
-        });
+        let radii = radial::radii(height, width, stop)?;
+        let discs = frequencies.par_iter().map(|&a| Disc::new(&radii, a, stop));
         let discs: Vec<Disc> = discs.collect::<Result<_>>()?;
         let mut first = HashMap::new();
         let numbered = discs.iter().enumerate();
@@ -195,10 +195,12 @@ impl<T: Precision> Mixer<T> {
             transform,
             spectrum,
         } = working;
-        pack(&mut transform.tile, low, |z, p, q| *z = Complex::new(p, q));
-        pack(&mut transform.tile, high, |z, p, q| {
+        pack(&mut transform.tile, low, stop, |z, p, q| {
+            *z = Complex::new(p, q);
+        })?;
+        pack(&mut transform.tile, high, stop, |z, p, q| {
             *z = *z - Complex::new(p, q);
-        });
+        })?;
         let scale = T::from(spectrum.len()).unwrap_or(T::one()).recip();
         self.fourier.forward(transform, stop, |offset, block| {
             for (kept, z) in spectrum[offset..].iter_mut().zip(block) {
@@ -267,7 +269,8 @@ mod tests {
     /// The definition: every kept coefficient of one plane, summed directly.
     fn naive(low: ArrayView2<f64>, high: ArrayView2<f64>, a: f64) -> Array2<f64> {
         let (h, w) = low.dim();
-        let mask = radial::low_pass(&radial::radii(h, w), a);
+        let radii = radial::radii(h, w, &Stop::default()).unwrap();
+        let mask = radial::low_pass(&radii, a);
         let turn = |k: (usize, usize), at: (usize, usize)| {
             let turns = (k.0 * at.0) as f64 / h as f64 + (k.1 * at.1) as f64 / w as f64;
             Complex::cis(std::f64::consts::TAU * turns)

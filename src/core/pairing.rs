@@ -12,11 +12,14 @@ image is the low image once and the high image once.
 */
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 
-use rand::SeedableRng;
+use rand::rand_core::TryRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::parallel::{self, PIECE, Stop};
 use crate::{Error, Result};
 
 /// How often the coincidences may fail to shrink, or the shuffle restart.
@@ -28,14 +31,7 @@ const PATIENCE: usize = 100;
 /// [`Error::Value`] if `labels` is empty or one class holds more than half of
 /// it, in which case no such shuffle exists.
 pub fn shuffled_targets(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
-    check_feasible(labels)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    for _ in 0..PATIENCE {
-        if let Some(targets) = try_shuffle(labels, &mut rng) {
-            return Ok(targets);
-        }
-    }
-    Ok(rotated(labels, &mut rng))
+    parallel::run(|stop| targets_of(&Classes::of(labels, stop)?, seed, stop))
 }
 
 /// Gives all images of a class the same other class: a derangement of the
@@ -44,23 +40,23 @@ pub fn shuffled_targets(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
 /// # Errors
 /// [`Error::Value`] with fewer than two classes.
 pub fn shuffled_classes(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
-    let mut classes = labels.to_vec();
-    classes.sort_unstable();
-    classes.dedup();
-    if classes.len() < 2 {
-        return Err(Error::value(format!(
-            "labels: got {} classes, expected at least 2",
-            classes.len()
-        )));
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut images = classes.clone();
-    // One shuffle in e moves every class.
-    while !coincidences(&classes, &images).is_empty() {
-        images.shuffle(&mut rng);
-    }
-    let target_of: HashMap<i64, i64> = classes.into_iter().zip(images).collect();
-    Ok(labels.iter().map(|label| target_of[label]).collect())
+    parallel::run(|stop| {
+        let classes = Classes::of(labels, stop)?;
+        let count = classes.counts.len();
+        if count < 2 {
+            return Err(Error::value(format!(
+                "labels: got {count} classes, expected at least 2"
+            )));
+        }
+        let mut draws = Draws::new(seed, 0, stop);
+        let mut images: Vec<usize> = (0..count).collect();
+        // One shuffle in e moves every class.
+        while images.iter().enumerate().any(|(own, &image)| own == image) {
+            draws.shuffle(&mut images)?;
+        }
+        let targets = classes.numbers.iter().map(|&own| images[own]);
+        classes.labels_of(&targets.collect::<Vec<_>>(), stop)
+    })
 }
 
 /// Pairs every image with one of another class.
@@ -71,97 +67,218 @@ pub fn shuffled_classes(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
 /// # Errors
 /// As [`shuffled_targets`].
 pub fn hybrid_pairs(labels: &[i64], seed: u64) -> Result<(Vec<i64>, Vec<i64>)> {
-    let targets = shuffled_targets(labels, seed)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(1);
-    let mut images: Vec<usize> = (0..labels.len()).collect();
-    images.shuffle(&mut rng);
-    // Equal labels become neighbours; the stable sort keeps them shuffled.
-    images.sort_by_key(|&image| labels[image]);
-    let mut positions: Vec<usize> = (0..labels.len()).collect();
-    positions.sort_by_key(|&position| targets[position]);
-    let mut high = vec![0; labels.len()];
-    for (position, image) in positions.into_iter().zip(images) {
-        high[position] = image as i64;
-    }
-    Ok(((0..labels.len() as i64).collect(), high))
+    parallel::run(|stop| {
+        let classes = Classes::of(labels, stop)?;
+        let targets = targets_of(&classes, seed, stop)?;
+        let mut images: Vec<usize> = (0..labels.len()).collect();
+        Draws::new(seed, 1, stop).shuffle(&mut images)?;
+        // Both by class: the images stay shuffled within theirs.
+        let images = classes.gathered(&images, &classes.numbers, stop)?;
+        let positions: Vec<usize> = (0..labels.len()).collect();
+        let targets = classes.numbered(&targets, stop)?;
+        let positions = classes.gathered(&positions, &targets, stop)?;
+        let mut high = vec![0; labels.len()];
+        let pairs = positions.chunks(PIECE).zip(images.chunks(PIECE));
+        for piece in stop.watch(pairs) {
+            let (positions, images) = piece?;
+            for (&position, &image) in positions.iter().zip(images) {
+                high[position] = image as i64;
+            }
+        }
+        Ok(((0..labels.len() as i64).collect(), high))
+    })
 }
 
-fn check_feasible(labels: &[i64]) -> Result<()> {
-    if labels.is_empty() {
-        return Err(Error::value("labels: got none, expected at least two"));
+/// Random numbers for shuffles, which a standard shuffle cannot be kept from
+/// finishing: once the call is to end, all are 0, and it is over in a moment.
+struct Draws<'a> {
+    rng: ChaCha8Rng,
+    stop: &'a Stop,
+}
+
+impl<'a> Draws<'a> {
+    fn new(seed: u64, stream: u64, stop: &'a Stop) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(stream);
+        Self { rng, stop }
     }
-    let mut sorted = labels.to_vec();
-    sorted.sort_unstable();
-    let (label, count) = sorted
-        .chunk_by(|a, b| a == b)
-        .map(|run| (run[0], run.len()))
-        .max_by_key(|&(_, count)| count)
-        .unwrap_or_default();
-    if 2 * count > labels.len() {
-        return Err(Error::value(format!(
-            "labels: {count} of {} are class {label}, expected at most half \
-             (otherwise every shuffle gives some image its own label)",
-            labels.len()
-        )));
+
+    fn shuffle<T>(&mut self, values: &mut [T]) -> Result<()> {
+        values.shuffle(self);
+        self.stop.check()
     }
-    Ok(())
+}
+
+impl TryRng for Draws<'_> {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> std::result::Result<u32, Infallible> {
+        Ok(self.stop.check().map_or(0, |()| self.rng.next_u32()))
+    }
+
+    fn try_next_u64(&mut self) -> std::result::Result<u64, Infallible> {
+        Ok(self.stop.check().map_or(0, |()| self.rng.next_u64()))
+    }
+
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> std::result::Result<(), Infallible> {
+        self.rng.fill_bytes(bytes);
+        Ok(())
+    }
+}
+
+/// The labels by class; classes are numbered by the size of their labels.
+struct Classes {
+    /// The label of every class.
+    labels: Vec<i64>,
+    /// How many positions have it.
+    counts: Vec<usize>,
+    /// The class of every position.
+    numbers: Vec<usize>,
+}
+
+impl Classes {
+    fn of(labels: &[i64], stop: &Stop) -> Result<Self> {
+        let mut counted = HashMap::new();
+        for piece in stop.watch(labels.chunks(PIECE)) {
+            for label in piece? {
+                *counted.entry(*label).or_insert(0) += 1;
+            }
+        }
+        let mut counted: Vec<(i64, usize)> = counted.into_iter().collect();
+        stop.check()?;
+        counted.sort_unstable();
+        let (sorted, counts) = counted.into_iter().unzip();
+        let mut classes = Self {
+            labels: sorted,
+            counts,
+            numbers: Vec::new(),
+        };
+        classes.numbers = classes.numbered(labels, stop)?;
+        Ok(classes)
+    }
+
+    /// The class of each of these labels.
+    fn numbered(&self, labels: &[i64], stop: &Stop) -> Result<Vec<usize>> {
+        let of: HashMap<i64, usize> = self.labels.iter().copied().zip(0..).collect();
+        let mut numbers = Vec::with_capacity(labels.len());
+        for piece in stop.watch(labels.chunks(PIECE)) {
+            numbers.extend(piece?.iter().map(|label| of[label]));
+        }
+        Ok(numbers)
+    }
+
+    /// The label of each of these classes.
+    fn labels_of(&self, numbers: &[usize], stop: &Stop) -> Result<Vec<i64>> {
+        let mut labels = Vec::with_capacity(numbers.len());
+        for piece in stop.watch(numbers.chunks(PIECE)) {
+            labels.extend(piece?.iter().map(|&number| self.labels[number]));
+        }
+        Ok(labels)
+    }
+
+    /// `order` by the class that `numbers` give each of it, as it was within one.
+    fn gathered(&self, order: &[usize], numbers: &[usize], stop: &Stop) -> Result<Vec<usize>> {
+        let mut next = Vec::with_capacity(self.counts.len());
+        let mut start = 0;
+        for count in &self.counts {
+            next.push(start);
+            start += count;
+        }
+        let mut gathered = vec![0; order.len()];
+        for piece in stop.watch(order.chunks(PIECE)) {
+            for &at in piece? {
+                let slot = &mut next[numbers[at]];
+                gathered[*slot] = at;
+                *slot += 1;
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// Fails where no shuffle without coincidence exists.
+    fn check(&self) -> Result<()> {
+        let n = self.numbers.len();
+        if n == 0 {
+            return Err(Error::value("labels: got none, expected at least two"));
+        }
+        let counts = self.labels.iter().zip(&self.counts);
+        match counts.max_by_key(|(_, count)| **count) {
+            Some((label, count)) if 2 * count > n => Err(Error::value(format!(
+                "labels: {count} of {n} are class {label}, expected at most half \
+                 (otherwise every shuffle gives some image its own label)"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// [`shuffled_targets`] inside of the pool.
+fn targets_of(classes: &Classes, seed: u64, stop: &Stop) -> Result<Vec<i64>> {
+    classes.check()?;
+    let mut draws = Draws::new(seed, 0, stop);
+    for _ in 0..PATIENCE {
+        if let Some(targets) = try_shuffle(&classes.numbers, &mut draws)? {
+            return classes.labels_of(&targets, stop);
+        }
+    }
+    classes.labels_of(&rotated(classes, &mut draws)?, stop)
 }
 
 /// The paper's scheme, `None` once the coincidences have stopped shrinking.
-fn try_shuffle(labels: &[i64], rng: &mut ChaCha8Rng) -> Option<Vec<i64>> {
-    let mut targets = labels.to_vec();
-    targets.shuffle(rng);
-    let mut open = coincidences(labels, &targets);
+fn try_shuffle(numbers: &[usize], draws: &mut Draws) -> Result<Option<Vec<usize>>> {
+    let mut targets = numbers.to_vec();
+    draws.shuffle(&mut targets)?;
+    let mut open = Vec::new();
+    for first in draws.stop.watch((0..numbers.len()).step_by(PIECE)) {
+        let first = first?;
+        let piece = first..numbers.len().min(first + PIECE);
+        open.extend(piece.filter(|&at| numbers[at] == targets[at]));
+    }
     let mut stalled = 0;
     while !open.is_empty() {
-        let mut held: Vec<i64> = open.iter().map(|&at| targets[at]).collect();
-        held.shuffle(rng);
+        let mut held: Vec<usize> = open.iter().map(|&at| targets[at]).collect();
+        draws.shuffle(&mut held)?;
         for (&at, target) in open.iter().zip(held) {
             targets[at] = target;
         }
-        let remaining = coincidences(labels, &targets);
-        stalled = if remaining.len() < open.len() {
-            0
-        } else {
-            stalled + 1
-        };
+        // Elsewhere nothing has changed.
+        let before = open.len();
+        open.retain(|&at| numbers[at] == targets[at]);
+        stalled = if open.len() < before { 0 } else { stalled + 1 };
         if stalled > PATIENCE {
-            return None;
+            return Ok(None);
         }
-        open = remaining;
     }
-    Some(targets)
+    Ok(Some(targets))
 }
 
 /// A certain answer for label sets on which chance keeps failing: sort the
 /// labels and rotate them by the size of the largest class.
-fn rotated(labels: &[i64], rng: &mut ChaCha8Rng) -> Vec<i64> {
-    let mut order: Vec<usize> = (0..labels.len()).collect();
-    order.shuffle(rng);
-    order.sort_by_key(|&at| labels[at]);
-    let largest = order
-        .chunk_by(|&a, &b| labels[a] == labels[b])
-        .map(<[usize]>::len)
-        .max()
-        .unwrap_or(0);
-    let mut targets = vec![0; labels.len()];
-    for (rank, &at) in order.iter().enumerate() {
-        targets[at] = labels[order[(rank + largest) % labels.len()]];
+fn rotated(classes: &Classes, draws: &mut Draws) -> Result<Vec<usize>> {
+    let numbers = &classes.numbers;
+    let mut order: Vec<usize> = (0..numbers.len()).collect();
+    draws.shuffle(&mut order)?;
+    let order = classes.gathered(&order, numbers, draws.stop)?;
+    let largest = classes.counts.iter().copied().max().unwrap_or(0);
+    let mut targets = vec![0; numbers.len()];
+    for piece in draws.stop.watch(order.chunks(PIECE).enumerate()) {
+        let (piece, positions) = piece?;
+        for (rank, &at) in (piece * PIECE..).zip(positions) {
+            targets[at] = numbers[order[(rank + largest) % order.len()]];
+        }
     }
-    targets
-}
-
-fn coincidences(labels: &[i64], targets: &[i64]) -> Vec<usize> {
-    (0..labels.len())
-        .filter(|&at| labels[at] == targets[at])
-        .collect()
+    Ok(targets)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn coincidences(labels: &[i64], targets: &[i64]) -> usize {
+        let pairs = labels.iter().zip(targets);
+        pairs.filter(|(label, target)| label == target).count()
+    }
 
     fn histogram(labels: &[i64]) -> Vec<i64> {
         let mut sorted = labels.to_vec();
@@ -180,7 +297,7 @@ mod tests {
                 prop_assert!(2 * most.unwrap() > labels.len());
                 return Ok(());
             };
-            prop_assert!(coincidences(&labels, &targets).is_empty());
+            prop_assert_eq!(coincidences(&labels, &targets), 0);
             prop_assert_eq!(histogram(&labels), histogram(&targets));
         }
 
@@ -194,7 +311,7 @@ mod tests {
                 prop_assert_eq!(classes.len(), 1);
                 return Ok(());
             };
-            prop_assert!(coincidences(&labels, &targets).is_empty());
+            prop_assert_eq!(coincidences(&labels, &targets), 0);
             let mut pairs: Vec<_> = labels.iter().zip(&targets).collect();
             pairs.sort();
             pairs.dedup();
@@ -224,9 +341,36 @@ mod tests {
     #[test]
     fn the_fallback_is_a_valid_shuffle() {
         let labels = [3, 3, 3, 1, 0, 2];
-        let targets = rotated(&labels, &mut ChaCha8Rng::seed_from_u64(0));
-        assert!(coincidences(&labels, &targets).is_empty());
+        let stop = &Stop::default();
+        let classes = Classes::of(&labels, stop).unwrap();
+        let targets = rotated(&classes, &mut Draws::new(0, 0, stop)).unwrap();
+        let targets = classes.labels_of(&targets, stop).unwrap();
+        assert_eq!(coincidences(&labels, &targets), 0);
         assert_eq!(histogram(&labels), histogram(&targets));
+    }
+
+    #[test]
+    fn shuffles_end_when_the_call_is_to_end() {
+        let stop = &Stop::raised();
+        let mut values: Vec<usize> = (0..1_000_000).collect();
+        let ended = Draws::new(0, 0, stop).shuffle(&mut values);
+        assert!(matches!(ended, Err(Error::Interrupted)));
+        assert!(Classes::of(&[1, 2], stop).is_err());
+    }
+
+    #[test]
+    fn a_watched_shuffle_is_the_standard_one() {
+        let (mut ours, mut theirs) = ([0; 1000], [0; 1000]);
+        for at in 0..1000 {
+            (ours[at], theirs[at]) = (at, at);
+        }
+        Draws::new(5, 1, &Stop::default())
+            .shuffle(&mut ours)
+            .unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        rng.set_stream(1);
+        theirs.shuffle(&mut rng);
+        assert_eq!(ours, theirs);
     }
 
     #[test]

@@ -30,6 +30,9 @@ use crate::{Error, Result};
 /// How often the calling thread asks whether to go on.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Values between two tests whether to go on.
+pub const PIECE: usize = 1 << 16;
+
 /// Threads per processor beyond which more of them are of no use.
 const THREADS_PER_PROCESSOR: usize = 4;
 
@@ -58,6 +61,13 @@ thread_local! {
 pub struct Stop(AtomicBool);
 
 impl Stop {
+    /// A flag that is raised already.
+    #[cfg(test)]
+    #[must_use]
+    pub fn raised() -> Self {
+        Self(AtomicBool::new(true))
+    }
+
     /// Fails once the call is to end: a loop passes the error on.
     ///
     /// # Errors
@@ -67,6 +77,17 @@ impl Stop {
             return Err(Error::Interrupted);
         }
         Ok(())
+    }
+
+    /// The items, with a [`Stop::check`] before each: rows, blocks, rounds.
+    pub fn watch<I: IntoIterator>(&self, items: I) -> impl Iterator<Item = Result<I::Item>> {
+        let items = items.into_iter();
+        items.map(|item| self.check().map(|()| item))
+    }
+
+    /// Stretches of at most [`PIECE`] values, watched.
+    pub fn pieces<'v, T>(&self, values: &'v mut [T]) -> impl Iterator<Item = Result<&'v mut [T]>> {
+        self.watch(values.chunks_mut(PIECE))
     }
 }
 
@@ -269,10 +290,22 @@ mod tests {
 
     #[test]
     fn a_raised_flag_ends_every_loop() {
-        let stop = Stop::default();
-        stop.0.store(true, Ordering::Relaxed);
+        let stop = Stop::raised();
         let work = |(): &mut (), _| -> Result<()> { panic!("not reached") };
         let ended = each(&stop, (0..10).into_par_iter(), || Ok(()), work);
         assert!(matches!(ended, Err(Error::Interrupted)));
+        let mut values = [0; 3];
+        let first = stop.pieces(&mut values).next().unwrap();
+        assert!(matches!(first, Err(Error::Interrupted)));
+    }
+
+    #[test]
+    fn pieces_are_all_values_in_order() {
+        let mut values: Vec<usize> = (0..2 * PIECE + 3).collect();
+        let expected = values.clone();
+        let stop = Stop::default();
+        let pieces: Vec<_> = stop.pieces(&mut values).collect::<Result<_>>().unwrap();
+        assert!(pieces.iter().all(|piece| piece.len() <= PIECE));
+        assert_eq!(pieces.concat(), expected);
     }
 }

@@ -32,10 +32,18 @@ pub fn is_within(radius: f64, limit: f64) -> bool {
 }
 
 /// `|f|` of every coefficient on the unshifted grid.
-#[must_use]
-pub fn radii(height: usize, width: usize) -> Array2<f64> {
-    let (rows, columns) = (frequencies(height), frequencies(width));
-    Array2::from_shape_fn((height, width), |(y, x)| rows[y].hypot(columns[x]))
+///
+/// # Errors
+/// [`Error::Memory`] if the grid does not fit, or if interrupted.
+pub fn radii(height: usize, width: usize, stop: &Stop) -> Result<Array2<f64>> {
+    let columns = frequencies(width);
+    let mut radii = memory::reserved("radii", &[height, width])?;
+    for row in stop.watch(frequencies(height)) {
+        let row = row?;
+        radii.extend(columns.iter().map(|column| row.hypot(*column)));
+    }
+    Array2::from_shape_vec((height, width), radii)
+        .map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// The coefficients that mixing frequency `a` takes from the low image.
@@ -84,7 +92,7 @@ fn cumulated(power: ArrayView2<f64>, n_thresholds: usize, stop: &Stop) -> Result
     let (height, width) = power.dim();
     let mut frequency: Vec<f64> = memory::reserved("thresholds", &[n_thresholds])?;
     let mut cumulative = Array1::from(memory::filled("profile", &[n_thresholds], 0.0)?);
-    let radii = radii(height, width);
+    let radii = radii(height, width, stop)?;
     let largest = radii.fold(0.0_f64, |a, &b| a.max(b));
     frequency.extend(linspace(0.0, largest, n_thresholds));
     for ((y, x), &value) in power.indexed_iter() {
@@ -174,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_mask_is_a_closed_disc() {
-        let radii = radii(32, 32);
+        let radii = radii(32, 32, &Stop::default()).unwrap();
         let kept = |a: f64| low_pass(&radii, a).iter().filter(|&&keep| keep).count();
         assert_eq!(kept(0.0), 1);
         assert_eq!(kept(1.0 / 16.0), 5);
@@ -245,7 +253,7 @@ mod tests {
     proptest! {
         #[test]
         fn radii_are_even_and_shifts_are_inverse(h in 1_usize..40, w in 1_usize..40) {
-            let radii = radii(h, w);
+            let radii = radii(h, w, &Stop::default()).unwrap();
             for ((y, x), &radius) in radii.indexed_iter() {
                 let mirrored = radii[((h - y) % h, (w - x) % w)];
                 prop_assert!((radius - mirrored).abs() < 1e-15);
@@ -255,7 +263,7 @@ mod tests {
 
         #[test]
         fn masks_are_nested(h in 1_usize..20, w in 1_usize..20, a in 0.0..1.5, b in 0.0..1.5) {
-            let radii = radii(h, w);
+            let radii = radii(h, w, &Stop::default()).unwrap();
             let (small, large) = (low_pass(&radii, f64::min(a, b)), low_pass(&radii, f64::max(a, b)));
             prop_assert!(small.iter().zip(&large).all(|(s, l)| !s || *l));
             prop_assert!(small[(0, 0)]);

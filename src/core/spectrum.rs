@@ -125,7 +125,7 @@ fn total_by<T: Precision, P: Power<T>>(
         Ok(total)
     };
     let n_blocks = n_pairs.div_ceil(n_chunks * PAIRS);
-    let total = parallel::run(|stop| {
+    parallel::run(|stop| {
         let wave = (WAITING / (size * size_of::<f64>())).max(rayon::current_num_threads());
         let mut total = memory::filled("power", &[size], 0.0)?;
         for first in (0..n_blocks).step_by(wave) {
@@ -139,13 +139,27 @@ fn total_by<T: Precision, P: Power<T>>(
                 }
             }
         }
-        Ok(total)
-    })?;
-    // Sums are of packed pairs: symmetrise.
-    let at = |y: usize, x: usize| total[plan.position(y, x)];
-    Ok(Array2::from_shape_fn((height, width), |(y, x)| {
-        0.5 * (at(y, x) + at((height - y) % height, (width - x) % width))
-    }))
+        // Sums are of packed pairs: symmetrise.
+        let at = |y: usize, x: usize| total[plan.position(y, x)];
+        by_rows((height, width), stop, |y, x| {
+            0.5 * (at(y, x) + at((height - y) % height, (width - x) % width))
+        })
+    })
+}
+
+/// A map of `value(y, x)`, its rows watched.
+fn by_rows(
+    (height, width): (usize, usize),
+    stop: &Stop,
+    value: impl Fn(usize, usize) -> f64,
+) -> Result<Array2<f64>> {
+    let mut values = memory::reserved("power", &[height, width])?;
+    for y in stop.watch(0..height) {
+        let y = y?;
+        values.extend((0..width).map(|x| value(y, x)));
+    }
+    Array2::from_shape_vec((height, width), values)
+        .map_err(|error| Error::Internal(error.to_string()))
 }
 
 impl<T: Precision> Power<T> for Fourier<T> {
@@ -166,9 +180,9 @@ impl<T: Precision> Power<T> for Fourier<T> {
         let planes = pair_of(images, pair);
         let mean = |plane: ArrayView2<T>| plane.mean().filter(|_| demean).unwrap_or(T::zero());
         let means = (mean(planes.0), planes.1.map_or(T::zero(), mean));
-        pack(&mut scratch.tile, planes, |z, p, q| {
+        pack(&mut scratch.tile, planes, stop, |z, p, q| {
             *z = Complex::new(p - means.0, q - means.1);
-        });
+        })?;
         self.forward(scratch, stop, |offset, block| {
             for (sum, z) in sum[offset..].iter_mut().zip(block) {
                 *sum = *sum + z.norm_sqr();
@@ -224,14 +238,18 @@ impl Power<f32> for Lanes {
 }
 
 /// The mean of `count` summed spectra, fftshifted, with NaN at DC.
-#[must_use]
-pub fn mean_power(total: ArrayView2<f64>, count: u64) -> Array2<f64> {
+///
+/// # Errors
+/// [`Error::Memory`] if the map does not fit.
+pub fn mean_power(total: ArrayView2<f64>, count: u64) -> Result<Array2<f64>> {
     let (height, width) = total.dim();
-    let mut power = Array2::from_shape_fn((height, width), |(y, x)| {
-        total[(radial::unshifted(y, height), radial::unshifted(x, width))] / count as f64
-    });
+    let mut power = parallel::run(|stop| {
+        by_rows((height, width), stop, |y, x| {
+            total[(radial::unshifted(y, height), radial::unshifted(x, width))] / count as f64
+        })
+    })?;
     power[(height / 2, width / 2)] = f64::NAN;
-    power
+    Ok(power)
 }
 
 #[cfg(test)]
@@ -350,7 +368,7 @@ mod tests {
     #[test]
     fn dc_is_nan_in_the_middle() {
         for shape in [(4, 6), (5, 7), (1, 1)] {
-            let power = mean_power(Array2::ones(shape).view(), 2);
+            let power = mean_power(Array2::ones(shape).view(), 2).unwrap();
             for (at, value) in power.indexed_iter() {
                 assert_eq!(value.is_nan(), at == (shape.0 / 2, shape.1 / 2));
             }

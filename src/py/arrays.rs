@@ -11,7 +11,8 @@ use std::ops::Deref;
 
 use numpy::ndarray::{Dimension, Ix1, Ix2, Ix3, Ix4};
 use numpy::{
-    Element, PyArray5, PyArrayMethods, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods,
+    Element, PyArray5, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyMemoryError, PyTypeError};
 use pyo3::prelude::*;
@@ -27,15 +28,34 @@ pub type Input2<'py, T> = Input<'py, T, Ix2>;
 pub type Input3<'py, T> = Input<'py, T, Ix3>;
 pub type Input4<'py, T> = Input<'py, T, Ix4>;
 
+/// A host array of single or double precision, of any strides.
+pub enum Real<'py, D: Dimension> {
+    Single(Input<'py, f32, D>),
+    Double(Input<'py, f64, D>),
+}
+
+/// A batch of images (N, C, H, W).
+pub type Images<'py> = Real<'py, Ix4>;
+
+/// Rows of pixels (N, D).
+pub type Rows<'py> = Real<'py, Ix2>;
+
+/// A batch of images in one of the three pixel types.
+pub enum Pixels<'py> {
+    Byte(Input4<'py, u8>),
+    Real(Images<'py>),
+}
+
 impl<'py, T: Element, D: Dimension> FromPyObject<'_, 'py> for Input<'py, T, D> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let wanted = T::get_dtype(object.py()).to_string();
         let Ok(array) = object.extract::<PyReadonlyArray<'py, T, D>>() else {
-            return Err(refusal::<T, D>(object));
+            return Err(refusal::<D>(object, &wanted));
         };
         if is_masked(object)? {
-            return Err(refusal::<T, D>(object));
+            return Err(refusal::<D>(object, &wanted));
         }
         let size = size_of::<T>() as isize;
         let is_whole = array.strides().iter().all(|stride| stride % size == 0);
@@ -47,6 +67,39 @@ impl<'py, T: Element, D: Dimension> FromPyObject<'_, 'py> for Input<'py, T, D> {
     }
 }
 
+impl<'py, D: Dimension> FromPyObject<'_, 'py> for Real<'py, D> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if has_dtype::<f32>(object) {
+            object.extract().map(Self::Single)
+        } else if has_dtype::<f64>(object) {
+            object.extract().map(Self::Double)
+        } else {
+            Err(refusal::<D>(object, "float32 or float64"))
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Pixels<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if has_dtype::<u8>(object) {
+            object.extract().map(Self::Byte)
+        } else if has_dtype::<f32>(object) || has_dtype::<f64>(object) {
+            object.extract().map(Self::Real)
+        } else {
+            Err(refusal::<Ix4>(object, "uint8, float32 or float64"))
+        }
+    }
+}
+
+fn has_dtype<T: Element>(object: Borrowed<'_, '_, PyAny>) -> bool {
+    let array = object.cast::<PyUntypedArray>();
+    array.is_ok_and(|array| array.dtype().is_equiv_to(&T::get_dtype(object.py())))
+}
+
 /// Whether some entries count as missing, which a kernel would read all the same.
 fn is_masked(object: Borrowed<'_, '_, PyAny>) -> PyResult<bool> {
     let py = object.py();
@@ -56,9 +109,8 @@ fn is_masked(object: Borrowed<'_, '_, PyAny>) -> PyResult<bool> {
     object.is_instance(&py.import("numpy.ma")?.getattr("MaskedArray")?)
 }
 
-/// What was got in place of an array of `T`.
-fn refusal<T: Element, D: Dimension>(object: Borrowed<'_, '_, PyAny>) -> PyErr {
-    let wanted = T::get_dtype(object.py());
+/// What was got in place of an array of the wanted dtype.
+fn refusal<D: Dimension>(object: Borrowed<'_, '_, PyAny>, wanted: &str) -> PyErr {
     let axes = D::NDIM.unwrap_or_default();
     let class = object.get_type().name().map(|name| name.to_string());
     let class = class.unwrap_or_else(|_| "an unknown type".to_owned());

@@ -133,7 +133,7 @@ pub struct Call {
 impl Call {
     /// Takes the tensors over; names what is none.
     fn task(self, py: Python<'_>) -> PyResult<Task> {
-        let images = convert::named(self.images.bind(py), "images")?;
+        let images = convert::named::<PyTensor>(self.images.bind(py), "images")?.0;
         let name = match self.source.as_str() {
             "pool" => "candidates",
             _ => "starting_points",
@@ -141,8 +141,9 @@ impl Call {
         let points = self
             .points
             .as_ref()
-            .map(|points| convert::named(points.bind(py), name));
-        self.with(images, points.transpose()?).map_err(to_python)
+            .map(|points| convert::named::<PyTensor>(points.bind(py), name));
+        let points = points.transpose()?.map(|points| points.0);
+        self.with(images, points).map_err(to_python)
     }
 
     fn with(self, images: Tensor, points: Option<Tensor>) -> Result<Task> {

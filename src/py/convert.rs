@@ -40,13 +40,14 @@ impl<'py> FromPyObject<'_, 'py> for Spectrum {
     }
 }
 
-/// The tensor `object`; an error names the argument.
-pub fn named(object: &Bound<'_, PyAny>, name: &str) -> PyResult<Tensor> {
-    let tensor: PyResult<PyTensor> = object.extract();
-    match tensor {
-        Ok(tensor) => Ok(tensor.0),
-        Err(error) => Err(refusal(format!("{name}: {}", error.value(object.py())))),
-    }
+/// A tensor or an array; an error names the argument.
+pub fn named<'a, 'py, T: FromPyObject<'a, 'py, Error = PyErr>>(
+    object: &'a Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<T> {
+    object
+        .extract()
+        .map_err(|error: PyErr| refusal(format!("{name}: {}", error.value(object.py()))))
 }
 
 /// The tensor in a Python object, which must have memory of its own.

@@ -7,20 +7,9 @@ use std::sync::Arc;
 use numpy::{Element, PyArray4, PyReadonlyArray4};
 use pyo3::prelude::*;
 
-use super::arrays::{Input1, Input3, Input4};
-use super::enter;
+use super::arrays::{Input1, Input3, Pixels, Real};
+use super::{convert, enter};
 use crate::core::corruption::{self, Corruption, Layout, Parameters, Pixel, Texture};
-
-/// A batch in one of the three pixel types.
-#[derive(FromPyObject)]
-pub enum Batch<'py> {
-    /// uint8
-    Byte(Input4<'py, u8>),
-    /// float32
-    Single(Input4<'py, f32>),
-    /// float64
-    Double(Input4<'py, f64>),
-}
 
 /// Textures of frost, held for many calls.
 #[pyclass(frozen)]
@@ -47,7 +36,7 @@ impl Textures {
 #[allow(clippy::too_many_arguments)] // the list is flat because Python passes keywords
 pub fn corrupt<'py>(
     py: Python<'py>,
-    images: Batch<'py>,
+    images: &Bound<'py, PyAny>,
     name: &str,
     severity: usize,
     seed: u64,
@@ -67,10 +56,10 @@ pub fn corrupt<'py>(
             streams,
         })
     })?;
-    match images {
-        Batch::Byte(images) => run(py, &images, &request),
-        Batch::Single(images) => run(py, &images, &request),
-        Batch::Double(images) => run(py, &images, &request),
+    match convert::named(images, "images")? {
+        Pixels::Byte(images) => run(py, &images, &request),
+        Pixels::Real(Real::Single(images)) => run(py, &images, &request),
+        Pixels::Real(Real::Double(images)) => run(py, &images, &request),
     }
 }
 

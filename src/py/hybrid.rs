@@ -6,10 +6,9 @@ use numpy::{Element, PyArray1, PyArrayMethods, PyReadonlyArray4};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-use super::arrays::{self, Input1};
-use super::convert::{PyTensor, Spectrum};
+use super::arrays::{self, Images, Input1};
+use super::convert::{self, PyTensor, Spectrum};
 use super::enter;
-use super::images::Images;
 use crate::core::fourier::Precision;
 use crate::core::{hybrid, pairing};
 use crate::tensor::frequency;
@@ -32,11 +31,11 @@ pub fn hybrid_pairs<'py>(
 #[pyfunction]
 pub fn hybrid_images<'py>(
     py: Python<'py>,
-    low: Images<'py>,
-    high: Images<'py>,
+    low: &Bound<'py, PyAny>,
+    high: &Bound<'py, PyAny>,
     frequencies: Vec<f64>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match (low, high) {
+    match (convert::named(low, "low")?, convert::named(high, "high")?) {
         (Images::Single(low), Images::Single(high)) => mix(py, &low, &high, &frequencies),
         (Images::Double(low), Images::Double(high)) => mix(py, &low, &high, &frequencies),
         _ => Err(PyTypeError::new_err(

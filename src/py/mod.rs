@@ -14,7 +14,6 @@ mod convert;
 mod corruptions;
 mod exceptions;
 mod hybrid;
-mod images;
 mod runtime;
 mod similarity;
 mod spectra;

@@ -5,10 +5,9 @@ Power spectra.
 use numpy::{PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use super::arrays::{Input1, Input2};
-use super::convert::PyTensor;
+use super::arrays::{Images, Input1, Input2};
+use super::convert::{self, PyTensor};
 use super::enter;
-use super::images::Images;
 use crate::core::{radial, spectrum};
 use crate::tensor::frequency;
 
@@ -17,8 +16,12 @@ type Curve<'py> = Bound<'py, PyArray1<f64>>;
 
 /// Sum of the power of all planes, unshifted.
 #[pyfunction]
-pub fn total_power<'py>(py: Python<'py>, images: Images<'py>, demean: bool) -> PyResult<Map<'py>> {
-    let total = match images {
+pub fn total_power<'py>(
+    py: Python<'py>,
+    images: &Bound<'py, PyAny>,
+    demean: bool,
+) -> PyResult<Map<'py>> {
+    let total = match convert::named(images, "images")? {
         Images::Single(images) => {
             let images = images.as_array();
             enter(py, || spectrum::total_power(images, demean))
@@ -42,7 +45,7 @@ pub fn total_power_tensor(py: Python<'_>, images: PyTensor, demean: bool) -> PyR
 #[pyfunction]
 pub fn mean_power<'py>(py: Python<'py>, total: Input2<'py, f64>, count: u64) -> PyResult<Map<'py>> {
     let total = total.as_array();
-    let power = enter(py, || Ok(spectrum::mean_power(total, count)))?;
+    let power = enter(py, || spectrum::mean_power(total, count))?;
     Ok(PyArray2::from_owned_array(py, power))
 }
 

@@ -6,20 +6,13 @@ use numpy::ndarray::ArrayView1;
 use numpy::{Element, PyArray1, PyArray2};
 use pyo3::prelude::*;
 
-use super::arrays::{Input1, Input2};
-use super::enter;
+use super::arrays::{Input1, Input2, Rows};
 use super::exceptions::to_python;
+use super::{convert, enter};
 use crate::Error;
 use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::core::trust_region::Batch;
-
-/// Rows of pixels of single or double precision, of any strides.
-#[derive(FromPyObject)]
-pub enum Rows<'py> {
-    Single(Input2<'py, f32>),
-    Double(Input2<'py, f64>),
-}
 
 type Reached<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
 
@@ -29,15 +22,20 @@ type Reached<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
 pub fn trust_region_steps<'py>(
     py: Python<'py>,
     norm: &str,
-    origins: Rows<'py>,
-    points: Rows<'py>,
-    normals: Rows<'py>,
+    origins: &Bound<'py, PyAny>,
+    points: &Bound<'py, PyAny>,
+    normals: &Bound<'py, PyAny>,
     changes: Input1<'py, f64>,
     radii: Input1<'py, f64>,
 ) -> PyResult<Reached<'py>> {
     let norm = enter(py, || Norm::from_name(norm))?;
     let (changes, radii) = (changes.as_array(), radii.as_array());
-    match (origins, points, normals) {
+    let images = (
+        convert::named(origins, "origins")?,
+        convert::named(points, "points")?,
+        convert::named(normals, "normals")?,
+    );
+    match images {
         (Rows::Single(origins), Rows::Single(points), Rows::Single(normals)) => {
             steps(py, norm, [origins, points, normals], (changes, radii))
         }

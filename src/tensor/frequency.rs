@@ -10,7 +10,8 @@ come from [`crate::core::radial`].
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::core::{parallel, radial};
+use crate::core::parallel::{self, Stop};
+use crate::core::radial;
 
 /// Values transformed at once: bounds the memory beside the batch, and keeps
 /// the passes over them in a processor's outer cache.
@@ -87,7 +88,8 @@ pub fn difference(low: &Tensor, high: &Tensor) -> Result<Tensor> {
 /// Nyquist: `clip(high + IFFT(M FFT(low - high)))`.
 pub fn hybrid(low: &Tensor, high: &Tensor, difference: &Tensor, a: f64) -> Result<Tensor> {
     let (.., h, w) = low.size4()?;
-    let mask = radial::low_pass(&radial::radii(h as usize, w as usize), a);
+    let radii = radial::radii(h as usize, w as usize, &Stop::default())?;
+    let mask = radial::low_pass(&radii, a);
     if mask.iter().all(|&keep| keep) {
         return Ok(low.f_mul(&scalar(1.0)?)?);
     }

@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::filter::Border;
 use super::image::Planes;
-use super::{Rng, Table};
+use super::{Result, Rng, Stop, Table};
 
 /// Standard deviation of the Gaussian blur, in pixels.
 pub const GAUSSIAN: Table<f64> = [
@@ -30,16 +30,26 @@ pub const ZOOM: Table<(f64, usize)> = [
 ];
 
 /// Motion within 45 degrees of the horizontal.
-pub fn motion(image: &mut Planes, (radius, sigma): (usize, f64), rng: &mut Rng) {
+pub fn motion(
+    image: &mut Planes,
+    (radius, sigma): (usize, f64),
+    rng: &mut Rng,
+    stop: &Stop,
+) -> Result<()> {
     let angle = rng.random_range(-45.0..45.0_f64);
-    streak(image, radius, sigma, angle);
+    streak(image, (radius, sigma), angle, stop)
 }
 
 /// A one-sided Gaussian of `2 * radius + 1` samples along a direction.
 ///
 /// Samples lie on the nearest pixels, the border is repeated, as in
 /// `ImageMagick`. `angle` is in degrees, clockwise from the right.
-pub fn streak(image: &mut Planes, radius: usize, sigma: f64, angle: f64) {
+pub fn streak(
+    image: &mut Planes,
+    (radius, sigma): (usize, f64),
+    angle: f64,
+    stop: &Stop,
+) -> Result<()> {
     const LANES: usize = 16;
     let (height, width) = (image.height, image.width);
     let (sin, cos) = angle.to_radians().sin_cos();
@@ -56,11 +66,13 @@ pub fn streak(image: &mut Planes, radius: usize, sigma: f64, angle: f64) {
     let reach = 2 * radius;
     let mut lines: Vec<Vec<f32>> = vec![Vec::new(); height];
     for plane in image.planes_mut() {
-        for (line, row) in lines.iter_mut().zip(plane.chunks_exact(width)) {
+        for row in stop.watch(lines.iter_mut().zip(plane.chunks_exact(width))) {
+            let (line, row) = row?;
             Border::Nearest.pad(row, reach, line);
             line.resize(width + 2 * reach + LANES, 0.0);
         }
-        for (y, out) in plane.chunks_exact_mut(width).enumerate() {
+        for row in stop.watch(plane.chunks_exact_mut(width).enumerate()) {
+            let (y, out) = row?;
             let sources: Vec<(&[f32], f32)> = taps
                 .iter()
                 .map(|&(dy, dx, weight)| {
@@ -80,10 +92,11 @@ pub fn streak(image: &mut Planes, radius: usize, sigma: f64, angle: f64) {
             }
         }
     }
+    Ok(())
 }
 
 /// The mean of the image twice and of its magnified centres.
-pub fn zoom(image: &mut Planes, (step, count): (f64, usize)) {
+pub fn zoom(image: &mut Planes, (step, count): (f64, usize), stop: &Stop) -> Result<()> {
     let (height, width) = (image.height, image.width);
     // The published magnifications are of NumPy's `arange`, and so is this step.
     let step = (1.0 + step) - 1.0;
@@ -94,13 +107,14 @@ pub fn zoom(image: &mut Planes, (step, count): (f64, usize)) {
     for plane in image.planes_mut() {
         let mut sum: Vec<f32> = plane.iter().map(|value| 2.0 * value).collect();
         for layer in &layers {
-            layer.add_to(&mut sum, plane);
+            layer.add_to(&mut sum, plane, stop)?;
         }
         plane
             .iter_mut()
             .zip(sum)
             .for_each(|(out, sum)| *out = sum * share);
     }
+    Ok(())
 }
 
 /// The centre of a plane, magnified to the plane's size by interpolation.
@@ -137,10 +151,11 @@ impl Magnified {
     }
 
     /// Adds the magnified plane to `sum`.
-    pub fn add_to(&self, sum: &mut [f32], plane: &[f32]) {
+    pub fn add_to(&self, sum: &mut [f32], plane: &[f32], stop: &Stop) -> Result<()> {
         let width = self.columns.len();
         let mut line = vec![0.0; width];
-        for (sum, &(y, share)) in sum.chunks_exact_mut(width).zip(&self.rows) {
+        for row in stop.watch(sum.chunks_exact_mut(width).zip(&self.rows)) {
+            let (sum, &(y, share)) = row?;
             let (above, below) = plane[y * width..][..2 * width].split_at(width);
             for (line, (above, below)) in line.iter_mut().zip(above.iter().zip(below)) {
                 *line = above + share * (below - above);
@@ -149,6 +164,7 @@ impl Magnified {
                 *sum += line[x] + share * (line[x + 1] - line[x]);
             }
         }
+        Ok(())
     }
 }
 
@@ -166,28 +182,28 @@ mod tests {
     #[test]
     fn a_point_leaves_a_streak_on_one_side() {
         let mut image = point(33);
-        streak(&mut image, 5, 2.0, 0.0);
+        streak(&mut image, (5, 2.0), 0.0, &Stop::default()).unwrap();
         let row = &image.values[16 * 33..17 * 33];
         assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         // Pixels to the left see the point: each reads to its right.
         assert!(row[16] > row[15] && row[15] > row[6] && row[6] > 0.0);
         assert!(row[17..].iter().chain(&row[..6]).all(|&v| v == 0.0));
         let mut image = point(33);
-        streak(&mut image, 5, 2.0, 90.0);
+        streak(&mut image, (5, 2.0), 90.0, &Stop::default()).unwrap();
         let down: Vec<f32> = (0..33).map(|y| image.values[y * 33 + 16]).collect();
         assert!(down[16] > down[15] && down[6] > 0.0 && down[5] == 0.0);
     }
 
     #[test]
     fn constants_survive_motion_and_zoom() {
-        for (radius, sigma) in MOTION.into_iter().flatten() {
+        for constants in MOTION.into_iter().flatten() {
             let mut image = Planes::plane(16, 19, vec![0.25; 304]);
-            streak(&mut image, radius, sigma, -38.0);
+            streak(&mut image, constants, -38.0, &Stop::default()).unwrap();
             assert!(image.values.iter().all(|v| (v - 0.25).abs() < 1e-6));
         }
         for constants in ZOOM.into_iter().flatten() {
             let mut image = Planes::plane(16, 19, vec![0.25; 304]);
-            zoom(&mut image, constants);
+            zoom(&mut image, constants, &Stop::default()).unwrap();
             assert!(image.values.iter().all(|v| (v - 0.25).abs() < 1e-6));
         }
     }

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use super::frost::{Frost, Texture};
 use super::image::{Bytes, Planes};
 use super::jpeg::Jpeg;
-use super::{Parameters, Rng, blur, defocus, elastic, filter, fog, glass, jpeg, noise, pixelate};
+use super::{
+    Parameters, Rng, Stop, blur, defocus, elastic, filter, fog, glass, jpeg, noise, pixelate,
+};
 use super::{snow, spatter, tone};
 use crate::{Error, Result};
 
 /// What to do to an image: a corruption with the constants of one severity.
 pub struct Corruption(pub(super) Kernel);
 
-type Work = dyn Fn(&mut Planes, &mut Rng) + Send + Sync;
+type Work = dyn Fn(&mut Planes, &mut Rng, &Stop) -> Result<()> + Send + Sync;
+type ByteWork = dyn Fn(&mut Bytes, &Stop) -> Result<()> + Send + Sync;
 
 /// The work on one image.
 pub(super) enum Kernel {
@@ -23,7 +26,7 @@ pub(super) enum Kernel {
     /// The same, by a program that rounds to whole levels.
     Rounded(Box<Work>),
     /// On whole levels.
-    Level(Box<dyn Fn(&mut Bytes) + Send + Sync>),
+    Level(Box<ByteWork>),
 }
 
 /// The published order: fifteen, then the four that were kept for validation.
@@ -71,52 +74,60 @@ impl Corruption {
             "speckle_noise" => unit(noise::SPECKLE_SD[set][level], noise::speckle),
             "defocus_blur" => {
                 let (radius, sigma) = defocus::DEFOCUS[set][level];
-                let kernel = defocus::Kernel::disk(radius, sigma);
-                Kernel::Unit(Box::new(move |image, _| kernel.correlate(image)))
+                let kernel = defocus::Kernel::disk(radius, sigma)?;
+                Kernel::Unit(Box::new(move |image, _, stop| {
+                    kernel.correlate(image, stop)
+                }))
             }
             "gaussian_blur" => {
                 let gaussian = filter::Gaussian::new(blur::GAUSSIAN[set][level], 4.0);
                 let border = filter::Border::Nearest;
-                Kernel::Unit(Box::new(move |image, _| gaussian.smooth(image, border)))
+                Kernel::Unit(Box::new(move |image, _, stop| {
+                    gaussian.smooth(image, border, stop)
+                }))
             }
             "glass_blur" => unit(glass::GLASS[set][level], glass::glass),
             "motion_blur" => {
                 let constants = blur::MOTION[set][level];
-                Kernel::Rounded(Box::new(move |image, rng| {
-                    blur::motion(image, constants, rng);
+                Kernel::Rounded(Box::new(move |image, rng, stop| {
+                    blur::motion(image, constants, rng, stop)
                 }))
             }
-            "zoom_blur" => unit(blur::ZOOM[set][level], |image, constants, _| {
-                blur::zoom(image, constants);
+            "zoom_blur" => unit(blur::ZOOM[set][level], |image, constants, _, stop| {
+                blur::zoom(image, constants, stop)
             }),
-            "snow" => unit(snow::SNOW[set][level], |image, snow, rng| {
-                snow.apply(image, rng);
+            "snow" => unit(snow::SNOW[set][level], |image, snow, rng, stop| {
+                snow.apply(image, rng, stop)
             }),
             "frost" => {
-                let frost = Frost::new((parameters, level), textures);
-                Kernel::Unit(Box::new(move |image, rng| frost.apply(image, rng)))
+                let frost = Frost::new((parameters, level), textures)?;
+                Kernel::Unit(Box::new(move |image, rng, stop| {
+                    frost.apply(image, rng, stop)
+                }))
             }
             "fog" => unit(fog::FOG[set][level], fog::fog),
-            "brightness" => unit(tone::BRIGHTNESS[set][level], |image, addition, _| {
-                tone::brightness(image, addition);
+            "brightness" => unit(tone::BRIGHTNESS[set][level], |image, addition, _, stop| {
+                tone::brightness(image, addition, stop)
             }),
-            "contrast" => unit(tone::CONTRAST[set][level], |image, factor, _| {
-                tone::contrast(image, factor);
+            "contrast" => unit(tone::CONTRAST[set][level], |image, factor, _, stop| {
+                tone::contrast(image, factor, stop)
             }),
-            "saturate" => unit(tone::SATURATE[set][level], |image, constants, _| {
-                tone::saturate(image, constants);
+            "saturate" => unit(tone::SATURATE[set][level], |image, constants, _, stop| {
+                tone::saturate(image, constants, stop)
             }),
             "elastic_transform" => unit(elastic::ELASTIC[set][level], elastic::elastic),
-            "spatter" => unit(spatter::SPATTER[set][level], |image, spatter, rng| {
-                spatter.apply(image, rng);
+            "spatter" => unit(spatter::SPATTER[set][level], |image, spatter, rng, stop| {
+                spatter.apply(image, rng, stop)
             }),
             "pixelate" => {
                 let share = pixelate::PIXELATE[set][level];
-                Kernel::Level(Box::new(move |image| pixelate::pixelate(image, share)))
+                Kernel::Level(Box::new(move |image, stop| {
+                    pixelate::pixelate(image, share, stop)
+                }))
             }
             "jpeg_compression" => {
                 let jpeg = Jpeg::new(jpeg::JPEG[set][level]);
-                Kernel::Level(Box::new(move |image| jpeg.apply(image)))
+                Kernel::Level(Box::new(move |image, stop| jpeg.apply(image, stop)))
             }
             _ => {
                 return Err(Error::value(format!(
@@ -132,9 +143,11 @@ impl Corruption {
 /// A kernel that takes its constants as they stand in the table.
 fn unit<C: Copy + Send + Sync + 'static>(
     constants: C,
-    work: impl Fn(&mut Planes, C, &mut Rng) + Send + Sync + 'static,
+    work: impl Fn(&mut Planes, C, &mut Rng, &Stop) -> Result<()> + Send + Sync + 'static,
 ) -> Kernel {
-    Kernel::Unit(Box::new(move |image, rng| work(image, constants, rng)))
+    Kernel::Unit(Box::new(move |image, rng, stop| {
+        work(image, constants, rng, stop)
+    }))
 }
 
 #[cfg(test)]

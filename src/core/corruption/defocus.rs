@@ -7,9 +7,9 @@ Blur of defocus: correlation with a disk.
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::Table;
 use super::filter::{Border, Gaussian};
 use super::image::Planes;
+use super::{Result, Stop, Table};
 
 /// Radius of the disk, and standard deviation of the Gaussian that smooths
 /// its rim, in pixels.
@@ -39,7 +39,7 @@ impl Kernel {
     /// The grid spans 17 pixels, or the diameter for radii above 8. Mirroring
     /// at its edge is published behaviour too, and makes the kernels of radius
     /// 8 and 10 sum to 1.013 and 1.010: those blurs brighten slightly.
-    pub fn disk(radius: f64, sigma: f64) -> Self {
+    pub fn disk(radius: f64, sigma: f64) -> Result<Self> {
         let (half, reach) = if radius <= 8.0 {
             (8, 1)
         } else {
@@ -56,7 +56,7 @@ impl Kernel {
             .map(|inside| f32::from(u8::from(inside)) * weight)
             .collect();
         let mut disk = Planes::plane(size, size, values);
-        Gaussian::cut(sigma, reach).smooth(&mut disk, Border::Mirror);
+        Gaussian::cut(sigma, reach).smooth(&mut disk, Border::Mirror, &Stop::default())?;
         let mut rows: Vec<&[f32]> = disk.values.chunks_exact(size).skip(half).collect();
         let beyond = vec![0.0; size];
         rows.push(&beyond);
@@ -72,15 +72,16 @@ impl Kernel {
         let mut steps: Vec<Vec<(usize, f32)>> = rows.windows(2).map(step).collect();
         let last = steps.iter().rposition(|taps| !taps.is_empty());
         steps.truncate(last.map_or(1, |last| last + 1));
-        Self { steps }
+        Ok(Self { steps })
     }
 
     /// Correlates every plane with the kernel; the border is mirrored.
-    pub fn correlate(&self, image: &mut Planes) {
+    pub fn correlate(&self, image: &mut Planes, stop: &Stop) -> Result<()> {
         Arch::new().dispatch(Correlation {
             kernel: self,
             image,
-        });
+            stop,
+        })
     }
 }
 
@@ -88,13 +89,14 @@ impl Kernel {
 struct Correlation<'a> {
     kernel: &'a Kernel,
     image: &'a mut Planes,
+    stop: &'a Stop,
 }
 
 impl NullaryFnOnce for Correlation<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     #[inline(always)]
-    fn call(self) {
+    fn call(self) -> Result<()> {
         let (height, width) = (self.image.height, self.image.width);
         let steps = &self.kernel.steps;
         let radius = steps.len() - 1;
@@ -102,10 +104,12 @@ impl NullaryFnOnce for Correlation<'_> {
         // The sum of the lines at most `dy` away.
         let mut sum = Vec::new();
         for plane in self.image.planes_mut() {
+            self.stop.check()?;
             for (line, row) in lines.iter_mut().zip(plane.chunks_exact(width)) {
                 Border::Mirror.pad(row, radius, line);
             }
             for (y, out) in plane.chunks_exact_mut(width).enumerate() {
+                self.stop.check()?;
                 let line = |dy: isize| &lines[Border::Mirror.index(y as isize + dy, height)];
                 sum.clone_from(&lines[y]);
                 out.fill(0.0);
@@ -119,6 +123,7 @@ impl NullaryFnOnce for Correlation<'_> {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -162,7 +167,8 @@ mod tests {
     #[test]
     fn a_point_becomes_the_kernel() {
         let mut image = point(31);
-        Kernel::disk(3.0, 0.1).correlate(&mut image);
+        let kernel = Kernel::disk(3.0, 0.1).unwrap();
+        kernel.correlate(&mut image, &Stop::default()).unwrap();
         let inside = image.values.iter().filter(|&&v| v > 1e-6).count();
         // 29 lattice points lie within 3 pixels of the centre.
         assert_eq!(inside, 29);
@@ -209,7 +215,8 @@ mod tests {
             .collect();
         for (radius, sigma) in DEFOCUS.into_iter().flatten() {
             let mut image = Planes::plane(height, width, values.clone());
-            Kernel::disk(radius, sigma).correlate(&mut image);
+            let kernel = Kernel::disk(radius, sigma).unwrap();
+            kernel.correlate(&mut image, &Stop::default()).unwrap();
             let kernel = disk(radius, sigma);
             let half = (kernel.len() / 2) as isize;
             for (y, x) in [(0, 0), (3, 36), (11, 18), (23, 5), (12, 33)] {
@@ -231,7 +238,8 @@ mod tests {
     fn kernels_sum_to_one_or_as_published() {
         for (radius, sigma) in DEFOCUS.into_iter().flatten() {
             let mut image = Planes::plane(24, 40, vec![0.5; 960]);
-            Kernel::disk(radius, sigma).correlate(&mut image);
+            let kernel = Kernel::disk(radius, sigma).unwrap();
+            kernel.correlate(&mut image, &Stop::default()).unwrap();
             let excess = 2.0 * image.values[3 * 40 + 7] - 1.0;
             let expected = if radius < 8.0 {
                 -1e-6..1e-6

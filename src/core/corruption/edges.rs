@@ -6,14 +6,16 @@ them (Canny 1986 with Sobel gradients in the l1 norm; chamfer distance on
 */
 
 use super::filter::Border;
+use super::{Result, Stop};
 
 /// For every pixel, what `work` makes of the 3 x 3 pixels around it.
 fn map_nine<T: Copy, S>(
     values: &[T],
     width: usize,
     border: Border,
+    stop: &Stop,
     work: impl Fn([[T; 3]; 3]) -> S,
-) -> Vec<S> {
+) -> Result<Vec<S>> {
     let height = values.len() / width;
     let line = |at: isize| {
         let row = &values[border.index(at, height) * width..][..width];
@@ -25,9 +27,9 @@ fn map_nine<T: Copy, S>(
     };
     let mut lines = [line(-1), line(-1), line(0)];
     let mut mapped = Vec::with_capacity(values.len());
-    for y in 0..height {
+    for y in stop.watch(0..height) {
         lines.rotate_left(1);
-        lines[2] = line(y as isize + 1);
+        lines[2] = line(y? as isize + 1);
         let [above, own, below] = &lines;
         let triples = above.windows(3).zip(own.windows(3)).zip(below.windows(3));
         mapped.extend(
@@ -36,26 +38,32 @@ fn map_nine<T: Copy, S>(
             }),
         );
     }
-    mapped
+    Ok(mapped)
 }
 
 /// Pixels on edges of a plane of levels: local maxima of the gradient above
 /// `low` that hang together with one above `high`.
-pub fn canny(levels: &[u8], width: usize, low: i32, high: i32) -> Vec<bool> {
-    let gradients = map_nine(levels, width, Border::Nearest, |nine| {
+pub fn canny(
+    levels: &[u8],
+    width: usize,
+    (low, high): (i32, i32),
+    stop: &Stop,
+) -> Result<Vec<bool>> {
+    let gradients = map_nine(levels, width, Border::Nearest, stop, |nine| {
         let [a, b, c] = nine.map(|row| row.map(i32::from));
         (
             a[2] + 2 * b[2] + c[2] - a[0] - 2 * b[0] - c[0],
             c[0] + 2 * c[1] + c[2] - a[0] - 2 * a[1] - a[2],
         )
-    });
-    let is_ridge = ridges(&gradients, width, low);
+    })?;
+    let is_ridge = ridges(&gradients, width, low, stop)?;
     let size = |at: usize| gradients[at].0.abs() + gradients[at].1.abs();
     let mut is_edge = vec![false; levels.len()];
     let mut open: Vec<usize> = (0..levels.len())
         .filter(|&at| is_ridge[at] && size(at) > high)
         .collect();
     while let Some(at) = open.pop() {
+        stop.check()?;
         if std::mem::replace(&mut is_edge[at], true) {
             continue;
         }
@@ -69,13 +77,13 @@ pub fn canny(levels: &[u8], width: usize, low: i32, high: i32) -> Vec<bool> {
             }
         }
     }
-    is_edge
+    Ok(is_edge)
 }
 
 /// Where the gradient (across, down) is above `low` and not below its two
 /// neighbours in its own direction, in steps of 45 degrees; outside there is
 /// none.
-fn ridges(gradients: &[(i32, i32)], width: usize, low: i32) -> Vec<bool> {
+fn ridges(gradients: &[(i32, i32)], width: usize, low: i32, stop: &Stop) -> Result<Vec<bool>> {
     let height = gradients.len() / width;
     let tangent = std::f64::consts::FRAC_PI_8.tan() as f32;
     let stride = width + 2;
@@ -105,12 +113,17 @@ fn ridges(gradients: &[(i32, i32)], width: usize, low: i32) -> Vec<bool> {
             own > sizes[centre - diagonal] && own > sizes[centre + diagonal]
         }
     };
-    gradients.iter().enumerate().map(is_ridge).collect()
+    let mut ridges = Vec::with_capacity(gradients.len());
+    for row in stop.watch(gradients.chunks_exact(width).enumerate()) {
+        let (y, row) = row?;
+        ridges.extend((y * width..).zip(row).map(is_ridge));
+    }
+    Ok(ridges)
 }
 
 /// Distance of every pixel to the nearest marked one, at most `limit`: the
 /// shortest path in king's and knight's moves of length 1, 1.4 and 2.1969.
-pub fn distance(is_marked: &[bool], width: usize, limit: f32) -> Vec<f32> {
+pub fn distance(is_marked: &[bool], width: usize, limit: f32, stop: &Stop) -> Result<Vec<f32>> {
     let height = is_marked.len() / width;
     // Two pixels around, as far as anything is from a mark.
     let stride = width + 4;
@@ -132,46 +145,50 @@ pub fn distance(is_marked: &[bool], width: usize, limit: f32) -> Vec<f32> {
         (2 * stride - 1, 2.1969),
     ];
     // Down with the moves from above and the left, then up with the others.
-    for y in 2..height + 2 {
+    for y in stop.watch(2..height + 2) {
+        let y = y?;
         for at in y * stride + 2..y * stride + 2 + width {
             let through = moves.map(|(step, length)| distance[at - step] + length);
             distance[at] = through.into_iter().fold(distance[at], f32::min);
         }
     }
-    for y in (2..height + 2).rev() {
+    for y in stop.watch((2..height + 2).rev()) {
+        let y = y?;
         for at in (y * stride + 2..y * stride + 2 + width).rev() {
             let through = moves.map(|(step, length)| distance[at + step] + length);
             distance[at] = through.into_iter().fold(distance[at], f32::min);
         }
     }
     let rows = distance.chunks_exact(stride).skip(2).take(height);
-    rows.flat_map(|row| row[2..2 + width].iter().copied())
-        .collect()
+    let inner = rows.flat_map(|row| row[2..2 + width].iter().copied());
+    Ok(inner.collect())
 }
 
 /// Means of 3 x 3 pixels; the border is mirrored.
-pub fn mean_of_nine(values: &[f32], width: usize) -> Vec<f32> {
-    weigh(values, width, [[1.0 / 9.0; 3]; 3])
+pub fn mean_of_nine(values: &[f32], width: usize, stop: &Stop) -> Result<Vec<f32>> {
+    weigh(values, width, [[1.0 / 9.0; 3]; 3], stop)
 }
 
 /// Correlation with a 3 x 3 kernel; the border is mirrored.
-pub fn weigh(values: &[f32], width: usize, kernel: [[f32; 3]; 3]) -> Vec<f32> {
-    map_nine(values, width, Border::Mirror, |nine| {
+pub fn weigh(values: &[f32], width: usize, kernel: [[f32; 3]; 3], stop: &Stop) -> Result<Vec<f32>> {
+    map_nine(values, width, Border::Mirror, stop, |nine| {
         let pairs = nine.as_flattened().iter().zip(kernel.as_flattened());
         pairs.map(|(value, weight)| value * weight).sum()
     })
 }
 
 /// Spreads levels so that their histogram becomes even.
-pub fn equalise(levels: &mut [f32]) {
+pub fn equalise(levels: &mut [f32], stop: &Stop) -> Result<()> {
     let mut counts = [0_u32; 256];
-    for level in &*levels {
-        counts[*level as usize] += 1;
+    for piece in stop.pieces(levels) {
+        for level in piece? {
+            counts[*level as usize] += 1;
+        }
     }
     let first = counts.iter().position(|&count| count > 0).unwrap_or(0);
     let others = levels.len() as u32 - counts[first];
     if others == 0 {
-        return;
+        return Ok(());
     }
     let mut below = 0;
     let mut table = [0.0; 256];
@@ -179,9 +196,12 @@ pub fn equalise(levels: &mut [f32]) {
         below += count;
         *out = (below as f32 * (255.0 / others as f32)).round_ties_even();
     }
-    for level in levels {
-        *level = table[*level as usize];
+    for piece in stop.pieces(levels) {
+        for level in piece? {
+            *level = table[*level as usize];
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -194,14 +214,18 @@ mod tests {
         let step: Vec<u8> = (0..200)
             .map(|at| if at % 20 < 9 { 20 } else { 120 })
             .collect();
-        let edge = canny(&step, 20, 50, 150);
+        let edge = canny(&step, 20, (50, 150), &Stop::default()).unwrap();
         for (at, is_edge) in edge.into_iter().enumerate() {
             assert_eq!(is_edge, at % 20 == 8, "{at}");
         }
         let faint: Vec<u8> = (0..200)
             .map(|at| if at % 20 < 9 { 20 } else { 50 })
             .collect();
-        assert!(!canny(&faint, 20, 50, 150).contains(&true));
+        assert!(
+            !canny(&faint, 20, (50, 150), &Stop::default())
+                .unwrap()
+                .contains(&true)
+        );
     }
 
     #[test]
@@ -211,7 +235,7 @@ mod tests {
         for at in [5 * 31 + 7, 20 * 31 + 25] {
             marked[at] = true;
         }
-        let ours = distance(&marked, width, 20.0);
+        let ours = distance(&marked, width, 20.0, &Stop::default()).unwrap();
         for y in 0..height {
             for x in 0..width {
                 let to = |row: usize, column: usize| {
@@ -233,12 +257,12 @@ mod tests {
     #[test]
     fn an_even_histogram_spans_all_levels() {
         let mut levels: Vec<f32> = (0..100).map(|at| 40.0 + (at / 10) as f32).collect();
-        equalise(&mut levels);
+        equalise(&mut levels, &Stop::default()).unwrap();
         assert_eq!(levels[0], 0.0);
         assert_eq!(levels[99], 255.0);
         assert_eq!(levels[55], (5.0_f32 * 255.0 / 9.0).round_ties_even());
         let mut flat = vec![7.0; 10];
-        equalise(&mut flat);
+        equalise(&mut flat, &Stop::default()).unwrap();
         assert_eq!(flat, vec![7.0; 10]);
     }
 }

@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::filter::{Border, Gaussian};
 use super::image::Planes;
-use super::{Rng, Table};
+use super::{Result, Rng, Stop, Table};
 
 /// Size of the displacement, standard deviation of the Gaussian that smooths
 /// it, and reach of the affine map's three corners, in pixels: as published, in
@@ -56,23 +56,30 @@ const fn in_pixels(unit: f64, shares: [(f64, f64, f64); 5]) -> [(f32, f64, f64);
 }
 
 /// Maps, then displaces.
-pub fn elastic(image: &mut Planes, (size, sigma, reach): (f32, f64, f64), rng: &mut Rng) {
+pub fn elastic(
+    image: &mut Planes,
+    (size, sigma, reach): (f32, f64, f64),
+    rng: &mut Rng,
+    stop: &Stop,
+) -> Result<()> {
     let map = Affine::random(image.height, image.width, reach, rng);
-    resample(image, Border::Mirror, |y, x, _| {
+    resample(image, Border::Mirror, stop, |y, x, _| {
         map.source(y as f64, x as f64)
-    });
+    })?;
     let (height, width) = (image.height, image.width);
-    let mut field = || {
-        let draws = (0..height * width).map(|_| 2.0 * rng.random::<f32>() - 1.0);
-        let mut field = Planes::plane(height, width, draws.collect());
-        Gaussian::new(sigma, 3.0).smooth(&mut field, Border::Reflect);
-        field.values
+    let mut field = || -> Result<Vec<f32>> {
+        let mut field = Planes::plane(height, width, vec![0.0; height * width]);
+        for piece in stop.pieces(&mut field.values) {
+            piece?.fill_with(|| 2.0 * rng.random::<f32>() - 1.0);
+        }
+        Gaussian::new(sigma, 3.0).smooth(&mut field, Border::Reflect, stop)?;
+        Ok(field.values)
     };
-    let (dx, dy) = (field(), field());
-    resample(image, Border::Reflect, |y, x, at| {
+    let (dx, dy) = (field()?, field()?);
+    resample(image, Border::Reflect, stop, |y, x, at| {
         let (dy, dx) = (size * dy[at], size * dx[at]);
         (y as f64 + f64::from(dy), x as f64 + f64::from(dx))
-    });
+    })
 }
 
 /// Where an affine map reads: (row, column) of a target's (row, column).
@@ -119,11 +126,14 @@ impl Affine {
 fn resample(
     image: &mut Planes,
     border: Border,
+    stop: &Stop,
     source: impl Fn(usize, usize, usize) -> (f64, f64),
-) {
+) -> Result<()> {
     let (height, width) = (image.height, image.width);
-    let places: Vec<([usize; 4], f32, f32)> = (0..height * width)
-        .map(|at| {
+    let mut places: Vec<([usize; 4], f32, f32)> = Vec::with_capacity(height * width);
+    for row in stop.watch(0..height) {
+        let first = row? * width;
+        places.extend((first..first + width).map(|at| {
             let (y, x) = source(at / width, at % width, at);
             let (top, left) = (floor(y), floor(x));
             let row = |offset| border.index(top + offset, height) * width;
@@ -131,16 +141,22 @@ fn resample(
             let (upper, lower, first, second) = (row(0), row(1), column(0), column(1));
             let corners = [upper + first, upper + second, lower + first, lower + second];
             (corners, (y - top as f64) as f32, (x - left as f64) as f32)
-        })
-        .collect();
+        }));
+    }
     for plane in image.planes_mut() {
         let before = plane.to_vec();
-        for (out, (corners, down, right)) in plane.iter_mut().zip(&places) {
-            let [a, b, c, d] = corners.map(|corner| before[corner]);
-            let (upper, lower) = (a + right * (b - a), c + right * (d - c));
-            *out = upper + down * (lower - upper);
+        for (row, places) in stop
+            .watch(plane.chunks_mut(width))
+            .zip(places.chunks(width))
+        {
+            for (out, (corners, down, right)) in row?.iter_mut().zip(places) {
+                let [a, b, c, d] = corners.map(|corner| before[corner]);
+                let (upper, lower) = (a + right * (b - a), c + right * (d - c));
+                *out = upper + down * (lower - upper);
+            }
         }
     }
+    Ok(())
 }
 
 /// The whole number below; the standard function is a call on older processors.
@@ -173,16 +189,19 @@ mod tests {
         let values: Vec<f32> = (0..20).map(|at| (at * at) as f32).collect();
         let before = Planes::plane(4, 5, values);
         let mut shifted = before.clone();
-        resample(&mut shifted, Border::Mirror, |y, x, _| {
+        let stop = &Stop::default();
+        resample(&mut shifted, Border::Mirror, stop, |y, x, _| {
             (y as f64 + 1.0, x as f64 - 2.0)
-        });
+        })
+        .unwrap();
         assert_eq!(shifted.values[2], before.values[5]);
         // Column -2 is column 2, and row 4 is row 2.
         assert_eq!(shifted.values[3 * 5], before.values[2 * 5 + 2]);
         let mut halved = before.clone();
-        resample(&mut halved, Border::Reflect, |y, x, _| {
+        resample(&mut halved, Border::Reflect, stop, |y, x, _| {
             (y as f64 + 0.5, x as f64)
-        });
+        })
+        .unwrap();
         assert_eq!(halved.values[0], f32::midpoint(0.0, 25.0));
         assert_eq!(halved.values[15], before.values[15]);
     }

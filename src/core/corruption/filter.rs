@@ -5,9 +5,14 @@ A border rule says which pixel stands for one outside the line. Sums run over
 sixteen neighbouring pixels at once, which the compiler keeps in registers.
 */
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 
 use super::image::Planes;
+use super::{Result, Stop};
+use crate::Error;
+
+/// Products of one call of the matrix library, which cannot be interrupted.
+const PRODUCTS: usize = 1 << 28;
 
 /// What lies beyond the edge of a line `abcd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,37 +113,53 @@ impl Gaussian {
     }
 
     /// Smooths every plane along both axes.
-    pub fn smooth(&self, image: &mut Planes, border: Border) {
+    pub fn smooth(&self, image: &mut Planes, border: Border, stop: &Stop) -> Result<()> {
         let (height, width) = (image.height, image.width);
         if self.half.len() == 1 {
-            return;
+            return Ok(());
         }
         for plane in image.planes_mut() {
             if self.half.len() > height.min(width) {
-                self.smooth_folded(plane, (height, width), border);
+                self.smooth_folded(plane, (height, width), border, stop)?;
             } else {
-                self.smooth_columns(plane, width, border);
-                self.smooth_rows(plane, width, border);
+                self.smooth_columns(plane, width, border, stop)?;
+                self.smooth_rows(plane, width, border, stop)?;
             }
         }
+        Ok(())
     }
 
-    fn smooth_rows(&self, plane: &mut [f32], width: usize, border: Border) {
+    fn smooth_rows(
+        &self,
+        plane: &mut [f32],
+        width: usize,
+        border: Border,
+        stop: &Stop,
+    ) -> Result<()> {
         let radius = self.half.len() - 1;
         let mut padded = Vec::new();
         for row in plane.chunks_exact_mut(width) {
+            stop.check()?;
             border.pad(row, radius, &mut padded);
             row.fill(0.0);
             add_symmetric(row, &padded, radius, &self.half);
         }
+        Ok(())
     }
 
-    fn smooth_columns(&self, plane: &mut [f32], width: usize, border: Border) {
+    fn smooth_columns(
+        &self,
+        plane: &mut [f32],
+        width: usize,
+        border: Border,
+        stop: &Stop,
+    ) -> Result<()> {
         const LANES: usize = 16;
         let height = plane.len() / width;
         let source = plane.to_vec();
         let rows: Vec<&[f32]> = source.chunks_exact(width).collect();
         for (y, out) in plane.chunks_exact_mut(width).enumerate() {
+            stop.check()?;
             let at = |offset: isize| rows[border.index(y as isize + offset, height)];
             let pairs: Vec<_> = (0..self.half.len() as isize)
                 .map(|k| (at(-k), at(k)))
@@ -163,19 +184,31 @@ impl Gaussian {
                     .sum();
             }
         }
+        Ok(())
     }
 
     /// A kernel as long as the image is folded into one matrix per axis.
-    fn smooth_folded(&self, plane: &mut [f32], (height, width): (usize, usize), border: Border) {
-        let Ok(view) = ArrayView2::from_shape((height, width), &*plane) else {
-            return;
-        };
-        let smoothed = self.matrix(height, border).dot(&view);
-        let smoothed = smoothed.dot(&self.matrix(width, border).t());
-        plane
-            .iter_mut()
-            .zip(&smoothed)
-            .for_each(|(out, value)| *out = *value);
+    fn smooth_folded(
+        &self,
+        plane: &mut [f32],
+        (height, width): (usize, usize),
+        border: Border,
+        stop: &Stop,
+    ) -> Result<()> {
+        let source = plane.to_vec();
+        let source = ArrayView2::from_shape((height, width), &source)
+            .map_err(|error| Error::Internal(error.to_string()))?;
+        let (down, across) = (self.matrix(height, border), self.matrix(width, border));
+        let count = (PRODUCTS / (width * (height + width))).max(1);
+        let blocks = plane.chunks_mut(count * width);
+        for block in stop.watch(blocks.zip(down.axis_chunks_iter(Axis(0), count))) {
+            let (out, rows) = block?;
+            let smoothed = rows.dot(&source).dot(&across.t());
+            out.iter_mut()
+                .zip(&smoothed)
+                .for_each(|(out, value)| *out = *value);
+        }
+        Ok(())
     }
 
     fn matrix(&self, length: usize, border: Border) -> Array2<f32> {
@@ -228,7 +261,7 @@ mod tests {
             let values: Vec<f32> =
                 (0..height * width).map(|at| pixel(at / width, at % width)).collect();
             let mut image = Planes::plane(height, width, values.clone());
-            Gaussian::new(sigma, 3.0).smooth(&mut image, border);
+            Gaussian::new(sigma, 3.0).smooth(&mut image, border, &Stop::default()).unwrap();
             let reach = (3.0 * sigma + 0.5) as isize;
             let weight = |k: isize| (-0.5 * (k as f64 / sigma).powi(2)).exp();
             let sum: f64 = (-reach..=reach).map(weight).sum();

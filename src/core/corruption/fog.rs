@@ -5,7 +5,7 @@ Fog: a fractal height map, laid over the image.
 use rand::RngExt;
 
 use super::image::Planes;
-use super::{Rng, Table};
+use super::{Result, Rng, Stop, Table};
 
 /// Density of the fog, and decay of its detail from one scale to the next.
 pub const FOG: Table<(f32, f32)> = [
@@ -15,36 +15,46 @@ pub const FOG: Table<(f32, f32)> = [
 ];
 
 /// Adds fog and scales back to the brightest value there was.
-pub fn fog(image: &mut Planes, (density, decay): (f32, f32), rng: &mut Rng) {
+pub fn fog(
+    image: &mut Planes,
+    (density, decay): (f32, f32),
+    rng: &mut Rng,
+    stop: &Stop,
+) -> Result<()> {
     let size = image.height.max(image.width).next_power_of_two();
-    let map = plasma(size, decay, rng);
+    let map = plasma(size, decay, rng, stop)?;
     let brightest = image.values.iter().copied().fold(0.0, f32::max);
     let scale = brightest / (brightest + density);
     let width = image.width;
     for plane in image.planes_mut() {
-        for (row, fog) in plane.chunks_exact_mut(width).zip(map.chunks_exact(size)) {
+        let rows = plane.chunks_exact_mut(width).zip(map.chunks_exact(size));
+        for row in stop.watch(rows) {
+            let (row, fog) = row?;
             for (value, fog) in row.iter_mut().zip(fog) {
                 *value = (*value + density * fog) * scale;
             }
         }
     }
+    Ok(())
 }
 
 /// The diamond-square fractal on a torus of `size`, a power of two, scaled to
 /// [0, 1]. Its random part shrinks by the square of `decay` from one scale to
 /// the next: the published code multiplies by its amplitude twice.
-pub fn plasma(size: usize, decay: f32, rng: &mut Rng) -> Vec<f32> {
+pub fn plasma(size: usize, decay: f32, rng: &mut Rng, stop: &Stop) -> Result<Vec<f32>> {
     let mut map = vec![0.0; size * size];
     let (mut step, mut wobble) = (size, 1.0_f32);
     while step >= 2 {
         let half = step / 2;
         // Centres of squares, then midpoints of horizontal and vertical edges.
         let corners = [(0, 0), (0, step), (step, 0), (step, step)];
-        fill(&mut map, size, step, (half, half), corners, wobble, rng);
+        let mut fill =
+            |target, around| fill(&mut map, (size, step), target, around, wobble, rng, stop);
+        fill((half, half), corners)?;
         let around = [(half, half), (size - half, half), (0, 0), (0, step)];
-        fill(&mut map, size, step, (0, half), around, wobble, rng);
+        fill((0, half), around)?;
         let around = [(half, half), (half, size - half), (0, 0), (step, 0)];
-        fill(&mut map, size, step, (half, 0), around, wobble, rng);
+        fill((half, 0), around)?;
         step = half;
         wobble /= decay * decay;
     }
@@ -54,22 +64,23 @@ pub fn plasma(size: usize, decay: f32, rng: &mut Rng) -> Vec<f32> {
     for height in &mut map {
         *height = (*height - low) * scale;
     }
-    map
+    Ok(map)
 }
 
 /// Sets the point at `target` of every cell to the mean of four others of the
 /// cell, plus a uniform draw.
 fn fill(
     map: &mut [f32],
-    size: usize,
-    step: usize,
+    (size, step): (usize, usize),
     target: (usize, usize),
     around: [(usize, usize); 4],
     wobble: f32,
     rng: &mut Rng,
-) {
+    stop: &Stop,
+) -> Result<()> {
     let wrap = size - 1;
-    for y in (0..size).step_by(step) {
+    for y in stop.watch((0..size).step_by(step)) {
+        let y = y?;
         for x in (0..size).step_by(step) {
             let at = |(dy, dx): (usize, usize)| ((y + dy) & wrap) * size + ((x + dx) & wrap);
             let sum: f32 = around.iter().map(|&offset| map[at(offset)]).sum();
@@ -77,6 +88,7 @@ fn fill(
             map[at(target)] = 0.25 * sum + wobble * (2.0 * draw - 1.0);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -88,7 +100,7 @@ mod tests {
     #[test]
     fn the_map_fills_the_unit_and_grows_rough_with_slow_decay() {
         let rough = |decay: f32| {
-            let map = plasma(64, decay, &mut Rng::seed_from_u64(1));
+            let map = plasma(64, decay, &mut Rng::seed_from_u64(1), &Stop::default()).unwrap();
             let low = map.iter().copied().fold(1.0, f32::min);
             let high = map.iter().copied().fold(0.0, f32::max);
             assert!(low == 0.0 && (high - 1.0).abs() < 1e-6);
@@ -100,7 +112,13 @@ mod tests {
     #[test]
     fn without_wobble_every_point_is_the_mean_of_its_neighbours() {
         // An infinite decay leaves the first draws alone: the rest interpolates.
-        let map = plasma(8, f32::INFINITY, &mut Rng::seed_from_u64(2));
+        let map = plasma(
+            8,
+            f32::INFINITY,
+            &mut Rng::seed_from_u64(2),
+            &Stop::default(),
+        )
+        .unwrap();
         let at = |y: usize, x: usize| map[(y % 8) * 8 + x % 8];
         let centre = (at(0, 0) + at(0, 4) + at(4, 0) + at(4, 4)) / 4.0;
         assert!((at(2, 2) - centre).abs() < 1e-6);
@@ -113,7 +131,8 @@ mod tests {
     #[test]
     fn the_brightest_value_is_kept_as_the_limit() {
         let mut image = Planes::plane(16, 24, vec![0.5; 384]);
-        fog(&mut image, (1.5, 2.0), &mut Rng::seed_from_u64(3));
+        let rng = &mut Rng::seed_from_u64(3);
+        fog(&mut image, (1.5, 2.0), rng, &Stop::default()).unwrap();
         assert!(image.values.iter().all(|&v| (0.0..=0.5).contains(&v)));
     }
 }

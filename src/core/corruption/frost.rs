@@ -12,7 +12,7 @@ use rand::RngExt;
 
 use super::ice;
 use super::image::{Planes, whole};
-use super::{Parameters, Rng, Table};
+use super::{Parameters, Rng, Stop, Table};
 use crate::{Error, Result};
 
 /// Weights of the image and of the texture.
@@ -36,6 +36,9 @@ pub const FROST: Table<(f32, f32)> = [
 
 /// By how much the published sets shrink the textures.
 const SCALE: [f64; 3] = [0.2, 0.3, 1.0];
+
+/// The first of two pixels that are read, and the share of the second.
+type Read = (usize, f32);
 
 /// A colour texture.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ impl Texture {
 
     /// The two pixels read for each of `count` pixels from `start` on, and
     /// the share of the second, along an axis of `length` pixels.
-    fn line(length: usize, scale: f64, start: usize, count: usize) -> Vec<(usize, f32)> {
+    fn line(length: usize, scale: f64, start: usize, count: usize) -> Vec<Read> {
         let read = |at: usize| {
             let place = (at as f64 + 0.5) / scale - 0.5;
             let place = place.clamp(0.0, (length - 1) as f64);
@@ -88,18 +91,18 @@ impl Frost {
     pub fn new(
         (parameters, level): (Parameters, usize),
         textures: Option<Arc<Vec<Texture>>>,
-    ) -> Self {
+    ) -> Result<Self> {
         let set = parameters as usize;
-        Self {
+        Ok(Self {
             weights: FROST[set][level],
             scale: SCALE[set],
-            textures: textures.unwrap_or_else(ice::textures),
-        }
+            textures: textures.map_or_else(ice::textures, Ok)?,
+        })
     }
 
     /// Adds a random window of a random texture. A texture that is too small
     /// is enlarged to a tenth more than the image.
-    pub fn apply(&self, image: &mut Planes, rng: &mut Rng) {
+    pub fn apply(&self, image: &mut Planes, rng: &mut Rng, stop: &Stop) -> Result<()> {
         let (height, width) = (image.height, image.width);
         let texture = &self.textures[rng.random_range(0..self.textures.len())];
         let sizes = |scale: f64| {
@@ -118,33 +121,34 @@ impl Frost {
         let left = rng.random_range(0..columns - width);
         let is_whole = (scale - 1.0).abs() < f64::EPSILON;
         if let (true, Some(planes)) = (is_whole, image.colour_mut()) {
-            Arch::new().dispatch(Window {
+            return Arch::new().dispatch(Window {
                 levels: &texture.levels[3 * (top * texture.width + left)..],
                 stride: 3 * texture.width,
                 width,
                 planes,
                 weights: self.weights,
+                stop,
             });
-            return;
         }
         let rows = Texture::line(texture.height, scale, top, height);
         let columns = Texture::line(texture.width, scale, left, width);
-        self.blend(image, texture, &rows, &columns);
+        self.blend(image, texture, [&rows, &columns], stop)
     }
 
     fn blend(
         &self,
         image: &mut Planes,
         texture: &Texture,
-        rows: &[(usize, f32)],
-        columns: &[(usize, f32)],
-    ) {
+        [rows, columns]: [&[Read]; 2],
+        stop: &Stop,
+    ) -> Result<()> {
         let (own, ice) = (self.weights.0, self.weights.1 / 255.0);
         let size = rows.len() * columns.len();
         let is_colour = image.channels == 3;
         let stride = 3 * texture.width;
         let mut line = vec![0.0_f32; 3 * texture.width];
-        for (y, &(row, down)) in rows.iter().enumerate() {
+        for row in stop.watch(rows.iter().enumerate()) {
+            let (y, &(row, down)) = row?;
             let pixels = texture.levels[row * stride..][..2 * stride].split_at(stride);
             let span = 3 * columns[0].0..3 * (columns[columns.len() - 1].0 + 2);
             for at in span {
@@ -171,6 +175,7 @@ impl Frost {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -182,13 +187,14 @@ struct Window<'a> {
     width: usize,
     planes: [&'a mut [f32]; 3],
     weights: (f32, f32),
+    stop: &'a Stop,
 }
 
 impl NullaryFnOnce for Window<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     #[inline(always)]
-    fn call(self) {
+    fn call(self) -> Result<()> {
         let (own, ice) = (self.weights.0, self.weights.1 / 255.0);
         let add = |value: &mut f32, level: u8| *value = own * *value + ice * f32::from(level);
         let [reds, greens, blues] = self.planes.map(|plane| plane.chunks_exact_mut(self.width));
@@ -197,6 +203,7 @@ impl NullaryFnOnce for Window<'_> {
             .zip(blues)
             .zip(self.levels.chunks(self.stride))
         {
+            self.stop.check()?;
             let values = reds.iter_mut().zip(greens).zip(blues);
             for (pixel, ((red, green), blue)) in levels.as_chunks::<3>().0.iter().zip(values) {
                 add(red, pixel[0]);
@@ -204,6 +211,7 @@ impl NullaryFnOnce for Window<'_> {
                 add(blue, pixel[2]);
             }
         }
+        Ok(())
     }
 }
 
@@ -221,14 +229,15 @@ mod tests {
 
     #[test]
     fn at_full_size_a_window_is_added_as_it_is() {
-        let frost = Frost::new((Parameters::ImageNet, 0), Some(places()));
+        let frost = Frost::new((Parameters::ImageNet, 0), Some(places())).unwrap();
         let mut image = Planes {
             channels: 3,
             height: 20,
             width: 30,
             values: vec![0.0; 1800],
         };
-        frost.apply(&mut image, &mut Rng::seed_from_u64(1));
+        let rng = &mut Rng::seed_from_u64(1);
+        frost.apply(&mut image, rng, &Stop::default()).unwrap();
         let level = |channel: usize, at: usize| image.values[channel * 600 + at] * 255.0 / 0.4;
         let (top, left) = (level(0, 0), level(1, 0));
         assert!((0.0..40.0).contains(&top) && (0.0..50.0).contains(&left));
@@ -241,8 +250,8 @@ mod tests {
 
     #[test]
     fn a_whole_window_is_what_interpolation_comes_to() {
-        let textures = ice::textures();
-        let frost = Frost::new((Parameters::ImageNet, 3), None);
+        let (textures, stop) = (ice::textures().unwrap(), &Stop::default());
+        let frost = Frost::new((Parameters::ImageNet, 3), None).unwrap();
         let (height, width, size) = (30, 45, 30 * 45);
         let mut image = Planes {
             channels: 3,
@@ -251,22 +260,25 @@ mod tests {
             values: (0..3 * size).map(|at| (at % 101) as f32 / 101.0).collect(),
         };
         let mut expected = image.clone();
-        frost.apply(&mut image, &mut Rng::seed_from_u64(8));
+        let rng = &mut Rng::seed_from_u64(8);
+        frost.apply(&mut image, rng, &Stop::default()).unwrap();
         let rng = &mut Rng::seed_from_u64(8);
         let texture = &textures[rng.random_range(0..textures.len())];
         let top = rng.random_range(0..texture.height - height);
         let left = rng.random_range(0..texture.width - width);
         let rows = Texture::line(texture.height, 1.0, top, height);
         let columns = Texture::line(texture.width, 1.0, left, width);
-        frost.blend(&mut expected, texture, &rows, &columns);
+        let lines = [&rows[..], &columns[..]];
+        frost.blend(&mut expected, texture, lines, stop).unwrap();
         assert_eq!(image, expected);
     }
 
     #[test]
     fn small_textures_are_enlarged_and_gray_images_get_gray_ice() {
-        let frost = Frost::new((Parameters::Cifar, 4), Some(places()));
+        let frost = Frost::new((Parameters::Cifar, 4), Some(places())).unwrap();
         let mut image = Planes::plane(16, 64, vec![0.5; 1024]);
-        frost.apply(&mut image, &mut Rng::seed_from_u64(1));
+        let rng = &mut Rng::seed_from_u64(1);
+        frost.apply(&mut image, rng, &Stop::default()).unwrap();
         let first = image.values[0];
         assert!(image.values.iter().all(|&v| v >= 0.375));
         assert!(image.values[63] > first && image.values[15 * 64] > first);

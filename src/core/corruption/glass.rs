@@ -6,7 +6,7 @@ use rand::RngExt;
 
 use super::filter::{Border, Gaussian};
 use super::image::{Planes, whole};
-use super::{Rng, Table};
+use super::{Result, Rng, Stop, Table};
 
 /// Standard deviation of the smoothing, greatest displacement, and rounds.
 pub const GLASS: Table<(f64, usize, usize)> = [
@@ -38,17 +38,25 @@ pub const GLASS: Table<(f64, usize, usize)> = [
 /// The published code means to swap pixels, but each takes the value of its
 /// partner and the partner keeps it; from the last pixel to the first, up to
 /// `reach` pixels before or `reach - 1` after. Levels are whole in between.
-pub fn glass(image: &mut Planes, (sigma, reach, rounds): (f64, usize, usize), rng: &mut Rng) {
+pub fn glass(
+    image: &mut Planes,
+    (sigma, reach, rounds): (f64, usize, usize),
+    rng: &mut Rng,
+    stop: &Stop,
+) -> Result<()> {
     let (height, width) = (image.height, image.width);
     let gaussian = Gaussian::new(sigma, 4.0);
-    gaussian.smooth(image, Border::Nearest);
-    for value in &mut image.values {
-        *value = whole(*value * 255.0 + 0.002) / 255.0;
+    gaussian.smooth(image, Border::Nearest, stop)?;
+    for piece in stop.pieces(&mut image.values) {
+        for value in piece? {
+            *value = whole(*value * 255.0 + 0.002) / 255.0;
+        }
     }
     let size = height * width;
     let choices = 2 * reach as u32;
     for _ in 0..rounds {
-        for y in (reach + 1..=height - reach).rev() {
+        for y in stop.watch((reach + 1..=height - reach).rev()) {
+            let y = y?;
             for x in (reach + 1..=width - reach).rev() {
                 // Both steps from the halves of one draw: exact but for a bias
                 // of one part in ten million.
@@ -62,7 +70,7 @@ pub fn glass(image: &mut Planes, (sigma, reach, rounds): (f64, usize, usize), rn
             }
         }
     }
-    gaussian.smooth(image, Border::Nearest);
+    gaussian.smooth(image, Border::Nearest, stop)
 }
 
 #[cfg(test)]
@@ -77,7 +85,8 @@ mod tests {
         let before = Planes::plane(16, 16, values);
         let mut after = before.clone();
         // No smoothing: only displacement is left.
-        glass(&mut after, (0.05, 2, 1), &mut Rng::seed_from_u64(3));
+        let rng = &mut Rng::seed_from_u64(3);
+        glass(&mut after, (0.05, 2, 1), rng, &Stop::default()).unwrap();
         let mut moved = 0;
         for (at, value) in after.values.iter().enumerate() {
             let (y, x) = (at / 16, at % 16);

@@ -10,11 +10,11 @@ use std::sync::{Arc, OnceLock};
 
 use rand::{RngExt, SeedableRng};
 
-use super::Rng;
 use super::filter::{Border, Gaussian};
 use super::fog::plasma;
 use super::frost::Texture;
 use super::image::Planes;
+use super::{Result, Rng, Stop};
 
 /// Height and width: a power of two for the clouds.
 const SIZE: usize = 512;
@@ -48,27 +48,28 @@ const LOOKS: [Look; 5] = [
 ];
 
 /// The five textures, drawn once per process.
-pub fn textures() -> Arc<Vec<Texture>> {
+pub fn textures() -> Result<Arc<Vec<Texture>>> {
     static DRAWN: OnceLock<Arc<Vec<Texture>>> = OnceLock::new();
-    Arc::clone(DRAWN.get_or_init(|| {
-        let looks = LOOKS.iter().enumerate();
-        Arc::new(
-            looks
-                .map(|(index, look)| draw(look, index as u64))
-                .collect(),
-        )
-    }))
+    if let Some(drawn) = DRAWN.get() {
+        return Ok(Arc::clone(drawn));
+    }
+    let looks = LOOKS.iter().zip(0..);
+    let drawn = looks.map(|(look, seed)| draw(look, seed));
+    let drawn = drawn.collect::<Result<Vec<Texture>>>()?;
+    Ok(Arc::clone(DRAWN.get_or_init(|| Arc::new(drawn))))
 }
 
-fn draw(look: &Look, seed: u64) -> Texture {
+/// One texture: a moment's work, which is not watched.
+fn draw(look: &Look, seed: u64) -> Result<Texture> {
+    let stop = &Stop::default();
     let mut rng = Rng::seed_from_u64(seed);
-    let clouds = standardised(plasma(SIZE, 2.0, &mut rng));
+    let clouds = standardised(plasma(SIZE, 2.0, &mut rng, stop)?);
     let mut canvas = Canvas(vec![0.0; SIZE * SIZE]);
     for _ in 0..look.count {
         canvas.fern(look.length, &mut rng);
     }
     let mut crystals = Planes::plane(SIZE, SIZE, canvas.0);
-    Gaussian::new(0.8, 3.0).smooth(&mut crystals, Border::Nearest);
+    Gaussian::new(0.8, 3.0).smooth(&mut crystals, Border::Nearest, stop)?;
     let crystals = standardised(crystals.values);
     let (coarse, fine) = ((1.0 - look.crystals).sqrt(), look.crystals.sqrt());
     let pixels = clouds.iter().zip(&crystals);
@@ -76,11 +77,11 @@ fn draw(look: &Look, seed: u64) -> Texture {
         let shade = look.spread * (coarse * cloud + fine * crystal);
         look.colour.map(|mean| ((mean + shade) * 255.0 + 0.5) as u8)
     });
-    Texture {
+    Ok(Texture {
         height: SIZE,
         width: SIZE,
         levels: levels.collect(),
-    }
+    })
 }
 
 /// Mean 0, variance 1.
@@ -140,10 +141,11 @@ mod tests {
 
     #[test]
     fn five_textures_have_their_colour() {
-        assert_eq!(textures().len(), LOOKS.len());
-        assert!(Arc::ptr_eq(&textures(), &textures()));
+        let [first, again] = [(); 2].map(|()| textures().unwrap());
+        assert_eq!(first.len(), LOOKS.len());
+        assert!(Arc::ptr_eq(&first, &again));
         for (index, look) in LOOKS.iter().enumerate() {
-            let levels = draw(look, index as u64).levels;
+            let levels = draw(look, index as u64).unwrap().levels;
             for (channel, mean) in look.colour.iter().enumerate() {
                 let one = levels.iter().skip(channel).step_by(3);
                 let sum: f32 = one.map(|&level| f32::from(level) / 255.0).sum();

@@ -9,8 +9,11 @@ image: all three planes in one pass, with the vectors of the processor found.
 // What runs on vectors must become part of code compiled for the processor found.
 #![allow(clippy::inline_always)]
 
-use ndarray::{ArrayView3, ArrayViewMut3};
+use ndarray::{ArrayView3, ArrayViewMut3, Axis};
 use pulp::{Arch, NullaryFnOnce};
+
+use super::{Result, Stop};
+use crate::core::parallel::PIECE;
 
 /// A planar image: `channels` planes of `height` rows of `width` values.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,8 +56,26 @@ impl<T: Copy + Default> Image<T> {
         Some([red, green, blue])
     }
 
+    /// The three planes of a colour image in pieces, watched; nothing for any
+    /// other channel count.
+    pub fn colour_pieces<'s>(
+        &'s mut self,
+        stop: &'s Stop,
+    ) -> impl Iterator<Item = Result<[&'s mut [T]; 3]>> {
+        let planes = self.colour_mut().into_iter();
+        stop.watch(planes.flat_map(|planes| {
+            let [reds, greens, blues] = planes.map(|plane| plane.chunks_mut(PIECE));
+            let pieces = reds.zip(greens).zip(blues);
+            pieces.map(|((red, green), blue)| [red, green, blue])
+        }))
+    }
+
     /// Reads a (C, H, W) view, converting each value.
-    pub fn read<S: Copy>(view: ArrayView3<S>, convert: impl Fn(S) -> T) -> Self {
+    pub fn read<S: Copy>(
+        view: ArrayView3<S>,
+        stop: &Stop,
+        convert: impl Fn(S) -> T,
+    ) -> Result<Self> {
         let (channels, height, width) = view.dim();
         let values = vec![T::default(); view.len()];
         let mut image = Self {
@@ -65,56 +86,89 @@ impl<T: Copy + Default> Image<T> {
         };
         let last = view.view().permuted_axes([1, 2, 0]);
         if let (Some(source), 2..) = (last.as_slice(), channels) {
-            let pixels = source.as_chunks::<3>().0;
-            if let Some(planes) = image.colour_mut() {
-                Arch::new().dispatch(Separate {
-                    pixels,
-                    planes,
-                    convert,
-                });
-                return image;
+            if channels == 3 {
+                let pixels = source.as_chunks::<3>().0.chunks(PIECE);
+                for (pixels, planes) in pixels.zip(image.colour_pieces(stop)) {
+                    Arch::new().dispatch(Separate {
+                        pixels,
+                        planes: planes?,
+                        convert: &convert,
+                    });
+                }
+                return Ok(image);
             }
             for (channel, plane) in image.planes_mut().enumerate() {
-                let pixels = source.chunks_exact(channels);
-                plane
-                    .iter_mut()
-                    .zip(pixels)
-                    .for_each(|(value, pixel)| *value = convert(pixel[channel]));
-            }
-        } else {
-            Arch::new().dispatch(Each {
-                source: view.iter(),
-                out: image.values.iter_mut(),
-                convert: |&value: &S| convert(value),
-            });
-        }
-        image
-    }
-
-    /// Writes into a (C, H, W) view, converting each value.
-    pub fn write<S: Copy>(&self, mut view: ArrayViewMut3<S>, convert: impl Fn(T) -> S) {
-        let channels = self.channels;
-        let mut planes = self.values.chunks_exact(self.height * self.width);
-        let mut last = view.view_mut().permuted_axes([1, 2, 0]);
-        match (last.as_slice_mut(), channels) {
-            (Some(out), 3) => Arch::new().dispatch(Join {
-                planes: std::array::from_fn(|_| planes.next().unwrap_or_default()),
-                pixels: out.as_chunks_mut::<3>().0,
-                convert,
-            }),
-            (Some(out), 2..) => {
-                for (channel, plane) in planes.enumerate() {
-                    for (out, &value) in out.chunks_exact_mut(channels).zip(plane) {
-                        out[channel] = convert(value);
+                let pixels = source.chunks(channels * PIECE);
+                for (piece, pixels) in stop.pieces(plane).zip(pixels) {
+                    let pixels = pixels.chunks_exact(channels);
+                    for (value, pixel) in piece?.iter_mut().zip(pixels) {
+                        *value = convert(pixel[channel]);
                     }
                 }
             }
-            _ => Arch::new().dispatch(Each {
-                source: self.values.iter(),
-                out: view.iter_mut(),
-                convert: |&value: &T| convert(value),
-            }),
+        } else {
+            let rows = (PIECE / width).max(1);
+            for (plane, source) in image.planes_mut().zip(view.outer_iter()) {
+                let out = stop.watch(plane.chunks_mut(rows * width));
+                for (out, source) in out.zip(source.axis_chunks_iter(Axis(0), rows)) {
+                    Arch::new().dispatch(Each {
+                        source: source.iter(),
+                        out: out?.iter_mut(),
+                        convert: |&value: &S| convert(value),
+                    });
+                }
+            }
         }
+        Ok(image)
+    }
+
+    /// Writes into a (C, H, W) view, converting each value.
+    pub fn write<S: Copy>(
+        &self,
+        mut view: ArrayViewMut3<S>,
+        stop: &Stop,
+        convert: impl Fn(T) -> S,
+    ) -> Result<()> {
+        let (channels, width) = (self.channels, self.width);
+        let planes = self.values.chunks_exact(self.height * width);
+        let mut last = view.view_mut().permuted_axes([1, 2, 0]);
+        match (last.as_slice_mut(), channels) {
+            (Some(out), 3) => {
+                let mut pieces = planes.map(|plane| plane.chunks(PIECE)).collect::<Vec<_>>();
+                for pixels in stop.pieces(out.as_chunks_mut::<3>().0) {
+                    let mut planes = pieces.iter_mut().map(Iterator::next);
+                    Arch::new().dispatch(Join {
+                        planes: [(); 3].map(|()| planes.next().flatten().unwrap_or_default()),
+                        pixels: pixels?,
+                        convert: &convert,
+                    });
+                }
+            }
+            (Some(out), 2..) => {
+                for (channel, plane) in planes.enumerate() {
+                    let out = stop.watch(out.chunks_mut(channels * PIECE));
+                    for (out, piece) in out.zip(plane.chunks(PIECE)) {
+                        for (out, &value) in out?.chunks_exact_mut(channels).zip(piece) {
+                            out[channel] = convert(value);
+                        }
+                    }
+                }
+            }
+            _ => {
+                let rows = (PIECE / width).max(1);
+                for (plane, mut out) in planes.zip(view.outer_iter_mut()) {
+                    let source = stop.watch(plane.chunks(rows * width));
+                    for (source, mut out) in source.zip(out.axis_chunks_iter_mut(Axis(0), rows)) {
+                        Arch::new().dispatch(Each {
+                            source: source?.iter(),
+                            out: out.iter_mut(),
+                            convert: |&value: &T| convert(value),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -308,11 +362,12 @@ mod tests {
             last.view().permuted_axes([2, 0, 1]),
             wide.slice(s![.., .., 4..]),
         ] {
-            let image = Image::read(view, |v| v);
+            let stop = &Stop::default();
+            let image = Image::read(view, stop, |v| v).unwrap();
             assert_eq!(image.values, expected);
             let mut back = view.to_owned();
             back.fill(0);
-            image.write(back.view_mut(), |v| v);
+            image.write(back.view_mut(), stop, |v| v).unwrap();
             assert_eq!(back, array);
         }
     }

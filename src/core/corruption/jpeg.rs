@@ -14,9 +14,9 @@ away from the published images.
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::Table;
 use super::dct::{self, LANES, Steps};
 use super::image::Bytes;
+use super::{Result, Stop, Table};
 
 /// Quality of the compression.
 pub const JPEG: Table<i32> = [
@@ -52,8 +52,12 @@ impl Jpeg {
     }
 
     /// Compresses and decompresses; a gray image has luminance alone.
-    pub fn apply(&self, image: &mut Bytes) {
-        Arch::new().dispatch(Job { jpeg: self, image });
+    pub fn apply(&self, image: &mut Bytes, stop: &Stop) -> Result<()> {
+        Arch::new().dispatch(Job {
+            jpeg: self,
+            image,
+            stop,
+        })
     }
 }
 
@@ -72,13 +76,15 @@ fn steps(quality: i32) -> [[[i32; 8]; 8]; 2] {
 struct Job<'a> {
     jpeg: &'a Jpeg,
     image: &'a mut Bytes,
+    stop: &'a Stop,
 }
 
 impl NullaryFnOnce for Job<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     #[inline(always)]
-    fn call(self) {
+    fn call(self) -> Result<()> {
+        let stop = self.stop;
         let (height, width) = (self.image.height, self.image.width);
         let [luminance, chrominance] = &self.jpeg.0;
         let Some(planes) = self.image.colour_mut() else {
@@ -87,20 +93,20 @@ impl NullaryFnOnce for Job<'_> {
                 for (line, row) in whole.rows_mut().zip(plane.chunks_exact(width)) {
                     line[..width].copy_from_slice(row);
                 }
-                whole.quantise((height, width), luminance);
+                whole.quantise((height, width), luminance, stop)?;
                 for (row, line) in plane.chunks_exact_mut(width).zip(whole.rows_mut()) {
                     row.copy_from_slice(&line[..width]);
                 }
             }
-            return;
+            return Ok(());
         };
-        let mut whole = separate(&planes.each_ref().map(|plane| &**plane), width);
+        let mut whole = separate(&planes.each_ref().map(|plane| &**plane), width, stop)?;
         let [luma, blue, red] = &mut whole;
-        luma.quantise((height, width), luminance);
+        luma.quantise((height, width), luminance, stop)?;
         let small = (height.div_ceil(2), blue.stride);
-        blue.quantise(small, chrominance);
-        red.quantise(small, chrominance);
-        join(&whole, planes, width);
+        blue.quantise(small, chrominance, stop)?;
+        red.quantise(small, chrominance, stop)?;
+        join(&whole, planes, width, stop)
     }
 }
 
@@ -129,7 +135,12 @@ impl Whole {
     /// Quantises every 8 x 8 block; the last row and column of the plane
     /// repeat beyond its edge.
     #[inline(always)]
-    fn quantise(&mut self, (height, width): (usize, usize), steps: &Steps) {
+    fn quantise(
+        &mut self,
+        (height, width): (usize, usize),
+        steps: &Steps,
+        stop: &Stop,
+    ) -> Result<()> {
         for row in self.rows_mut().take(height) {
             repeat_last(row, width);
         }
@@ -141,6 +152,7 @@ impl Whole {
         let across = stride / 8;
         let count = self.levels.len() / 64;
         for first in (0..count).step_by(LANES) {
+            stop.check()?;
             // Beyond the last block, the lanes do its work once more.
             let corners: [usize; LANES] = std::array::from_fn(|lane| {
                 let at = (first + lane).min(count - 1);
@@ -155,6 +167,7 @@ impl Whole {
                 store(row, &mut self.levels[y * stride..], &corners);
             }
         }
+        Ok(())
     }
 }
 
@@ -203,7 +216,7 @@ fn store(row: &[[i32; LANES]; 8], levels: &mut [u8], corners: &[usize; LANES]) {
 /// Red, green and blue to luminance, and to the two chrominances at half the
 /// size.
 #[inline(always)]
-fn separate(planes: &[&[u8]; 3], width: usize) -> [Whole; 3] {
+fn separate(planes: &[&[u8]; 3], width: usize, stop: &Stop) -> Result<[Whole; 3]> {
     const MIDDLE: i32 = (128 << 16) + 32767;
     let height = planes[0].len() / width;
     let stride = width.next_multiple_of(16);
@@ -212,6 +225,7 @@ fn separate(planes: &[&[u8]; 3], width: usize) -> [Whole; 3] {
     // Two rows of either chrominance.
     let mut pair = [(); 2].map(|()| vec![0; 2 * stride]);
     for (y, line) in luma.rows_mut().take(height).enumerate() {
+        stop.check()?;
         let [red, green, blue] = planes.map(|plane| &plane[y * width..][..width]);
         let [cb, cr] = &mut pair;
         let start = y % 2 * stride;
@@ -237,7 +251,7 @@ fn separate(planes: &[&[u8]; 3], width: usize) -> [Whole; 3] {
         }
     }
     let [blue, red] = small;
-    [luma, blue, red]
+    Ok([luma, blue, red])
 }
 
 /// Means of 2 x 2 pixels, rounded down and up in turns.
@@ -257,7 +271,12 @@ fn halve(upper: &[u8], lower: &[u8], small: &mut [u8]) {
 
 /// The way back of [`separate`].
 #[inline(always)]
-fn join([luma, blue, red]: &[Whole; 3], planes: [&mut [u8]; 3], width: usize) {
+fn join(
+    [luma, blue, red]: &[Whole; 3],
+    planes: [&mut [u8]; 3],
+    width: usize,
+    stop: &Stop,
+) -> Result<()> {
     let count = width.div_ceil(2);
     let rows = (planes[0].len() / width).div_ceil(2);
     let mut sums = vec![0; count + 2];
@@ -267,6 +286,7 @@ fn join([luma, blue, red]: &[Whole; 3], planes: [&mut [u8]; 3], width: usize) {
     for (y, (((red_out, green_out), blue_out), luma)) in
         reds.zip(greens).zip(blues).zip(lines).enumerate()
     {
+        stop.check()?;
         let near = y / 2;
         let far = if y % 2 == 0 {
             near.saturating_sub(1)
@@ -288,6 +308,7 @@ fn join([luma, blue, red]: &[Whole; 3], planes: [&mut [u8]; 3], width: usize) {
             *blue = level(116_130 * cb);
         }
     }
+    Ok(())
 }
 
 /// One row at twice the size: the nearest pixel has weight 3 of 4 along each
@@ -327,7 +348,7 @@ mod tests {
         for quality in JPEG.into_iter().flatten() {
             let jpeg = Jpeg::new(quality);
             let mut image = Bytes::plane(17, 21, vec![137; 357]);
-            jpeg.apply(&mut image);
+            jpeg.apply(&mut image, &Stop::default()).unwrap();
             let step = steps(quality)[0][0][0];
             for &pixel in &image.values {
                 let away = (i32::from(pixel) - 137).abs();
@@ -342,7 +363,7 @@ mod tests {
             .map(|at| (3 * (at % 30) + at / 30) as u8)
             .collect();
         // Gray pixels have their level as luminance, and none of the rest.
-        let mut small = separate(&[&ramp, &ramp, &ramp], 30);
+        let mut small = separate(&[&ramp, &ramp, &ramp], 30, &Stop::default()).unwrap();
         assert_eq!(small.each_ref().map(|plane| plane.stride), [32, 16, 16]);
         for (line, row) in small[0].rows_mut().zip(ramp.chunks_exact(30)) {
             assert_eq!(&line[..30], row);
@@ -356,7 +377,8 @@ mod tests {
             }
         }
         let mut back = [(); 3].map(|()| vec![0; 600]);
-        join(&small, back.each_mut().map(|plane| &mut plane[..]), 30);
+        let planes = back.each_mut().map(|plane| &mut plane[..]);
+        join(&small, planes, 30, &Stop::default()).unwrap();
         for at in (0..600).filter(|at| (2..28).contains(&(at % 30)) && (2..18).contains(&(at / 30)))
         {
             // The weight of the second chrominance in red.

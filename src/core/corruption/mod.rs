@@ -13,6 +13,9 @@ Randomness is per image: image `i` of a batch draws from stream `streams[i]`
 of the seed, in planar order. Neither the thread count, nor
 the split into batches, nor the memory layout changes a pixel, and the
 severities of one corruption share their draws.
+
+One image may be large: every loop over rows or pixels is watched, and ends with
+an error once the call is to end.
 */
 
 mod blur;
@@ -43,7 +46,8 @@ pub use catalogue::{Corruption, NAMES};
 pub use frost::Texture;
 pub use image::Pixel;
 
-use super::{memory, parallel};
+use super::memory;
+use super::parallel::{self, Stop};
 use crate::{Error, Result};
 use catalogue::Kernel;
 use image::Image;
@@ -146,8 +150,7 @@ pub fn corrupt<T: Pixel>(
             let mut rng = Rng::seed_from_u64(seed);
             rng.set_stream(stream);
             let (image, out) = (layout.planar(image), layout.planar(out));
-            corrupt_one(image, out, corruption, &mut rng);
-            Ok(())
+            corrupt_one(image, out, corruption, &mut rng, stop)
         })
     })?;
     Ok(corrupted)
@@ -158,22 +161,23 @@ fn corrupt_one<T: Pixel>(
     out: ArrayViewMut3<T>,
     corruption: &Corruption,
     rng: &mut Rng,
-) {
+    stop: &Stop,
+) -> Result<()> {
     match &corruption.0 {
         Kernel::Unit(work) => {
-            let mut planes = Image::read(image, T::to_unit);
-            work(&mut planes, rng);
-            planes.write(out, T::from_unit);
+            let mut planes = Image::read(image, stop, T::to_unit)?;
+            work(&mut planes, rng, stop)?;
+            planes.write(out, stop, T::from_unit)
         }
         Kernel::Rounded(work) => {
-            let mut planes = Image::read(image, T::to_unit);
-            work(&mut planes, rng);
-            planes.write(out, T::nearest);
+            let mut planes = Image::read(image, stop, T::to_unit)?;
+            work(&mut planes, rng, stop)?;
+            planes.write(out, stop, T::nearest)
         }
         Kernel::Level(work) => {
-            let mut levels = Image::read(image, T::to_byte);
-            work(&mut levels);
-            levels.write(out, T::from_byte);
+            let mut levels = Image::read(image, stop, T::to_byte)?;
+            work(&mut levels, stop)?;
+            levels.write(out, stop, T::from_byte)
         }
     }
 }
@@ -250,6 +254,29 @@ mod tests {
                 };
                 assert!(range.contains(&excess), "{name}: {level} {value}");
             }
+        }
+    }
+
+    #[test]
+    fn one_image_ends_when_the_call_is_to_end() {
+        let (image, stop) = (ramp(1), Stop::raised());
+        let (image, stream) = (image.index_axis(Axis(0), 0), &mut Rng::seed_from_u64(0));
+        let is_interrupted = |ended: Result<()>| matches!(ended, Err(Error::Interrupted));
+        for name in NAMES {
+            let corruption = Corruption::new(name, 3, Parameters::ImageNet, None).unwrap();
+            let (calm, mut out) = (Stop::default(), image.to_owned());
+            let ended = match &corruption.0 {
+                Kernel::Unit(work) | Kernel::Rounded(work) => {
+                    let mut planes = Image::read(image, &calm, f64::to_unit).unwrap();
+                    work(&mut planes, stream, &stop)
+                }
+                Kernel::Level(work) => {
+                    work(&mut Image::read(image, &calm, f64::to_byte).unwrap(), &stop)
+                }
+            };
+            assert!(is_interrupted(ended), "{name}");
+            let ended = corrupt_one(image, out.view_mut(), &corruption, stream, &stop);
+            assert!(is_interrupted(ended), "{name}");
         }
     }
 

@@ -6,7 +6,7 @@ use rand::RngExt;
 use rand_distr::{Distribution, Poisson, StandardNormal};
 
 use super::image::Planes;
-use super::{Rng, Table};
+use super::{Result, Rng, Stop, Table};
 
 /// Standard deviation of the Gaussian noise, white = 1.
 pub const GAUSSIAN_SD: Table<f32> = [
@@ -37,47 +37,59 @@ pub const SPECKLE_SD: Table<f32> = [
 ];
 
 /// Adds Gaussian noise.
-pub fn gaussian(image: &mut Planes, sd: f32, rng: &mut Rng) {
-    for value in &mut image.values {
-        let draw: f32 = StandardNormal.sample(rng);
-        *value += sd * draw;
+pub fn gaussian(image: &mut Planes, sd: f32, rng: &mut Rng, stop: &Stop) -> Result<()> {
+    for piece in stop.pieces(&mut image.values) {
+        for value in piece? {
+            let draw: f32 = StandardNormal.sample(rng);
+            *value += sd * draw;
+        }
     }
+    Ok(())
 }
 
 /// Adds Gaussian noise in proportion to the value.
-pub fn speckle(image: &mut Planes, sd: f32, rng: &mut Rng) {
-    for value in &mut image.values {
-        let draw: f32 = StandardNormal.sample(rng);
-        *value += *value * sd * draw;
+pub fn speckle(image: &mut Planes, sd: f32, rng: &mut Rng, stop: &Stop) -> Result<()> {
+    for piece in stop.pieces(&mut image.values) {
+        for value in piece? {
+            let draw: f32 = StandardNormal.sample(rng);
+            *value += *value * sd * draw;
+        }
     }
+    Ok(())
 }
 
 /// Counts photons.
-pub fn shot(image: &mut Planes, photons: f32, rng: &mut Rng) {
+pub fn shot(image: &mut Planes, photons: f32, rng: &mut Rng, stop: &Stop) -> Result<()> {
     // Setting a distribution up takes longer than a draw, and an image has few
     // levels: those met are kept.
     let mut met: Vec<Option<(u32, Poisson<f64>)>> = vec![None; 512];
-    for value in &mut image.values {
-        let slot = &mut met[(*value * 510.0 + 0.5) as usize & 511];
-        if !matches!(slot, Some((bits, _)) if *bits == value.to_bits()) {
-            // Black has no distribution, and no photons.
-            let counts = Poisson::new(f64::from(*value * photons));
-            *slot = counts.ok().map(|counts| (value.to_bits(), counts));
-        }
-        if let Some((_, counts)) = slot {
-            *value = counts.sample(rng) as f32 / photons;
+    for piece in stop.pieces(&mut image.values) {
+        for value in piece? {
+            let slot = &mut met[(*value * 510.0 + 0.5) as usize & 511];
+            if !matches!(slot, Some((bits, _)) if *bits == value.to_bits()) {
+                // Black has no distribution, and no photons.
+                let counts = Poisson::new(f64::from(*value * photons));
+                *slot = counts.ok().map(|counts| (value.to_bits(), counts));
+            }
+            if let Some((_, counts)) = slot {
+                *value = counts.sample(rng) as f32 / photons;
+            }
         }
     }
+    Ok(())
 }
 
 /// Turns a share of the values black or white, with equal chances.
-pub fn impulse(image: &mut Planes, share: f32, rng: &mut Rng) {
-    for value in &mut image.values {
-        let draw: f32 = rng.random();
-        if draw < share {
-            *value = if 2.0 * draw < share { 0.0 } else { 1.0 };
+pub fn impulse(image: &mut Planes, share: f32, rng: &mut Rng, stop: &Stop) -> Result<()> {
+    for piece in stop.pieces(&mut image.values) {
+        for value in piece? {
+            let draw: f32 = rng.random();
+            if draw < share {
+                *value = if 2.0 * draw < share { 0.0 } else { 1.0 };
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -86,14 +98,17 @@ mod tests {
     use super::*;
     use rand::SeedableRng;
 
-    fn spread(make: impl Fn(&mut Planes, &mut Rng), level: f32) -> (Planes, f64, f64) {
+    fn spread(
+        make: impl Fn(&mut Planes, &mut Rng, &Stop) -> Result<()>,
+        level: f32,
+    ) -> (Planes, f64, f64) {
         let mut image = Planes {
             channels: 3,
             height: 100,
             width: 100,
             values: vec![level; 30_000],
         };
-        make(&mut image, &mut Rng::seed_from_u64(1));
+        make(&mut image, &mut Rng::seed_from_u64(1), &Stop::default()).unwrap();
         let count = image.values.len() as f64;
         let mean = image.values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
         let square = image
@@ -106,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_noise_has_the_stated_spread_and_no_structure() {
-        let (image, mean, sd) = spread(|image, rng| gaussian(image, 0.08, rng), 0.5);
+        let (image, mean, sd) = spread(|image, rng, stop| gaussian(image, 0.08, rng, stop), 0.5);
         // 30000 draws: the mean is known to 0.00046, the sd to 0.4 %.
         assert!((mean - 0.5).abs() < 0.002);
         assert!((sd - 0.08).abs() < 0.0015);
@@ -116,14 +131,14 @@ mod tests {
             .map(|pair| (pair[0] - 0.5) * (pair[1] - 0.5));
         let correlation = pairs.sum::<f32>() / 30_000.0 / 0.0064;
         assert!(correlation.abs() < 0.03, "correlation {correlation}");
-        let (_, mean, sd) = spread(|image, rng| speckle(image, 0.2, rng), 0.5);
+        let (_, mean, sd) = spread(|image, rng, stop| speckle(image, 0.2, rng, stop), 0.5);
         assert!((mean - 0.5).abs() < 0.003 && (sd - 0.1).abs() < 0.002);
     }
 
     #[test]
     fn photon_counts_are_whole_and_vary_as_their_mean() {
         for photons in [3.0, 60.0] {
-            let (image, mean, sd) = spread(|image, rng| shot(image, photons, rng), 0.4);
+            let (image, mean, sd) = spread(|image, rng, stop| shot(image, photons, rng, stop), 0.4);
             let expected = f64::from(0.4 / photons).sqrt();
             assert!((mean - 0.4).abs() < 4.0 * expected / 173.0, "{mean}");
             assert!((sd - expected).abs() < 0.02 * expected, "{sd}");
@@ -138,7 +153,7 @@ mod tests {
 
     #[test]
     fn impulses_are_half_salt() {
-        let (image, ..) = spread(|image, rng| impulse(image, 0.1, rng), 0.5);
+        let (image, ..) = spread(|image, rng, stop| impulse(image, 0.1, rng, stop), 0.5);
         let count = |level: f32| image.values.iter().filter(|&&v| v == level).count();
         assert!((1_400..1_600).contains(&count(0.0)), "{}", count(0.0));
         assert!((1_400..1_600).contains(&count(1.0)), "{}", count(1.0));

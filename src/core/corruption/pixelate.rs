@@ -7,8 +7,9 @@ Pixelate: fewer pixels by area averages, and back to the size there was.
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::Table;
 use super::image::Bytes;
+use super::{Result, Stop, Table};
+use crate::core::parallel::PIECE;
 
 /// Size in between, as a share.
 pub const PIXELATE: Table<f64> = [
@@ -25,21 +26,23 @@ const BITS: u32 = 22;
 type Quad = [u8; 4];
 
 /// Shrinks and enlarges, both with a box filter.
-pub fn pixelate(image: &mut Bytes, share: f64) {
-    Arch::new().dispatch(Job { image, share });
+pub fn pixelate(image: &mut Bytes, share: f64, stop: &Stop) -> Result<()> {
+    Arch::new().dispatch(Job { image, share, stop })
 }
 
 /// One image on its way.
 struct Job<'a> {
     image: &'a mut Bytes,
     share: f64,
+    stop: &'a Stop,
 }
 
 impl NullaryFnOnce for Job<'_> {
-    type Output = ();
+    type Output = Result<()>;
 
     #[inline(always)]
-    fn call(self) {
+    fn call(self) -> Result<()> {
+        let stop = self.stop;
         let (height, width) = (self.image.height, self.image.width);
         let small = |size: usize| (size as f64 * self.share) as usize;
         let rows = windows(height, small(height));
@@ -50,11 +53,12 @@ impl NullaryFnOnce for Job<'_> {
         let size = height * width;
         let mut quads = vec![Quad::default(); size];
         for planes in self.image.values.chunks_mut(4 * size) {
-            join(planes, &mut quads);
-            let shrunk = shrink(&quads, width, &rows, &columns);
+            join(planes, &mut quads, stop)?;
+            let shrunk = shrink(&quads, width, (&rows, &columns), stop)?;
             let mut lines = quads.chunks_exact_mut(width);
             let mut before: (usize, &[Quad]) = (usize::MAX, &[]);
             for (&(row, ..), line) in high.iter().zip(&mut lines) {
+                stop.check()?;
                 if row == before.0 {
                     line.copy_from_slice(before.1);
                 } else {
@@ -65,37 +69,48 @@ impl NullaryFnOnce for Job<'_> {
                 }
                 before = (row, line);
             }
-            separate(&quads, planes);
+            separate(&quads, planes, stop)?;
         }
+        Ok(())
     }
 }
 
 /// Planes to quads. A quad holds what it held where there are fewer planes.
 #[inline(always)]
-fn join(planes: &[u8], quads: &mut [Quad]) {
+fn join(planes: &[u8], quads: &mut [Quad], stop: &Stop) -> Result<()> {
     let size = quads.len();
     if let [reds, greens, blues] = planes.chunks_exact(size).collect::<Vec<_>>()[..] {
-        let values = reds.iter().zip(greens).zip(blues);
-        for (quad, ((&red, &green), &blue)) in quads.iter_mut().zip(values) {
-            *quad = [red, green, blue, 0];
+        let [reds, greens, blues] = [reds, greens, blues].map(|plane| plane.chunks(PIECE));
+        let values = reds.zip(greens).zip(blues);
+        for (quads, ((reds, greens), blues)) in stop.pieces(quads).zip(values) {
+            let values = reds.iter().zip(greens).zip(blues);
+            for (quad, ((&red, &green), &blue)) in quads?.iter_mut().zip(values) {
+                *quad = [red, green, blue, 0];
+            }
         }
-        return;
+        return Ok(());
     }
     for (at, plane) in planes.chunks_exact(size).enumerate() {
-        for (quad, &value) in quads.iter_mut().zip(plane) {
-            quad[at] = value;
+        for (quads, piece) in stop.pieces(quads).zip(plane.chunks(PIECE)) {
+            for (quad, &value) in quads?.iter_mut().zip(piece) {
+                quad[at] = value;
+            }
         }
     }
+    Ok(())
 }
 
 /// Quads to planes.
 #[inline(always)]
-fn separate(quads: &[Quad], planes: &mut [u8]) {
+fn separate(quads: &[Quad], planes: &mut [u8], stop: &Stop) -> Result<()> {
     for (at, plane) in planes.chunks_exact_mut(quads.len()).enumerate() {
-        for (quad, value) in quads.iter().zip(plane) {
-            *value = quad[at];
+        for (piece, quads) in stop.pieces(plane).zip(quads.chunks(PIECE)) {
+            for (value, quad) in piece?.iter_mut().zip(quads) {
+                *value = quad[at];
+            }
         }
     }
+    Ok(())
 }
 
 /// What one output pixel averages along an axis: the first pixel, how many,
@@ -131,9 +146,15 @@ fn mean(sum: u32, weight: u32) -> u8 {
 
 /// Means along the rows, then of these along the columns.
 #[inline(always)]
-fn shrink(quads: &[Quad], width: usize, rows: &[Window], columns: &[Window]) -> Vec<Quad> {
+fn shrink(
+    quads: &[Quad],
+    width: usize,
+    (rows, columns): (&[Window], &[Window]),
+    stop: &Stop,
+) -> Result<Vec<Quad>> {
     let mut narrow = Vec::with_capacity(quads.len() / width * columns.len());
     for row in quads.chunks_exact(width) {
+        stop.check()?;
         narrow.extend(columns.iter().map(|&(first, count, weight)| {
             let mut sums = [0_u32; 4];
             for pixel in &row[first..first + count] {
@@ -149,6 +170,7 @@ fn shrink(quads: &[Quad], width: usize, rows: &[Window], columns: &[Window]) -> 
     let mut sums = vec![0_u16; length];
     let lines = shrunk.as_flattened_mut().chunks_exact_mut(length);
     for (line, &(first, count, weight)) in lines.zip(rows) {
+        stop.check()?;
         sums.fill(0);
         let levels = narrow.as_flattened().chunks_exact(length);
         for row in levels.skip(first).take(count) {
@@ -160,7 +182,7 @@ fn shrink(quads: &[Quad], width: usize, rows: &[Window], columns: &[Window]) -> 
             *level = mean(sum.into(), weight);
         }
     }
-    shrunk
+    Ok(shrunk)
 }
 
 #[cfg(test)]
@@ -171,7 +193,7 @@ mod tests {
     fn blocks_become_their_mean() {
         let values: Vec<u8> = (0..=255).collect();
         let mut image = Bytes::plane(16, 16, values.clone());
-        pixelate(&mut image, 0.5);
+        pixelate(&mut image, 0.5, &Stop::default()).unwrap();
         for y in 0..16 {
             for x in 0..16 {
                 let corner = (y / 2 * 2) * 16 + x / 2 * 2;
@@ -183,7 +205,7 @@ mod tests {
             }
         }
         let mut same = Bytes::plane(16, 16, values.clone());
-        pixelate(&mut same, 1.0);
+        pixelate(&mut same, 1.0, &Stop::default()).unwrap();
         assert_eq!(same.values, values);
     }
 
@@ -214,10 +236,10 @@ mod tests {
                 width,
                 values: values[..channels * height * width].to_vec(),
             };
-            pixelate(&mut image, 0.6);
+            pixelate(&mut image, 0.6, &Stop::default()).unwrap();
             for (index, got) in image.planes_mut().enumerate() {
                 let mut alone = plane(index);
-                pixelate(&mut alone, 0.6);
+                pixelate(&mut alone, 0.6, &Stop::default()).unwrap();
                 assert_eq!(got, alone.values, "{index} of {channels}");
             }
         }

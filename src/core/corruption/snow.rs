@@ -7,7 +7,8 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::blur::{Magnified, streak};
 use super::image::{Planes, gray, whole};
-use super::{Rng, Table};
+use super::{Result, Rng, Stop, Table};
+use crate::core::parallel::PIECE;
 
 /// The constants of one severity.
 #[derive(Clone, Copy, Debug)]
@@ -62,53 +63,73 @@ pub const SNOW: Table<Snow> = [
 impl Snow {
     /// Whitens the image, and adds the flakes twice: as they are and turned
     /// by half a circle.
-    pub fn apply(&self, image: &mut Planes, rng: &mut Rng) {
-        let flakes = self.flakes(image.height, image.width, rng);
-        self.whiten(image);
+    pub fn apply(&self, image: &mut Planes, rng: &mut Rng, stop: &Stop) -> Result<()> {
+        let flakes = self.flakes((image.height, image.width), rng, stop)?;
+        self.whiten(image, stop)?;
         for plane in image.planes_mut() {
-            let both = flakes.iter().zip(flakes.iter().rev());
-            for (value, (flake, turned)) in plane.iter_mut().zip(both) {
-                *value += flake + turned;
+            let both = flakes.chunks(PIECE).zip(flakes.rchunks(PIECE));
+            for (piece, (flakes, turned)) in stop.pieces(plane).zip(both) {
+                let both = flakes.iter().zip(turned.iter().rev());
+                for (value, (flake, turned)) in piece?.iter_mut().zip(both) {
+                    *value += flake + turned;
+                }
             }
         }
+        Ok(())
     }
 
     /// A plane of flakes, of whole levels before and after the wind.
-    fn flakes(&self, height: usize, width: usize, rng: &mut Rng) -> Vec<f32> {
-        let noise: Vec<f32> = (0..height * width)
-            .map(|_| {
+    fn flakes(
+        &self,
+        (height, width): (usize, usize),
+        rng: &mut Rng,
+        stop: &Stop,
+    ) -> Result<Vec<f32>> {
+        let mut noise = vec![0.0; height * width];
+        for piece in stop.pieces(&mut noise) {
+            piece?.fill_with(|| {
                 let draw: f32 = StandardNormal.sample(rng);
                 self.mean + self.sd * draw
-            })
-            .collect();
+            });
+        }
         let mut flakes = vec![0.0; noise.len()];
-        Magnified::new(height, width, self.magnification).add_to(&mut flakes, &noise);
-        for flake in &mut flakes {
-            let kept = if *flake < self.threshold { 0.0 } else { *flake };
-            *flake = whole(kept.min(1.0) * 255.0) / 255.0;
+        Magnified::new(height, width, self.magnification).add_to(&mut flakes, &noise, stop)?;
+        for piece in stop.pieces(&mut flakes) {
+            for flake in piece? {
+                let kept = if *flake < self.threshold { 0.0 } else { *flake };
+                *flake = whole(kept.min(1.0) * 255.0) / 255.0;
+            }
         }
         let mut flakes = Planes::plane(height, width, flakes);
         let angle = rng.random_range(-135.0..-45.0_f64);
-        streak(&mut flakes, self.radius, self.sigma, angle);
-        for flake in &mut flakes.values {
-            *flake = whole(*flake * 255.0 + 0.5) / 255.0;
+        streak(&mut flakes, (self.radius, self.sigma), angle, stop)?;
+        for piece in stop.pieces(&mut flakes.values) {
+            for flake in piece? {
+                *flake = whole(*flake * 255.0 + 0.5) / 255.0;
+            }
         }
-        flakes.values
+        Ok(flakes.values)
     }
 
     /// Mixes with 1.5 times the luminance plus a half, where that is more.
-    fn whiten(&self, image: &mut Planes) {
+    fn whiten(&self, image: &mut Planes, stop: &Stop) -> Result<()> {
         let rest = self.rest;
         let mix = |value: f32, gray: f32| rest * value + (1.0 - rest) * value.max(1.5 * gray + 0.5);
-        let Some([reds, greens, blues]) = image.colour_mut() else {
-            let own = image.values.iter_mut();
-            own.for_each(|value| *value = mix(*value, *value));
-            return;
-        };
-        for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
-            let gray = gray(*red, *green, *blue);
-            (*red, *green, *blue) = (mix(*red, gray), mix(*green, gray), mix(*blue, gray));
+        if image.channels != 3 {
+            for piece in stop.pieces(&mut image.values) {
+                let own = piece?.iter_mut();
+                own.for_each(|value| *value = mix(*value, *value));
+            }
+            return Ok(());
         }
+        for piece in image.colour_pieces(stop) {
+            let [reds, greens, blues] = piece?;
+            for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
+                let gray = gray(*red, *green, *blue);
+                (*red, *green, *blue) = (mix(*red, gray), mix(*green, gray), mix(*blue, gray));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -122,7 +143,8 @@ mod tests {
         for constants in SNOW.into_iter().flatten() {
             for (height, width) in [(16, 16), (32, 21)] {
                 let mut image = Planes::plane(height, width, vec![0.3; height * width]);
-                constants.apply(&mut image, &mut Rng::seed_from_u64(7));
+                let rng = &mut Rng::seed_from_u64(7);
+                constants.apply(&mut image, rng, &Stop::default()).unwrap();
                 assert!(image.values.iter().all(|&v| v >= 0.3));
                 for (value, turned) in image.values.iter().zip(image.values.iter().rev()) {
                     assert!((value - turned).abs() < 1e-6);

@@ -7,7 +7,8 @@ use rand_distr::{Distribution, StandardNormal};
 use super::edges;
 use super::filter::{Border, Gaussian};
 use super::image::{Planes, whole};
-use super::{Rng, Table};
+use super::{Result, Rng, Stop, Table};
+use crate::core::parallel::PIECE;
 
 /// The constants of one severity.
 #[derive(Clone, Copy, Debug)]
@@ -79,78 +80,103 @@ pub const SPATTER: Table<Spatter> = [
 
 impl Spatter {
     /// Smooth noise above a threshold is where drops are.
-    pub fn apply(&self, image: &mut Planes, rng: &mut Rng) {
+    pub fn apply(&self, image: &mut Planes, rng: &mut Rng, stop: &Stop) -> Result<()> {
         let (height, width) = (image.height, image.width);
-        let draws = (0..height * width).map(|_| {
-            let draw: f32 = StandardNormal.sample(rng);
-            self.mean + self.sd * draw
-        });
-        let mut drops = Planes::plane(height, width, draws.collect());
-        Gaussian::new(self.sigma, 4.0).smooth(&mut drops, Border::Nearest);
+        let mut drops = Planes::plane(height, width, vec![0.0; height * width]);
+        for piece in stop.pieces(&mut drops.values) {
+            piece?.fill_with(|| {
+                let draw: f32 = StandardNormal.sample(rng);
+                self.mean + self.sd * draw
+            });
+        }
+        Gaussian::new(self.sigma, 4.0).smooth(&mut drops, Border::Nearest, stop)?;
         match self.liquid {
             Liquid::Water(brightness) => {
-                let film = self.film(drops.values, width);
-                paint(image, &film, TURQUOISE.map(|level| brightness * level), 0.0);
+                let film = self.film(drops.values, width, stop)?;
+                let colour = TURQUOISE.map(|level| brightness * level);
+                paint(image, &film, (colour, 0.0), stop)
             }
             Liquid::Mud(sigma) => {
-                for drop in &mut drops.values {
-                    *drop = f32::from(u8::from(*drop > self.threshold));
+                for piece in stop.pieces(&mut drops.values) {
+                    for drop in piece? {
+                        *drop = f32::from(u8::from(*drop > self.threshold));
+                    }
                 }
-                Gaussian::new(sigma, 4.0).smooth(&mut drops, Border::Nearest);
-                for drop in &mut drops.values {
-                    *drop = if *drop < 0.8 { 0.0 } else { *drop };
+                Gaussian::new(sigma, 4.0).smooth(&mut drops, Border::Nearest, stop)?;
+                for piece in stop.pieces(&mut drops.values) {
+                    for drop in piece? {
+                        *drop = if *drop < 0.8 { 0.0 } else { *drop };
+                    }
                 }
-                paint(image, &drops.values, BROWN, 1.0);
+                paint(image, &drops.values, (BROWN, 1.0), stop)
             }
         }
     }
 
     /// Water, 1 where it is brightest: its height times an embossed distance
     /// to the drops' edges.
-    fn film(&self, mut drops: Vec<f32>, width: usize) -> Vec<f32> {
-        for drop in &mut drops {
-            let kept = if *drop < self.threshold { 0.0 } else { *drop };
-            *drop = whole(kept.min(1.0) * 255.0);
+    fn film(&self, mut drops: Vec<f32>, width: usize, stop: &Stop) -> Result<Vec<f32>> {
+        for piece in stop.pieces(&mut drops) {
+            for drop in piece? {
+                let kept = if *drop < self.threshold { 0.0 } else { *drop };
+                *drop = whole(kept.min(1.0) * 255.0);
+            }
         }
         let levels: Vec<u8> = drops.iter().map(|&drop| drop as u8).collect();
-        let is_edge = edges::canny(&levels, width, 50, 150);
-        let distance = edges::distance(&is_edge, width, 20.0);
-        let mut relief = edges::mean_of_nine(&distance, width);
-        for level in &mut relief {
-            *level = whole(*level + 1e-4);
+        let is_edge = edges::canny(&levels, width, (50, 150), stop)?;
+        let distance = edges::distance(&is_edge, width, 20.0, stop)?;
+        let mut relief = edges::mean_of_nine(&distance, width, stop)?;
+        for piece in stop.pieces(&mut relief) {
+            for level in piece? {
+                *level = whole(*level + 1e-4);
+            }
         }
-        edges::equalise(&mut relief);
+        edges::equalise(&mut relief, stop)?;
         let emboss = [[-2.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 2.0]];
-        let mut relief = edges::weigh(&relief, width, emboss);
-        for level in &mut relief {
-            *level = level.clamp(0.0, 255.0);
+        let mut relief = edges::weigh(&relief, width, emboss, stop)?;
+        for piece in stop.pieces(&mut relief) {
+            for level in piece? {
+                *level = level.clamp(0.0, 255.0);
+            }
         }
-        let relief = edges::mean_of_nine(&relief, width);
-        for (drop, relief) in drops.iter_mut().zip(relief) {
-            *drop *= whole(relief + 0.5);
+        let relief = edges::mean_of_nine(&relief, width, stop)?;
+        for (piece, relief) in stop.pieces(&mut drops).zip(relief.chunks(PIECE)) {
+            for (drop, relief) in piece?.iter_mut().zip(relief) {
+                *drop *= whole(relief + 0.5);
+            }
         }
         let most = drops.iter().copied().fold(0.0, f32::max);
         if most > 0.0 {
-            for drop in &mut drops {
-                *drop /= most;
+            for piece in stop.pieces(&mut drops) {
+                for drop in piece? {
+                    *drop /= most;
+                }
             }
         }
-        drops
+        Ok(drops)
     }
 }
 
 /// Adds a colour by cover, and takes as much of the image away as `opacity`
 /// says.
-fn paint(image: &mut Planes, cover: &[f32], colour: [f32; 3], opacity: f32) {
+fn paint(
+    image: &mut Planes,
+    cover: &[f32],
+    (colour, opacity): ([f32; 3], f32),
+    stop: &Stop,
+) -> Result<()> {
     let gray = 0.2989 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2];
     let is_colour = image.channels == 3;
     for (channel, plane) in image.planes_mut().enumerate() {
         let level = if is_colour { colour[channel] } else { gray };
         let light = level / 255.0;
-        for (value, cover) in plane.iter_mut().zip(cover) {
-            *value = *value * (1.0 - opacity * cover) + light * cover;
+        for (piece, cover) in stop.pieces(plane).zip(cover.chunks(PIECE)) {
+            for (value, cover) in piece?.iter_mut().zip(cover) {
+                *value = *value * (1.0 - opacity * cover) + light * cover;
+            }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -168,7 +194,8 @@ mod tests {
                 width: 40,
                 values: vec![0.6; 5760],
             };
-            constants.apply(&mut image, &mut Rng::seed_from_u64(5));
+            let rng = &mut Rng::seed_from_u64(5);
+            constants.apply(&mut image, rng, &Stop::default()).unwrap();
             let changed = image.values.iter().filter(|&&v| v != 0.6).count();
             assert!((100..5700).contains(&changed), "{constants:?}: {changed}");
             let is_brighter = matches!(constants.liquid, Liquid::Water(_));

@@ -2,8 +2,8 @@
 Tone: changes of pixel values that ignore position.
 */
 
-use super::Table;
 use super::image::Planes;
+use super::{Result, Stop, Table};
 
 /// Factor on the distance to the mean.
 pub const CONTRAST: Table<f32> = [
@@ -27,56 +27,71 @@ pub const SATURATE: Table<(f32, f32)> = [
 ];
 
 /// Pulls every channel towards its own mean.
-pub fn contrast(image: &mut Planes, factor: f32) {
+pub fn contrast(image: &mut Planes, factor: f32, stop: &Stop) -> Result<()> {
     for plane in image.planes_mut() {
-        let sum: f64 = plane.iter().map(|&value| f64::from(value)).sum();
+        let mut sum = 0.0;
+        for piece in stop.pieces(plane) {
+            for &mut value in piece? {
+                sum += f64::from(value);
+            }
+        }
         let mean = (sum / plane.len() as f64) as f32;
-        for value in plane {
-            *value = (*value - mean) * factor + mean;
+        for piece in stop.pieces(plane) {
+            for value in piece? {
+                *value = (*value - mean) * factor + mean;
+            }
         }
     }
+    Ok(())
 }
 
 /// Raises the value of HSV, which is the largest of the three channels; at
 /// constant hue and saturation the others keep their ratio to it.
-pub fn brightness(image: &mut Planes, addition: f32) {
-    let Some([reds, greens, blues]) = image.colour_mut() else {
-        image.values.iter_mut().for_each(|value| *value += addition);
-        return;
-    };
-    for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
-        let value = red.max(*green).max(*blue);
-        let raised = (value + addition).min(1.0);
-        if value > 0.0 {
-            let ratio = raised / value;
-            (*red, *green, *blue) = (*red * ratio, *green * ratio, *blue * ratio);
-        } else {
-            (*red, *green, *blue) = (raised, raised, raised);
+pub fn brightness(image: &mut Planes, addition: f32, stop: &Stop) -> Result<()> {
+    if image.channels != 3 {
+        for piece in stop.pieces(&mut image.values) {
+            piece?.iter_mut().for_each(|value| *value += addition);
+        }
+        return Ok(());
+    }
+    for piece in image.colour_pieces(stop) {
+        let [reds, greens, blues] = piece?;
+        for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
+            let value = red.max(*green).max(*blue);
+            let raised = (value + addition).min(1.0);
+            if value > 0.0 {
+                let ratio = raised / value;
+                (*red, *green, *blue) = (*red * ratio, *green * ratio, *blue * ratio);
+            } else {
+                (*red, *green, *blue) = (raised, raised, raised);
+            }
         }
     }
+    Ok(())
 }
 
 /// Changes the saturation of HSV, the relative distance of the smallest
 /// channel to the largest. A gray pixel has the hue of red, as published; a
 /// gray image has no saturation and stays.
-pub fn saturate(image: &mut Planes, (factor, addition): (f32, f32)) {
-    let Some([reds, greens, blues]) = image.colour_mut() else {
-        return;
-    };
-    for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
-        let value = red.max(*green).max(*blue);
-        let range = value - red.min(*green).min(*blue);
-        if range == 0.0 {
-            let rest = value * (1.0 - addition);
-            (*green, *blue) = (rest, rest);
-        } else {
-            let target = (range / value * factor + addition).min(1.0);
-            let ratio = target * value / range;
-            for channel in [red, green, blue] {
-                *channel = value - (value - *channel) * ratio;
+pub fn saturate(image: &mut Planes, (factor, addition): (f32, f32), stop: &Stop) -> Result<()> {
+    for piece in image.colour_pieces(stop) {
+        let [reds, greens, blues] = piece?;
+        for ((red, green), blue) in reds.iter_mut().zip(greens).zip(blues) {
+            let value = red.max(*green).max(*blue);
+            let range = value - red.min(*green).min(*blue);
+            if range == 0.0 {
+                let rest = value * (1.0 - addition);
+                (*green, *blue) = (rest, rest);
+            } else {
+                let target = (range / value * factor + addition).min(1.0);
+                let ratio = target * value / range;
+                for channel in [red, green, blue] {
+                    *channel = value - (value - *channel) * ratio;
+                }
             }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -100,7 +115,7 @@ mod tests {
     fn means_stay_and_spreads_shrink() {
         let before = colours();
         let mut after = before.clone();
-        contrast(&mut after, 0.3);
+        contrast(&mut after, 0.3, &Stop::default()).unwrap();
         for (a, b) in before
             .values
             .chunks_exact(64)
@@ -120,7 +135,7 @@ mod tests {
     fn the_largest_channel_rises_and_ratios_stay() {
         let before = colours();
         let mut after = before.clone();
-        brightness(&mut after, 0.2);
+        brightness(&mut after, 0.2, &Stop::default()).unwrap();
         for at in 0..64 {
             let pixel = |image: &Planes| [0, 64, 128].map(|plane| image.values[plane + at]);
             let (old, new) = (pixel(&before), pixel(&after));
@@ -134,7 +149,7 @@ mod tests {
         let mut black = Planes::plane(1, 3, vec![0.0; 3]);
         black.channels = 3;
         black.width = 1;
-        brightness(&mut black, 0.3);
+        brightness(&mut black, 0.3, &Stop::default()).unwrap();
         assert_eq!(black.values, [0.3; 3]);
     }
 
@@ -150,7 +165,7 @@ mod tests {
             width: 2,
             values: vec![0.8, 0.5, 0.6, 0.5, 0.4, 0.5],
         };
-        saturate(&mut image, (1.5, 0.1));
+        saturate(&mut image, (1.5, 0.1), &Stop::default()).unwrap();
         let [a, b] = [0, 1].map(|at| [0, 2, 4].map(|plane| image.values[plane + at]));
         assert!((saturation(a) - (0.5 * 1.5 + 0.1)).abs() < 1e-6);
         // Gray turns reddish: the published hue of gray is 0.

@@ -79,8 +79,8 @@ fn matrix_correlation(
     ranked: bool,
     stop: &Stop,
 ) -> Result<f64> {
-    let first = standard(upper_triangle(first)?, ranked, stop)?;
-    let second = standard(upper_triangle(second)?, ranked, stop)?;
+    let first = standard(upper_triangle(first, stop)?, ranked, stop)?;
+    let second = standard(upper_triangle(second, stop)?, ranked, stop)?;
     match (first, second) {
         (Some(first), Some(second)) => Ok(first.dot(&second)),
         _ => Err(Error::value(
@@ -172,7 +172,7 @@ fn ceiling(subjects: ArrayView3<f64>, ranked: bool, stop: &Stop) -> Result<(f64,
     }
     let mut subject_entries = Vec::with_capacity(n_subjects);
     for (subject, matrix) in subjects.outer_iter().enumerate() {
-        let values = upper_triangle(matrix)?;
+        let values = upper_triangle(matrix, stop)?;
         // Sums of ranks are exact, so that tied sums stay tied.
         let summand = if ranked {
             Some(Array1::from(ranks(&values, stop)?))
@@ -267,10 +267,11 @@ fn halves(trials: ArrayView3<f64>, rng: &mut ChaCha8Rng, stop: &Stop) -> Result<
 }
 
 /// Entries above the diagonal, row by row.
-fn upper_triangle(matrix: ArrayView2<f64>) -> Result<Vec<f64>> {
+fn upper_triangle(matrix: ArrayView2<f64>, stop: &Stop) -> Result<Vec<f64>> {
     let n = matrix.nrows();
     let mut entries = memory::reserved("similarity", &[n, n.div_ceil(2)])?;
-    for (row, values) in matrix.rows().into_iter().enumerate() {
+    for row in stop.watch(matrix.rows().into_iter().enumerate()) {
+        let (row, values) = row?;
         entries.extend(values.iter().skip(row + 1));
     }
     Ok(entries)

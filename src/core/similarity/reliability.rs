@@ -6,7 +6,7 @@ use ndarray::{Array1, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::{Real, double};
-use crate::core::parallel;
+use crate::core::parallel::{self, Stop};
 use crate::{Error, Result};
 
 /// Signal-to-noise weight `sigma / eta` of every neuron.
@@ -26,20 +26,18 @@ pub fn reliability<T: Real>(trials: ArrayView3<T>) -> Result<Array1<f64>> {
     let weights = parallel::run(|stop| {
         (0..trials.dim().2)
             .into_par_iter()
-            .map(|neuron| {
-                stop.check()?;
-                neuron_weight(trials.index_axis(Axis(2), neuron), neuron)
-            })
+            .map(|neuron| neuron_weight(trials.index_axis(Axis(2), neuron), neuron, stop))
             .collect::<Result<Vec<f64>>>()
     })?;
     Ok(Array1::from(weights))
 }
 
 /// `sigma / eta` of one neuron from its (trials, images) responses.
-fn neuron_weight<T: Real>(trials: ArrayView2<T>, neuron: usize) -> Result<f64> {
+fn neuron_weight<T: Real>(trials: ArrayView2<T>, neuron: usize, stop: &Stop) -> Result<f64> {
     let mut means = Vec::with_capacity(trials.ncols());
     let mut noise = 0.0;
-    for (image, repeats) in trials.columns().into_iter().enumerate() {
+    for column in stop.watch(trials.columns().into_iter().enumerate()) {
+        let (image, repeats) = column?;
         let values: Vec<f64> = repeats
             .iter()
             .map(|&v| double(v))

@@ -129,7 +129,7 @@ fn spearman_bounds_are_correlations_of_the_ranked_mean_ranks() {
         let mut matrix = Array2::zeros((8, 8));
         for (subject, values) in subjects.outer_iter().enumerate() {
             if Some(subject) != left_out {
-                let entries = upper_triangle(values).unwrap();
+                let entries = upper_triangle(values, &Stop::default()).unwrap();
                 let mut ranks = ranks(&entries, &Stop::default()).unwrap().into_iter();
                 for row in 0..8 {
                     for column in row + 1..8 {
