@@ -270,7 +270,7 @@ def _metadata(row: Torch, config_settings: Any = None) -> str:
 
 
 def _cargo_settings(row: Torch) -> str:
-    flags = [*os.environ.get("CXXFLAGS", "").split(), *row.flags]
+    flags = [*os.environ.get("CXXFLAGS", "").split(), f"-std={row.standard}"]
     # The build script of torch-sys accepts one torch release unless told otherwise.
     environment = {"LIBTORCH_USE_PYTORCH": "1", "LIBTORCH_BYPASS_VERSION_CHECK": "1"}
     if row.header:

@@ -18,12 +18,6 @@ class Torch(NamedTuple):
     standard: str  # C++ standard that torch's headers need
     header: str = ""  # file in this folder that the compiler includes first
 
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """Options of the C++ compiler, except the header."""
-        # The C++ code of torch-sys only forwards calls: -O1 compiles faster.
-        return ("-O1", f"-std={self.standard}")
-
 
 TORCHES = (
     Torch("2.11", tch="0.24.0", standard="c++17"),
