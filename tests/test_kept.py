@@ -28,7 +28,8 @@ def test_a_study_of_before_is_read(kept, monkeypatch):
     found = studies.load(kept / "study")
     assert found.is_complete
     table = pd.read_csv(kept / "study" / "study.csv")
-    pd.testing.assert_frame_equal(found.tables["study"], table)
+    now = found.tables["study"].drop(columns="weights")  # which was not told
+    pd.testing.assert_frame_equal(now, table)
     assert found.adversarial("m0").shape == (6, 1, 16, 16)
     assert studies.status(kept / "study")["done"].tolist() == [1, 1, 2, 2]
     assert len(studies.export(kept / "study", kept / "out")) > 0

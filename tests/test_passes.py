@@ -158,6 +158,8 @@ def in_place(model):
     return model
 
 
+# Of the compiler itself.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize(
     "compiled",
     [wrapped, in_place, lambda model: torch.compile(model, backend="eager")],

@@ -106,7 +106,7 @@ def evaluate(
         raise TypeError("first_index: got it, expected none: the loader begins at 0")
     targets = None if targets is None else _validate.labels(targets, "targets")
     folder = None if out is None else _validate.path("out", out)
-    attack._options(**options)
+    batch_size = attack._options(**options).batch_size
     kept = None if folder is None else _Kept(folder, attack, model, seed, options)
     given = _loader.PerImage(
         targets=targets, starting_points=options.pop("starting_points", None)
@@ -122,7 +122,7 @@ def evaluate(
         first, count = count, count + len(images)
         part = given.part(first, count)
         if kept and number == 0:
-            kept.identify(model, images, options)
+            kept.identify(model, images, batch_size)
         if number % n_ranks != rank:
             continue
 
@@ -180,14 +180,14 @@ class _Kept:
         self._settings = _settings(attack, seed, options)
         self._store = _store.Store(folder)
 
-    def identify(self, model: Any, images: Any, options: dict[str, Any]) -> None:
+    def identify(self, model: Any, images: Any, batch_size: int) -> None:
         """Find out which model it is, by its answers to some of the first images."""
         images = _validate.images(images, unit_range=True)
         found = _identity.behaviour(
             model,
             _identity.probes(images),
             name="model",
-            batch_size=options.get("batch_size", len(images)),
+            batch_size=batch_size,
         )
         known = _identity.Known(self._store.folder)
         self._settings["model"] = known.digest("model", found)
