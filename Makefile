@@ -35,8 +35,9 @@ setup: .build/in-place-$(TORCH)
 demo: setup
 	$(BIN)/neurofreq demo --out neurofreq-demo
 
+# PYTEST holds options of pytest, as in make test PYTEST="-n auto".
 test: core setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST)
 
 notebooks: setup
 	$(BIN)/python -m pytest tests/test_notebooks.py

@@ -15,15 +15,11 @@ fn main() {
         if let Some(origin) = origin {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-rpath,{origin}/../torch/lib");
         }
-        match torch_minor() {
-            Some(minor) => println!("cargo:rustc-env=NEUROFREQ_TORCH={minor}"),
-            None => {
-                eprintln!(
-                    "neurofreq: no version.py of torch beside the libtorch that torch-sys found"
-                );
-                process::exit(1);
-            }
-        }
+        let Some(minor) = torch_minor() else {
+            eprintln!("neurofreq: no version.py of torch beside the libtorch that torch-sys found");
+            process::exit(1);
+        };
+        println!("cargo:rustc-env=NEUROFREQ_TORCH={minor}");
     }
 }
 
