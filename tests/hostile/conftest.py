@@ -36,7 +36,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if not hasattr(os, "fork") or not Path("/proc/self/stat").exists():
-        pytest.skip("jobs are forked, and their time is read from /proc")
+        pytest.skip("jobs are forked and timed by /proc, and this system lacks one")
     running = Server(tmp_path_factory.mktemp("server"))
     yield running
     running.close()

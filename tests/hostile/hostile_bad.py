@@ -56,6 +56,7 @@ class Wrapper(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        # What torch's own wrappers raise for an operation that they lack.
         raise NotImplementedError(f"{function} of a wrapper")
 
 
