@@ -22,7 +22,7 @@ VENV := .venv$(if $(filter-out $(DEFAULT),$(TORCH)),-$(TORCH))
 BIN := $(VENV)/bin
 # A uv on PATH is used; otherwise one is installed into the environment.
 UV = $(shell command -v uv || echo $(BIN)/uv)
-RUST := $(shell find src -name '*.rs') build.rs Cargo.toml Cargo.lock $(wildcard backend/*)
+RUST := $(shell find src fft -name '*.rs') build.rs Cargo.toml Cargo.lock fft/Cargo.toml $(wildcard backend/*)
 # Where cargo and maturin run for this torch (docs/torch.md).
 STAGE := .build/torch-$(TORCH)
 # torch-sys asks the active Python where libtorch is.
@@ -79,7 +79,7 @@ clean:
 
 # What must be on the machine: said in one sentence where it is missing.
 $(VENV)/.tools: Makefile
-	@command -v cargo >/dev/null || { echo "neurofreq needs cargo (Rust >= 1.88), which is not on PATH: install it from https://rustup.rs"; exit 1; }
+	@command -v cargo >/dev/null || { echo "neurofreq needs cargo (Rust >= 1.89), which is not on PATH: install it from https://rustup.rs"; exit 1; }
 	@command -v c++ >/dev/null || { echo "neurofreq needs a C++ compiler, and there is no c++ on PATH: install g++ or clang"; exit 1; }
 	@command -v $(PYTHON) >/dev/null || { echo "neurofreq needs Python >= 3.10, and there is no $(PYTHON) on PATH: install it, or name yours as in 'make PYTHON=python3.12'"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "neurofreq needs Python >= 3.10, but $(PYTHON) is $$($(PYTHON) -c 'import platform; print(platform.python_version())'): name a newer one as in 'make PYTHON=python3.12'"; exit 1; }

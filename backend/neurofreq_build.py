@@ -193,8 +193,8 @@ def _stage(config_settings: Any = None) -> Path:
     row = _row(version)
     _refuse_old_compiler(row)
     folder = ROOT / ".build" / f"torch-{row.minor}"
-    # The metadata refers to both files, which must be inside the project folder.
-    for name in ("README.md", "LICENSE"):
+    # The manifest and the metadata refer to these, which must be inside the folder.
+    for name in ("README.md", "LICENSE", "fft/Cargo.toml", "fft/lib.rs"):
         _write(folder / name, (ROOT / name).read_text(encoding="utf-8"))
     _write(folder / "Cargo.toml", _manifest(row))
     _write(folder / "Cargo.lock", _lock(row))
@@ -239,7 +239,7 @@ def _manifest(row: Torch) -> str:
         "[package]\n": '[package]\nbuild = "../../build.rs"\n',
         "[lib]\n": '[lib]\npath = "../../src/lib.rs"\n',
     }
-    return _swapped("Cargo.toml", text, changes) + "\n[workspace]\n"
+    return _swapped("Cargo.toml", text, changes)
 
 
 def _lock(row: Torch) -> str:

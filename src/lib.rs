@@ -15,7 +15,7 @@ error <- core <- tensor <- py <- python/neurofreq
 ```
 
 - [`error`]: the one error type. It imports nothing from the other rooms.
-- [`core`]: host arrays, integers and per-sample solvers on ndarray, rustfft
+- [`core`]: host arrays, integers and per-sample solvers on ndarray, neurofreq-fft
   and rayon. It knows neither Python nor libtorch, and
   `cargo test --no-default-features` builds and tests it alone in seconds.
 - `tensor` (feature `tensor`): what needs a gradient or may live on a GPU.

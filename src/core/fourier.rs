@@ -15,16 +15,16 @@ as a whole.
 use std::sync::Arc;
 
 use ndarray::{ArrayView2, ArrayView4, ArrayViewMut2, Zip, s};
-use rustfft::num_complex::Complex;
-use rustfft::num_traits::{Float, Zero};
-use rustfft::{Fft, FftDirection, FftNum, FftPlanner};
+use neurofreq_fft::num_complex::Complex;
+use neurofreq_fft::num_traits::{Float, Zero};
+use neurofreq_fft::{Fft, Pair as Lines, Transform};
 
 use super::memory;
 use super::parallel::{PIECE, Stop};
 use crate::{Error, Result};
 
 /// The two floating-point types of images.
-pub trait Precision: FftNum + Float {}
+pub trait Precision: Transform + Float {}
 impl Precision for f32 {}
 impl Precision for f64 {}
 
@@ -82,16 +82,13 @@ impl<T: Precision> Fourier<T> {
     /// Plans transforms of `height` x `width` planes.
     #[must_use]
     pub fn new(height: usize, width: usize) -> Self {
-        let mut planner = FftPlanner::new();
-        let mut axes = |direction| Axes {
-            row: planner.plan_fft(width, direction),
-            column: planner.plan_fft(height, direction),
-        };
+        let axes = |[row, column]: Lines<T>| Axes { row, column };
+        let (forward, inverse) = T::plan([width, height]);
         Self {
             height,
             width,
-            forward: axes(FftDirection::Forward),
-            inverse: axes(FftDirection::Inverse),
+            forward: axes(forward),
+            inverse: axes(inverse),
         }
     }
 

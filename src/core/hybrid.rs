@@ -16,9 +16,9 @@ use ndarray::{
     Array2, ArrayView2, ArrayView4, ArrayViewMut2, ArrayViewMut3, ArrayViewMut4, ArrayViewMut5,
     Axis, Zip,
 };
+use neurofreq_fft::num_complex::Complex;
+use neurofreq_fft::num_traits::Zero;
 use rayon::prelude::*;
-use rustfft::num_complex::Complex;
-use rustfft::num_traits::Zero;
 
 use super::fourier::{Fourier, Pair, Precision, Scratch, around_zero, pack, pair_of};
 use super::parallel::{self, Stop};

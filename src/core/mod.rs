@@ -1,7 +1,7 @@
 /*!
 The pure room: host arrays, integers and per-sample solvers.
 
-Depends on ndarray, rustfft, rayon, rand, faer and pulp, and on nothing that
+Depends on ndarray, neurofreq-fft, rayon, rand, gemm and pulp, and on nothing that
 knows Python or libtorch. Every public function validates what it needs and returns
 [`crate::Error`]; loops run inside [`parallel::run`], which can be interrupted.
 */

@@ -12,8 +12,8 @@ threads.
 */
 
 use ndarray::{Array2, ArrayView2, ArrayView4};
+use neurofreq_fft::num_complex::Complex;
 use rayon::prelude::*;
-use rustfft::num_complex::Complex;
 
 use super::fourier::{Fourier, Precision, Scratch, n_pairs, pack, pair_of};
 #[cfg(target_arch = "x86_64")]

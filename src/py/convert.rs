@@ -1,5 +1,5 @@
 /*!
-`torch.Tensor` objects to tch tensors and back: the only file with `unsafe`.
+`torch.Tensor` objects to tch tensors and back: here alone pointers become objects.
 
 Storage is shared, and the autograd graph goes through: a tensor that
 requires a gradient in Python requires it in Rust, and the other way round.

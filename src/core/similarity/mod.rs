@@ -17,13 +17,15 @@ threads changes a bit.
 */
 
 pub mod agreement;
+mod product;
 mod reliability;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par, traits::ComplexField};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, NdFloat, Zip, s};
+use ndarray::{
+    Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis, NdFloat, Zip, s,
+};
 use rayon::prelude::*;
 
+use product::product;
 pub use reliability::reliability;
 
 use super::memory;
@@ -32,7 +34,7 @@ use crate::{Error, Result};
 
 /// Fewest and most rows of one strip of the Gram product. A strip of many rows
 /// runs at the speed of the machine; many strips keep many cores busy.
-const STRIP: (usize, usize) = (64, 256);
+const STRIP: (usize, usize) = (128, 256);
 
 /// Products of one call of the matrix library, which cannot be interrupted.
 const PRODUCTS: usize = 1 << 29;
@@ -43,8 +45,8 @@ const FEWEST_COLUMNS: usize = 64;
 /// Neurons whose means are taken together: their sums stay in the cache.
 const BLOCK: usize = 1024;
 
-/// A real number of both libraries.
-pub trait Real: NdFloat + ComplexField {}
+/// A number that the matrix product knows.
+pub trait Real: NdFloat {}
 impl Real for f32 {}
 impl Real for f64 {}
 
@@ -180,30 +182,23 @@ fn unit_row<T: Real>(
 /// All inner products of unit rows, written into `gram`.
 fn gram<T: Real>(directions: &Array2<T>, mut gram: Vec<T>, stop: &Stop) -> Result<Array2<T>> {
     let (n, k) = directions.dim();
-    let all = directions
-        .as_slice()
-        .map(|values| MatRef::from_row_major_slice(values, n, k))
-        .ok_or_else(|| Error::Internal("directions are not contiguous".into()))?;
     let strip = (n / 16).clamp(STRIP.0, STRIP.1);
     let width = (PRODUCTS / (strip * k)).max(FEWEST_COLUMNS);
     let strips = gram.par_chunks_mut(strip * n).enumerate();
     strips.try_for_each(|(index, rows)| {
         let (start, count) = (index * strip, rows.len() / n);
+        let mut rows = ArrayViewMut2::from_shape((count, n), rows)
+            .map_err(|error| Error::Internal(error.to_string()))?;
         for first in (start..n).step_by(width) {
             stop.check()?;
             let columns = width.min(n - first);
-            matmul(
-                MatMut::from_row_major_slice_mut(&mut *rows, count, n).subcols_mut(first, columns),
-                Accum::Replace,
-                all.subrows(start, count),
-                all.subrows(first, columns).transpose(),
-                T::one(),
-                Par::Seq,
-            );
+            product(
+                directions.slice(s![start..start + count, ..]),
+                directions.slice(s![first..first + columns, ..]).t(),
+                rows.slice_mut(s![.., first..first + columns]),
+            )?;
         }
-        for value in rows {
-            *value = value.max(-T::one()).min(T::one());
-        }
+        rows.mapv_inplace(|value| value.max(-T::one()).min(T::one()));
         Ok::<_, Error>(())
     })?;
     let mut gram =
