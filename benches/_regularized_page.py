@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from neurofreq import _groups, intervals
-from neurofreq.data._corrupted import SEVERITIES
+from neurofreq import intervals
+from neurofreq.corruptions import grouping
+from neurofreq.corruptions.folder import SEVERITIES
 
 if TYPE_CHECKING:
-    from neurofreq.studies._analysis import Quantity
+    from neurofreq.measured.analysis import Quantity
 
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
 CONTROLS = {"mouse": "shuffled-mouse", "macaque": "shuffled"}
@@ -20,7 +21,7 @@ NAMES = {
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
     "corruptions": "accuracy, 15 corruptions",
     **{f"severity {s}": f"of severity {s}" for s in SEVERITIES},
-    **{band: f"of {band} frequencies" for band in _groups.GROUPS},
+    **{band: f"of {band} frequencies" for band in grouping.GROUPS},
     "high - medium": "high less medium frequencies",
     "medium - low": "medium less low frequencies",
     "f_rev": "f_rev, of Nyquist",

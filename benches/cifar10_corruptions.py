@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 import neurofreq as nf
-from neurofreq._groups import GROUPS, averaged, group_of
-from neurofreq.report import _corruptions
+from neurofreq.corruptions.grouping import GROUPS, averaged, group_of
+from neurofreq.report import corruption_page
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -159,7 +159,7 @@ def main() -> None:
     }
     data = nf.data.open_cifar10(options.data / "cifar10", n=options.images)
     kept = ROOT / "target" / "cifar10-corruptions"
-    found = _corruptions.write(
+    found = corruption_page.write(
         models, data, kept, command=COMMAND, seed=0, progress=True
     )
     text = PAGE.format(

@@ -28,9 +28,10 @@ import torch
 from attack import CORES, ROOT, load_model
 
 import neurofreq as nf
-from neurofreq import _cells, _model
-from neurofreq._groups import averaged
-from neurofreq.data._pixels import to_unit
+from neurofreq._shared.inputs.pixel import to_unit
+from neurofreq._shared.networks import calling
+from neurofreq.corruptions import grid
+from neurofreq.corruptions.grouping import averaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def measure(model: Any, data: nf.data.ImageSet, names: tuple[str, ...]) -> dict:
     """Time the four ways in turn, several rounds."""
-    source, n = _cells.Corrupting(data, 0), len(data)
-    parts = [_cells.Part(name, SEVERITY, 0, n) for name in names]
-    shown = {"model": _cells.Shown(model)}
+    source, n = grid.Corrupting(data, 0), len(data)
+    parts = [grid.Part(name, SEVERITY, 0, n) for name in names]
+    shown = {"model": grid.Shown(model)}
     batches = [(p, s, min(s + BATCH, n)) for p in parts for s in range(0, n, BATCH)]
     clean = to_unit(data.images)
 
@@ -67,16 +68,16 @@ def measure(model: Any, data: nf.data.ImageSet, names: tuple[str, ...]) -> dict:
 
     def judging() -> None:
         for _, start, stop in batches:
-            _model.predict(model, clean[start:stop], batch_size=BATCH)
+            calling.predict(model, clean[start:stop], batch_size=BATCH)
 
     def in_turn() -> None:
         for part, start, stop in batches:
             images = to_unit(source.pixels(part, start, stop))
-            _model.predict(model, images, batch_size=BATCH)
+            calling.predict(model, images, batch_size=BATCH)
 
     def overlapped() -> None:
         work = [(part, ["model"]) for part in parts]
-        _cells.judge(work, source, shown, lambda *_: None)
+        grid.judge(work, source, shown, lambda *_: None)
 
     ways = {
         "corrupting": corrupting,

@@ -23,7 +23,7 @@ import pandas as pd
 from nbclient import NotebookClient
 
 import neurofreq as nf
-from neurofreq.studies._plan import Plan
+from neurofreq.studies.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "results" / "figures"

@@ -36,14 +36,16 @@ from _regularized_page import (
 from regularized_training import SEEDS, STUDIES, Study
 
 import neurofreq as nf
-from neurofreq import _groups, models
-from neurofreq._store import Store
-from neurofreq.data._corrupted import SEVERITIES
-from neurofreq.studies import _analysis, _measure
-from neurofreq.studies._settings import Settings
+from neurofreq import models
+from neurofreq._shared.files.storage import Store
+from neurofreq.corruptions import grouping
+from neurofreq.corruptions.folder import SEVERITIES
+from neurofreq.measured import analysis
+from neurofreq.studies import measuring
+from neurofreq.studies.settings import Settings
 
 if TYPE_CHECKING:
-    from neurofreq.studies._analysis import Quantity
+    from neurofreq.measured.analysis import Quantity
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,20 +54,20 @@ N_CORRUPTION = 1000  # images in each of 75 cells
 
 def subject(
     folder: Path, data: nf.data.ImageSet, network: str, device: str
-) -> _measure.Subject:
+) -> measuring.Subject:
     weights, gray = folder / "best.safetensors", data.gray()
     model = models.load_model(network, weights=weights)
     folded = models.fold_batch_norm(model, torch.as_tensor(gray.images[:2]))
     folded = folded.to(device, memory_format=torch.channels_last)
-    return _measure.Subject(folder.name, folded, gray.images, gray.labels, True, "")
+    return measuring.Subject(folder.name, folded, gray.images, gray.labels, True, "")
 
 
-def noisy(one: _measure.Subject, sd: float) -> np.ndarray:
+def noisy(one: measuring.Subject, sd: float) -> np.ndarray:
     """Return whether each image is named right with Gaussian noise, clipped."""
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(one.images.shape, dtype=np.float32)
     images = (one.images + np.float32(sd) * noise).clip(0, 1)
-    return _measure.Running().classes(one.model, images) == one.labels
+    return measuring.Running().classes(one.model, images) == one.labels
 
 
 def settings_of(study: Study) -> Settings:
@@ -107,27 +109,27 @@ def measure(
     print(folder.name, flush=True)
 
 
-def measured(one: _measure.Subject, settings: Settings) -> dict[str, np.ndarray]:
+def measured(one: measuring.Subject, settings: Settings) -> dict[str, np.ndarray]:
     """Return the raw values per image of one network."""
-    running = _measure.Running(progress=False)
-    arrays = {"clean": _measure.clean(one, settings, running)["correct"]}
+    running = measuring.Running(progress=False)
+    arrays = {"clean": measuring.clean(one, settings, running)["correct"]}
     arrays |= {f"noise {sd:g}": noisy(one, sd) for sd in NOISE}
-    found = _measure.hybrids(one, settings, running)
+    found = measuring.hybrids(one, settings, running)
     arrays |= {"mixing": found["frequency"], "difference": found["difference"]}
-    found = _measure.attack(one, settings, running, range(settings.n_attack))
+    found = measuring.attack(one, settings, running, range(settings.n_attack))
     return arrays | {key: found[key] for key in ("distance", "radial", "frequency")}
 
 
-def corrupted(one: _measure.Subject, data: nf.data.ImageSet) -> dict[str, np.ndarray]:
+def corrupted(one: measuring.Subject, data: nf.data.ImageSet) -> dict[str, np.ndarray]:
     """Return the corrupted images named right: by severity (5, N), by group (3, N)."""
-    settings, running = Settings(n_corruption=N_CORRUPTION), _measure.Running()
+    settings, running = Settings(n_corruption=N_CORRUPTION), measuring.Running()
     right = {
-        name: _measure.corruption(name, data, [one], settings, running)[one.name]
+        name: measuring.corruption(name, data, [one], settings, running)[one.name]
         for name in settings.corruptions
     }
     found = {"severity": np.mean([each["correct"] for each in right.values()], axis=0)}
-    for band in _groups.GROUPS:
-        inside = [right[n]["correct"] for n in right if _groups.group_of(n) == band]
+    for band in grouping.GROUPS:
+        inside = [right[n]["correct"] for n in right if grouping.group_of(n) == band]
         found[band] = np.mean(inside, axis=(0, 1))
     return found
 
@@ -149,15 +151,15 @@ def quantities(raw: dict[str, np.ndarray], shared: np.ndarray) -> dict[str, Quan
     target's class the attack has no start, which says nothing of robustness.
     """
     found = {
-        name: _analysis.accuracy(raw[name])
+        name: analysis.accuracy(raw[name])
         for name in raw
         if name == "clean" or name.startswith("noise ")
     }
     hybrids = {"frequency": raw["mixing"], "difference": raw["difference"]}
-    found["f_rev"] = _analysis.reversal(hybrids)
-    found["median linf"] = _analysis.median_size(255.0 * raw["distance"][shared])
-    found["median of all"] = _analysis.median_size(255.0 * raw["distance"])
-    found["f_0.5"] = _analysis.half_power(raw | {"radial": raw["radial"][shared]})
+    found["f_rev"] = analysis.reversal(hybrids)
+    found["median linf"] = analysis.median_size(255.0 * raw["distance"][shared])
+    found["median of all"] = analysis.median_size(255.0 * raw["distance"])
+    found["f_0.5"] = analysis.half_power(raw | {"radial": raw["radial"][shared]})
     if "severity" in raw:
         found |= under_corruptions(raw)
     return found
@@ -166,12 +168,12 @@ def quantities(raw: dict[str, np.ndarray], shared: np.ndarray) -> dict[str, Quan
 def under_corruptions(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
     """Return accuracies under corruptions, and how they differ between groups."""
     parts = {f"severity {s}": raw["severity"][i] for i, s in enumerate(SEVERITIES)}
-    parts |= {band: raw[band] for band in _groups.GROUPS}
+    parts |= {band: raw[band] for band in grouping.GROUPS}
     for pair in ("high - medium", "medium - low"):
         more, less = pair.split(" - ")
         parts[pair] = raw[more] - raw[less]
     parts["corruptions"] = raw["severity"].mean(axis=0)
-    return {key: _analysis.accuracy(part) for key, part in parts.items()}
+    return {key: analysis.accuracy(part) for key, part in parts.items()}
 
 
 def write(

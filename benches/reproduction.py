@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 import neurofreq as nf
-from neurofreq.figures import _choose, _measures, _panels, _paper
-from neurofreq.studies._settings import MEASUREMENTS
+from neurofreq.figures import _measures, _panels, _paper, choose
+from neurofreq.studies.settings import MEASUREMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +109,7 @@ def points(claim: str, apart: Estimate, paper: str) -> Row:
 
 def across(found: Sequence[StudyResult]) -> list[Row]:
     """Return claim 4: size against f_0.5, and f_rev of every robust group."""
-    models = _choose.robust("fig4", found).models
+    models = choose.robust("fig4", found).models
     table, _ = nf.figures.fig4(models)
     r = table[table["quantity"] == "correlation_log_size_f_half"].iloc[0]
     rows = [
@@ -120,7 +120,7 @@ def across(found: Sequence[StudyResult]) -> list[Row]:
             verdict(r["low"], r["high"], -1),
         )
     ]
-    members = _panels.grouped(_choose.robust("fig5", found).models)
+    members = _panels.grouped(choose.robust("fig5", found).models)
     for group in ROBUST:
         claim = f"4. {group} has a lower f_rev than base"
         paper = f"{PAPER_REVERSAL[group] - PAPER_BASE:.2f}"
@@ -140,7 +140,7 @@ def series(found: Sequence[StudyResult]) -> list[Row]:
 
     The peak is the paper's sigma, not the best of these images.
     """
-    blurred = _choose.robust("fig5", found).series or {}
+    blurred = choose.robust("fig5", found).series or {}
     rows = []
     for end, paper in PAPER_ENDS.items():
         claim = f"5. corruption accuracy, points: sigma {PEAK} above sigma {end}"
@@ -199,7 +199,7 @@ def of_training() -> str:
 
 def of_networks(found: Sequence[StudyResult]) -> str:
     """Return the table of claims 4 to 6, and that of every network."""
-    models, _ = _choose.together(found, MEASUREMENTS)
+    models, _ = choose.together(found, MEASUREMENTS)
     models.sort(key=lambda one: one.is_gray)
     rows = [*across(found), *series(found), Row("6. the same on ImageNet", "", "", "")]
     whole = next(m for m in models if all(_measures.has(m, k) for k in MEASUREMENTS))
@@ -253,7 +253,7 @@ def main() -> None:
     found = [nf.studies.load(folder) for folder in options.studies]
     put("networks", of_networks(found))
     for name in ("fig4", "fig5"):
-        print(f"{name}: {_choose.robust(name, found).note or 'of all networks'}")
+        print(f"{name}: {choose.robust(name, found).note or 'of all networks'}")
 
 
 if __name__ == "__main__":

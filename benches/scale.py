@@ -57,7 +57,7 @@ def work(job: dict[str, Any]) -> None:
     import torch
 
     from neurofreq import studies
-    from neurofreq.studies import _measure, _run
+    from neurofreq.studies import measuring, runner
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     torch.zeros(1, device=job["device"])  # a GPU takes seconds to wake
@@ -73,8 +73,8 @@ def work(job: dict[str, Any]) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     start, spent = time.perf_counter(), time.process_time()
-    running = _measure.Running(device=job["device"], progress=False)
-    items = _run.prepare(study, job["out"], running)
+    running = measuring.Running(device=job["device"], progress=False)
+    items = runner.prepare(study, job["out"], running)
     loaded = time.perf_counter() - start
     items.run()
     if items.failures or len(items.subjects) < len(job["models"]):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from neurofreq import _textures
+from neurofreq.corruptions import _textures
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -4,12 +4,12 @@ import io
 
 import numpy as np
 
-from neurofreq import _groups
-from neurofreq.corruptions import CORRUPTIONS
+from neurofreq.corruptions import grouping
+from neurofreq.corruptions._corrupt import CORRUPTIONS
 from neurofreq.studies import Measured
 
 N = 20
-FIFTEEN = _groups.averaged(CORRUPTIONS)
+FIFTEEN = grouping.averaged(CORRUPTIONS)
 THRESHOLDS = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
 LOW_PROFILE = (0.0, 0.25, 0.5, 0.75, 1.0)  # half of the power below 0.2
 HIGH_PROFILE = (0.0, 0.0, 0.0, 0.5, 1.0)  # half of it below 0.3
@@ -49,7 +49,7 @@ def hybrid(reversal=0.4):
 
 def cells(name, shift=0):
     """Every corruption alike, but nothing right where it is high in frequency."""
-    if _groups.group_of(name) == "high":
+    if grouping.group_of(name) == "high":
         return {"correct": np.zeros((5, N), bool)}
     return {"correct": np.stack([np.arange(N) < right + shift for right in RIGHT])}
 

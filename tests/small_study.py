@@ -10,7 +10,7 @@ from torch import nn
 
 from neurofreq import studies
 from neurofreq.data import ImageSet
-from neurofreq.studies import ModelEntry, Study, _measure, _work
+from neurofreq.studies import ModelEntry, Study, measuring, worker
 
 SETTINGS = {
     "n_attack": 6,
@@ -56,8 +56,8 @@ def run(one, folder, **options):
 
 def in_small_parts(patch):
     """Attack in parts of three images, and look often at what others hold."""
-    patch.setattr(_measure, "ATTACK_PART", 3)
-    patch.setattr(_work, "POLL_SECONDS", 0.01)
+    patch.setattr(measuring, "ATTACK_PART", 3)
+    patch.setattr(worker, "POLL_SECONDS", 0.01)
 
 
 def undisturbed(folder):

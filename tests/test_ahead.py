@@ -2,7 +2,7 @@
 
 import pytest
 
-from neurofreq._ahead import ahead
+from neurofreq.corruptions._ahead import ahead
 
 
 def test_ahead_keeps_the_order_and_stops_when_closed():

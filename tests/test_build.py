@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from neurofreq import _installation, _neurofreq
+from neurofreq import _neurofreq
+from neurofreq._shared import installation
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "backend"))
@@ -158,6 +159,6 @@ def test_an_unchanged_file_is_not_written_again(tmp_path):
 
 
 def test_what_the_extension_is_built_for_is_read_without_loading_it():
-    path = _installation.extension_file()
+    path = installation.extension_file()
     assert str(path) == _neurofreq.__file__
-    assert _installation.built_for(path) == _neurofreq.built_for() != ""
+    assert installation.built_for(path) == _neurofreq.built_for() != ""

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from neurofreq import _weight_files, models
+from neurofreq import models
+from neurofreq.models import _weight_files
 
 
 @pytest.fixture

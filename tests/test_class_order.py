@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from neurofreq import data
-from neurofreq.data import CorruptedFolder, _order
+from neurofreq.data import CorruptedFolder, class_order
 
 # WordNet ids with their places in ImageNet's published order.
 KNOWN = {
@@ -25,7 +25,7 @@ def folders(root, names, size=(32, 32)):
 
 
 def test_the_list_of_imagenet_is_the_published_one():
-    ids = _order.imagenet()
+    ids = class_order.imagenet()
     assert len(ids) == len(set(ids)) == 1000
     assert list(ids) == sorted(ids)
     assert {name: ids.index(name) for name in KNOWN} == KNOWN
@@ -36,11 +36,14 @@ def test_a_part_of_imagenet_has_the_labels_of_the_whole(tmp_path, inside):
     folders(tmp_path / inside, KNOWN)
     found = data.open_data(f"imagenet:{tmp_path}")
     assert found.labels.tolist() == list(KNOWN.values())
-    assert found.class_names == _order.imagenet()
+    assert found.class_names == class_order.imagenet()
     again = data.open_folder(tmp_path / inside)
     assert again.labels.tolist() == list(KNOWN.values())
     assert [again.class_names[label] for label in again.labels] == list(KNOWN)
-    assert data.open_data(f"imagenet:{tmp_path}", n=3).class_names == _order.imagenet()
+    assert (
+        data.open_data(f"imagenet:{tmp_path}", n=3).class_names
+        == class_order.imagenet()
+    )
 
 
 def test_a_folder_that_is_no_class_of_imagenet_is_named(tmp_path):
@@ -53,7 +56,7 @@ def test_a_folder_that_is_no_class_of_imagenet_is_named(tmp_path):
 
 
 def test_tinyimagenet_has_an_order_of_its_own(tmp_path):
-    names = _order.imagenet()[::5]
+    names = class_order.imagenet()[::5]
     tiny = data.open_folder(folders(tmp_path / "tiny", names, (64, 64)))
     assert tiny.labels.tolist() == [*range(200)]
     assert tiny.class_names == names
@@ -68,7 +71,7 @@ def test_a_corrupted_folder_is_numbered_as_a_clean_one(tmp_path):
         folders(tmp_path / "blur" / "fog" / severity, KNOWN)
     found = CorruptedFolder(tmp_path)
     assert found.labels.tolist() == list(KNOWN.values())
-    assert found.class_names == _order.imagenet()
+    assert found.class_names == class_order.imagenet()
     assert found.cell("fog", 2).labels.tolist() == list(KNOWN.values())
 
 
@@ -79,7 +82,7 @@ def test_written_corruptions_keep_the_labels_of_imagenet(tmp_path):
             clean, tmp_path / layout, names=["contrast"], layout=layout
         )
         assert made.labels.tolist() == list(KNOWN.values())
-        assert made.class_names == _order.imagenet()
+        assert made.class_names == class_order.imagenet()
 
 
 def test_numbers_are_labels(tmp_path):

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _classes
+from neurofreq._shared.networks import classes
 from neurofreq.data import CorruptedFolder, ImageSet
 
 NAMES = ("ant", "bee", "cat", "dog")
@@ -44,17 +44,17 @@ FEW = {"corruptions": ["brightness"], "severities": [1]}
 @pytest.mark.parametrize("chance", [0.001, 0.1, 0.5])
 def test_the_bound_of_guessing_is_the_binomial_quantile(n, chance):
     expected = stats.binom.ppf(0.975, n, chance)
-    assert _classes.most_guessed(n, chance) == expected
+    assert classes.most_guessed(n, chance) == expected
 
 
 def test_one_of_eighty_photographs_is_guessing():
     correct = np.arange(80) < 1
     with pytest.warns(UserWarning, match=r"accuracy 1.2 % of 80 images of 'a' is that"):
-        _classes.tell_guessing(correct, 1000, "a")
+        classes.tell_guessing(correct, 1000, "a")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _classes.tell_guessing(np.arange(80) < 8, 1000, "a")
-        _classes.tell_guessing(np.arange(49) < 0, 1000, "a")
+        classes.tell_guessing(np.arange(80) < 8, 1000, "a")
+        classes.tell_guessing(np.arange(49) < 0, 1000, "a")
 
 
 @pytest.mark.parametrize("n_outputs", [5, 1000])

@@ -11,9 +11,10 @@ import torch
 from typer.testing import CliRunner
 
 import neurofreq as nf
-from neurofreq import _cells, cli
-from neurofreq._groups import averaged
-from neurofreq.studies import _measure
+from neurofreq import cli
+from neurofreq.corruptions import grid
+from neurofreq.corruptions.grouping import averaged
+from neurofreq.studies import measuring
 
 FACTORY = """
 import torch
@@ -157,7 +158,7 @@ def test_interrupted_corruptions_end_as_such(monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_cells, "judge", interrupted)
+    monkeypatch.setattr(grid, "judge", interrupted)
     words = ["--model", "small_cnn@random", "--data", "synthetic", "--n-images", "8"]
     found = call("corruptions", *words, "--out", "out")
     assert found.exit_code == 130
@@ -184,7 +185,7 @@ def test_an_interrupted_report_ends_as_one(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_measure, "attack", interrupted)
+    monkeypatch.setattr(measuring, "attack", interrupted)
     found = call("attack", "--model", "a=cli_networks:network", "--out", "out", *SMALL)
     assert found.exit_code == 130
     assert "1 measurements are missing" in found.stderr

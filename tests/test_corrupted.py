@@ -10,7 +10,8 @@ from PIL import Image
 
 import neurofreq as nf
 from neurofreq import data
-from neurofreq.data import _files, _write
+from neurofreq.corruptions import _write
+from neurofreq.data import _files
 
 NAMES = ("contrast", "gaussian_noise")
 

@@ -9,7 +9,8 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision.transforms.functional import rgb_to_grayscale
 
-from neurofreq import _synthetic, data
+from neurofreq import data
+from neurofreq.data import _synthetic
 
 
 @pytest.fixture(params=["cifar-10-batches-bin", "cifar-10-batches-py"])

@@ -6,7 +6,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from neurofreq import _doctor, _neurofreq, cli
+from neurofreq import _neurofreq, cli
+from neurofreq.cli import _soundness
 
 ROOMS = {"spectrum", "hybrid image", "attack", "similarity", "corruption"}
 
@@ -24,7 +25,7 @@ def test_every_part_passes_and_is_listed_as_json():
     assert report["facts"]["torch"] == torch.__version__
     on_host = [one["name"] for one in report["checks"] if one["device"] == "cpu"]
     assert set(on_host) == {*ROOMS, "training step"}
-    assert report["optional_packages"].keys() == _doctor.OPTIONAL.keys()
+    assert report["optional_packages"].keys() == _soundness.OPTIONAL.keys()
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,8 @@ def test_every_part_passes_and_is_listed_as_json():
     ],
 )
 def test_a_wrong_result_fails(monkeypatch, function, broken):
-    monkeypatch.setattr(_doctor.nf, function, broken)
-    failed = [check for check in _doctor.self_test() if not check.passed]
+    monkeypatch.setattr(_soundness.nf, function, broken)
+    failed = [check for check in _soundness.self_test() if not check.passed]
     assert {check.device for check in failed} >= {"cpu"}
     assert len({check.name for check in failed}) == 1
     assert failed[0].detail.startswith("error ")
@@ -48,7 +49,7 @@ def test_an_exception_is_a_failed_check(monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("no\nkernel")
 
-    monkeypatch.setattr(_doctor.nf, "training_step", broken)
+    monkeypatch.setattr(_soundness.nf, "training_step", broken)
     found = call()
     assert found.exit_code == 1
     assert "FAILED training step on cpu" in found.stdout
@@ -56,6 +57,6 @@ def test_an_exception_is_a_failed_check(monkeypatch):
 
 
 def test_a_missing_package_is_listed_with_its_use(monkeypatch):
-    monkeypatch.setitem(_doctor.OPTIONAL, "no-such-package", "nothing")
-    monkeypatch.setattr(_doctor, "self_test", list)
+    monkeypatch.setitem(_soundness.OPTIONAL, "no-such-package", "nothing")
+    monkeypatch.setattr(_soundness, "self_test", list)
     assert "not installed (optional: nothing)" in call().stdout

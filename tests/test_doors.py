@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import neurofreq as nf
-from neurofreq import _validate, attacks, training
+from neurofreq import attacks, training
+from neurofreq._shared.inputs import validate
 
 RNG = np.random.default_rng(0)
 STATE = RNG.bit_generator.state
@@ -25,9 +26,9 @@ def images(*shape):
 )
 def test_integers_of_numpy_and_torch_become_pythons(three):
     for found in (
-        _validate.integer("n", three),
-        _validate.count("n", three),
-        _validate.seed(three),
+        validate.integer("n", three),
+        validate.count("n", three),
+        validate.seed(three),
         attacks.PGD(steps=three).steps,
         training.Recipe(epochs=three).epochs,
     ):
@@ -40,7 +41,7 @@ def test_integers_of_numpy_and_torch_become_pythons(three):
 )
 def test_numbers_of_numpy_and_torch_become_pythons(half):
     for found in (
-        _validate.number("x", half),
+        validate.number("x", half),
         training.Recipe(lr=half).lr,
         attacks.BrendelBethge(decay=half).decay,
         training.Adversary(epsilon=half).epsilon,
@@ -50,11 +51,11 @@ def test_numbers_of_numpy_and_torch_become_pythons(half):
 
 
 def test_only_true_and_false_are_flags():
-    assert _validate.flag("progress", np.True_) is True
-    assert _validate.flag("progress", np.array(False)) is False
+    assert validate.flag("progress", np.True_) is True
+    assert validate.flag("progress", np.array(False)) is False
     for value in ("False", 0, 1.0, None, [], np.array([True])):
         with pytest.raises(TypeError, match=r"progress: got .*, expected True or"):
-            _validate.flag("progress", value)
+            validate.flag("progress", value)
 
 
 @pytest.mark.parametrize("name", ["trajectory", "deterministic", "channels_last"])
@@ -66,11 +67,11 @@ def test_a_word_does_not_switch_a_flag_on(name):
 
 def test_a_count_that_overflows_is_refused_and_printed_short():
     with pytest.raises(ValueError, match=r"n: got 9223372036854775808, .* at most"):
-        _validate.count("n", 2**63)
+        validate.count("n", 2**63)
     with pytest.raises(ValueError, match="n: got an integer of too many digits"):
-        _validate.count("n", 10**5000)
+        validate.count("n", 10**5000)
     with pytest.raises(ValueError, match="seed: got an integer of too many digits"):
-        _validate.seed(10**5000)
+        validate.seed(10**5000)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +86,7 @@ def test_a_count_that_overflows_is_refused_and_printed_short():
     ],
 )
 def test_channels_first_is_told_from_channels_last(shape):
-    assert _validate.images(images(*shape)).shape == shape
+    assert validate.images(images(*shape)).shape == shape
 
 
 @pytest.mark.parametrize("shape", [(2, 32, 32, 3), (2, 20, 32, 1), (2, 5, 9, 3)])
@@ -115,14 +116,14 @@ def test_channels_last_is_refused_alike_by_all(shape):
 
 def test_images_come_out_plain_and_share_memory_where_they_can():
     value = images(2, 3, 8, 8)
-    assert _validate.images(value) is value
-    swapped = _validate.images(value.astype(">f4"))
+    assert validate.images(value) is value
+    swapped = validate.images(value.astype(">f4"))
     assert swapped.dtype.isnative
     np.testing.assert_array_equal(swapped, value)
     parameter = torch.nn.Parameter(torch.from_numpy(value))
-    assert _validate.images(parameter) is parameter
+    assert validate.images(parameter) is parameter
     tv_tensors = pytest.importorskip("torchvision.tv_tensors")
-    shown = _validate.images(tv_tensors.Image(torch.from_numpy(value)))
+    shown = validate.images(tv_tensors.Image(torch.from_numpy(value)))
     assert type(shown) is torch.Tensor
 
 
@@ -138,14 +139,14 @@ def test_big_endian_images_have_the_spectrum_of_native_ones():
 def test_values_barely_out_of_range_are_shown_so(value, low, high):
     batch = np.full((1, 1, 2, 2), value, np.float32)
     with pytest.raises(ValueError, match=r"images: got values in \[") as caught:
-        _validate.images(batch, unit_range=True)
+        validate.images(batch, unit_range=True)
     assert "[0, 1], expected" not in str(caught.value)
     assert (low if value < 0 else high) in str(caught.value)
 
 
 def test_minus_zero_and_the_smallest_numbers_are_in_range():
     batch = np.array([-0.0, 0.0, 1e-45, 1.0], np.float32).reshape(1, 1, 2, 2)
-    assert _validate.images(batch, unit_range=True) is batch
+    assert validate.images(batch, unit_range=True) is batch
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_minus_zero_and_the_smallest_numbers_are_in_range():
     ],
 )
 def test_labels_are_read_by_position(truth):
-    found = _validate.labels(truth, count=3)
+    found = validate.labels(truth, count=3)
     assert found.dtype == np.int64
     assert found.tolist() == [2, 0, 1]
 
@@ -181,7 +182,7 @@ def test_labels_are_read_by_position(truth):
 )
 def test_labels_that_would_be_changed_are_refused(truth, error):
     with pytest.raises(error, match="labels: got"):
-        _validate.labels(truth)
+        validate.labels(truth)
 
 
 def test_complex_and_masked_numbers_are_refused_where_floats_are_read():
@@ -200,9 +201,9 @@ def test_complex_and_masked_numbers_are_refused_where_floats_are_read():
 
 
 def test_missing_numbers_of_pandas_are_nan_and_bools_are_numbers():
-    found = _validate.real(pd.Series([0.5, None], dtype="Float64"), "values")
+    found = validate.real(pd.Series([0.5, None], dtype="Float64"), "values")
     np.testing.assert_array_equal(found, [0.5, np.nan])
-    assert _validate.real([True, False], "values").tolist() == [1.0, 0.0]
+    assert validate.real([True, False], "values").tolist() == [1.0, 0.0]
 
 
 def test_a_class_is_no_model():

@@ -244,12 +244,12 @@ def test_without_images_there_is_nothing_to_measure(tmp_path):
 
 
 def test_an_interrupted_run_keeps_and_draws_nothing(zoo, tmp_path, monkeypatch):
-    from neurofreq.studies import _measure
+    from neurofreq.studies import measuring
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_measure, "hybrids", interrupted)
+    monkeypatch.setattr(measuring, "hybrids", interrupted)
     words = (*TINY, "--only", "fig3", "--data", "synthetic", "--out", tmp_path)
     found = command(*words)
     assert found.exit_code == 130

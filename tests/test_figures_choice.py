@@ -8,10 +8,10 @@ import pytest
 from made_up import a_pair, blur_series, hybrid, model, pick, value
 
 from neurofreq import data, figures, studies
-from neurofreq.figures import _choose
+from neurofreq.figures import choose
 from neurofreq.studies import StudyResult
-from neurofreq.studies._plan import Plan
-from neurofreq.studies._settings import Settings
+from neurofreq.studies.plan import Plan
+from neurofreq.studies.settings import Settings
 
 
 def result(
@@ -44,11 +44,11 @@ def shown(channels=3):
 
 def test_a_pair_saw_the_same_images():
     found = result(model("colour"), gray(model("gray")), gray(model("v1", "neural")))
-    (pair,) = _choose.pairs("fig2", [found]).pairs
+    (pair,) = choose.pairs("fig2", [found]).pairs
     assert names(pair.models) == ["gray", "v1"]
     assert (pair.title, pair.chance) == ("grayscale CIFAR-10", 0.1)
     with pytest.raises(ValueError, match="needs a base and a neural model of the same"):
-        _choose.pairs("fig2", [result(model("colour"), gray(model("v1", "neural")))])
+        choose.pairs("fig2", [result(model("colour"), gray(model("v1", "neural")))])
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_a_pair_saw_the_same_images():
 def test_a_pair_was_measured_alike(changes, message):
     base, neural = a_pair()
     with pytest.raises(ValueError, match=message):
-        _choose.pairs("fig2", [result(base), result(neural, **changes)])
-    (pair,) = _choose.pairs("fig2", [result(base), result(neural, n_hybrid=5)]).pairs
+        choose.pairs("fig2", [result(base), result(neural, **changes)])
+    (pair,) = choose.pairs("fig2", [result(base), result(neural, n_hybrid=5)]).pairs
     assert names(pair.models) == ["plain", "v1"], "Figure 2 shows no hybrids"
     twin = model("twin", "neural")
     both = [result(base, twin), result(neural, **changes)]
-    assert names(_choose.pairs("fig2", both).pairs[0].models) == ["plain", "twin"]
+    assert names(choose.pairs("fig2", both).pairs[0].models) == ["plain", "twin"]
 
 
 def test_figure_2_has_a_row_for_each_data_set():
@@ -112,10 +112,10 @@ def test_figure_3_falls_back_on_an_adversarial_network():
 def test_gray_models_stand_beside_none_of_colour():
     pair = [gray(model("gray")), gray(model("v1", "neural"))]
     both = [model("plain"), model("strong", "adv")]
-    chosen = _choose.robust("fig4", [result(*pair, *both)])
+    chosen = choose.robust("fig4", [result(*pair, *both)])
     assert names(chosen.models) == ["plain", "strong"]
     assert chosen.note == "without gray, v1, which saw gray images"
-    alone = _choose.robust("fig4", [result(*pair)])
+    alone = choose.robust("fig4", [result(*pair)])
     assert names(alone.models) == ["gray", "v1"]
     assert not alone.note
 
@@ -135,14 +135,14 @@ def test_studies_in_one_figure_agree(changes, why):
     empty = result(model("empty", leave_out=["attack"]), name="any")
     first = result(model("plain"), model("strong", "adv"))
     other = result(model("t-plain"), model("t-strong", "adv"), **changes)
-    chosen = _choose.robust("fig4", [empty, first, other])
+    chosen = choose.robust("fig4", [empty, first, other])
     assert names(chosen.models) == ["plain", "strong"]
     assert chosen.note == (
         f"without the models of kept-t-plain, measured with {why}; "
         "empty, not measured whole"
     )
     alike = result(model("mine", "adv"), n_hybrid=5)
-    chosen = _choose.robust("fig4", [first, alike])
+    chosen = choose.robust("fig4", [first, alike])
     assert names(chosen.models) == ["plain", "strong", "mine"]
     assert not chosen.note, "what another figure needs may differ"
 
@@ -150,13 +150,13 @@ def test_studies_in_one_figure_agree(changes, why):
 def test_what_lacks_a_part_of_a_measurement_is_named_and_in_no_figure_of_it():
     part = model("part", leave_out=["corruption/snow"])
     found = result(model("a"), model("b", "adv"), part)
-    chosen = _choose.robust("fig5", [found])
+    chosen = choose.robust("fig5", [found])
     assert names(chosen.models) == ["a", "b"]
     assert chosen.note == "without part, not measured whole"
     with pytest.raises(
         ValueError, match=r"fig5: not drawn, it needs two models .* without part, not"
     ):
-        _choose.robust("fig5", [result(model("a"), part)])
+        choose.robust("fig5", [result(model("a"), part)])
 
 
 # The blur series
@@ -164,7 +164,7 @@ def test_what_lacks_a_part_of_a_measurement_is_named_and_in_no_figure_of_it():
 
 def test_a_series_without_the_papers_sigma_is_the_group():
     series = [model(f"blur-{sigma}", "blur") for sigma in (1, 2, 3)]
-    chosen = _choose.robust("fig5", [result(*series)])
+    chosen = choose.robust("fig5", [result(*series)])
     assert len(chosen.models) == 3
     assert sorted(chosen.series) == [1.0, 2.0, 3.0]
     assert not chosen.note
@@ -177,7 +177,7 @@ def test_the_papers_sigma_is_the_group_whatever_is_finished():
         model(f"blur-{sigma}", "blur", leave_out=lost.get(sigma, ()))
         for sigma in (1.0, 1.5, 2.0, 3.0)
     ]
-    chosen = _choose.robust("fig5", [result(*plain, *series)])
+    chosen = choose.robust("fig5", [result(*plain, *series)])
     assert names(chosen.models) == ["plain", "strong"]
     assert sorted(chosen.series) == [1.0, 2.0, 3.0]
     assert chosen.note == (
@@ -185,7 +185,7 @@ def test_the_papers_sigma_is_the_group_whatever_is_finished():
         "make the dashed line); blur-1.5, not measured whole"
     )
     two = [series[0], series[1], model("blur-2.0", "blur", leave_out=["hybrid"])]
-    chosen = _choose.robust("fig5", [result(*plain, *two)])
+    chosen = choose.robust("fig5", [result(*plain, *two)])
     assert names(chosen.models) == ["plain", "strong"]
     assert chosen.series is None
     assert "blur-1.0, whose blur is not the paper's;" in chosen.note
@@ -197,7 +197,7 @@ def test_two_networks_of_one_sigma_are_both_in_the_series_and_in_no_other_group(
         for sigma in (1.0, 1.5, 2.0)
         for seed in "ab"
     ]
-    chosen = _choose.robust("fig5", [result(model("plain"), *series)])
+    chosen = choose.robust("fig5", [result(model("plain"), *series)])
     assert names(chosen.models) == ["plain", "blur-1.5-a", "blur-1.5-b"]
     assert {sigma: names(ones) for sigma, ones in chosen.series.items()} == {
         sigma: [f"blur-{sigma}-a", f"blur-{sigma}-b"] for sigma in (1.0, 1.5, 2.0)
@@ -223,7 +223,7 @@ def test_a_sigma_of_several_networks_is_their_mean():
 def test_what_one_study_lost_and_another_has_stands_once():
     lost = dataclasses.replace(model("lost"), arrays={})
     one, other = result(model("plain"), lost), result(model("lost", "adv"))
-    models, left = _choose.together([one, other], ["attack"])
+    models, left = choose.together([one, other], ["attack"])
     assert [(m.name, m.group) for m in models] == [("plain", "base"), ("lost", "adv")]
     assert not left
-    assert names(_choose.together([one], ["attack"])[0]) == ["plain", "lost"]
+    assert names(choose.together([one], ["attack"])[0]) == ["plain", "lost"]

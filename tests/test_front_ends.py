@@ -6,7 +6,8 @@ import scipy.ndimage
 import torch
 from torch import nn
 
-from neurofreq import _identity, models
+from neurofreq import models
+from neurofreq._shared.networks import fingerprint
 
 SIGMAS = (1.0, 1.1, 1.2, 1.5, 2.0, 3.0)
 
@@ -178,14 +179,14 @@ def test_a_front_end_acts_on_pixels_and_keeps_the_names_of_layers(front):
     images = noise(3, 1, 32, 32)
     expected = model(front(images))
     names = [name for name, _ in model.named_modules() if name.startswith("network")]
-    probes = _identity.probes(noise(4, 1, 32, 32).numpy())
-    before = _identity.behaviour(model, probes, name="m")
+    probes = fingerprint.probes(noise(4, 1, 32, 32).numpy())
+    before = fingerprint.behaviour(model, probes, name="m")
     model.front = front
     torch.testing.assert_close(model(images), expected)
     after = [name for name, _ in model.named_modules() if name.startswith("network")]
     assert after == names
     # The report must not take measurements of one for those of the other.
-    now = _identity.behaviour(model, probes, name="m")
+    now = fingerprint.behaviour(model, probes, name="m")
     assert not np.allclose(now.answers, before.answers)
 
 

@@ -11,7 +11,7 @@ from test_tensor_door import Wrapper
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _model, _modes
+from neurofreq._shared.networks import calling, modes
 from neurofreq.attacks import PGD, Boundary, BrendelBethge
 
 N_CLASSES = 4
@@ -362,7 +362,7 @@ def test_the_last_of_two_threads_gives_the_mode_back():
     assert all(module.training for module in model.modules())
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name])
-    assert not _modes._held
+    assert not modes._held
 
 
 def test_probabilities_that_saturate_are_told_and_hard_labels_are_not():
@@ -374,8 +374,10 @@ def test_probabilities_that_saturate_are_told_and_hard_labels_are_not():
         soft = saturated(images()).clone()
     soft[0] = torch.tensor([0.25] * N_CLASSES)
     with pytest.warns(UserWarning, match="got probabilities"):
-        _model.warn_of_probabilities(soft, "they saturate", is_half=False, stacklevel=1)
-    _model.warn_of_probabilities(
+        calling.warn_of_probabilities(
+            soft, "they saturate", is_half=False, stacklevel=1
+        )
+    calling.warn_of_probabilities(
         torch.eye(4), "they saturate", is_half=False, stacklevel=1
     )
 

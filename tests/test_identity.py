@@ -10,12 +10,12 @@ from small_study import Network, images, run
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _identity
+from neurofreq._shared.networks import fingerprint
 from neurofreq.models import Normalized
 from neurofreq.studies import ModelEntry, Study
 
 PIXELS = np.random.default_rng(0).random((30, 3, 8, 8), dtype=np.float32)
-PROBES = _identity.probes(PIXELS)
+PROBES = fingerprint.probes(PIXELS)
 
 
 def base(n=3):
@@ -71,8 +71,8 @@ def compiled(text):
 
 
 def digest(folder, model, name="mine", shown=PROBES, **options):
-    found = _identity.behaviour(model, shown, name=name, **options)
-    return _identity.Known(folder).digest(name, found)
+    found = fingerprint.behaviour(model, shown, name=name, **options)
+    return fingerprint.Known(folder).digest(name, found)
 
 
 @pytest.mark.parametrize("make", [Scaled, closure, thing, hooked])
@@ -175,7 +175,7 @@ class Coarse(Convolutions):
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, None])
 def test_rounding_makes_no_other_model(tmp_path, kind):
     model = Coarse() if kind is None else Convolutions().to(kind)
-    shown = _identity.Probes(*(one.to(kind or torch.float32) for one in PROBES))
+    shown = fingerprint.Probes(*(one.to(kind or torch.float32) for one in PROBES))
     first = digest(tmp_path, model, shown=shown)
     assert digest(tmp_path, model, shown=shown, batch_size=1) == first
     assert digest(tmp_path, model.to(memory_format=torch.channels_last),
@@ -245,12 +245,12 @@ def test_a_model_without_answers_to_made_images_is_known_by_the_data(tmp_path):
         def forward(self, x):
             return self.base(x / (x.amin((1, 2, 3), keepdim=True) > 0))
 
-    low = _identity.probes(0.1 + 0.8 * PIXELS)
+    low = fingerprint.probes(0.1 + 0.8 * PIXELS)
     assert digest(tmp_path, Whitened(), shown=low) == digest(
         tmp_path, Whitened(), shown=low
     )
     with pytest.raises(nf.ModelError, match="NaN or infinite"):
-        digest(tmp_path, Whitened(), shown=_identity.probes(0 * PIXELS))
+        digest(tmp_path, Whitened(), shown=fingerprint.probes(0 * PIXELS))
 
 
 def test_models_side_by_side_in_one_folder_evict_nobody(tmp_path):
@@ -274,12 +274,12 @@ def test_probes_are_some_of_the_data_and_show_more_than_these():
     assert PROBES.data.shape == (16, 3, 8, 8)
     assert float(PROBES.made.min()) == 0.0
     assert float(PROBES.made.max()) == 1.0
-    gray = _identity.probes((255 * PIXELS).astype(np.uint8), gray=True)
+    gray = fingerprint.probes((255 * PIXELS).astype(np.uint8), gray=True)
     assert gray.made.shape[1:] == (1, 8, 8)
     assert gray.data.dtype == torch.float32
-    one = _identity.probes(torch.from_numpy(PIXELS[:1]).bfloat16())
+    one = fingerprint.probes(torch.from_numpy(PIXELS[:1]).bfloat16())
     assert one.made.dtype == torch.bfloat16
-    same, more = _identity.probes(PIXELS[:8]), _identity.probes(PIXELS[:9])
+    same, more = fingerprint.probes(PIXELS[:8]), fingerprint.probes(PIXELS[:9])
     assert same.data.shape == (8, 3, 8, 8) != more.data.shape
 
 

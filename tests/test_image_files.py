@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from neurofreq import _pictures, _textures, data
+from neurofreq import data
+from neurofreq._shared.files import pictures
+from neurofreq.corruptions import _textures
 from neurofreq.data import CorruptedFolder
 
 SIDE = 24
@@ -176,7 +178,7 @@ def test_postscript_starts_no_program(tmp_path, monkeypatch):
     (tools / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
     text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\nshowpage\n%%EOF\n"
-    for suffix in sorted(_pictures.SUFFIXES):
+    for suffix in sorted(pictures.SUFFIXES):
         path = tmp_path / "set" / suffix[1:] / "only" / f"a{suffix}"
         path.parent.mkdir(parents=True)
         path.write_bytes(text)

@@ -11,7 +11,8 @@ import torch
 from small_study import in_small_parts, run, study
 
 import neurofreq as nf
-from neurofreq import _npz, _store, data, figures, studies
+from neurofreq import data, figures, studies
+from neurofreq._shared.files import archives, storage
 
 KEPT = Path(__file__).parent / "kept"
 
@@ -55,9 +56,9 @@ def test_its_items_hold_no_answers_and_are_measured_again_once(kept):
 def test_other_folders_of_before_are_read(kept):
     for name, key in (("corruption_accuracy", "correct"), ("evaluate", "distance")):
         for path in (kept / name).glob("*.npz"):
-            record = _store.read_json(path.with_suffix(".json"))
-            store = _store.Store(kept / name)
-            assert len(store.load(record)[key]) == len(_npz.read(path)[key]) == 8
+            record = storage.read_json(path.with_suffix(".json"))
+            store = storage.Store(kept / name)
+            assert len(store.load(record)[key]) == len(archives.read(path)[key]) == 8
     images = data.load_data("synthetic", n=8)
     torch.manual_seed(0)
     layers = torch.nn.Flatten(), torch.nn.Linear(images.images[0].size, 10)
@@ -72,7 +73,7 @@ def test_other_folders_of_before_are_read(kept):
 
 def test_weights_and_images_of_before_are_read(kept):
     for name in ("best", "last"):
-        tensors, _ = _store.read_tensors(kept / "training" / f"{name}.safetensors")
+        tensors, _ = storage.read_tensors(kept / "training" / f"{name}.safetensors")
         assert tensors
     folder = data.CorruptedFolder(kept / "corrupted")
     assert (

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from neurofreq import ModelError, _model
+from neurofreq import ModelError
+from neurofreq._shared.networks import calling
 from neurofreq.attacks import BrendelBethge
-from neurofreq.hybrid import hybrid_curve
+from neurofreq.frequency._hybrid import hybrid_curve
 
 
 def network():
@@ -17,7 +18,7 @@ def network():
 def test_predictions_do_not_depend_on_batches():
     images = np.random.default_rng(0).random((9, 3, 2, 2), dtype=np.float32)
     model = network().train()
-    found = _model.predict(model, images[::-1], batch_size=4)
+    found = calling.predict(model, images[::-1], batch_size=4)
     with torch.no_grad():
         expected = model.eval()(torch.from_numpy(images[::-1].copy()))
     torch.testing.assert_close(found, expected)
@@ -27,43 +28,43 @@ def test_predictions_do_not_depend_on_batches():
 def test_flags_come_back_one_by_one():
     model = network().train()
     model[2].eval()
-    with _model.evaluating(model):
+    with calling.evaluating(model):
         assert not any(module.training for module in model.modules())
     assert [module.training for module in model] == [True, True, False]
-    with _model.evaluating(lambda x: x):
+    with calling.evaluating(lambda x: x):
         pass
 
 
 def test_exported_programs_have_no_mode():
     exported = torch.export.export(network().eval(), (torch.zeros(2, 3, 2, 2),))
-    logits = _model.predict(exported.module(), np.zeros((2, 3, 2, 2), np.float32))
+    logits = calling.predict(exported.module(), np.zeros((2, 3, 2, 2), np.float32))
     assert logits.shape == (2, 4)
 
 
 def test_classes_may_not_change():
     images = np.zeros((3, 3, 2, 2), np.float32)
     with pytest.raises(ModelError, match="got 1 classes, expected 2"):
-        _model.predict(lambda x: torch.zeros(len(x), len(x)), images, batch_size=2)
+        calling.predict(lambda x: torch.zeros(len(x), len(x)), images, batch_size=2)
     with pytest.raises(ValueError, match="batch_size: got 0"):
-        _model.predict(network(), images, batch_size=0)
+        calling.predict(network(), images, batch_size=0)
     with pytest.raises(TypeError, match="batch_size: got float, expected an integer"):
-        _model.predict(network(), images, batch_size=2.5)
+        calling.predict(network(), images, batch_size=2.5)
 
 
 def test_device_is_that_of_the_parameters():
-    assert _model.device_of(network()).type == "cpu"
-    assert _model.device_of(network().to("meta")).type == "meta"
-    assert _model.device_of(print).type == "cpu"
+    assert calling.device_of(network()).type == "cpu"
+    assert calling.device_of(network().to("meta")).type == "meta"
+    assert calling.device_of(print).type == "cpu"
     elsewhere = torch.zeros(1, device="meta")
-    assert _model.device_of(print, elsewhere).type == "meta"
-    assert _model.device_of(network(), elsewhere).type == "cpu"
-    assert _model.device_of(print, np.zeros(1)).type == "cpu"
+    assert calling.device_of(print, elsewhere).type == "meta"
+    assert calling.device_of(network(), elsewhere).type == "cpu"
+    assert calling.device_of(print, np.zeros(1)).type == "cpu"
 
 
 def test_a_model_may_write_into_its_images():
     images = torch.rand(3, 3, 2, 2)
     before = images.clone()
-    _model.predict(lambda x: x.mul_(2.0).flatten(1), images)
+    calling.predict(lambda x: x.mul_(2.0).flatten(1), images)
     assert torch.equal(images, before)
 
 
@@ -74,7 +75,7 @@ def test_a_refused_dtype_is_named(layer):
     images = np.full((3, 3, 2, 2), 0.5)
     refused = "images: got float64 for a model of float32, expected both alike"
     with pytest.raises(TypeError, match=refused):
-        _model.predict(model, images)
+        calling.predict(model, images)
     with pytest.raises(TypeError, match=refused):
         BrendelBethge("l2")(model, torch.from_numpy(images), [0, 1, 2])
     # Hybrids are made here, in the type of the model.
@@ -83,9 +84,9 @@ def test_a_refused_dtype_is_named(layer):
     np.testing.assert_array_equal(made.difference, single.difference)
     # A model that takes what is not its parameters' type, and one that fails.
     cast = CastFirst(model)
-    assert _model.predict(cast, images).shape == (3, 4)
+    assert calling.predict(cast, images).shape == (3, 4)
     with pytest.raises(RuntimeError, match=r"shapes cannot|channels|size"):
-        _model.predict(cast, images[..., :1, :1])
+        calling.predict(cast, images[..., :1, :1])
 
 
 class CastFirst(nn.Sequential):

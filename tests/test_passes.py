@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import neurofreq as nf
-from neurofreq import _features, _passes, _stages
+from neurofreq._shared.networks import features, passes, stages
 from neurofreq.training import CoTraining
 
 N, SIDE = 20, 12
@@ -171,7 +171,7 @@ def test_whatever_is_compiled_the_layers_are_read(compiled):
     model(PIXELS)  # compiled before there are hooks
     one = pull(model, layers)
     assert one.loss().item() == pytest.approx(expected, rel=1e-6)
-    assert not _passes._eager
+    assert not passes._eager
     assert torch._dynamo.eval_frame._stance.stance == "default"
 
 
@@ -199,7 +199,7 @@ def test_passes_of_two_threads_do_not_meet():
 
     def read(images):
         name = threading.current_thread().name
-        reader = _features.Features(model, ["first", "second"])
+        reader = features.Features(model, ["first", "second"])
         with torch.no_grad():
             found[name] = reader.of(images)[1]
 
@@ -223,7 +223,7 @@ def test_passes_of_two_threads_do_not_meet():
 def test_the_user_s_hooks_run_and_their_exceptions_pass():
     model, calls = Parts("plain"), []
     handle = model.register_forward_hook(lambda *_: calls.append(1), always_call=True)
-    reader = _features.Features(model, ["stem"])
+    reader = features.Features(model, ["stem"])
     reader.of(PIXELS[:3], whole=False)
     assert calls
     handle.remove()
@@ -247,10 +247,10 @@ def test_the_early_end_does_not_reach_the_user(kind):
             except kind as error:
                 raise RuntimeError("the model failed") from error
 
-    reader = _features.Features(Careful("plain"), ["stem"])
-    output, (features,) = reader.of(PIXELS[:3], whole=False)
+    reader = features.Features(Careful("plain"), ["stem"])
+    output, (found,) = reader.of(PIXELS[:3], whole=False)
     assert output is None
-    assert len(features) == 3
+    assert len(found) == 3
 
 
 def test_the_model_is_given_copies():
@@ -266,7 +266,7 @@ def test_the_model_is_given_copies():
     both = CoTraining(Writes(), "layer", RESPONSES, images)
     both.loss()
     assert torch.equal(both.stimuli, PIXELS)
-    reader = _features.Features(Writes(), ["layer"])
+    reader = features.Features(Writes(), ["layer"])
     reader.of(images)
     nf.neural.teacher_similarity(Writes(), "layer", images)
     assert torch.equal(images, PIXELS)
@@ -288,23 +288,23 @@ def test_families_whose_stages_are_not_known_are_refused(name):
     with torch.device("meta"):
         model = torchvision.models.get_model(name, weights=None, **keywords)
     with pytest.raises(ValueError, match="layers: got 'auto' for a model that is not"):
-        _stages.stages(model)
+        stages.stages(model)
 
 
 def test_a_part_of_a_network_is_not_taken_for_the_whole():
     whole = torchvision.models.resnet18()
-    assert _stages.stages(whole)[0] == "relu"
+    assert stages.stages(whole)[0] == "relu"
     whole.extra = nn.Conv2d(512, 8, 1)
     with pytest.raises(ValueError, match="layers: got 'auto'"):
-        _stages.stages(whole)
+        stages.stages(whole)
     vgg = nn.Module()
     vgg.features = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU()
     )
     with pytest.raises(ValueError, match="layers: got 'auto'"):
-        _stages.stages(vgg)
+        stages.stages(vgg)
     vgg.features.append(nn.MaxPool2d(2))
-    assert _stages.stages(vgg) == ["features.1", "features.4"]
+    assert stages.stages(vgg) == ["features.1", "features.4"]
 
 
 def test_two_looks_at_one_model_leave_its_buffers():
@@ -312,7 +312,7 @@ def test_two_looks_at_one_model_leave_its_buffers():
     mean, inside, order = model[1].running_mean, threading.Event(), []
 
     def look(name, wait):
-        with _passes.undisturbed(model):
+        with passes.undisturbed(model):
             order.append(name)
             inside.set()
             wait()

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from neurofreq import data
-from neurofreq.data import ImageFiles, ImageSet, _names
+from neurofreq._shared.files import safe_names
+from neurofreq.data import ImageFiles, ImageSet
 
 BAD = [
     "", ".", "..", "../x", "../../outside", "/outside/x", "a/b", "a\\b", "C:x", "a\0b",
@@ -40,9 +41,9 @@ def test_names_that_no_image_has_do_no_harm(tmp_path):
 
 def test_plain_names_are_taken():
     for name in ("n01440764", "bar-", "Ragdoll cat", "ünïcode", "a.b", "0", "x" * 255):
-        assert _names.checked("name", name) == name
+        assert safe_names.checked("name", name) == name
     with pytest.raises(TypeError, match="name: got int, expected a string"):
-        _names.checked("name", 3)
+        safe_names.checked("name", 3)
 
 
 def tiny(root, wnid="n01", file="a.JPEG"):

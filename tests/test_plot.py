@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 import neurofreq as nf
 from neurofreq import plot
-from neurofreq.plot import Curve
+from neurofreq.plot._curves import Curve
 from neurofreq.report import _pictures
 
 

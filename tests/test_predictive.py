@@ -6,7 +6,7 @@ import torch
 
 import neurofreq as nf
 from neurofreq import neural
-from neurofreq.neural import _fit, _network, _predictive
+from neurofreq.neural import _fit, _predictive, network
 
 SMALL = {
     "front": "learned", "n_channels": 8, "n_layers": 2, "kernels": (7, 3),
@@ -179,7 +179,7 @@ def test_bad_settings_are_refused(keywords, message):
 
 
 def test_the_fixed_front_is_gabor_energy():
-    front = _network.GaborEnergy()
+    front = network.GaborEnergy()
     y, x = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
     for index, wavelength in enumerate(front.WAVELENGTHS):
         for turn in range(6):
@@ -204,7 +204,7 @@ def test_the_fixed_front_is_gabor_energy():
 def test_the_fixed_front_predicts_energy_cells():
     rng = np.random.default_rng(2)
     images = rng.random((300, 1, 16, 16), dtype=np.float32)
-    front = _network.GaborEnergy()
+    front = network.GaborEnergy()
     with torch.no_grad():
         energy = front(torch.from_numpy(images))[:, [3, 9, 14], 3:5, 4].mean(2).numpy()
     z = (energy - energy.mean(0)) / energy.std(0)
@@ -290,7 +290,7 @@ def test_a_second_fit_has_the_size_of_its_own_images():
 
 
 def test_a_position_of_nan_is_a_response_of_nan():
-    readout = _network.PointReadout(torch.tensor([0.5, torch.nan]), 3, 2, True)
+    readout = network.PointReadout(torch.tensor([0.5, torch.nan]), 3, 2, True)
     assert readout.bias[1] == 0.0
     features = torch.rand(4, 3, 6, 6, requires_grad=True)
     with torch.no_grad():

@@ -342,7 +342,7 @@ def test_every_recipe_builds_its_network(name, tmp_path):
 
 
 def test_fast_recipes_use_half_precision_only_where_the_processor_has_it():
-    assert training.STANDARD.fast().precision == nf._runtime.fast_precision()
+    assert training.STANDARD.fast().precision == nf._shared.runtime.fast_precision()
 
 
 def test_front_ends_stay_in_single_precision():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _features
+from neurofreq._shared.networks import features
 
 
 class Net(nn.Module):
@@ -147,13 +147,13 @@ def test_bad_layers_are_named(layers, error, message):
     ],
 )
 def test_auto_is_the_stages(spec, layers):
-    found = _features.stages(nf.models.load_model(spec))
+    found = features.stages(nf.models.load_model(spec))
     assert [name.removeprefix("network.") for name in found] == layers
 
 
 def test_no_stages_are_named():
     with pytest.raises(ValueError, match="layers: got 'auto' for a model that is not"):
-        _features.stages(nn.Sequential(nn.Linear(2, 2)))
+        features.stages(nn.Sequential(nn.Linear(2, 2)))
 
 
 def test_a_layer_that_forward_does_not_reach_is_named():

@@ -13,9 +13,11 @@ from PIL import Image
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _store, report
+from neurofreq import report
+from neurofreq._shared.files import storage
 from neurofreq.data import ImageSet
-from neurofreq.studies import _analysis, _measure
+from neurofreq.measured import analysis
+from neurofreq.studies import measuring
 
 SMALL = {
     "n_attack": 4,
@@ -130,7 +132,7 @@ def test_differences_are_to_the_first_and_paired(finished):
     )
     # A model less itself is zero in every resample only if images are paired.
     correct = np.arange(30) % 3 == 0
-    same = _analysis.accuracy(correct).minus(_analysis.accuracy(correct))
+    same = analysis.accuracy(correct).minus(analysis.accuracy(correct))
     assert (same.value, same.lower, same.upper) == (0.0, 0.0, 0.0)
 
 
@@ -203,7 +205,7 @@ def test_an_interrupted_run_keeps_and_says_what_is_done(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_measure, "attack", interrupted)
+        patch.setattr(measuring, "attack", interrupted)
         part = report.run({"one": network()}, images(), tmp_path, **SMALL)
     assert not part.is_complete
     assert part.missing[0] == "one: attack"
@@ -218,10 +220,10 @@ def test_an_interrupted_run_keeps_and_says_what_is_done(tmp_path, monkeypatch):
 
 
 def test_a_long_attack_resumes_within_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(_measure, "ATTACK_PART", 2)
+    monkeypatch.setattr(measuring, "ATTACK_PART", 2)
     whole = report.run({"one": network()}, images(), tmp_path / "whole", **SMALL)
     calls = []
-    attack = _measure.attack
+    attack = measuring.attack
 
     def once(*arguments):
         if calls:
@@ -230,12 +232,12 @@ def test_a_long_attack_resumes_within_itself(tmp_path, monkeypatch):
         return attack(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_measure, "attack", once)
+        patch.setattr(measuring, "attack", once)
         report.run({"one": network()}, images(), tmp_path / "cut", **SMALL)
     rest = report.run({"one": network()}, images(), tmp_path / "cut", **SMALL)
     assert rest.n_measured == 1 + len(nf.CORRUPTIONS) - len(nf.EXTRA_CORRUPTIONS)
     pd.testing.assert_frame_equal(whole.summary, rest.summary)
-    monkeypatch.setattr(_measure, "ATTACK_PART", 100)
+    monkeypatch.setattr(measuring, "ATTACK_PART", 100)
     at_once = report.run({"one": network()}, images(), tmp_path / "once", **SMALL)
     pd.testing.assert_frame_equal(whole.summary, at_once.summary)
 
@@ -340,7 +342,7 @@ def test_the_median_is_that_of_numpy_and_its_interval_that_of_resampled_medians(
     rng = np.random.default_rng(0)
     for n in (40, 41):
         sizes = rng.gamma(2.0, size=n)
-        estimate = _analysis.median_size(sizes).estimate()
+        estimate = analysis.median_size(sizes).estimate()
         assert estimate.value == pytest.approx(np.median(sizes))
         draws = np.median(rng.choice(sizes, (20_000, n)), axis=1)
         expected = np.percentile(draws, [2.5, 97.5])
@@ -351,7 +353,7 @@ def test_the_median_is_that_of_numpy_and_its_interval_that_of_resampled_medians(
 
 
 def test_a_median_beyond_what_was_found_is_infinite_and_shown(tmp_path, monkeypatch):
-    attack = _measure.attack
+    attack = measuring.attack
 
     def half(*arguments):
         item = attack(*arguments)
@@ -362,7 +364,7 @@ def test_a_median_beyond_what_was_found_is_infinite_and_shown(tmp_path, monkeypa
             "radial": np.where(success[:, None], item["radial"], 0.0),
         }
 
-    monkeypatch.setattr(_measure, "attack", half)
+    monkeypatch.setattr(measuring, "attack", half)
     models = {"one": network(), "two": network(seed=1)}
     options = SMALL | {"measurements": ["attack"]}
     found = report.run(models, images(), tmp_path, **options)
@@ -383,7 +385,7 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):
         raise RuntimeError("disk")
 
     with pytest.raises(RuntimeError, match="disk"):
-        _store.write_atomically(path, fail)
+        storage.write_atomically(path, fail)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

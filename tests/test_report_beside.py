@@ -10,9 +10,10 @@ import torch
 from test_report import images, network
 from typer.testing import CliRunner
 
-from neurofreq import _runtime, cli, report, studies
+from neurofreq import cli, report, studies
+from neurofreq._shared import runtime
 from neurofreq.data import ImageSet
-from neurofreq.studies import ModelEntry, Study, _measure
+from neurofreq.studies import ModelEntry, Study, measuring
 
 SETTINGS = {
     "n_attack": 4,
@@ -84,13 +85,13 @@ def test_their_numbers_are_those_of_all_measured_together(shown, tmp_path):
 
 def test_nothing_of_them_is_measured(kept, tmp_path, monkeypatch):
     seen = []
-    attack = _measure.attack
+    attack = measuring.attack
 
     def watched(subject, *rest):
         seen.append(subject.name)
         return attack(subject, *rest)
 
-    monkeypatch.setattr(_measure, "attack", watched)
+    monkeypatch.setattr(measuring, "attack", watched)
     before = {path: path.stat().st_mtime_ns for path in kept.rglob("*")}
     assert beside([kept], tmp_path).n_measured == 3 + 2
     assert seen == ["mine"]
@@ -216,7 +217,7 @@ def test_what_is_not_finished_is_named(tmp_path):
 
 
 def test_another_release_measured_otherwise(kept, tmp_path, monkeypatch):
-    monkeypatch.setattr(_runtime, "VERSION", "9.9.9")
+    monkeypatch.setattr(runtime, "VERSION", "9.9.9")
     message = r"got .*kept.* measured by neurofreq .*, expected 9\.9\.9"
     with pytest.raises(ValueError, match=message):
         beside([kept], tmp_path / "out")

@@ -8,7 +8,7 @@ from small_study import images
 
 from neurofreq import plot
 from neurofreq.report import _page, _pictures, _tables
-from neurofreq.studies._settings import Settings
+from neurofreq.studies.settings import Settings
 
 MAKERS = {
     "plot_hybrid_curves": _pictures._hybrid_curves,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from made_up import FIFTEEN, RIGHT, N, hybrid, model
 
-from neurofreq import _groups
+from neurofreq.corruptions import grouping
 from neurofreq.figures import _measures
 from neurofreq.studies import StudyResult
-from neurofreq.studies._plan import Plan
-from neurofreq.studies._settings import Settings
+from neurofreq.studies.plan import Plan
+from neurofreq.studies.settings import Settings
 
 BENCHES = Path(__file__).parent.parent / "benches"
 
@@ -39,7 +39,7 @@ def gray(name, shifts):
         f"corruption/{one}": {
             "correct": np.stack(
                 [
-                    np.arange(N) < right + shifts[_groups.group_of(one)]
+                    np.arange(N) < right + shifts[grouping.group_of(one)]
                     for right in RIGHT
                 ]
             )
@@ -87,7 +87,7 @@ def test_claim_5_is_about_the_papers_sigma(page):
 def raw(shifts):
     """Return a network's values per image; more are right by the frequencies."""
     severity = np.mean(
-        [np.arange(N) < RIGHT[0] + shifts[_groups.group_of(one)] for one in FIFTEEN], 0
+        [np.arange(N) < RIGHT[0] + shifts[grouping.group_of(one)] for one in FIFTEEN], 0
     )
     bands = {
         band: (np.arange(N) < RIGHT[0] + shift).astype(float)
@@ -141,7 +141,7 @@ def test_claim_1_is_about_corruptions_too(page, tmp_path, monkeypatch):
 
 def test_a_page_of_a_study_in_which_something_is_missing(page):
     models = [
-        gray("gray-standard", dict.fromkeys(_groups.GROUPS, 0)),
+        gray("gray-standard", dict.fromkeys(grouping.GROUPS, 0)),
         model("plain"), model("strong", "adv"), model("bare", leave_out=["hybrid"]),
     ]  # fmt: skip
     written = page.of_networks([result(*models)])

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import neurofreq as nf
-from neurofreq import _cells, data
-from neurofreq._groups import averaged, group_of
+from neurofreq import data
+from neurofreq.corruptions import grid
+from neurofreq.corruptions.grouping import averaged, group_of
 from neurofreq.data import _files
 
 PAPER = averaged(nf.CORRUPTIONS)
@@ -140,7 +141,7 @@ def test_batches_threads_and_parts_change_nothing(monkeypatch):
     finally:
         nf.set_num_threads(before)
     np.testing.assert_array_equal(one.correct, many.correct)
-    monkeypatch.setattr(_cells, "_PART_IMAGES", 11)
+    monkeypatch.setattr(grid, "_PART_IMAGES", 11)
     parts = nf.corruption_accuracy(model, whole)
     np.testing.assert_array_equal(one.correct, parts.correct)
     np.testing.assert_array_equal(one.clean, parts.clean)
@@ -182,7 +183,7 @@ def test_a_file_is_decoded_once_for_all_its_cells(tmp_path, monkeypatch):
     monkeypatch.setattr(
         _files, "_decoded", lambda path, *form: names.append(path) or real(path, *form)
     )
-    monkeypatch.setattr(_cells, "_PART_IMAGES", 9)
+    monkeypatch.setattr(grid, "_PART_IMAGES", 9)
     found = nf.corruption_accuracy(Counting(), files)
     assert len(set(names)) == 20
     assert len(names) == 2 + 20  # the model is tried on two

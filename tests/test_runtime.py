@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 import neurofreq as nf
-from neurofreq import _neurofreq, _runtime
+from neurofreq import _neurofreq
+from neurofreq._shared import runtime
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -128,7 +129,7 @@ def test_forked_workers_do_not_hang_after_the_parent_used_the_pool():
 
 def test_seeded_draws_are_those_of_manual_seed_and_leave_the_state():
     state = torch.get_rng_state()
-    with _runtime.seeded(7):
+    with runtime.seeded(7):
         found = torch.rand(3)
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(found, torch.rand(3, generator=torch.Generator().manual_seed(7)))

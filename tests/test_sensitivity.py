@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import neurofreq as nf
-from neurofreq.sensitivity import _opposite, _signs, fourier_basis
+from neurofreq.frequency._sensitivity import _opposite, _signs, fourier_basis
 
 
 class Detector(nn.Module):

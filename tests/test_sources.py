@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from neurofreq import models
-from neurofreq.models import _registry, _sources
+from neurofreq.models import _sources, registry
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ def test_the_registry_has_every_model_of_the_figures():
     assert all(row.source for row in rows)
 
 
-MISSING = [row for row in models.list_models() if row.availability == _registry.MISSING]
+MISSING = [row for row in models.list_models() if row.availability == registry.MISSING]
 
 
 @pytest.mark.parametrize("row", MISSING, ids=lambda row: row.name)
@@ -80,10 +80,10 @@ def test_what_needs_a_download_says_what_and_where(row, monkeypatch):
 
 def test_the_table_has_a_line_for_each_row():
     rows = models.list_models()
-    lines = _registry.table(rows).splitlines()
+    lines = registry.table(rows).splitlines()
     assert len(lines) == len(rows) + 1
     assert lines[0].split()[:3] == ["name", "label", "group"]
-    assert "needs a download" in _registry.table(rows)
+    assert "needs a download" in registry.table(rows)
 
 
 def test_torchvision_takes_weights_of_the_users(tmp_path):
@@ -134,7 +134,7 @@ def test_torchvision_weights_come_from_torch_hubs_cache(monkeypatch):
 def test_the_registry_knows_torchvisions_file():
     from torchvision.models import get_model_weights
 
-    for name, file in _registry.TORCHVISION_FILES.items():
+    for name, file in registry.TORCHVISION_FILES.items():
         _, network, entry = name.split(":")
         assert get_model_weights(network)[entry].url.endswith(f"/{file}")
         assert _sources.digest_in(file) == file[-12:-4]

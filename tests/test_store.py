@@ -14,7 +14,8 @@ import pytest
 import torch
 from small_study import run, study
 
-from neurofreq import _locks, _npz, _store, studies
+from neurofreq import studies
+from neurofreq._shared.files import archives, locks, storage
 
 RECORD = {"measurement": "clean", "x": np.int64(1)}
 
@@ -29,7 +30,7 @@ def flipped(path, place, mask=0x10):
 @pytest.mark.filterwarnings("ignore:.*is damaged")
 @pytest.mark.parametrize("suffix", [".npz", ".json"])
 def test_whatever_byte_is_damaged_an_item_is_not_read_wrongly(tmp_path, suffix):
-    store = _store.Store(tmp_path)
+    store = storage.Store(tmp_path)
     kept = {"correct": np.random.default_rng(0).random(100), "words": np.array(["a"])}
     store.save(RECORD, kept)
     path = store.path(RECORD, suffix)
@@ -55,7 +56,7 @@ def test_whatever_byte_is_damaged_an_item_is_not_read_wrongly(tmp_path, suffix):
 
 
 def test_a_damaged_item_is_told_once_and_kept_again(tmp_path):
-    store = _store.Store(tmp_path)
+    store = storage.Store(tmp_path)
     store.save(RECORD, {"correct": np.arange(5)})
     flipped(store.path(RECORD, ".npz"), 90)
     with pytest.warns(UserWarning, match=r"clean-.* is damaged .*: it does not count"):
@@ -76,8 +77,8 @@ def test_every_bit_of_a_file_of_tensors_counts(tmp_path):
         "weight": torch.randn(3, 4), "half": torch.randn(5).bfloat16(),
         "n": torch.tensor(3), "none": torch.zeros(0, 2),
     }  # fmt: skip
-    _store.write_tensors(path, tensors, {"run": "text"})
-    found, metadata = _store.read_tensors(path)
+    storage.write_tensors(path, tensors, {"run": "text"})
+    found, metadata = storage.read_tensors(path)
     assert metadata == {"run": "text"}
     assert all(torch.equal(found[name], one) for name, one in tensors.items())
     whole = path.read_bytes()
@@ -86,28 +87,28 @@ def test_every_bit_of_a_file_of_tensors_counts(tmp_path):
         flipped(path, place, 1 << place % 8)
         with contextlib.suppress(ValueError):
             # The name of the checksum, or a space: the content is whole.
-            found, metadata = _store.read_tensors(path)
+            found, metadata = storage.read_tensors(path)
             assert all(torch.equal(found[name], one) for name, one in tensors.items())
             assert metadata.get("run") == "text"
     path.write_bytes(whole[:-1])
     with pytest.raises(ValueError, match=r"a\.safetensors is damaged"):
-        _store.read_tensors(path)
+        storage.read_tensors(path)
 
 
 def test_json_takes_numbers_of_numpy_and_refuses_what_json_has_not(tmp_path):
     path = tmp_path / "a.json"
     value = {"n": np.int64(3), "x": np.float32(0.5), "is": np.bool_(True)}
-    _store.write_json(path, value)
-    assert _store.read_json(path) == {"n": 3, "x": 0.5, "is": True}
+    storage.write_json(path, value)
+    assert storage.read_json(path) == {"n": 3, "x": 0.5, "is": True}
     path.write_text('{"n": 3}')  # of earlier releases
-    assert _store.read_json(path) == {"n": 3}
+    assert storage.read_json(path) == {"n": 3}
     path.write_text("[1]")
     with pytest.raises(ValueError, match=r"a\.json is damaged"):
-        _store.read_json(path)
-    store = _store.Store(tmp_path)
+        storage.read_json(path)
+    store = storage.Store(tmp_path)
     for bad in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="JSON"):
-            _store.write_json(path, {"x": bad})
+            storage.write_json(path, {"x": bad})
         with pytest.raises(ValueError, match="JSON"):
             store.path(RECORD | {"x": bad}, ".npz")
     with pytest.raises(TypeError, match="set is not JSON"):
@@ -135,19 +136,19 @@ def test_an_archive_declares_no_more_than_it_holds(tmp_path):
     for size in (0, 2**31):
         bomb(path, header, size)
         with pytest.raises(ValueError, match=r"a\.npz is damaged"):
-            _npz.read(path)
+            archives.read(path)
     bomb(path, header[:0], 0, n_bytes=2**27)  # a real one
     with pytest.raises(ValueError, match="declares 134217728 bytes"):
-        _npz.read(path)
+        archives.read(path)
     np.savez(path, x=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="objects, which is not read"):
-        _npz.read(path)
+        archives.read(path)
     kept = {
         "f": np.asfortranarray(np.arange(6.0).reshape(2, 3)), "s": np.array("word"),
         "n": np.zeros((0, 3)), "b": np.array([True]), "e": np.array([""]),
     }  # fmt: skip
     np.savez_compressed(path, **kept)
-    found = _npz.read(path)
+    found = archives.read(path)
     for name, values in kept.items():
         np.testing.assert_array_equal(found[name], values)
         assert found[name].dtype == values.dtype
@@ -164,7 +165,7 @@ def test_what_a_living_process_writes_is_not_swept(tmp_path):
             file.flush()
             print("begun", flush=True)
             sys.stdin.readline()
-        _store.write_atomically(Path(sys.argv[1]), write)
+        storage.write_atomically(Path(sys.argv[1]), write)
         """
     )
     command = [sys.executable, "-c", script, str(tmp_path / "a")]
@@ -178,7 +179,7 @@ def test_what_a_living_process_writes_is_not_swept(tmp_path):
     link = tmp_path / ".b.0.part"
     link.symlink_to(tmp_path / "c")
     (tmp_path / "c").write_text("somebody's own")
-    _store.Store(tmp_path)
+    storage.Store(tmp_path)
     assert len(list(tmp_path.glob(".a.*.part"))) == 1
     assert (tmp_path / "c").read_text() == "somebody's own"
     living.communicate("\n")
@@ -192,7 +193,7 @@ def test_files_obey_the_umask_which_nobody_touches(tmp_path, monkeypatch):
     try:
         monkeypatch.setattr(os, "umask", None)
         threads = [
-            threading.Thread(target=_store.write_text, args=(tmp_path / str(k), "x"))
+            threading.Thread(target=storage.write_text, args=(tmp_path / str(k), "x"))
             for k in range(8)
         ]
         for one in threads:
@@ -210,7 +211,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     target = tmp_path / "target"
     target.write_text("somebody's own")
     (tmp_path / "a.json").symlink_to(target)
-    _store.write_json(tmp_path / "a.json", {})
+    storage.write_json(tmp_path / "a.json", {})
     assert target.read_text() == "somebody's own"
     assert not (tmp_path / "a.json").is_symlink()
 
@@ -222,7 +223,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_was_there(tmp_path):
         from pathlib import Path
         import numpy as np
         from neurofreq import _store
-        store = _store.Store(Path(sys.argv[1]))
+        store = storage.Store(Path(sys.argv[1]))
         store.save({"measurement": "a"}, {"x": np.arange(10)})
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
@@ -236,7 +237,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_was_there(tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True
     )
-    store = _store.Store(tmp_path)
+    store = storage.Store(tmp_path)
     path = store.path({"measurement": "b"}, ".npz")
     assert found.stdout.split() == ["OSError", str(path)], found.stderr
     assert store.load({"measurement": "a"}) is not None
@@ -247,14 +248,14 @@ def test_a_full_disk_names_the_file_and_keeps_what_was_there(tmp_path):
 def test_a_folder_that_is_gone_is_named(tmp_path):
     path = tmp_path / "gone" / "a.json"
     with pytest.raises(FileNotFoundError) as error:
-        _store.write_json(path, {})
+        storage.write_json(path, {})
     assert error.value.filename == str(path)
 
 
 def test_a_lock_that_is_held_is_told_and_ctrl_c_ends_the_wait(
     tmp_path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(_locks, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(locks, "PATIENCE_SECONDS", 0.2)
     looks = []
 
     def look(self):
@@ -262,18 +263,18 @@ def test_a_lock_that_is_held_is_told_and_ctrl_c_ends_the_wait(
         if len(looks) == 6:
             raise KeyboardInterrupt
 
-    Waiting_look = _locks.Waiting.look
-    monkeypatch.setattr(_locks.Waiting, "look", look)
+    Waiting_look = locks.Waiting.look
+    monkeypatch.setattr(locks.Waiting, "look", look)
     with (
-        _locks.claim(tmp_path / "lock") as is_mine,
+        locks.claim(tmp_path / "lock") as is_mine,
         pytest.raises(KeyboardInterrupt),
-        _locks.held(tmp_path / "lock", "the list"),
+        locks.held(tmp_path / "lock", "the list"),
     ):
         raise AssertionError("held twice")
     assert is_mine
     line = f"neurofreq: waiting for another process: the list (lock {tmp_path}/lock)\n"
     assert capsys.readouterr().err == line
-    with _locks.held(tmp_path / "lock", "the list"):
+    with locks.held(tmp_path / "lock", "the list"):
         pass
 
 

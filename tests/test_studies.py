@@ -21,7 +21,7 @@ from torch import nn
 
 import neurofreq as nf
 from neurofreq import studies
-from neurofreq.studies import ModelEntry, Study, _measure
+from neurofreq.studies import ModelEntry, Study, measuring
 from neurofreq.studies._subjects import Views
 
 
@@ -237,7 +237,7 @@ def test_ctrl_c_keeps_and_says_what_is_done(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_measure, "attack", interrupted)
+        patch.setattr(measuring, "attack", interrupted)
         part = run(study(), tmp_path)
     assert not part.is_complete
     assert part.missing[:2] == ("m0: attack", "m1: attack")
@@ -294,7 +294,7 @@ def test_a_narrower_run_hides_nothing_finished(tmp_path):
 
 
 def test_tables_count_what_they_are_made_of(tmp_path, monkeypatch):
-    attack = _measure.attack
+    attack = measuring.attack
 
     def lost(*arguments):
         item = attack(*arguments)
@@ -302,7 +302,7 @@ def test_tables_count_what_they_are_made_of(tmp_path, monkeypatch):
         radial = np.where(success[:, None], item["radial"], 0.0)
         return item | {"success": success, "radial": radial}
 
-    monkeypatch.setattr(_measure, "attack", lost)
+    monkeypatch.setattr(measuring, "attack", lost)
     settings = SETTINGS | {"corruptions": ["brightness", "speckle_noise"]}
     one = study(1, settings=settings, measurements=["attack", "corruption"])
     found = run(one, tmp_path)
@@ -324,7 +324,7 @@ def test_tables_count_what_they_are_made_of(tmp_path, monkeypatch):
 
 
 def test_examples_of_an_attack_hold_no_other_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(_measure, "ATTACK_PART", 12)
+    monkeypatch.setattr(measuring, "ATTACK_PART", 12)
     settings = SETTINGS | {"n_attack": 12}
     found = run(study(1, settings=settings, measurements=["attack"]), tmp_path)
     examples = found.measured[0].arrays["attack"]["adversarial"]

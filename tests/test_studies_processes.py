@@ -19,7 +19,7 @@ from small_study import (
 )
 
 from neurofreq import studies
-from neurofreq.studies import _measure, _work
+from neurofreq.studies import measuring, worker
 
 N_KILLS = 6  # of one study
 N_STUDIES = max(1, int(os.environ.get("NEUROFREQ_KILLS", "30")) // N_KILLS)
@@ -40,9 +40,9 @@ def work(out, log, environment):
     """Run the study in a process of its own, and say what it kept."""
     torch.set_num_threads(1)
     os.environ.update(environment)
-    _measure.ATTACK_PART = 3
-    _work.POLL_SECONDS = 0.01
-    keep = _work.Work._keep
+    measuring.ATTACK_PART = 3
+    worker.POLL_SECONDS = 0.01
+    keep = worker.Work._keep
 
     def say(line):
         with open(log, "a") as file:
@@ -52,7 +52,7 @@ def work(out, log, environment):
         keep(self, item, arrays)
         say(f"kept {item} {item.rows}")
 
-    _work.Work._keep = kept
+    worker.Work._keep = kept
     found = run(study(), out)
     say("complete" if found.is_complete else "incomplete")
 
@@ -162,13 +162,13 @@ def test_what_is_half_written_does_not_count(tmp_path, whole, processes):
 def test_what_another_finished_while_it_was_claimed_is_read(
     tmp_path, whole, monkeypatch
 ):
-    claim = _work.claim
+    claim = worker.claim
 
     def late(path):
         shutil.copytree(whole.out_dir / "items", path.parent, dirs_exist_ok=True)
         return claim(path)
 
-    monkeypatch.setattr(_work, "claim", late)
+    monkeypatch.setattr(worker, "claim", late)
     assert run(study(), tmp_path).n_measured == 0
     assert not list(tmp_path.rglob("*.lock"))
 
@@ -187,7 +187,7 @@ def test_the_bar_says_what_failed(tmp_path, capsys):
 
 
 def test_the_bar_counts_what_others_finish(tmp_path, whole, monkeypatch):
-    counts, show = [], _work.Work._show
+    counts, show = [], worker.Work._show
 
     def shown(self):
         counts.append(len(self.finished))
@@ -197,8 +197,8 @@ def test_the_bar_counts_what_others_finish(tmp_path, whole, monkeypatch):
         shutil.copytree(whole.out_dir / "items", tmp_path / "items", dirs_exist_ok=True)
         return clean(*given)
 
-    clean = _measure.clean
-    monkeypatch.setattr(_measure, "clean", beside)
-    monkeypatch.setattr(_work.Work, "_show", shown)
+    clean = measuring.clean
+    monkeypatch.setattr(measuring, "clean", beside)
+    monkeypatch.setattr(worker.Work, "_show", shown)
     assert run(study(), tmp_path).n_measured == 1
     assert counts[:2] == [0, whole.n_measured]

@@ -14,7 +14,7 @@ from small_study import (
 from typer.testing import CliRunner
 
 from neurofreq import cli, studies
-from neurofreq.studies._settings import make_settings
+from neurofreq.studies.settings import make_settings
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 import neurofreq as nf
-from neurofreq import _textures, cli, data
+from neurofreq import cli, data
+from neurofreq.corruptions import _textures
 
 
 class Counting(nn.Module):

@@ -16,8 +16,9 @@ from torch import nn
 from typer.testing import CliRunner
 
 import neurofreq as nf
-from neurofreq import _labels, cli, models
-from neurofreq._untrained import is_random
+from neurofreq import cli, models
+from neurofreq._shared import escapes
+from neurofreq._shared.networks.untrained import is_random
 from neurofreq.training import _curves
 
 QUICK = {"measurements": ["clean", "hybrid"], "seeds": [0], "frequencies": [0.0, 1.0],
@@ -104,7 +105,7 @@ def test_control_characters_of_names_are_written_out_on_the_page(images, tmp_pat
         {"a\x1b[2J<&>": model, "b\x9b": model}, named, tmp_path, **QUICK
     )
     page = found.page.read_text()
-    raw = {one for one in page if one != _labels.printable(one, keep="\n")}
+    raw = {one for one in page if one != escapes.printable(one, keep="\n")}
     assert not raw
     assert not {"\x1b", "\x9b"} & set(found._repr_html_())
     assert r"a\x1b[2J&lt;&amp;&gt;" in page, "escaped once"
@@ -127,10 +128,10 @@ def test_control_characters_of_layers_are_written_out_in_curves(tmp_path):
 
 
 def test_names_are_written_as_they_are_where_they_are_harmless():
-    assert _labels.printable("größe 日本 a=b") == "größe 日本 a=b"
-    assert _labels.printable("a\u202eb\ud800\n") == "a\\u202eb\\ud800\\n"
-    assert _labels.literal("a\nb") == "a\nb", "lines stay lines"
-    assert _labels.literal("_a$b\x1b") == " _a\\$b\\x1b"
+    assert escapes.printable("größe 日本 a=b") == "größe 日本 a=b"
+    assert escapes.printable("a\u202eb\ud800\n") == "a\\u202eb\\ud800\\n"
+    assert escapes.literal("a\nb") == "a\nb", "lines stay lines"
+    assert escapes.literal("_a$b\x1b") == " _a\\$b\\x1b"
 
 
 class Lopsided(nn.Module):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import neurofreq as nf
-from neurofreq import _runtime, training
+from neurofreq import training
+from neurofreq._shared import runtime
 from neurofreq.training import AUGMENTATIONS, augmix
 from neurofreq.training._inputs import noisy
 
@@ -98,9 +99,9 @@ def test_a_regularizer_follows_its_model():
 
 def test_seeding_the_host_leaves_the_device_alone():
     state = torch.cuda.get_rng_state()
-    with _runtime.seeded(3):
+    with runtime.seeded(3):
         torch.rand(2)
     assert torch.equal(torch.cuda.get_rng_state(), state)
-    with _runtime.seeded(3, torch.device("cuda")):
+    with runtime.seeded(3, torch.device("cuda")):
         assert torch.cuda.initial_seed() == 3
     assert torch.equal(torch.cuda.get_rng_state(), state)

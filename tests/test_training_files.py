@@ -9,7 +9,8 @@ import torch
 from small_study import images
 from torch import nn
 
-from neurofreq import _store, training
+from neurofreq import training
+from neurofreq._shared.files import storage
 from neurofreq.training import _manner
 
 RECIPE = training.Recipe(epochs=3, batch_size=4, validation=0.25)
@@ -87,7 +88,7 @@ def test_a_flipped_bit_of_the_best_weights_is_noticed(folder):
 
 
 def read(path):
-    return _store.read_tensors(path)[0]
+    return storage.read_tensors(path)[0]
 
 
 def test_damaged_settings_are_named(folder):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from neurofreq import _store, models
+from neurofreq import models
+from neurofreq._shared.files import storage
 from neurofreq.data import load_data
 from neurofreq.models import _zoo
 
@@ -98,10 +99,10 @@ def test_the_registry_lists_what_is_in_the_folder(model, folder):
 def test_changed_files_are_noticed(model, folder):
     path = models.write_zoo_model(model, CARD, folder)
     card = path.with_suffix(".json")
-    values = _store.read_json(card)
+    values = storage.read_json(card)
     assert values["recipe"] == CARD.recipe
     assert len(values["sha256"]) == 64
-    _store.write_json(card, {**values, "sha256": "0" * 64})
+    storage.write_json(card, {**values, "sha256": "0" * 64})
     with pytest.raises(ValueError, match="has SHA-256"):
         models.load_model("zoo:blur-1.5")
     del values["seed"]

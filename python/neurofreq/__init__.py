@@ -4,39 +4,53 @@ After Li et al., "Robust deep learning object recognition models rely on low
 frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from neurofreq import _console  # isort: skip  (Ctrl-C while torch loads)  # noqa: F401
-from neurofreq import _runtime  # isort: skip  (loads and checks torch first)
-from neurofreq import attacks, data, intervals, models, neural, training
-from neurofreq._accuracy import CorruptionAccuracy
+from neurofreq._shared import console  # isort: skip  (Ctrl-C while torch loads)  # noqa: F401
+from neurofreq._shared import runtime  # isort: skip  (loads and checks torch first)
+from neurofreq import (
+    attacks,
+    corruptions,
+    data,
+    frequency,
+    intervals,
+    models,
+    neural,
+    regularize,
+    training,
+)
 from neurofreq._neurofreq import InternalError, ModelError
-from neurofreq._runtime import num_threads, set_num_threads
-from neurofreq._similarity_loss import SimilarityLoss, similarity_loss
+from neurofreq._shared.runtime import num_threads, set_num_threads
 from neurofreq.corruptions import (
     CORRUPTION_GROUPS,
     CORRUPTIONS,
     EXTRA_CORRUPTIONS,
     Corruption,
+    CorruptionAccuracy,
     corrupt,
+    corruption_accuracy,
 )
-from neurofreq.hybrid import HybridCurve, hybrid_curve, hybrid_images, hybrid_pairs
-from neurofreq.regularizer import SimilarityRegularizer
-from neurofreq.robustness import corruption_accuracy
-from neurofreq.sensitivity import FourierSensitivity, fourier_sensitivity
-from neurofreq.similarity import reliability, response_similarity
-from neurofreq.spectra import (
+from neurofreq.frequency import (
+    FourierSensitivity,
+    HybridCurve,
     RadialProfile,
     SpectrumAccumulator,
+    fourier_sensitivity,
+    hybrid_curve,
+    hybrid_images,
+    hybrid_pairs,
     power_spectrum,
     radial_profile,
 )
+from neurofreq.neural import reliability, response_similarity
+from neurofreq.regularize import SimilarityLoss, SimilarityRegularizer, similarity_loss
 from neurofreq.training import training_step
 
 if TYPE_CHECKING:
     from neurofreq import figures, plot, report, studies
 
-__version__ = _runtime.VERSION
+__version__ = runtime.VERSION
 
 __all__ = [
     "CORRUPTIONS",
@@ -56,9 +70,11 @@ __all__ = [
     "attacks",
     "corrupt",
     "corruption_accuracy",
+    "corruptions",
     "data",
     "figures",
     "fourier_sensitivity",
+    "frequency",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",
@@ -69,6 +85,7 @@ __all__ = [
     "plot",
     "power_spectrum",
     "radial_profile",
+    "regularize",
     "reliability",
     "report",
     "response_similarity",
@@ -79,11 +96,17 @@ __all__ = [
     "training_step",
 ]
 
+# Loaded when first asked for: they take long to import.
+_LAZY = ("figures", "plot", "report", "studies")
+
 
 def __getattr__(name: str) -> Any:
     """Load figures, plots, reports and studies when they are first asked for."""
-    if name in ("figures", "plot", "report", "studies"):
-        import importlib
-
-        return importlib.import_module(f"neurofreq.{name}")
+    if name in _LAZY:
+        return import_module(f"neurofreq.{name}")
     raise AttributeError(f"module 'neurofreq' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those that are not loaded yet among them."""
+    return __all__

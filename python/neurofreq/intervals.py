@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _neurofreq
+from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -55,15 +56,15 @@ def resampled_means(
         If `values` is empty, not finite or of another rank, or
         `n_resamples` is less than 1.
     """
-    rows = _validate.real(values, "values")
+    rows = validate.real(values, "values")
     if rows.ndim == 1:
         rows = rows[:, None]
     if rows.ndim != 2 or rows.size == 0:
         raise ValueError(f"values: got shape {rows.shape}, expected (N,) or (N, K)")
     if not np.isfinite(rows).all():
         raise ValueError("values: got NaN or infinite values, expected finite ones")
-    n_resamples = _validate.count("n_resamples", n_resamples)
-    return _neurofreq.resampled_means(rows, n_resamples, _validate.seed(seed))
+    n_resamples = validate.count("n_resamples", n_resamples)
+    return _neurofreq.resampled_means(rows, n_resamples, validate.seed(seed))
 
 
 def percentile_interval(
@@ -91,11 +92,11 @@ def percentile_interval(
     ValueError
         If `statistic` is empty or `level` is not between 0 and 1.
     """
-    values = _validate.real(statistic, "statistic").ravel()
+    values = validate.real(statistic, "statistic").ravel()
     if values.size == 0:
         raise ValueError("statistic: got no values, expected at least one")
-    level = _validate.number("level", level)
-    _validate.within("level", level, 0.0 < level < 1.0, "a number between 0 and 1")
+    level = validate.number("level", level)
+    validate.within("level", level, 0.0 < level < 1.0, "a number between 0 and 1")
     defined = values[~np.isnan(values)]
     if 2 * defined.size < values.size:
         return float("nan"), float("nan")

@@ -21,7 +21,7 @@ from torch import nn
 
 import neurofreq as nf
 from neurofreq import attacks
-from neurofreq.sensitivity import fourier_basis
+from neurofreq.frequency._sensitivity import fourier_basis
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _neurofreq
+from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ class Boundary(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        _validate.one_of("norm", self.norm, NORMS)
-        _validate.one_of("proposal", self.proposal, PROPOSALS)
+        validate.one_of("norm", self.norm, NORMS)
+        validate.one_of("proposal", self.proposal, PROPOSALS)
         shares = ("reach", "tolerance", "spherical_step", "source_step")
         self._plain(
             counts=("max_queries", "probes", "n_starts", "binary_search_steps"),
@@ -106,8 +107,8 @@ class Boundary(Attack):
         )
         for name in shares:
             value = getattr(self, name)
-            _validate.within(name, value, 0 < value < 1, "(0, 1)")
-        _validate.within(
+            validate.within(name, value, 0 < value < 1, "(0, 1)")
+        validate.within(
             "step_adaptation",
             self.step_adaptation,
             1 < self.step_adaptation < float("inf"),

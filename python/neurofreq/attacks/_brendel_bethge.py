@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _neurofreq
+from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
 
 if TYPE_CHECKING:
@@ -129,9 +130,9 @@ class BrendelBethge(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        _validate.one_of("norm", self.norm, NORMS)
-        _validate.one_of("radius", self.radius, RADII)
-        _validate.one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
+        validate.one_of("norm", self.norm, NORMS)
+        validate.one_of("radius", self.radius, RADII)
+        validate.one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
         radii = ("first_radius", "last_radius")
         self._plain(
             flags=("normalise", "scatter"),
@@ -143,11 +144,11 @@ class BrendelBethge(Attack):
         )
         for name in radii:
             value = getattr(self, name)
-            _validate.within(name, value, 0 < value < float("inf"), "a positive number")
+            validate.within(name, value, 0 < value < float("inf"), "a positive number")
         if self.radius == "adaptive":  # a walk must not end before its first step
             holds = self.last_radius <= self.first_radius
             limit = f"at most first_radius, {self.first_radius}"
-            _validate.within("last_radius", self.last_radius, holds, limit)
+            validate.within("last_radius", self.last_radius, holds, limit)
         for name, low, high, interval in (
             ("decay", 0.0, 1.0, "(0, 1)"),
             ("momentum", -0.0, 1.0, "[0, 1)"),
@@ -157,7 +158,7 @@ class BrendelBethge(Attack):
             value = getattr(self, name)
             is_closed = interval.startswith("[")
             holds = (low <= value if is_closed else low < value) and value < high
-            _validate.within(name, value, holds, interval)
+            validate.within(name, value, holds, interval)
 
     @classmethod
     def published(cls, norm: str = "linf", *, batch: int = 20) -> BrendelBethge:
@@ -174,7 +175,7 @@ class BrendelBethge(Attack):
         -------
         BrendelBethge
         """
-        batch = _validate.count("batch", batch)
+        batch = validate.count("batch", batch)
         return cls(
             norm=norm,
             steps=1000,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
-from neurofreq import _model, _validate
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling
 from neurofreq.attacks._options import Options, unit_images
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from neurofreq._validate import Array
+    from neurofreq._shared.inputs.validate import Array
 
 
 class AttackResult(NamedTuple):
@@ -71,7 +72,7 @@ class Attack(ABC):
 
     def __call__(
         self,
-        model: _model.Model,
+        model: calling.Model,
         images: Array,
         labels: Any,
         *,
@@ -175,7 +176,7 @@ class Attack(ABC):
         """
         from tqdm.auto import tqdm
 
-        _validate.model(model)
+        validate.model(model)
         pixels = unit_images(images, "images")
         labels, targets = _classes(labels, targets, len(pixels))
         options = self._options(
@@ -185,10 +186,10 @@ class Attack(ABC):
             deterministic=deterministic, channels_last=channels_last,
             autocast=autocast, trajectory=trajectory, progress=progress,
         )  # fmt: skip
-        device = _model.device_of(model, pixels)
+        device = calling.device_of(model, pixels)
         source, points = self._source(pixels, options, device)
         task = Task(
-            images=_model.to_tensor(pixels, device),
+            images=calling.to_tensor(pixels, device),
             labels=labels.tolist(),
             targets=None if targets is None else targets.tolist(),
             is_custom=options.judge is not None,
@@ -205,7 +206,7 @@ class Attack(ABC):
             is_deterministic=options.deterministic,
         )
         with (
-            _model.evaluating(model),
+            calling.evaluating(model),
             torch.inference_mode(False),
             torch.enable_grad(),
             tqdm(
@@ -214,7 +215,7 @@ class Attack(ABC):
                 disable=not options.progress,
             ) as bar,
         ):
-            asked = _model.tried(
+            asked = calling.tried(
                 model, task.images, alone=task.is_deterministic,
                 as_logits=self.needs_gradient and not task.is_custom,
                 autocast=options.autocast, channels_last=options.channels_last,
@@ -232,14 +233,14 @@ class Attack(ABC):
     ) -> None:
         """Require settings of these types, and keep them as Python's."""
         for name in flags:
-            flag = _validate.flag(name, getattr(self, name))
+            flag = validate.flag(name, getattr(self, name))
             object.__setattr__(self, name, flag)
         for name in counts:
             least = 0 if name == "restarts" else 1
-            whole = _validate.count(name, getattr(self, name), least)
+            whole = validate.count(name, getattr(self, name), least)
             object.__setattr__(self, name, whole)
         for name in numbers:
-            value = _validate.number(name, getattr(self, name))
+            value = validate.number(name, getattr(self, name))
             object.__setattr__(self, name, value)
 
     @property
@@ -308,20 +309,20 @@ def _like(
 ) -> torch.Tensor:
     """Require images of the kind of `images`; candidates may be more."""
     first = images if name == "starting_points" else images[:1]
-    _validate.same(first, points[: len(first)], ("images", name))
+    validate.same(first, points[: len(first)], ("images", name))
     if name == "starting_points" and len(points) != len(images):
         raise ValueError(f"{name}: got {len(points)}, expected {len(images)}")
-    return _model.to_tensor(points, device)
+    return calling.to_tensor(points, device)
 
 
 def _classes(
     labels: Any, targets: Any, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """Check labels and targets against each other."""
-    labels = _validate.labels(labels, count=count)
+    labels = validate.labels(labels, count=count)
     if targets is None:
         return labels, None
-    targets = _validate.labels(targets, "targets", count=count)
+    targets = validate.labels(targets, "targets", count=count)
     same = np.flatnonzero(targets == labels)
     if same.size:
         at = int(same[0])

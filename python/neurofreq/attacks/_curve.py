@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -39,10 +39,10 @@ def success_curve(distance: ArrayLike | torch.Tensor, epsilons: Any) -> Any:
     ----------
     Li et al. 2023, Figs 2b and 2f.
     """
-    sizes = _validate.host(distance, "distance")
+    sizes = validate.host(distance, "distance")
     is_float = np.issubdtype(sizes.dtype, np.floating)
-    sizes = _validate.real(sizes, "distance", sizes.dtype if is_float else np.float64)
-    budgets = _validate.real(epsilons, "epsilons").astype(sizes.dtype)
+    sizes = validate.real(sizes, "distance", sizes.dtype if is_float else np.float64)
+    budgets = validate.real(epsilons, "epsilons").astype(sizes.dtype)
     for name, values in (("distance", sizes), ("epsilons", budgets)):
         if values.ndim != 1:
             raise ValueError(f"{name}: got shape {values.shape}, expected one axis")

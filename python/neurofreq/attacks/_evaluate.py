@@ -13,7 +13,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from neurofreq import _identity, _locks, _model, _runtime, _store, _validate
+from neurofreq._shared import runtime
+from neurofreq._shared.files import locks, storage
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling, fingerprint
 from neurofreq.attacks import _loader
 from neurofreq.attacks._call import Attack
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from neurofreq._store import Arrays
+    from neurofreq._shared.files.storage import Arrays
 
 PATIENCE = timedelta(days=30)  # a rank that is done waits for the others
 COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
@@ -31,7 +34,7 @@ COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 def evaluate(
     attack: Attack,
-    model: _model.Model,
+    model: calling.Model,
     loader: Iterable[Any],
     *,
     targets: Any = None,
@@ -96,16 +99,16 @@ def evaluate(
     Where there is no process group, one (gloo) is initialised and kept to the
     end of the process: initialise your own before, if you need one.
     """
-    _validate.instance("attack", attack, Attack)
-    _validate.model(model)
+    validate.instance("attack", attack, Attack)
+    validate.model(model)
     _loader.check(loader)
-    seed, progress = _validate.seed(seed), _validate.flag("progress", progress)
-    if _validate.flag("keep_images", keep_images) and out is None:
+    seed, progress = validate.seed(seed), validate.flag("progress", progress)
+    if validate.flag("keep_images", keep_images) and out is None:
         raise ValueError("keep_images: got True without out, expected a folder")
     if "first_index" in options:
         raise TypeError("first_index: got it, expected none: the loader begins at 0")
-    targets = None if targets is None else _validate.labels(targets, "targets")
-    folder = None if out is None else _validate.path("out", out)
+    targets = None if targets is None else validate.labels(targets, "targets")
+    folder = None if out is None else validate.path("out", out)
     batch_size = attack._options(**options).batch_size
     kept = None if folder is None else _Kept(folder, attack, model, seed, options)
     given = _loader.PerImage(
@@ -143,7 +146,7 @@ def evaluate(
         else:
             found = attacked()
         found.pop("adversarial", None)  # on disk: the table holds no images
-        found["label"] = _validate.labels(labels)
+        found["label"] = validate.labels(labels)
         found["target"] = (
             np.full(len(images), -1) if targets is None else part["targets"]
         )
@@ -178,18 +181,18 @@ class _Kept:
                 "results are kept: the state of a function is not known"
             )
         self._settings = _settings(attack, seed, options)
-        self._store = _store.Store(folder)
+        self._store = storage.Store(folder)
 
     def identify(self, model: Any, images: Any, batch_size: int) -> None:
         """Find out which model it is, by its answers to some of the first images."""
-        images = _validate.images(images, unit_range=True)
-        found = _identity.behaviour(
+        images = validate.images(images, unit_range=True)
+        found = fingerprint.behaviour(
             model,
-            _identity.probes(images),
+            fingerprint.probes(images),
             name="model",
             batch_size=batch_size,
         )
-        known = _identity.Known(self._store.folder)
+        known = fingerprint.Known(self._store.folder)
         self._settings["model"] = known.digest("model", found)
 
     def batch(
@@ -203,7 +206,7 @@ class _Kept:
         found = self._load(record, keep_images)
         if found is None:
             lock = self._store.path(record, ".lock")
-            with _locks.held(lock, f"it attacks a batch for {self._store.folder}"):
+            with locks.held(lock, f"it attacks a batch for {self._store.folder}"):
                 found = self._load(record, keep_images)  # which it has done meanwhile
                 if found is None:
                     found = attacked()
@@ -230,21 +233,21 @@ def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, A
         if isinstance(value, np.generic):
             value = value.item()
         is_array = isinstance(value, (np.ndarray, torch.Tensor))
-        plain[name] = _store.data_digest(_host(value), []) if is_array else repr(value)
+        plain[name] = storage.data_digest(_host(value), []) if is_array else repr(value)
     return {
         "measurement": type(attack).__name__.lower(),
         "attack": {"class": type(attack).__name__, **vars(attack)},
         "options": plain,
         "seed": seed,
-        "neurofreq": _runtime.VERSION,
+        "neurofreq": runtime.VERSION,
     }
 
 
 def _identity_of(images: Any, labels: Any, targets: Any, first: int) -> dict[str, Any]:
     """Return what tells one batch from another."""
-    labels = _validate.labels(labels, count=len(images))
+    labels = validate.labels(labels, count=len(images))
     marks = labels if targets is None else np.stack([labels, targets])
-    return {"first": first, "data": _store.data_digest(_host(images), marks)}
+    return {"first": first, "data": storage.data_digest(_host(images), marks)}
 
 
 def _host(value: Any) -> Any:

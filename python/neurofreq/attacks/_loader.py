@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ def check(loader: Any) -> None:
     is_other = isinstance(loader, (str, bytes, Mapping, np.ndarray, torch.Tensor))
     if is_other or not isinstance(loader, Iterable):
         raise TypeError(
-            f"loader: got {_validate.shown(loader)}, expected an iterable of (images, "
+            f"loader: got {validate.shown(loader)}, expected an iterable of (images, "
             "labels), such as a DataLoader or a list of batches"
         )
 
@@ -51,7 +51,7 @@ def in_order(
     before = _before(loader) if is_one_order else None
     for batch in shown:
         images, labels = _pair(batch)
-        if before is not None and not np.array_equal(before, _validate.labels(labels)):
+        if before is not None and not np.array_equal(before, validate.labels(labels)):
             raise ValueError(_SHUFFLES)
         before = None
         yield images, labels
@@ -71,7 +71,7 @@ def _before(loader: Iterable[Any]) -> NDArray[Any] | None:
             raise ValueError(_SHUFFLES)
         return None
     batch = next(iter(loader), None)
-    return None if batch is None else _validate.labels(_pair(batch)[1])
+    return None if batch is None else validate.labels(_pair(batch)[1])
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:
@@ -91,10 +91,10 @@ def _pair(batch: Any) -> tuple[Any, Any]:
         images, labels = batch[:2]
     else:
         raise TypeError(
-            f"loader: got a batch of {_validate.shown(batch)}, expected (images, "
+            f"loader: got a batch of {validate.shown(batch)}, expected (images, "
             "labels), (images, labels, index) or a mapping"
         )
-    return _validate.batch(images), labels
+    return validate.batch(images), labels
 
 
 class PerImage:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 from neurofreq.attacks._brendel_bethge import NORMS, BrendelBethge
 from neurofreq.attacks._call import Attack, AttackResult
 from neurofreq.attacks._pgd import NORMS as BUDGET_NORMS
@@ -18,12 +18,12 @@ from neurofreq.attacks._pgd import PGD, checked_budgets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from neurofreq import _model
-    from neurofreq._validate import Array
+    from neurofreq._shared.inputs.validate import Array
+    from neurofreq._shared.networks import calling
 
 
 def minimal_perturbation(
-    model: _model.Model,
+    model: calling.Model,
     images: Array,
     labels: Any,
     *,
@@ -110,11 +110,11 @@ def minimal_perturbation(
             budgets=budgets, min_probability=0.1,
         )
     """
-    norm = _validate.one_of("norm", norm, NORMS)
+    norm = validate.one_of("norm", norm, NORMS)
     attack = BrendelBethge(norm=norm) if attack is None else attack
     if not isinstance(attack, Attack):
-        raise TypeError(f"attack: got {_validate.shown(attack)}, expected an Attack")
-    repeats = _validate.count("repeats", repeats)
+        raise TypeError(f"attack: got {validate.shown(attack)}, expected an Attack")
+    repeats = validate.count("repeats", repeats)
     if attack.norm != norm:
         raise ValueError(f"attack: got norm {attack.norm!r}, expected {norm!r}")
     if budgets is not None:
@@ -163,7 +163,7 @@ class _Sweep(PGD):
 
 def _derived(seed: int, number: int) -> int:
     """Return the seed of a run; those of other seeds do not repeat it."""
-    sequence = np.random.SeedSequence([_validate.seed(seed), number])
+    sequence = np.random.SeedSequence([validate.seed(seed), number])
     return int(sequence.generate_state(1, np.uint64)[0])
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from neurofreq import _model, _validate
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling
 from neurofreq.attacks import _criterion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from neurofreq._validate import Array
+    from neurofreq._shared.inputs.validate import Array
 
 TOLERANCE = 1e-6  # rounding of a resize or a normalisation undone, not a fault
 
@@ -43,18 +44,18 @@ class Options:
 
     def __post_init__(self) -> None:
         """Check every option by itself."""
-        self.batch_size = _model.check_batch_size(self.batch_size)
+        self.batch_size = calling.check_batch_size(self.batch_size)
         for name in ("deterministic", "channels_last", "trajectory", "progress"):
-            setattr(self, name, _validate.flag(name, getattr(self, name)))
-        margin = self.margin = _validate.number("margin", self.margin)
-        _validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
-        least = _validate.number("min_probability", self.min_probability)
-        _validate.within("min_probability", least, 0 <= least < 1, "[0, 1)")
+            setattr(self, name, validate.flag(name, getattr(self, name)))
+        margin = self.margin = validate.number("margin", self.margin)
+        validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
+        least = validate.number("min_probability", self.min_probability)
+        validate.within("min_probability", least, 0 <= least < 1, "[0, 1)")
         self.min_probability = least
-        self.seed = _validate.seed(self.seed)
-        self.first_index = _validate.seed(self.first_index, "first_index")
+        self.seed = validate.seed(self.seed)
+        self.first_index = validate.seed(self.first_index, "first_index")
         self.judge = _criterion.criterion(self.criterion, self.first_index)
-        _model.check_autocast(self.autocast)
+        calling.check_autocast(self.autocast)
         if self.starting_points is not None and self.candidates is not None:
             raise ValueError(
                 "candidates: got them with starting_points, expected one of the two"
@@ -66,7 +67,7 @@ class Options:
 
 def unit_images(value: Array, name: str) -> Array:
     """Check images and clip what is out of [0, 1] by rounding."""
-    checked = _validate.images(value, name)
+    checked = validate.images(value, name)
     if isinstance(checked, torch.Tensor):
         checked = checked.detach()
     clipped = checked.clip(0.0, 1.0)

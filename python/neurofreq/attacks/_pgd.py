@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _neurofreq
+from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ class PGD(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        _validate.one_of("norm", self.norm, NORMS)
-        _validate.one_of("step_rule", self.step_rule, STEP_RULES)
+        validate.one_of("norm", self.norm, NORMS)
+        validate.one_of("step_rule", self.step_rule, STEP_RULES)
         self._plain(counts=("steps", "restarts"), flags=("early_stop",))
         budgets = checked_budgets("epsilon", self.epsilon)
         is_one = getattr(self.epsilon, "ndim", np.ndim(self.epsilon)) == 0
@@ -104,7 +105,7 @@ class PGD(Attack):
         if self.step_size is not None:
             self._plain(numbers=("step_size",))
             size = self.step_size
-            _validate.within("step_size", size, 0 < size < np.inf, "a positive number")
+            validate.within("step_size", size, 0 < size < np.inf, "a positive number")
 
     @property
     def budgets(self) -> tuple[float, ...]:
@@ -139,13 +140,13 @@ class PGD(Attack):
 
 def checked_budgets(name: str, value: Any) -> tuple[float, ...]:
     """Return one budget or several as floats, in the order given."""
-    array = _validate.host(value, name)
+    array = validate.host(value, name)
     if array.size == 0:
         raise ValueError(f"{name}: got no budgets, expected at least one")
     if array.dtype.kind not in "fiu":
-        got = _validate.shown(value)
+        got = validate.shown(value)
         raise TypeError(f"{name}: got {got}, expected positive numbers")
     budgets = tuple(float(budget) for budget in array.ravel())
     for budget in budgets:
-        _validate.within(name, budget, 0 < budget < np.inf, "positive numbers")
+        validate.within(name, budget, 0 < budget < np.inf, "positive numbers")
     return budgets

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
-    from neurofreq._validate import Array
+    from neurofreq._shared.inputs.validate import Array
 
 NORMS = ("linf", "l2", "l1", "l0")
 SIGNS = ("positive", "negative")
@@ -56,14 +56,14 @@ def perturbation_size(
     ----------
     Li et al. 2023, Figs 2b, 2f, 4c and 6a.
     """
-    _validate.one_of("norm", norm, NORMS)
+    validate.one_of("norm", norm, NORMS)
     if signed is not None:
-        _validate.one_of("signed", signed, SIGNS)
+        validate.one_of("signed", signed, SIGNS)
     if signed is not None and norm != "linf":
         raise ValueError(f"signed: got {signed!r} with norm {norm!r}, expected 'linf'")
-    images = _validate.images(images, "images")
-    adversarial = _validate.images(adversarial, "adversarial")
-    _validate.same(images, adversarial, ("images", "adversarial"))
+    images = validate.images(images, "images")
+    adversarial = validate.images(adversarial, "adversarial")
+    validate.same(images, adversarial, ("images", "adversarial"))
     if isinstance(images, torch.Tensor):
         return _size(torch.as_tensor(adversarial) - images, norm, signed)
     change = torch.from_numpy(np.subtract(adversarial, images))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from neurofreq import _neurofreq, _validate
+from neurofreq import _neurofreq
+from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,6 @@ def shuffled_targets(
     ----------
     Li et al. 2023, Fig 2b: one fixed element-wise shuffle of the whole test set.
     """
-    _validate.one_of("method", method, METHODS)
-    checked = _validate.labels(labels)
-    return _neurofreq.shuffled_targets(checked, _validate.seed(seed), method == "cls")
+    validate.one_of("method", method, METHODS)
+    checked = validate.labels(labels)
+    return _neurofreq.shuffled_targets(checked, validate.seed(seed), method == "cls")

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from neurofreq import _console
+from neurofreq._shared import console
 from neurofreq.cli import (
     _corruptions,
     _doctor,
@@ -63,7 +63,7 @@ def _root(
 
 def main() -> None:
     """Run the command and end with its status."""
-    _console.raise_on_interrupt()
+    console.raise_on_interrupt()
     try:
         app()
         status: int | str | None = 0
@@ -71,8 +71,8 @@ def main() -> None:
         status = end.code
     except KeyboardInterrupt:
         _errors.say("neurofreq: interrupted", err=True)
-        status = _console.INTERRUPTED
-    _console.end_on_interrupt()  # while the interpreter ends
+        status = console.INTERRUPTED
+    console.end_on_interrupt()  # while the interpreter ends
     with _errors.quietly_without_reader():
         sys.stdout.flush()
     sys.exit(status)

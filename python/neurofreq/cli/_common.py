@@ -78,16 +78,16 @@ Trace = Annotated[
 
 def place(device: str) -> torch.device:
     """Return the device that was named."""
-    from neurofreq import _validate
+    from neurofreq._shared.inputs import validate
 
-    return _validate.device(device)
+    return validate.device(device)
 
 
 def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
     """Load the models that were named."""
-    from neurofreq import _runtime
+    from neurofreq._shared import runtime
     from neurofreq.models import load_model, parse_spec
-    from neurofreq.models._load import require_weights
+    from neurofreq.models.loading import require_weights
 
     loaded = {}
     for text in models:
@@ -95,7 +95,7 @@ def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
         if label in loaded:
             raise ValueError(f"--model: got {label} twice, expected different labels")
         require_weights(spec, weights)
-        with _runtime.seeded(0):
+        with runtime.seeded(0):
             loaded[label] = load_model(spec, weights=weights)
         if place.type != "cpu":
             loaded[label] = loaded[label].to(place)

@@ -50,9 +50,9 @@ def corruptions(
     Ctrl-C keeps what is done; the same command again goes on from there.
     """
     with plainly(traceback):
-        from neurofreq._untrained import is_random
-        from neurofreq.data import CorruptedFolder
-        from neurofreq.report import _corruptions
+        from neurofreq._shared.networks.untrained import is_random
+        from neurofreq.corruptions import CorruptedFolder
+        from neurofreq.report import corruption_page
 
         kind, _, folder = data.partition(":")
         is_folder = kind == "corrupted" and folder
@@ -66,7 +66,7 @@ def corruptions(
         place = _common.place(device)
         models = _common.load(model, place)
         try:
-            found = _corruptions.write(
+            found = corruption_page.write(
                 models,
                 images,
                 out,
@@ -101,7 +101,7 @@ def corrupt(
     A stopped run goes on where it was.
     """
     with plainly(traceback):
-        from neurofreq.data import write_corrupted
+        from neurofreq.corruptions import write_corrupted
 
         made = write_corrupted(
             _common.data(data, n_images, True),

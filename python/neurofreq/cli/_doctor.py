@@ -17,10 +17,10 @@ def doctor(
 
     The exit status is 0 if every self-test passes, and 1 otherwise.
     """
-    from neurofreq import _doctor
+    from neurofreq.cli import _soundness
 
-    facts, packages = _doctor.facts(), _doctor.optional_packages()
-    checks = _doctor.self_test()
+    facts, packages = _soundness.facts(), _soundness.optional_packages()
+    checks = _soundness.self_test()
     passed = all(check.passed for check in checks)
     if as_json:
         report = {
@@ -35,7 +35,7 @@ def doctor(
             typer.echo(f"{name:<18} {value}")
         for name, version in packages.items():
             found = version or "not installed"
-            typer.echo(f"{name:<18} {found} (optional: {_doctor.OPTIONAL[name]})")
+            typer.echo(f"{name:<18} {found} (optional: {_soundness.OPTIONAL[name]})")
         for check in checks:
             outcome = "ok    " if check.passed else "FAILED"
             where = f"{check.name} on {check.device}"

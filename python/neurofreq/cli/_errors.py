@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from neurofreq._console import INTERRUPTED
-from neurofreq._labels import printable
+from neurofreq._shared.console import INTERRUPTED
+from neurofreq._shared.escapes import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

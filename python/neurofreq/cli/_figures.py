@@ -154,11 +154,11 @@ def _names(
     only: list[str] | None, data: str | None, studies: Sequence[Path]
 ) -> tuple[str, ...]:
     """Return which figures to draw; none where the studies decide."""
-    from neurofreq import _validate
+    from neurofreq._shared.inputs import validate
 
     known = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6")
     for name in only or ():
-        _validate.one_of("--only", name, known)
+        validate.one_of("--only", name, known)
     if only:
         return tuple(only)
     if data is not None:
@@ -176,8 +176,8 @@ def _of(found: Sequence[StudyResult]) -> tuple[str, ...]:
 
 def _needed(names: Sequence[str]) -> tuple[str, ...]:
     """Return the measurements that figures need; a study has at least one."""
-    from neurofreq.figures._choose import NEEDS
-    from neurofreq.studies._settings import MEASUREMENTS
+    from neurofreq.figures.choose import NEEDS
+    from neurofreq.studies.settings import MEASUREMENTS
 
     needed = {one for name in names for one in NEEDS[name]} | {"clean"}
     return tuple(one for one in MEASUREMENTS if one in needed)
@@ -185,11 +185,11 @@ def _needed(names: Sequence[str]) -> tuple[str, ...]:
 
 def _check(neural: Path | None, pairings: int | None) -> None:
     """Check what is used after hours of measuring, or has another name there."""
-    from neurofreq import _validate
-    from neurofreq.figures._stimuli import recorded
+    from neurofreq._shared.inputs import validate
+    from neurofreq.figures.compared import recorded
 
     if pairings is not None:
-        _validate.count("--pairings", pairings)
+        validate.count("--pairings", pairings)
     if neural is not None:
         recorded(neural)
 
@@ -232,7 +232,7 @@ def _measure(
 ) -> StudyResult | None:
     """Run the study; None in a process that leaves the drawing to another."""
     from neurofreq import studies
-    from neurofreq.studies._work import rank_and_count
+    from neurofreq.studies.worker import rank_and_count
 
     found = studies.run(
         wanted, out / "study", progress=not quiet, device=_common.place(device),
@@ -256,9 +256,9 @@ def _draw(
     import pandas as pd
 
     from neurofreq import figures as drawn
-    from neurofreq._labels import to_csv
-    from neurofreq._store import write_text
-    from neurofreq.figures._choose import NotDrawnError
+    from neurofreq._shared.escapes import to_csv
+    from neurofreq._shared.files.storage import write_text
+    from neurofreq.figures.choose import NotDrawnError
 
     out.mkdir(parents=True, exist_ok=True)
     tables = []

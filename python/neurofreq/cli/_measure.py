@@ -131,11 +131,11 @@ def spectrum(
 ) -> None:
     """Draw the spectrum of images, or of what a corruption changes in them."""
     with plainly(traceback):
-        from neurofreq.report import _spectrum
+        from neurofreq.report import spectrum_page
 
         if severity is not None and corruption is None:
             raise ValueError(f"--severity: got {severity}, expected --corruption too")
-        found = _spectrum.write(
+        found = spectrum_page.write(
             _common.data(data, n_images), out, corruption=corruption,
             severity=3 if severity is None else severity, seed=seed,
         )  # fmt: skip
@@ -156,7 +156,7 @@ def demo(
 ) -> None:
     """Train two small networks, no data needed, and compare them in a report."""
     with plainly(traceback):
-        from neurofreq import demo as demonstration
+        from neurofreq.cli import _demo as demonstration
 
         found = demonstration.run(
             out, tiny=tiny, progress=not quiet, command=_common.command()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def models(traceback: Trace = False) -> None:
     """List the models that have a name, and whether their weights are at hand."""
     with plainly(traceback):
-        from neurofreq.models._registry import list_models, table
+        from neurofreq.models.registry import list_models, table
 
         say(table(list_models()))
 
@@ -129,10 +129,10 @@ def train(
 
 def _recipe(name: str, fast: bool, changes: list[str]) -> Recipe:
     """Return the recipe that was named, scaled and changed."""
-    from neurofreq import _validate
+    from neurofreq._shared.inputs import validate
     from neurofreq.training import RECIPES
 
-    _validate.one_of("recipe", name, tuple(RECIPES))
+    validate.one_of("recipe", name, tuple(RECIPES))
     recipe = RECIPES[name].fast() if fast else RECIPES[name]
     values: dict[str, Any] = {}
     for change in changes:
@@ -187,7 +187,7 @@ def _responses(path: Path | None, shuffle: bool, seed: int) -> Any:
     """Return the responses of a file, exchanged between images where asked."""
     import numpy as np
 
-    from neurofreq.neural._target import exchanged
+    from neurofreq.neural.target import exchanged
 
     if path is None:
         return None

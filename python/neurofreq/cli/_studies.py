@@ -79,7 +79,7 @@ def export(
 
 def _finish(found: StudyResult) -> None:
     """Print the numbers; an interrupted study ends as one, a failed one as failed."""
-    from neurofreq.studies._work import rank_and_count
+    from neurofreq.studies.worker import rank_and_count
 
     if rank_and_count()[0] > 0:  # another one of the job says it, and ends it
         interrupted(found)

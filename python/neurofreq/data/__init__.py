@@ -3,14 +3,18 @@
 Nothing is downloaded: a data set is a folder that you give.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from neurofreq._shared.inputs.pixel import LUMA
 from neurofreq.data._cifar10 import CIFAR10_CLASSES, open_cifar10
-from neurofreq.data._corrupted import CorruptedFolder
 from neurofreq.data._files import ImageFiles
-from neurofreq.data._folders import open_folder, open_imagenet, open_tinyimagenet
-from neurofreq.data._pixels import LUMA
 from neurofreq.data._sets import ImageSet
 from neurofreq.data._spec import load_data, open_data
-from neurofreq.data._write import write_corrupted
+from neurofreq.data.folders import open_folder, open_imagenet, open_tinyimagenet
+
+if TYPE_CHECKING:
+    from neurofreq.corruptions import CorruptedFolder, write_corrupted
 
 __all__ = [
     "CIFAR10_CLASSES",
@@ -26,3 +30,10 @@ __all__ = [
     "open_tinyimagenet",
     "write_corrupted",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Return what is in `neurofreq.corruptions`, which is built on this package."""
+    if name in ("CorruptedFolder", "write_corrupted"):
+        return getattr(import_module("neurofreq.corruptions"), name)
+    raise AttributeError(f"module 'neurofreq.data' has no attribute {name!r}")

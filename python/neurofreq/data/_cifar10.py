@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 from neurofreq.data._sets import ImageSet
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from neurofreq.data._folders import Split
+    from neurofreq.data.folders import Split
 
 # Pixels (n, 3072) as uint8, and labels (n,).
 Batch: TypeAlias = "tuple[NDArray[np.uint8], NDArray[np.integer[Any]]]"
@@ -68,7 +68,7 @@ def open_cifar10(
     ValueError
         If a file is damaged or holds something else, or there are fewer images.
     """
-    root = _validate.path("folder", folder)
+    root = validate.path("folder", folder)
     readers = {
         "cifar-10-batches-py": _read_pickle,
         "cifar-10-batches-bin": _read_binary,

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _pictures, _runtime, _validate
-from neurofreq.data._pixels import luma, to_unit
+from neurofreq._shared import runtime
+from neurofreq._shared.files import pictures
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.pixel import luma, to_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -115,7 +117,7 @@ class ImageFiles:
 
     def take(self, index: Any, axis: int = 0) -> ImageFiles:
         """Return the files of indices or a mask, undecoded; `axis` is 0."""
-        rows = _validate.index("index", index, len(self))
+        rows = validate.index("index", index, len(self))
         return replace(self, names=tuple(self.names[i] for i in rows))
 
     def gray(self) -> ImageFiles:
@@ -130,7 +132,7 @@ class ImageFiles:
 
         form = (self.size, self.resize, self.crop, self.is_gray)
         digest = hashlib.sha256(repr(form).encode())
-        with ThreadPoolExecutor(_runtime.num_threads()) as pool:
+        with ThreadPoolExecutor(runtime.num_threads()) as pool:
             for name, one in zip(
                 self.names, pool.map(content, self.names), strict=True
             ):
@@ -147,7 +149,7 @@ class ImageFiles:
                 )
             return pixels
 
-        n_threads = min(_runtime.num_threads(), len(names))
+        n_threads = min(runtime.num_threads(), len(names))
         if n_threads < 2:
             decoded = [decode(name) for name in names]
         else:
@@ -161,15 +163,15 @@ class ImageFiles:
 
 def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uint8]:
     """Return one file as RGB, (H, W, 3)."""
-    image = _pictures.read(path)
+    image = pictures.read(path)
     if resize is None and crop is None:
         return np.asarray(image)
     if resize is not None:
         scale = resize / min(image.size)
-        if scale**2 * image.width * image.height > _pictures.MOST_PIXELS:
+        if scale**2 * image.width * image.height > pictures.MOST_PIXELS:
             raise ValueError(
                 f"data: {path} has {image.height} x {image.width} pixels, expected at "
-                f"most {_pictures.MOST_PIXELS} in all when resized to {resize}"
+                f"most {pictures.MOST_PIXELS} in all when resized to {resize}"
             )
         from PIL import Image
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurofreq import _store, _validate
+from neurofreq._shared.files import storage
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.pixel import luma, to_unit
 from neurofreq.data._files import ImageFiles
-from neurofreq.data._pixels import luma, to_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,9 +67,9 @@ class ImageSet:
         if not isinstance(self.name, str):
             kind = type(self.name).__name__
             raise TypeError(f"name: got {kind}, expected a string")
-        names = _validate.distinct("class_names", self.class_names)
+        names = validate.distinct("class_names", self.class_names)
         images = _checked(self.images)
-        labels = _validate.labels(_numbers(self.labels, names), count=len(images))
+        labels = validate.labels(_numbers(self.labels, names), count=len(images))
         if names and labels.size and labels.max() >= len(names):
             raise ValueError(
                 f"labels: got label {labels.max()}, expected a name for every class, "
@@ -100,7 +101,7 @@ class ImageSet:
         if np.ndim(which) == 0:
             index = np.arange(self._count(which))
         else:
-            index = _validate.index("which", which, len(self))
+            index = validate.index("which", which, len(self))
         return replace(
             self, images=self.images.take(index, axis=0), labels=self.labels[index]
         )
@@ -115,7 +116,7 @@ class ImageSet:
         TypeError, ValueError
             If n is no integer, or there are fewer images.
         """
-        drawn = np.random.default_rng(_validate.seed(seed)).permutation(len(self))
+        drawn = np.random.default_rng(validate.seed(seed)).permutation(len(self))
         drawn = drawn[: self._count(n)]
         return self.take(np.sort(drawn))
 
@@ -131,7 +132,7 @@ class ImageSet:
         """Return the SHA-256 of images and labels; of files, names and contents."""
         is_lazy = isinstance(self.images, ImageFiles)
         images = self.images.digest() if is_lazy else self.images
-        return _store.data_digest(images, self.labels)
+        return storage.data_digest(images, self.labels)
 
     def load(self) -> ImageSet:
         """Return the set with its images as floats in memory."""
@@ -139,7 +140,7 @@ class ImageSet:
 
     def _count(self, n: Any) -> int:
         """Return a number of images that there are."""
-        n = _validate.integer("n", n)
+        n = validate.integer("n", n)
         if not 1 <= n <= len(self):
             raise ValueError(f"n: got {n}, expected 1 to {len(self)}")
         return n
@@ -149,12 +150,12 @@ def _checked(images: Any) -> Any:
     """Return images as an array or as files, in bytes or in floats of [0, 1]."""
     if isinstance(images, ImageFiles):
         return images
-    images = _validate.stored(images)
+    images = validate.stored(images)
     if images.ndim == 4 and not len(images):
         return images
-    _validate.layout(images, "images")
+    validate.layout(images, "images")
     if images.dtype != np.uint8:
-        _validate.images(images, unit_range=True)
+        validate.images(images, unit_range=True)
     return images
 
 
@@ -162,7 +163,7 @@ def _numbers(labels: Any, names: tuple[str, ...]) -> Any:
     """Return labels as they are; of strings, their places among the names."""
     if isinstance(labels, torch.Tensor):
         return labels
-    values = _validate.host(labels, "labels")
+    values = validate.host(labels, "labels")
     if values.ndim != 1 or not values.size or not isinstance(values[0], str):
         return labels
     place = {name: label for label, name in enumerate(names)}

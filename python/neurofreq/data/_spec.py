@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from neurofreq import _synthetic, _validate
+from neurofreq._shared.inputs import validate
+from neurofreq.data import _synthetic
 from neurofreq.data._cifar10 import open_cifar10
-from neurofreq.data._folders import Split, open_imagenet, open_tinyimagenet
 from neurofreq.data._sets import ImageSet
+from neurofreq.data.folders import Split, open_imagenet, open_tinyimagenet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,9 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     """
     if not isinstance(spec, str):
         raise TypeError(f"spec: got {type(spec).__name__}, expected a string")
-    _validate.one_of("split", split, get_args(Split))
+    validate.one_of("split", split, get_args(Split))
     if n is not None:
-        n = _validate.count("n", n)
+        n = validate.count("n", n)
     kind, _, folder = spec.partition(":")
     if kind == "synthetic" and not folder:
         images, labels = _synthetic.draw(2000 if n is None else n, split=split)

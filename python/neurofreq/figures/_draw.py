@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 from neurofreq.data import ImageSet
-from neurofreq.figures import _choose, _stimuli
-from neurofreq.figures._choose import NEEDS, NotDrawnError
+from neurofreq.figures import choose, compared
 from neurofreq.figures._fig1 import fig1
 from neurofreq.figures._fig2 import fig2
 from neurofreq.figures._fig3 import fig3
@@ -17,6 +16,7 @@ from neurofreq.figures._fig4 import fig4
 from neurofreq.figures._fig5 import fig5
 from neurofreq.figures._fig6 import fig6
 from neurofreq.figures._measures import NotMeasuredError
+from neurofreq.figures.choose import NEEDS, NotDrawnError
 
 if TYPE_CHECKING:
     import os
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from neurofreq.figures._choose import Pairs
+    from neurofreq.figures.choose import Pairs
     from neurofreq.studies import Study, StudyResult
 
 
@@ -90,7 +90,7 @@ def draw(
     their names, such as "blur-1.5", make the series of Figures 5 and 6; those with
     the paper's sigma are then the group, where there is one.
     """
-    _validate.one_of("name", name, tuple(NEEDS))
+    validate.one_of("name", name, tuple(NEEDS))
     try:
         return _drawn(name, found, study, neural)
     except NotMeasuredError as error:
@@ -109,7 +109,7 @@ def _drawn(
         return _pairs(found)
     if name == "fig3":
         return _hybrids(found, study)
-    chosen = _choose.robust(name, found)
+    chosen = choose.robust(name, found)
     if name == "fig4":
         return Drawn(*fig4(chosen.models), chosen.note)
     figure = fig5 if name == "fig5" else fig6
@@ -123,7 +123,7 @@ def _spaces(
 ) -> Drawn:
     images = _images("fig1", study)
     entries = {entry.name: entry for entry in study.models} if study else {}
-    for pair in _choose.pairs("fig1", found).pairs:
+    for pair in choose.pairs("fig1", found).pairs:
         base, regularized = pair.models
         if {base.name, regularized.name} <= entries.keys():
             break
@@ -131,12 +131,12 @@ def _spaces(
         raise NotDrawnError(
             "fig1: not drawn, it needs a base and a neural model of this study"
         )
-    stimuli = _stimuli.simulated(images)
+    stimuli = compared.simulated(images)
     if neural is not None:
-        stimuli = _stimuli.recorded(neural)
+        stimuli = compared.recorded(neural)
     like = images.gray().images if base.is_gray else images.images
-    shown = _stimuli.seen(stimuli.images, like)
-    spaces = [_stimuli.space(entries[one.name].load(), shown) for one in pair.models]
+    shown = compared.seen(stimuli.images, like)
+    spaces = [compared.space(entries[one.name].load(), shown) for one in pair.models]
     titles = (f"{base.title}\nnot regularized", f"{regularized.title}\nregularized")
     note = f"towards: {stimuli.target.label}, {len(shown)} stimuli; "
     note += "models: mean over the default layers, equal weights"
@@ -144,7 +144,7 @@ def _spaces(
 
 
 def _pairs(found: Sequence[StudyResult]) -> Drawn:
-    chosen = _choose.pairs("fig2", found)
+    chosen = choose.pairs("fig2", found)
     two = chosen.pairs[:2]
     table, figure = fig2(
         [model for pair in two for model in pair.models],
@@ -156,7 +156,7 @@ def _pairs(found: Sequence[StudyResult]) -> Drawn:
 
 def _hybrids(found: Sequence[StudyResult], study: Study | None) -> Drawn:
     images = _images("fig3", study)
-    chosen = _choose.pairs("fig3", found, ("neural", "adv"))
+    chosen = choose.pairs("fig3", found, ("neural", "adv"))
     pair = chosen.pairs[0]
     roles = ("base", pair.models[1].group)
     shown = images.gray() if pair.models[0].is_gray else images

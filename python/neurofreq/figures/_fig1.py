@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _validate
-from neurofreq._labels import literal
+from neurofreq._shared.escapes import literal
+from neurofreq._shared.inputs import validate
 from neurofreq.figures._spaces import aligned, coordinates, order
 from neurofreq.figures._style import COLORS, INK, new_figure
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
+from neurofreq.measured import analysis
 from neurofreq.neural import Target
-from neurofreq.studies import _analysis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,9 +87,9 @@ def fig1(
     Li et al. 2023, Fig 1.
     """
     given = {"neural": neural, "before": before, "after": after}
-    spaces = {key: _validate.similarity(matrix, key) for key, matrix in given.items()}
+    spaces = {key: validate.similarity(matrix, key) for key, matrix in given.items()}
     pictures = np.asarray(stimuli, dtype=np.float64)
-    _validate.images(pictures, "stimuli", unit_range=True)
+    validate.images(pictures, "stimuli", unit_range=True)
     if pictures.shape[1] not in (1, 3):
         raise ValueError(f"stimuli: got {pictures.shape[1]} channels, expected 1 or 3")
     for key, matrix in spaces.items():
@@ -143,7 +143,7 @@ def _correlate(
 ) -> dict[str, Estimate]:
     """Add the correlations with the neural space, and return them."""
     quantities = {
-        key: _analysis.similarity_correlation(spaces["neural"], spaces[key])
+        key: analysis.similarity_correlation(spaces["neural"], spaces[key])
         for key in ("before", "after")
     }
     found = {key: one.estimate() for key, one in quantities.items()}

@@ -14,7 +14,7 @@ from neurofreq.figures._paper import SHARES
 from neurofreq.figures._style import COLORS, blank, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
-from neurofreq.studies import _analysis
+from neurofreq.measured import analysis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from neurofreq.plot import Curve
+    from neurofreq.plot._curves import Curve
     from neurofreq.studies import Measured
 
 ROLES = ("base", "neural")
@@ -168,11 +168,11 @@ def _success(
     for role, model in zip(ROLES, pair, strict=True):
         distance = model.arrays["attack"]["distance"]
         row = (model.name, role)
-        curve = _analysis.success_curve(distance, np.linspace(0.0, budget, 61))
+        curve = analysis.success_curve(distance, np.linspace(0.0, budget, 61))
         n = len(distance)
         table.add_curve(letter, row, "success", curve, n, scale_x=GRAY_LEVELS)
         for share in SHARES:
-            size = _analysis.median_size(distance, share / 100.0).estimate()
+            size = analysis.median_size(distance, share / 100.0).estimate()
             table.add(
                 letter, row, "size_at_success", size, "1/255", x=share,
                 scale=GRAY_LEVELS,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from neurofreq import plot
-from neurofreq._tiles import EXAMPLE_FREQUENCIES
 from neurofreq.figures import _measures
 from neurofreq.figures._fig2 import ROLES
 from neurofreq.figures._style import looks, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
+from neurofreq.plot._tiles import EXAMPLE_FREQUENCIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

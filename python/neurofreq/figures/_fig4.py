@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from neurofreq import _validate, plot
-from neurofreq._labels import literal
+from neurofreq import plot
+from neurofreq._shared.escapes import literal
+from neurofreq._shared.inputs import validate
 from neurofreq.figures import _measures, _panels
 from neurofreq.figures._style import INK, looks, new_figure, panel
 from neurofreq.figures._table import Table
@@ -75,7 +76,7 @@ def fig4(
     ----------
     Li et al. 2023, Fig 4.
     """
-    _validate.one_of("size", size, ("mean", "median"))
+    validate.one_of("size", size, ("mean", "median"))
     _measures.check(models, "attack")
     table = Table("fig4", models)
     rows = _rows(models)

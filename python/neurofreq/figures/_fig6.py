@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 from neurofreq.figures import _measures, _panels
 from neurofreq.figures._fig5 import accuracy_panel
 from neurofreq.figures._style import blank, new_figure, panel
@@ -58,7 +58,7 @@ def fig6(
     ----------
     Li et al. 2023, Fig 6.
     """
-    _validate.one_of("size", size, ("mean", "median"))
+    validate.one_of("size", size, ("mean", "median"))
     _measures.check(models, "attack", "hybrid", "corruption")
     table = Table("fig6", models)
     figure = new_figure(3.1)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _groups, _neurofreq
-from neurofreq._accuracy import CorruptionAccuracy
-from neurofreq.corruptions import CORRUPTIONS
-from neurofreq.data._corrupted import SEVERITIES
-from neurofreq.studies import _analysis
-from neurofreq.studies._analysis import Quantity
+from neurofreq import _neurofreq
+from neurofreq.corruptions import grouping
+from neurofreq.corruptions._corrupt import CORRUPTIONS
+from neurofreq.corruptions.folder import SEVERITIES
+from neurofreq.corruptions.result import CorruptionAccuracy
+from neurofreq.measured import analysis
+from neurofreq.measured.analysis import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq.intervals import Estimate
-    from neurofreq.plot import Curve
+    from neurofreq.plot._curves import Curve
     from neurofreq.studies import Measured
 
     Arrays = dict[str, NDArray[Any]]
     Floats = NDArray[np.float64]
 
 GRAY_LEVELS = 255.0
-_CORRUPTED = _groups.averaged(CORRUPTIONS)
+_CORRUPTED = grouping.averaged(CORRUPTIONS)
 # What of a measurement is averaged into a curve: values per image and abscissa.
 _CURVES = {"attack": "radial", "hybrid": "difference"}
 _NEEDED = {
@@ -124,7 +125,7 @@ def size(model: Measured, statistic: str = "mean") -> Quantity:
         over all, of which the others need infinitely much.
     """
     distance = _found(model)["distance"]
-    measure = {"mean": _analysis.mean_size, "median": _analysis.median_size}
+    measure = {"mean": analysis.mean_size, "median": analysis.median_size}
     return measure[statistic](distance)
 
 
@@ -159,7 +160,7 @@ def half_power(model: Measured, share: float = 0.5) -> Quantity:
     model : Measured
     share : float
     """
-    return _analysis.half_power(_found(model), share)
+    return analysis.half_power(_found(model), share)
 
 
 def reversal(model: Measured) -> Quantity:
@@ -205,7 +206,7 @@ def corruption_accuracy(model: Measured) -> Quantity:
     ----------
     model : Measured
     """
-    return _analysis.accuracy(corrupted(model).correct)
+    return analysis.accuracy(corrupted(model).correct)
 
 
 def mean_accuracy(models: Sequence[Measured]) -> Quantity:
@@ -230,7 +231,7 @@ def radial_curve(models: Sequence[Measured]) -> Curve:
     """
     for model in models:
         _found(model)
-    return _mean_curve(models, "attack", _analysis.normalised, 0.5)
+    return _mean_curve(models, "attack", analysis.normalised, 0.5)
 
 
 def hybrid_curve(models: Sequence[Measured]) -> Curve:
@@ -268,7 +269,7 @@ def _mean_curve(
 ) -> Curve:
     x, values, averaged = _averaged(models, measurement, transform)
     mark = _crossing(x, values, averaged, level).estimate()
-    curve = _analysis.pointwise(x, values, averaged)
+    curve = analysis.pointwise(x, values, averaged)
     return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
 
 

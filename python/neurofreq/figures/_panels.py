@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from matplotlib.ticker import Locator
 
     from neurofreq.figures._table import Table
-    from neurofreq.plot import Curve
+    from neurofreq.measured.analysis import Quantity
+    from neurofreq.plot._curves import Curve
     from neurofreq.studies import Measured
-    from neurofreq.studies._analysis import Quantity
 
 _AT = 0.2  # cycles/pixel, where the paper's profiles of all groups are told apart
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from neurofreq.data import ImageSet, load_data, open_data
 from neurofreq.models import list_models, parse_spec, zoo_cards
 from neurofreq.studies import ModelEntry, Study
-from neurofreq.studies._settings import MEASUREMENTS
+from neurofreq.studies.settings import MEASUREMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import cycle
 from typing import TYPE_CHECKING, NamedTuple
 
-from neurofreq._labels import literal
+from neurofreq._shared.escapes import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from neurofreq.intervals import Estimate
-    from neurofreq.plot import Curve
-    from neurofreq.studies._measured import Measured
+    from neurofreq.measured.record import Measured
+    from neurofreq.plot._curves import Curve
 
 COLUMNS = (
     "figure", "panel", "model", "group", "quantity", "x",

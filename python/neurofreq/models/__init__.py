@@ -4,7 +4,7 @@ Every network takes images in [0, 1] and normalises them itself, so that
 attacks and hybrids act on pixels. Nothing is downloaded.
 """
 
-from neurofreq._folding import fold_batch_norm
+from neurofreq.models._folding import fold_batch_norm
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -14,8 +14,6 @@ from neurofreq.models._front_ends import (
     Blur,
     Normalized,
 )
-from neurofreq.models._load import load_model
-from neurofreq.models._registry import ModelInfo, list_models
 from neurofreq.models._resnet import (
     CifarResNet,
     SubsampledIdentity,
@@ -24,9 +22,11 @@ from neurofreq.models._resnet import (
     resnet20,
 )
 from neurofreq.models._small import cnn_a_mix4, cnn_a_wide, marabou_large, small_cnn
-from neurofreq.models._spec import ModelSpec, parse_spec
 from neurofreq.models._vgg import Vgg19, vgg19_bn
 from neurofreq.models._zoo import ZooCard, write_zoo_model, zoo_cards
+from neurofreq.models.loading import load_model
+from neurofreq.models.registry import ModelInfo, list_models
+from neurofreq.models.spec import ModelSpec, parse_spec
 
 __all__ = [
     "CIFAR10_MEAN",

@@ -14,12 +14,14 @@ import torch
 import torch.fx
 from torch import Tensor, nn
 
-from neurofreq import _model, _runtime, _validate
+from neurofreq._shared import runtime
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neurofreq._validate import Array
+    from neurofreq._shared.inputs.validate import Array
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -130,9 +132,9 @@ class Blur(nn.Module):
 
     def __init__(self, sigma: float) -> None:
         super().__init__()
-        sigma = _validate.number("sigma", sigma)
+        sigma = validate.number("sigma", sigma)
         is_size = math.isfinite(sigma) and sigma > 0.0
-        _validate.within("sigma", sigma, is_size, "a number of pixels above 0")
+        validate.within("sigma", sigma, is_size, "a number of pixels above 0")
         half = math.ceil(2.5 * sigma - 1e-9)  # 2.5 * 1.2 is a little more than 3
         taps = torch.arange(-half, half + 1, dtype=torch.float64) / sigma
         weights = (-taps.square() / 2.0).exp()
@@ -214,7 +216,7 @@ class PCA(nn.Module):
             (rows @ rows.T - torch.eye(len(rows), device=rows.device)).abs().max()
         )
         # Halves, in which networks are stored, are good to three digits.
-        _validate.within("components", off, off < 1e-2, "V Vᵀ to be the identity")
+        validate.within("components", off, off < 1e-2, "V Vᵀ to be the identity")
 
     @classmethod
     def fit(cls, images: Array, n_components: int = 512, *, seed: int = 0) -> PCA:
@@ -238,17 +240,17 @@ class PCA(nn.Module):
         ----------
         Halko, Martinsson & Tropp 2011, SIAM Review 53(2), algorithm 4.4.
         """
-        images = _validate.images(images, unit_range=True)
-        n_components = _validate.count("n_components", n_components)
+        images = validate.images(images, unit_range=True)
+        n_components = validate.count("n_components", n_components)
         most = min(len(images) - 1, math.prod(images.shape[1:]))
         is_possible = n_components <= most
-        _validate.within("n_components", n_components, is_possible, f"1 to {most}")
+        validate.within("n_components", n_components, is_possible, f"1 to {most}")
         # The order in memory would decide the order of sums.
-        data = _model.as_tensor(images).detach().contiguous()
+        data = calling.as_tensor(images).detach().contiguous()
         mean = data.mean(dim=0)
         centred = (data - mean).flatten(1)
         size = min(n_components + _OVERSAMPLING, *centred.shape)
-        with _runtime.seeded(_validate.seed(seed), data.device):
+        with runtime.seeded(validate.seed(seed), data.device):
             _, _, basis = torch.svd_lowrank(centred, q=size, niter=_ITERATIONS)
         return cls(mean, basis.T[:n_components].reshape(-1, *mean.shape))
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from neurofreq import _validate
-from neurofreq._untrained import untrained
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks.untrained import untrained
 from neurofreq.models._front_ends import IMAGENET_MEAN, IMAGENET_STD, Normalized
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ class CifarResNet(nn.Module):
         projection: bool = True,
     ) -> None:
         super().__init__()
-        stem = _validate.integer("stem", stem)
+        stem = validate.integer("stem", stem)
         if stem not in (3, 7):
             raise ValueError(f"stem: got {stem}, expected 3 or 7")
-        n_classes = _validate.count("n_classes", n_classes)
-        in_channels = _validate.count("in_channels", in_channels)
+        n_classes = validate.count("n_classes", n_classes)
+        in_channels = validate.count("in_channels", in_channels)
         self.conv1 = nn.Conv2d(
             in_channels, widths[0], stem, padding=stem // 2, bias=False
         )
@@ -205,7 +205,7 @@ def resnet18_gray(
 def _resnet18(
     in_channels: int, base_width: int, stem: int, n_classes: int
 ) -> CifarResNet:
-    base_width = _validate.count("base_width", base_width)
+    base_width = validate.count("base_width", base_width)
     widths = tuple(base_width * factor for factor in (1, 2, 4, 8))
     return CifarResNet(
         (2, 2, 2, 2), widths, n_classes=n_classes, in_channels=in_channels, stem=stem

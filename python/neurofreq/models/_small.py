@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from neurofreq import _validate
-from neurofreq._untrained import untrained
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks.untrained import untrained
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -37,9 +37,9 @@ def small_cnn(
     TypeError, ValueError
         A number that is no positive integer.
     """
-    n_classes = _validate.count("n_classes", n_classes)
-    width = _validate.count("width", width)
-    in_channels = _validate.count("in_channels", in_channels)
+    n_classes = validate.count("n_classes", n_classes)
+    width = validate.count("width", width)
+    in_channels = validate.count("in_channels", in_channels)
     network = nn.Sequential()
     n_in = in_channels
     for index, n_out in enumerate((width, 2 * width, 4 * width)):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from neurofreq import _checkpoint, _programs
-from neurofreq._untrained import untrained
+from neurofreq._shared.networks.untrained import untrained
+from neurofreq.models import _checkpoint, _programs
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -23,7 +23,7 @@ from neurofreq.models._front_ends import (
     IMAGENET_STD,
     Normalized,
 )
-from neurofreq.models._spec import nearest
+from neurofreq.models.spec import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

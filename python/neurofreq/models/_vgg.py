@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _validate
-from neurofreq._untrained import untrained
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks.untrained import untrained
 from neurofreq.models._front_ends import Normalized
 
 # Up to and including the ReLU of conv3-1: what both tasks share.
@@ -52,8 +52,8 @@ class Vgg19(nn.Module):
 
     def __init__(self, base_width: int = 64, n_classes: int = 200) -> None:
         super().__init__()
-        base_width = _validate.count("base_width", base_width)
-        n_classes = _validate.count("n_classes", n_classes)
+        base_width = validate.count("base_width", base_width)
+        n_classes = validate.count("n_classes", n_classes)
         features = _features(base_width)
         for module in features:
             if isinstance(module, nn.Conv2d):

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from neurofreq import _store
-from neurofreq.models._spec import nearest
+from neurofreq._shared.files import storage
+from neurofreq.models.spec import nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -143,13 +143,13 @@ def write_zoo_model(
     """
     from safetensors.torch import save
 
-    from neurofreq.models._load import load_model  # which reads this module
+    from neurofreq.models.loading import load_model  # which reads this module
 
     state = {key: _stored(key, value) for key, value in model.state_dict().items()}
     folder = FOLDER if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{card.name}.safetensors"
-    _store.write_bytes(path, save(state))
+    storage.write_bytes(path, save(state))
     digest = hash_of(path.read_bytes()).hexdigest()
     try:
         loaded = load_model(card.spec, weights=path, sha256=digest)
@@ -159,7 +159,7 @@ def write_zoo_model(
         path.unlink()
         raise
     written = asdict(replace(card, sha256=digest))
-    _store.write_json(path.with_suffix(".json"), written)
+    storage.write_json(path.with_suffix(".json"), written)
     return path
 
 
@@ -174,7 +174,7 @@ def _stored(key: str, value: torch.Tensor) -> torch.Tensor:
 
 
 def _read(path: Path) -> ZooCard:
-    values = _store.read_json(path)
+    values = storage.read_json(path)
     names = {one.name for one in fields(ZooCard)}
     if values.keys() != names:
         wrong = ", ".join(sorted(values.keys() ^ names))

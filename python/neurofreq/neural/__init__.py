@@ -11,6 +11,7 @@ from neurofreq.neural._agreement import (
 )
 from neurofreq.neural._predictive import PredictiveModel, neural_similarity
 from neurofreq.neural._responses import Responses
+from neurofreq.neural._similarity import reliability, response_similarity
 from neurofreq.neural._simulated import simulate_v1
 from neurofreq.neural._stand_ins import (
     pixel_similarity,
@@ -18,7 +19,7 @@ from neurofreq.neural._stand_ins import (
     threshold_similarity,
     v1_similarity,
 )
-from neurofreq.neural._target import SOURCES, Target, mean_target
+from neurofreq.neural.target import SOURCES, Target, mean_target
 
 __all__ = [
     "SOURCES",
@@ -29,6 +30,8 @@ __all__ = [
     "neural_similarity",
     "noise_ceiling",
     "pixel_similarity",
+    "reliability",
+    "response_similarity",
     "similarity_correlation",
     "simulate_v1",
     "split_half",

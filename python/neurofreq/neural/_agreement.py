@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from neurofreq import _neurofreq, _validate
-from neurofreq.neural import _images
-from neurofreq.neural._target import Target, named_similarity
+from neurofreq import _neurofreq
+from neurofreq._shared.inputs import validate
+from neurofreq.neural import image_names
+from neurofreq.neural.target import Target, named_similarity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,16 +82,16 @@ def split_half(
     ----------
     Spearman 1910, Br J Psychol 3:271; Brown 1910, Br J Psychol 3:296.
     """
-    _validate.one_of("level", level, ("neurons", "similarity"))
-    n_splits, seed = _validate.count("n_splits", n_splits), _validate.seed(seed)
-    spearman_brown = _validate.flag("spearman_brown", spearman_brown)
-    checked = _validate.trials(trials)
+    validate.one_of("level", level, ("neurons", "similarity"))
+    n_splits, seed = validate.count("n_splits", n_splits), validate.seed(seed)
+    spearman_brown = validate.flag("spearman_brown", spearman_brown)
+    checked = validate.trials(trials)
     if level == "neurons":
         if weights is not None:
             raise ValueError("weights: got some, expected none for level 'neurons'")
         each = _neurofreq.split_half_neurons(checked, n_splits, seed, spearman_brown)
         return np.where(each < _UNBOUNDED, np.nan, each)
-    scale = _validate.weights(weights, checked.shape[2])
+    scale = validate.weights(weights, checked.shape[2])
     whole = _neurofreq.split_half_similarity(
         checked, scale, n_splits, seed, spearman_brown
     )
@@ -121,12 +122,12 @@ def similarity_correlation(
         side without names is of images 0 to N - 1: the same numbers in another
         order are refused beside it.
     """
-    _validate.one_of("method", method, _METHODS)
+    validate.one_of("method", method, _METHODS)
     a, a_images = named_similarity(first, "first")
     b, b_images = named_similarity(second, "second")
     if a.shape != b.shape:
         raise ValueError(f"second: got shape {b.shape}, expected that of first")
-    _images.agreed({"first": a_images, "second": b_images})
+    image_names.agreed({"first": a_images, "second": b_images})
     return _neurofreq.similarity_correlation(a, b, method == "spearman")
 
 
@@ -169,7 +170,7 @@ def noise_ceiling(
     ----------
     Nili et al. 2014, PLOS Comput Biol 10:e1003553.
     """
-    _validate.one_of("method", method, _METHODS)
+    validate.one_of("method", method, _METHODS)
     if isinstance(similarities, Target):
         raise TypeError("similarities: got one Target, expected one per subject")
     named = {
@@ -184,6 +185,6 @@ def noise_ceiling(
         raise ValueError(
             f"similarities: got {len(matrices)} subjects, expected at least two"
         )
-    _images.agreed({key: images for key, (_, images) in checked.items()})
+    image_names.agreed({key: images for key, (_, images) in checked.items()})
     ranked = method == "spearman"
     return NoiseCeiling(*_neurofreq.noise_ceiling(np.stack(matrices), ranked))

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _model, _runtime
 from neurofreq._neurofreq import ModelError
-from neurofreq.neural._network import Core, GaborEnergy, Network, PointReadout
+from neurofreq._shared import runtime
+from neurofreq._shared.networks import calling
+from neurofreq.neural.network import Core, GaborEnergy, Network, PointReadout
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -109,7 +110,7 @@ def _train(
     settings: Settings, images: Tensor, responses: Tensor, fold: Fold, seed: int
 ) -> tuple[Network, int, float]:
     draw = torch.Generator("cpu").manual_seed(seed)
-    with _runtime.seeded(seed):
+    with runtime.seeded(seed):
         mean = responses[fold.train].nanmean(0)
         net = network(settings, mean).to(images.device)
     responses = responses.where(~mean.isnan(), torch.nan)
@@ -122,7 +123,7 @@ def _train(
     for epoch in range(settings.max_epochs + 1):
         if epoch:
             _epoch(net, optimizer, settings, inputs, responses, index, draw, epoch)
-        with _model.evaluating(net), torch.no_grad():
+        with calling.evaluating(net), torch.no_grad():
             predicted = net.learned(inputs[fold.stop])
         loss = float(misfit(predicted, responses[fold.stop], settings.loss))
         _check_finite(loss, epoch)
@@ -136,7 +137,7 @@ def _train(
 
 def predict(net: Network, images: Tensor) -> Tensor:
     """Return the responses of all images, (N, K), in evaluation mode."""
-    with _model.evaluating(net), torch.no_grad():
+    with calling.evaluating(net), torch.no_grad():
         return torch.cat([net(part) for part in torch.split(images, BATCH)])
 
 

@@ -10,12 +10,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from neurofreq import _neurofreq, _runtime, _validate
-from neurofreq._store import Store, data_digest
+from neurofreq import _neurofreq
+from neurofreq._shared import runtime
+from neurofreq._shared.files.storage import Store, data_digest
+from neurofreq._shared.inputs import validate
 from neurofreq.neural import _fit
 from neurofreq.neural._responses import Responses
 from neurofreq.neural._simulated import gray
-from neurofreq.neural._target import Target, mean_target, predicted
+from neurofreq.neural.target import Target, mean_target, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
-    from neurofreq.neural._network import Network
+    from neurofreq.neural.network import Network
 
 
 class PredictiveModel:
@@ -125,37 +127,37 @@ class PredictiveModel:
         seed: int = 0,
         device: torch.device | str = "cpu",
     ) -> None:
-        n_channels = _validate.count("n_channels", n_channels)
-        n_scales = _validate.count("n_scales", n_scales)
-        max_epochs = _validate.count("max_epochs", max_epochs)
-        patience = _validate.count("patience", patience)
-        _validate.one_of("front", front, ("gabor", "learned"))
+        n_channels = validate.count("n_channels", n_channels)
+        n_scales = validate.count("n_scales", n_scales)
+        max_epochs = validate.count("max_epochs", max_epochs)
+        patience = validate.count("patience", patience)
+        validate.one_of("front", front, ("gabor", "learned"))
         least = 0 if front == "gabor" else 1
-        n_layers = _validate.count("n_layers", n_layers, least)
-        kernels = _validate.pair("kernels", kernels)
+        n_layers = validate.count("n_layers", n_layers, least)
+        kernels = validate.pair("kernels", kernels)
         if not kernels[0] % 2 == kernels[1] % 2 == 1:
             raise ValueError(f"kernels: got {kernels}, expected odd sizes")
-        _validate.one_of("loss", loss, ("poisson", "gaussian"))
-        sparsity = _validate.number("sparsity", sparsity)
-        smoothness = _validate.number("smoothness", smoothness)
-        weight_decay = _validate.number("weight_decay", weight_decay)
+        validate.one_of("loss", loss, ("poisson", "gaussian"))
+        sparsity = validate.number("sparsity", sparsity)
+        smoothness = validate.number("smoothness", smoothness)
+        weight_decay = validate.number("weight_decay", weight_decay)
         penalties = {
             "sparsity": sparsity, "smoothness": smoothness, "weight_decay": weight_decay
         }  # fmt: skip
         for name, number in penalties.items():
-            _validate.within(name, number, 0.0 <= number < np.inf, "0 or more")
-        lr = _validate.number("lr", lr)
-        _validate.within("lr", lr, 0.0 < lr < np.inf, "a positive number")
-        batch_size = _validate.count("batch_size", batch_size, 2)
-        n_folds = _validate.count("n_folds", n_folds, 3)
+            validate.within(name, number, 0.0 <= number < np.inf, "0 or more")
+        lr = validate.number("lr", lr)
+        validate.within("lr", lr, 0.0 < lr < np.inf, "a positive number")
+        batch_size = validate.count("batch_size", batch_size, 2)
+        n_folds = validate.count("n_folds", n_folds, 3)
         self.settings = _fit.Settings(
             front, n_channels, n_layers, kernels, n_scales, loss,
             sparsity, smoothness, weight_decay, lr, batch_size, max_epochs, patience,
         )  # fmt: skip
-        self.size = None if size is None else _validate.pair("size", size)
+        self.size = None if size is None else validate.pair("size", size)
         self.n_folds = n_folds
-        self.seed = _validate.seed(seed)
-        self.device = _validate.device(device)
+        self.seed = validate.seed(seed)
+        self.device = validate.device(device)
         self._networks: list[Network] = []
 
     def fit(
@@ -206,7 +208,7 @@ class PredictiveModel:
         if weights is None:
             w = responses.reliability()
         else:
-            w = _validate.weights(weights, responses.n_neurons)
+            w = validate.weights(weights, responses.n_neurons)
         mean = responses.mean()
         folds = _fit.folds(groups, len(luminance), self.n_folds, self.seed)
         _fit.check_folds(folds, ~np.isnan(mean))
@@ -232,7 +234,7 @@ class PredictiveModel:
                 "size": self._size, "seed": self.seed, "fold": number, "data": digest,
                 "test": np.flatnonzero(fold.test).tolist(),
                 "stop": np.flatnonzero(fold.stop).tolist(),
-                "neurofreq": _runtime.VERSION,
+                "neurofreq": runtime.VERSION,
             }  # fmt: skip
             network, row = self._fold(store, record, inputs, targets, fold)
             predicted = _fit.predict(network, inputs[fold.test]).cpu().numpy()
@@ -337,7 +339,7 @@ class PredictiveModel:
         """Train one fold, or read it where it is kept."""
         kept = None if store is None else store.load(record)
         if kept is not None:
-            with _runtime.seeded(0):  # these weights are replaced
+            with runtime.seeded(0):  # these weights are replaced
                 network = _fit.network(self.settings, targets.nanmean(0))
             row = {name: kept.pop(name).item() for name in ("fold", "epoch", "loss")}
             network.load_state_dict({k: torch.from_numpy(v) for k, v in kept.items()})

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from neurofreq import _containers, _recorded, _validate
-from neurofreq.neural import _images
-from neurofreq.neural._target import Target
-from neurofreq.similarity import reliability, response_similarity
+from neurofreq._shared.inputs import containers, recorded, validate
+from neurofreq.neural import image_names
+from neurofreq.neural._similarity import reliability, response_similarity
+from neurofreq.neural.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,16 +97,16 @@ class Responses:
         neuron: Mapping[str, ArrayLike] | None = None,
         images: ArrayLike | None = None,
     ) -> None:
-        recording = _containers.read(trials, "trials")
+        recording = containers.read(trials, "trials")
         if recording is None:
-            values = _recorded.floats(trials, "trials")
+            values = recorded.floats(trials, "trials")
         else:
             values = recording.trials
             image = recording.image | dict(image or {})
             neuron = recording.neuron | dict(neuron or {})
             images = recording.images if images is None else images
         values = np.array(values[None] if values.ndim == 2 else values, np.float64)
-        values = _validate.trials(values)
+        values = validate.trials(values)
         shape = values.shape
         if shape[1] < 2:
             raise ValueError(f"trials: got {shape[1]} images, expected at least two")
@@ -120,10 +120,10 @@ class Responses:
             )
         values.flags.writeable = False
         self.trials: NDArray[np.float64] = values
-        self.image = _images.descriptors("image", image, shape[1])
-        self.neuron = _images.descriptors("neuron", neuron, shape[2])
-        names = _images.naming(self.image) if images is None else images
-        self.images = _images.names(names, shape[1])
+        self.image = image_names.descriptors("image", image, shape[1])
+        self.neuron = image_names.descriptors("neuron", neuron, shape[2])
+        names = image_names.naming(self.image) if images is None else images
+        self.images = image_names.names(names, shape[1])
 
     @property
     def n_trials(self) -> int:
@@ -187,12 +187,12 @@ class Responses:
         trials, image, neuron = self.trials, self.image, self.neuron
         named = self.images
         if images is not None:
-            index = _validate.index("images", images, self.n_images)
+            index = validate.index("images", images, self.n_images)
             trials = trials[:, index]
             named = None if named is None else named[index]
             image = {name: values[index] for name, values in image.items()}
         if neurons is not None:
-            index = _validate.index("neurons", neurons, self.n_neurons)
+            index = validate.index("neurons", neurons, self.n_neurons)
             trials = trials[:, :, index]
             neuron = {name: values[index] for name, values in neuron.items()}
         return Responses(trials, image=image, neuron=neuron, images=named)
@@ -212,7 +212,7 @@ class Responses:
             If the images have no names, a name is not among them, or a name comes
             twice.
         """
-        return self.select(images=_images.places(self.images, images))
+        return self.select(images=image_names.places(self.images, images))
 
     def complete(self, drop: Literal["images", "neurons"]) -> Responses:
         """Return responses without gaps: every neuron saw every image.
@@ -227,7 +227,7 @@ class Responses:
         ValueError
             If too little is left.
         """
-        _validate.one_of("drop", drop, ("images", "neurons"))
+        validate.one_of("drop", drop, ("images", "neurons"))
         seen = self.counts() > 0
         if drop == "images":
             return self.select(images=seen.all(axis=1))

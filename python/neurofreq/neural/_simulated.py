@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 from neurofreq.data import LUMA
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ def simulate_v1(
     Neurosci 9:181 (normalisation); Niell & Stryker 2008, J Neurosci 28:7520
     (mouse V1 prefers low frequencies).
     """
-    n_trials = _validate.count("n_trials", n_trials)
-    n_neurons = _validate.count("n_neurons", n_neurons)
-    mean_count = _validate.number("mean_count", mean_count)
+    n_trials = validate.count("n_trials", n_trials)
+    n_neurons = validate.count("n_neurons", n_neurons)
+    mean_count = validate.number("mean_count", mean_count)
     positive = 0.0 < mean_count < np.inf
-    _validate.within("mean_count", mean_count, positive, "a positive number")
-    _validate.one_of("noise", noise, ("poisson", "gaussian"))
+    validate.within("mean_count", mean_count, positive, "a positive number")
+    validate.one_of("noise", noise, ("poisson", "gaussian"))
     luminance = gray(images)
-    population, draws = np.random.default_rng(_validate.seed(seed)).spawn(2)
+    population, draws = np.random.default_rng(validate.seed(seed)).spawn(2)
     filters = _gabor_pairs(n_neurons, luminance.shape[1:], population)
     drive = (
         luminance.reshape(len(luminance), -1) @ filters.reshape(-1, filters.shape[-1]).T
@@ -101,7 +101,7 @@ def simulate_v1(
 
 def gray(images: Any) -> NDArray[np.float64]:
     """Return checked images as luminance, (N, H, W)."""
-    checked = _validate.images(images, unit_range=True)
+    checked = validate.images(images, unit_range=True)
     if isinstance(checked, torch.Tensor):
         checked = checked.detach().cpu().numpy()
     array = np.asarray(checked, dtype=np.float64)

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _model, _steadiness, _validate
-from neurofreq._attached import unscaled
-from neurofreq._features import Features
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.pixel import unscaled
+from neurofreq._shared.networks import calling, steadiness
+from neurofreq._shared.networks.features import Features
+from neurofreq.neural._similarity import reliability, response_similarity
 from neurofreq.neural._simulated import gray, simulate_v1
-from neurofreq.neural._target import Target
-from neurofreq.similarity import reliability, response_similarity
+from neurofreq.neural.target import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,10 +120,10 @@ def threshold_similarity(
     ----------
     Attias et al. 2024, arXiv 2410.03952, with threshold 0.8.
     """
-    threshold = _validate.number("threshold", threshold)
+    threshold = validate.number("threshold", threshold)
     within = 0.0 <= threshold <= 1.0
-    _validate.within("threshold", threshold, within, "0 to 1")
-    values = _validate.similarity(similarity)
+    validate.within("threshold", threshold, within, "0 to 1")
+    values = validate.similarity(similarity)
     signs: NDArray[np.float64] = np.where(
         np.abs(values) > threshold, np.sign(values), 0.0
     )
@@ -181,11 +182,11 @@ def teacher_similarity(
     ----------
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
     """
-    features = Features(model, [_validate.text("layer", layer)], "layer")
+    features = Features(model, [validate.text("layer", layer)], "layer")
     images = unscaled(images, "images")
-    batch_size = _validate.count("batch_size", batch_size)
-    device = _model.device_of(model)
-    own = _model.dtype_of(model)
+    batch_size = validate.count("batch_size", batch_size)
+    device = calling.device_of(model)
+    own = calling.dtype_of(model)
 
     def ask(part: torch.Tensor) -> torch.Tensor:
         _, (found,) = features.of(part.to(own), copies=True)
@@ -193,10 +194,10 @@ def teacher_similarity(
         return found if found.dtype == torch.float64 else found.float()
 
     rows: list[NDArray[Any]] = []
-    with _model.evaluating(model), torch.no_grad():
-        told = _doubt(ask, _model.to_tensor(images[:1], device), own)
+    with calling.evaluating(model), torch.no_grad():
+        told = _doubt(ask, calling.to_tensor(images[:1], device), own)
         for start in range(0, len(images), batch_size):
-            part = _model.to_tensor(images[start : start + batch_size], device)
+            part = calling.to_tensor(images[start : start + batch_size], device)
             rows.append(ask(part).flatten(1).cpu().numpy())
     if told:
         warnings.warn(told, stacklevel=2)
@@ -207,7 +208,7 @@ def _doubt(
     ask: Callable[[torch.Tensor], torch.Tensor], one: torch.Tensor, own: torch.dtype
 ) -> str | None:
     """Say where features of an image depend on more than the image."""
-    few = _steadiness.beside_others(one)
+    few = steadiness.beside_others(one)
     try:
         first, again = ask(few), ask(few)
     except Exception:  # the passes to come meet what is wrong here
@@ -215,8 +216,8 @@ def _doubt(
     try:
         single = ask(one)
     except Exception as error:
-        return _steadiness.told_refusal(error)
+        return steadiness.told_refusal(error)
     if not (first.shape == again.shape and first.shape[1:] == single.shape[1:]):
         return None
-    is_half = own in _model.HALVES
-    return _steadiness.told(first, again, single, is_half=is_half, what="features")
+    is_half = own in calling.HALVES
+    return steadiness.told(first, again, single, is_half=is_half, what="features")

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _containers, _recorded, _validate
-from neurofreq._labelled import WORDS, Recording, Rows, coded, constant, placed
-from neurofreq._store import write_atomically
-from neurofreq.neural import _images
+from neurofreq._shared.files.storage import write_atomically
+from neurofreq._shared.inputs import containers, recorded, validate
+from neurofreq._shared.inputs.labelled import (
+    WORDS,
+    Recording,
+    Rows,
+    coded,
+    constant,
+    placed,
+)
+from neurofreq.neural import image_names
 from neurofreq.neural._responses import Responses
 
 if TYPE_CHECKING:
@@ -84,7 +91,7 @@ def from_frame(
         trial = next(iter(words), None)
     keys = {"image": image, "neuron": neuron}
     keys |= {} if trial is None else {"trial": trial}
-    values = _containers.frame_values(frame[response], f"frame: {response!r}")
+    values = containers.frame_values(frame[response], f"frame: {response!r}")
     labels = {key: frame[key] for key in keys.values()}
     recording = placed(Rows(values[:, None], labels, None), keys, "frame")
     at_neuron = coded(frame[neuron], neuron).codes
@@ -103,7 +110,7 @@ def from_rsatoolbox(dataset: Any, image: str) -> Responses:
         raise ValueError(
             f"image: got {image!r}, expected one of {sorted(observations)}"
         )
-    measurements = _recorded.floats(dataset.measurements, "dataset")
+    measurements = recorded.floats(dataset.measurements, "dataset")
     labels = {key: np.asarray(values) for key, values in observations.items()}
     channels = {
         key: np.asarray(values) for key, values in dataset.channel_descriptors.items()
@@ -157,7 +164,7 @@ def join(scans: Sequence[Responses]) -> Responses:
         )
         if not same:
             raise ValueError(f"scans: got other images in scan {index} than in 0")
-    images = _images.agreed(
+    images = image_names.agreed(
         {f"scans[{index}]": scan.images for index, scan in enumerate(scans)}
     )
     n_trials = max(scan.n_trials for scan in scans)
@@ -182,8 +189,8 @@ def save(responses: Responses, path: Path | str) -> None:
     for kind, table in (("image", responses.image), ("neuron", responses.neuron)):
         arrays |= {f"{kind}.{name}": values for name, values in table.items()}
     if responses.images is not None:
-        arrays[_images.KEY] = responses.images
-    place = _validate.path("path", path)
+        arrays[image_names.KEY] = responses.images
+    place = validate.path("path", path)
     write_atomically(place, lambda file: np.savez_compressed(file, **arrays))
 
 
@@ -194,7 +201,7 @@ def from_npz(
     neuron: Mapping[str, ArrayLike] | None,
 ) -> Responses:
     """Read an npz file; see `Responses.from_npz`."""
-    file = _validate.npz(path)
+    file = validate.npz(path)
     if key not in file:
         raise ValueError(f"key: got {key!r}, expected one of {sorted(file)}")
     tables: dict[str, dict[str, Any]] = {"image": {}, "neuron": {}}
@@ -206,5 +213,5 @@ def from_npz(
         file[key],
         image=tables["image"] | dict(image or {}),
         neuron=tables["neuron"] | dict(neuron or {}),
-        images=file.get(_images.KEY),
+        images=file.get(image_names.KEY),
     )

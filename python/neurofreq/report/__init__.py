@@ -18,23 +18,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _store, _validate
-from neurofreq._labels import printable, to_csv
+from neurofreq._shared.escapes import printable, to_csv
+from neurofreq._shared.files import storage
+from neurofreq._shared.inputs import validate
 from neurofreq.data import ImageSet
 from neurofreq.report import _beside, _page, _pictures, _record, _tables
-from neurofreq.studies._measure import Running
-from neurofreq.studies._run import prepare
-from neurofreq.studies._spec import ModelEntry, Study
+from neurofreq.studies.measuring import Running
+from neurofreq.studies.runner import prepare
+from neurofreq.studies.specification import ModelEntry, Study
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
 
+    from neurofreq.measured.quantities import Column
     from neurofreq.report._beside import Beside
     from neurofreq.report._tables import Results
-    from neurofreq.studies._quantities import Column
-    from neurofreq.studies._work import Work
+    from neurofreq.studies.worker import Work
 
 # All that a report may write; what else lies in its folders is somebody's own.
 _TABLES = (
@@ -236,7 +237,7 @@ def run(
         "n_corruption": n_corruption,
         "frequencies": None if frequencies is None else tuple(frequencies),
         "n_thresholds": n_thresholds,
-        "seeds": None if seeds is None else _validate.seeds(seeds),
+        "seeds": None if seeds is None else validate.seeds(seeds),
         "seed": seed,
         "gray": gray,
     }
@@ -290,8 +291,8 @@ def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
         return data
     if len(data) != 2:
         raise ValueError(f"data: got {len(data)} parts, expected (images, labels)")
-    images = _validate.stored(data[0], "data")
-    labels = _validate.labels(data[1], "data", count=len(images))
+    images = validate.stored(data[0], "data")
+    labels = validate.labels(data[1], "data", count=len(images))
     n_classes = int(labels.max(initial=-1)) + 1
     return ImageSet(images, labels, tuple(map(str, range(n_classes))), "images")
 
@@ -348,9 +349,9 @@ def _write(
     for path in own:
         if path not in texts and path not in pngs:
             path.unlink(missing_ok=True)
-    _store.write_json(folder / "settings.json", _defined(record))
+    storage.write_json(folder / "settings.json", _defined(record))
     for path, text in texts.items():
-        _store.write_text(path, text)
+        storage.write_text(path, text)
     for path, png in pngs.items():
-        _store.write_bytes(path, png)
+        storage.write_bytes(path, png)
     return tables

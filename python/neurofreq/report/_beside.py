@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq import _runtime, _store
+from neurofreq._shared import runtime
+from neurofreq._shared.files import storage
 from neurofreq.data import ImageSet
-from neurofreq.studies import _result
-from neurofreq.studies._measure import N_EXAMPLES
-from neurofreq.studies._plan import Plan
-from neurofreq.studies._settings import (
+from neurofreq.studies import result
+from neurofreq.studies.measuring import N_EXAMPLES
+from neurofreq.studies.plan import Plan
+from neurofreq.studies.settings import (
     MEASUREMENTS,
     agreeing,
     differences,
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from neurofreq.studies._measured import Measured
-    from neurofreq.studies._plan import Identity
-    from neurofreq.studies._quantities import Items
-    from neurofreq.studies._spec import Study
+    from neurofreq.measured.quantities import Items
+    from neurofreq.measured.record import Measured
+    from neurofreq.studies.plan import Identity
+    from neurofreq.studies.specification import Study
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,7 @@ def read(
         # The report's plan would take the place of the study's.
         if folder.resolve() == Path(out_dir).resolve():
             raise ValueError(f"beside: got {folder}, expected another than out_dir")
-        measured = _result.load(folder).measured
+        measured = result.load(folder).measured
         found.append(Beside(folder, Plan.read(folder), measured))
     return found
 
@@ -154,7 +155,7 @@ def check(found: Sequence[Beside], study: Study) -> None:
     for one in found:
         _check_complete(one, study.measurements)
     assert isinstance(study.data, ImageSet)
-    digest = _store.data_digest(study.data.images, study.data.labels)
+    digest = storage.data_digest(study.data.images, study.data.labels)
     for one in found:
         _check_origin(one, study.data, digest)
     ours = make_settings(study.data, **study.settings)
@@ -245,8 +246,8 @@ def _check_origin(one: Beside, data: ImageSet, digest: str) -> None:
             f"data: got others ({data.name}, {len(data)} images), expected the images "
             f"and labels of {one.folder} ({theirs})"
         )
-    if one.plan.version != _runtime.VERSION:
+    if one.plan.version != runtime.VERSION:
         raise ValueError(
             f"beside: got {one.folder} measured by neurofreq {one.plan.version}, "
-            f"expected {_runtime.VERSION}, which measures here"
+            f"expected {runtime.VERSION}, which measures here"
         )

@@ -7,15 +7,15 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import plot
-from neurofreq._labels import printable
-from neurofreq.studies._quantities import columns
+from neurofreq._shared.escapes import printable
+from neurofreq.measured.quantities import columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from neurofreq.measured.quantities import Column
     from neurofreq.report._pictures import Picture
     from neurofreq.report._tables import Results
-    from neurofreq.studies._quantities import Column
 
 Cell = dict[str, str]
 NO_NUMBER = ("undefined", "not measured")

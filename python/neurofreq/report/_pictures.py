@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq import _groups, plot
-from neurofreq._labels import literal
-from neurofreq.plot import Curve
-from neurofreq.studies import _analysis
-from neurofreq.studies._measure import N_EXAMPLES
-from neurofreq.studies._quantities import found_only
+from neurofreq import plot
+from neurofreq._shared.escapes import literal
+from neurofreq.corruptions import grouping
+from neurofreq.measured import analysis
+from neurofreq.measured.quantities import found_only
+from neurofreq.plot._curves import Curve
+from neurofreq.studies.measuring import N_EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ def draw(results: Results) -> list[Picture]:
 def _hybrid_curves(results: Results) -> Iterator[Picture]:
     curves = _placed(
         results,
-        {n: _analysis.hybrid_curve(item) for n, item in results.having("hybrid")},
+        {n: analysis.hybrid_curve(item) for n, item in results.having("hybrid")},
     )
     if not curves:
         return
@@ -102,7 +103,7 @@ def _hybrid_curves(results: Results) -> Iterator[Picture]:
 
 def _radial_profiles(results: Results) -> Iterator[Picture]:
     found = {
-        name: _analysis.radial_curve(found_only(item))
+        name: analysis.radial_curve(found_only(item))
         for name, item in results.having("attack")
         if item["radial"].any()
     }
@@ -127,9 +128,9 @@ def _success_curves(results: Results) -> Iterator[Picture]:
     items = dict(results.having("attack"))
     if not items:
         return
-    epsilons = _analysis.budgets([item["distance"] for item in items.values()])
+    epsilons = analysis.budgets([item["distance"] for item in items.values()])
     found = {
-        name: _analysis.success_curve(item["distance"], epsilons)
+        name: analysis.success_curve(item["distance"], epsilons)
         for name, item in items.items()
     }
     curves = _placed(results, found)
@@ -175,8 +176,8 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
     figure = new_figure(5.4, 3.9)
     plot.plot_corruption_groups(curves, figure.subplots())
     names = {
-        group: [_words(n) for n in results.corruptions if _groups.group_of(n) == group]
-        for group in _groups.GROUPS
+        group: [_words(n) for n in results.corruptions if grouping.group_of(n) == group]
+        for group in grouping.GROUPS
     }
     listing = "; ".join(
         f"{group}: {', '.join(words)}" for group, words in names.items() if words

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurofreq import _runtime
-from neurofreq.studies import _analysis
+from neurofreq._shared import runtime
+from neurofreq.measured import analysis
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neurofreq.report._beside import Beside
-    from neurofreq.studies._measure import Subject
-    from neurofreq.studies._plan import Identity, Plan
-    from neurofreq.studies._work import Work
+    from neurofreq.studies.measuring import Subject
+    from neurofreq.studies.plan import Identity, Plan
+    from neurofreq.studies.worker import Work
 
 
 def settings_record(
@@ -58,11 +58,11 @@ def settings_record(
             "digest": work.plan.data_digest,
         },
         "numbers": dataclasses.asdict(work.plan.settings),
-        "n_resamples": _analysis.N_RESAMPLES,
-        "level": _analysis.LEVEL,
+        "n_resamples": analysis.N_RESAMPLES,
+        "level": analysis.LEVEL,
         "batch_size": work.running.batch_size,
         "versions": {
-            "neurofreq": _runtime.VERSION,
+            "neurofreq": runtime.VERSION,
             "torch": torch.__version__,
             "numpy": np.__version__,
             "pandas": pd.__version__,
@@ -98,7 +98,7 @@ def _measured_before(plan: Plan, model: Identity) -> dict[str, Any]:
 
 def _machine(work: Work) -> str:
     """Say what kind of machine it was, not which."""
-    from neurofreq._model import device_of
+    from neurofreq._shared.networks.calling import device_of
 
     text = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
     device = torch.device(

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq._accuracy import CorruptionAccuracy
-from neurofreq.data._corrupted import SEVERITIES
-from neurofreq.studies import _analysis
-from neurofreq.studies._quantities import columns, found_by_both, found_only
+from neurofreq.corruptions.folder import SEVERITIES
+from neurofreq.corruptions.result import CorruptionAccuracy
+from neurofreq.measured import analysis
+from neurofreq.measured.quantities import columns, found_by_both, found_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from neurofreq._store import Arrays
-    from neurofreq.studies._quantities import Items
-    from neurofreq.studies._settings import Settings
+    from neurofreq._shared.files.storage import Arrays
+    from neurofreq.measured.quantities import Items
+    from neurofreq.studies.settings import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _differences(results: Results) -> list[dict[str, Any]]:
 def _hybrid(results: Results) -> list[dict[str, Any]]:
     rows = []
     for name, item in results.having("hybrid"):
-        curve = _analysis.hybrid_curve(item)
+        curve = analysis.hybrid_curve(item)
         rows += _rows(
             name, frequency=curve.x, p_low=item["p_low"], p_high=item["p_high"],
             difference=curve.y,
@@ -169,10 +169,10 @@ def _attack(results: Results) -> list[dict[str, Any]]:
 
 def _success(results: Results) -> list[dict[str, Any]]:
     items = dict(results.having("attack"))
-    epsilons = _analysis.budgets([item["distance"] for item in items.values()])
+    epsilons = analysis.budgets([item["distance"] for item in items.values()])
     rows = []
     for name, item in items.items():
-        curve = _analysis.success_curve(item["distance"], epsilons)
+        curve = analysis.success_curve(item["distance"], epsilons)
         rows += _rows(
             name, epsilon=curve.x, fraction=curve.y, lower=curve.lower,
             upper=curve.upper,
@@ -184,7 +184,7 @@ def _radial(results: Results) -> list[dict[str, Any]]:
     rows = []
     for name, item in results.having("attack"):
         if item["radial"].any():
-            curve = _analysis.radial_curve(found_only(item))
+            curve = analysis.radial_curve(found_only(item))
             rows += _rows(
                 name, frequency=curve.x, cumulative=curve.y, lower=curve.lower,
                 upper=curve.upper,

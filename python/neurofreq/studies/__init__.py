@@ -7,10 +7,10 @@ folder they share; each claims what it measures, and a claim dies with its
 process.
 """
 
-from neurofreq.studies._measured import Measured
-from neurofreq.studies._result import Failure, StudyResult, export, load, status
-from neurofreq.studies._run import run
-from neurofreq.studies._spec import ModelEntry, Study, read
+from neurofreq.measured.record import Measured
+from neurofreq.studies.result import Failure, StudyResult, export, load, status
+from neurofreq.studies.runner import run
+from neurofreq.studies.specification import ModelEntry, Study, read
 
 __all__ = [
     "Failure",

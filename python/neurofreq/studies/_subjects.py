@@ -10,16 +10,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from neurofreq import _classes, _gray, _identity, _model, _validate
-from neurofreq._folding import fold_batch_norm
-from neurofreq.studies._measure import Subject
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling, classes, fingerprint, luma
+from neurofreq.models._folding import fold_batch_norm
+from neurofreq.studies.measuring import Subject
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from neurofreq._identity import Known, Probes
+    from neurofreq._shared.networks.fingerprint import Known, Probes
     from neurofreq.data import ImageSet
-    from neurofreq.studies._measure import Running
+    from neurofreq.studies.measuring import Running
 
 _GRAY: dict[str, bool | Literal["auto"]] = {
     "always": True,
@@ -43,7 +44,7 @@ class Views:
 
     def __init__(self, data: ImageSet, gray: str, *, fold: bool = False) -> None:
         self.images = np.ascontiguousarray(data.images)
-        self.labels = _validate.labels(data.labels)
+        self.labels = validate.labels(data.labels)
         self._data = data
         self._wanted = gray
         self._fold = fold
@@ -80,22 +81,22 @@ class Views:
             raise TypeError(
                 f"models: got {type(model).__name__} for {name!r}, expected nn.Module"
             )
-        is_gray = _gray.is_shown(
+        is_gray = luma.is_shown(
             name, model, lambda: self.images[:2], self.images.shape[1],
             _GRAY[self._wanted], device=running.device, argument="models",
         )  # fmt: skip
         shown: NDArray[Any] = self.gray if is_gray else self.images
-        if _model.dtype_of(model) == torch.float64:
+        if calling.dtype_of(model) == torch.float64:
             shown = shown.astype(np.float64)
         subject = Subject(name, model, shown, self.labels, is_gray, "", 0)
         n_outputs = _outputs(subject, running)
-        _classes.check(
+        classes.check(
             n_outputs, self.labels, len(self._data.class_names), name, error=ValueError
         )
         subject = dataclasses.replace(subject, n_outputs=n_outputs)
         if is_gray not in self._probes:
-            self._probes[is_gray] = _identity.probes(self.images, gray=is_gray)
-        found = _identity.behaviour(
+            self._probes[is_gray] = fingerprint.probes(self.images, gray=is_gray)
+        found = fingerprint.behaviour(
             model, self._probes[is_gray], name=name,
             batch_size=running.batch_size, device=running.device,
         )  # fmt: skip
@@ -112,8 +113,8 @@ def _folded(subject: Subject) -> Subject:
 
 def _outputs(subject: Subject, running: Running) -> int:
     """Return how many classes a model names, of a try before hours are spent on it."""
-    ask = _model.tried(subject.model, subject.images, device=running.device)
-    logits = _model.predict(
+    ask = calling.tried(subject.model, subject.images, device=running.device)
+    logits = calling.predict(
         ask,
         subject.images[:2],
         batch_size=running.batch_size,

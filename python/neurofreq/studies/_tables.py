@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq._accuracy import CorruptionAccuracy
-from neurofreq.data._corrupted import SEVERITIES
-from neurofreq.studies import _analysis
-from neurofreq.studies._quantities import columns, found_only
+from neurofreq.corruptions.folder import SEVERITIES
+from neurofreq.corruptions.result import CorruptionAccuracy
+from neurofreq.measured import analysis
+from neurofreq.measured.quantities import columns, found_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
-    from neurofreq.studies._measured import Measured
+    from neurofreq.measured.record import Measured
 
     Row = tuple[str, float, float, float, float, int]  # quantity, x, value, ..., n
 
@@ -45,23 +45,23 @@ def build(
         ``weights`` are "random" or "given".
     """
     attacked = [one.arrays["attack"] for one in measured if "attack" in one.arrays]
-    epsilons = _analysis.budgets([item["distance"] for item in attacked])
+    epsilons = analysis.budgets([item["distance"] for item in attacked])
 
     def hybrid(one: Measured) -> Iterator[Row]:
         if item := one.arrays.get("hybrid"):
             n_images = len(item["difference"])
-            yield from _curve("hybrid", _analysis.hybrid_curve(item), n_images)
+            yield from _curve("hybrid", analysis.hybrid_curve(item), n_images)
 
     def successes(one: Measured) -> Iterator[Row]:
         if item := one.arrays.get("attack"):
-            curve = _analysis.success_curve(item["distance"], epsilons)
+            curve = analysis.success_curve(item["distance"], epsilons)
             yield from _curve("success", curve, len(item["success"]))
 
     def radial(one: Measured) -> Iterator[Row]:
         item = one.arrays.get("attack")
         if item and item["radial"].any():
             found = found_only(item)
-            curve = _analysis.radial_curve(found)
+            curve = analysis.radial_curve(found)
             yield from _curve("radial", curve, len(found["radial"]))
 
     def summary(one: Measured) -> Iterator[Row]:

@@ -4,13 +4,13 @@
 `train` builds the model of a recipe too. The recipes hold the published settings.
 """
 
+from neurofreq.regularize.cotraining import CoTraining as CoTraining
 from neurofreq.training._adversary import Adversary as Adversary
 from neurofreq.training._augment import (
     AUGMENTATIONS as AUGMENTATIONS,
 )
 from neurofreq.training._augment import shift_and_flip as shift_and_flip
 from neurofreq.training._augmix import augmix as augmix
-from neurofreq.training._cotraining import CoTraining as CoTraining
 from neurofreq.training._loop import fit as fit
 from neurofreq.training._recipe import Recipe as Recipe
 from neurofreq.training._recipes import ADVERSARIAL as ADVERSARIAL

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from neurofreq import _model, _validate
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling
 
 if TYPE_CHECKING:
     from neurofreq.training._recipe import Recipe
@@ -56,12 +57,12 @@ class Adversary:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _validate.one_of("norm", self.norm, NORMS)
-        object.__setattr__(self, "steps", _validate.count("steps", self.steps))
+        validate.one_of("norm", self.norm, NORMS)
+        object.__setattr__(self, "steps", validate.count("steps", self.steps))
         for name in ("epsilon", "step"):
-            value = _validate.number(name, getattr(self, name))
+            value = validate.number(name, getattr(self, name))
             object.__setattr__(self, name, value)
-            _validate.within(name, value, 0.0 < value < float("inf"), "above 0")
+            validate.within(name, value, 0.0 < value < float("inf"), "above 0")
 
     @classmethod
     def of(cls, recipe: Recipe) -> Adversary | None:
@@ -98,10 +99,10 @@ class Adversary:
         for _ in range(self.steps):
             moved.requires_grad_(True)
             with torch.enable_grad():
-                with _model.autocast(moved.device, autocast):
+                with calling.autocast(moved.device, autocast):
                     # A copy: the network may write into what it is given.
-                    shown = moved.to(_model.dtype_of(model), copy=True)
-                    logits = _model.logits_of(model(shown))
+                    shown = moved.to(calling.dtype_of(model), copy=True)
+                    logits = calling.logits_of(model(shown))
                 loss = cross_entropy(logits.float(), labels, reduction="sum")
                 (slope,) = torch.autograd.grad(loss, moved)
             step = self.step * self.epsilon * self._direction(slope)

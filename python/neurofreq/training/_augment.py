@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _validate
-from neurofreq.data._pixels import luma
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.pixel import luma
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,9 +44,9 @@ def shift_and_flip(
     -------
     Tensor, shape (N, C, H, W)
     """
-    _validate.one_of("mode", mode, ("reflect", "constant"))
-    padding = _validate.count("padding", padding, 0)
-    _validate.layout(images, "images")
+    validate.one_of("mode", mode, ("reflect", "constant"))
+    padding = validate.count("padding", padding, 0)
+    validate.layout(images, "images")
     n, _, height, width = images.shape
     if padding >= min(height, width):
         raise ValueError(

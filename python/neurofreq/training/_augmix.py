@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from neurofreq import _validate
+from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,12 +66,12 @@ def augmix(
     ----------
     Hendrycks et al. 2020, arXiv 1912.02781, algorithm 1 and section 3.
     """
-    images = _validate.images(images, unit_range=True)
-    severity = _validate.number("severity", severity)
-    _validate.within("severity", severity, 0.1 <= severity <= 10.0, "0.1 to 10")
-    width, depth = _validate.count("width", width), _validate.count("depth", depth)
-    alpha = _validate.number("alpha", alpha)
-    _validate.within("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
+    images = validate.images(images, unit_range=True)
+    severity = validate.number("severity", severity)
+    validate.within("severity", severity, 0.1 <= severity <= 10.0, "0.1 to 10")
+    width, depth = validate.count("width", width), validate.count("depth", depth)
+    alpha = validate.number("alpha", alpha)
+    validate.within("alpha", alpha, 0.0 < alpha < math.inf, "above 0")
     n, host = len(images), generator.device
     weights = _dirichlet(torch.full((n, width), alpha, device=host), generator)
     kept = _dirichlet(torch.full((n, 2), alpha, device=host), generator)

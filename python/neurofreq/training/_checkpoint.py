@@ -20,9 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurofreq import _identity, _model, _runtime, _store
-from neurofreq._features import unwrapped
 from neurofreq._neurofreq import ModelError
+from neurofreq._shared import runtime
+from neurofreq._shared.files import storage
+from neurofreq._shared.networks import calling, fingerprint
+from neurofreq._shared.networks.features import unwrapped
 from neurofreq.training import _curves, _manner
 from neurofreq.training._schedule import Progress
 
@@ -53,7 +55,7 @@ class Checkpoints:
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        _store.sweep(self.folder)
+        storage.sweep(self.folder)
         self._best_epoch = -1
         self._drawn = -math.inf
 
@@ -80,19 +82,19 @@ class Checkpoints:
         """
         ours = recipe.as_dict() | {
             "seed": seed,
-            "data": _store.data_digest(images, labels),
+            "data": storage.data_digest(images, labels),
             "regularizer": None if regularizer is None else regularizer.digest(),
             "augment function": None if augment is None else _made(augment, images),
-            "neurofreq": _runtime.VERSION,
+            "neurofreq": runtime.VERSION,
         }
         ours = json.loads(json.dumps(ours))  # as it is read: lists, not tuples
         path = self.folder / "settings.json"
         if not path.exists():
             ours["target"] = getattr(regularizer, "target", None)
-            _store.write_json(path, ours)
+            storage.write_json(path, ours)
             return
         try:
-            theirs = _store.read_json(path)
+            theirs = storage.read_json(path)
         except ValueError as error:
             raise ValueError(
                 f"folder: {error}; name another folder or empty this one to begin again"
@@ -112,11 +114,11 @@ class Checkpoints:
         """Write the state after an epoch; the best weights first."""
         if run.progress.best_epoch != self._best_epoch or run.best is None:
             best = run.best or unwrapped(run.model).state_dict()
-            _store.write_tensors(self.folder / "best.safetensors", best)
+            storage.write_tensors(self.folder / "best.safetensors", best)
             self._best_epoch = run.progress.best_epoch
         tensors, numbers = _flatten(run)
         metadata = {"run": json.dumps(numbers)}
-        _store.write_tensors(self.folder / "last.safetensors", tensors, metadata)
+        storage.write_tensors(self.folder / "last.safetensors", tensors, metadata)
         self._write_curves(run)
 
     def _write_curves(self, run: _Run) -> None:
@@ -137,7 +139,7 @@ class Checkpoints:
         if not path.exists():
             return
         try:
-            tensors, metadata = _store.read_tensors(path)
+            tensors, metadata = storage.read_tensors(path)
             numbers = json.loads(metadata["run"])
             progress = Progress(**numbers["progress"])
             history = list(numbers["history"])
@@ -158,7 +160,7 @@ class Checkpoints:
             # Folders of before have none. What best.safetensors holds may be an epoch
             # ahead, where the process was killed between the two files.
             best = _part(tensors, "best")
-            run.best = best or _store.read_tensors(self.folder / "best.safetensors")[0]
+            run.best = best or storage.read_tensors(self.folder / "best.safetensors")[0]
             run.best_regularizer = _part(tensors, "best_regularizer") or None
         if run.is_done:  # also what a kill after the last epoch left out
             self._write_curves(run)
@@ -168,9 +170,9 @@ class Checkpoints:
         now = _answers(run)
         if kept is None or now is None:  # of earlier releases, or none to compare
             return
-        rounding = _identity.rounding(run.model, now)
+        rounding = fingerprint.rounding(run.model, now)
         pair = now.double().numpy(), kept.double().numpy()
-        if not _identity.agree(*pair, rounding):
+        if not fingerprint.agree(*pair, rounding):
             raise ValueError(
                 f"folder: {self.folder} holds a run of a model that answers "
                 "differently with the same weights; name another folder or empty it"
@@ -241,8 +243,8 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 def _answers(run: _Run) -> Tensor | None:
     """Return what the model answers to the first images; None without a finite one."""
-    with _runtime.seeded(0, run.device), contextlib.suppress(ModelError):
-        return _model.predict(unwrapped(run.model), run.images[:_N_SHOWN]).cpu()
+    with runtime.seeded(0, run.device), contextlib.suppress(ModelError):
+        return calling.predict(unwrapped(run.model), run.images[:_N_SHOWN]).cpu()
     return None
 
 

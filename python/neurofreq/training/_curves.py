@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from neurofreq import _store
-from neurofreq._labels import literal, to_csv
+from neurofreq._shared.escapes import literal, to_csv
+from neurofreq._shared.files import storage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,14 +22,14 @@ def write_table(history: Sequence[dict[str, float]], folder: Path) -> None:
     import pandas as pd
 
     text = to_csv(pd.DataFrame(list(history)))
-    _store.write_text(folder / "curves.csv", text)
+    storage.write_text(folder / "curves.csv", text)
 
 
 def write_picture(history: Sequence[dict[str, float]], folder: Path) -> None:
     """Write ``curves.png``: `draw` of the same rows."""
     picture = io.BytesIO()
     draw(history).savefig(picture, format="png", dpi=150)
-    _store.write_bytes(folder / "curves.png", picture.getvalue())
+    storage.write_bytes(folder / "curves.png", picture.getvalue())
 
 
 def draw(history: Sequence[dict[str, float]]) -> Figure:

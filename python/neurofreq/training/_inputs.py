@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from neurofreq import _model
+from neurofreq._shared.networks import calling
 from neurofreq.training._adversary import Adversary
 from neurofreq.training._augment import AUGMENTATIONS
 from neurofreq.training._augmix import augmix
@@ -79,7 +79,7 @@ class Inputs:
         if self.adversary is not None:
             batch = self.adversary.perturb(model, batch, labels, draws, autocast)
             batch = self._placed(batch, labels)
-        kind = _model.dtype_of(model)
+        kind = calling.dtype_of(model)
         return Shown(batch.to(kind), tuple(view.to(kind) for view in others))
 
     def _placed(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from neurofreq import _model, _runtime, _validate
-from neurofreq._features import unwrapped
 from neurofreq._neurofreq import ModelError
-from neurofreq._ranks import Ranks
+from neurofreq._shared import runtime
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling
+from neurofreq._shared.networks.features import unwrapped
+from neurofreq._shared.ranks import Ranks
 from neurofreq.training._checkpoint import Checkpoints
 from neurofreq.training._inputs import Inputs
 from neurofreq.training._optimizer import check_channels_last, sgd
@@ -103,9 +105,9 @@ def fit(
         If the model returns probabilities in place of logits.
     """
     recipe = Recipe() if recipe is None else recipe
-    _validate.instance("model", model, nn.Module)
-    _validate.instance("recipe", recipe, Recipe)
-    progress, seed = _validate.flag("progress", progress), _validate.seed(seed)
+    validate.instance("model", model, nn.Module)
+    validate.instance("recipe", recipe, Recipe)
+    progress, seed = validate.flag("progress", progress), validate.seed(seed)
     if (n_ranks := Ranks.of(model).size) > 1:
         raise ValueError(
             f"model: got one that works in {n_ranks} processes, expected one; in "
@@ -113,13 +115,13 @@ def fit(
         )
     if regularizer is not None and regularizer.model is not unwrapped(model):
         raise ValueError("regularizer: got that of another model, expected this one's")
-    data = _model.as_tensor(_validate.images(images, unit_range=True))
+    data = calling.as_tensor(validate.images(images, unit_range=True))
     # Draws and augmentations are never in half precision.
-    data = data.detach().to(torch.promote_types(_model.dtype_of(model), torch.float32))
-    classes = _model.as_tensor(_validate.labels(labels, count=len(data)))
+    data = data.detach().to(torch.promote_types(calling.dtype_of(model), torch.float32))
+    classes = calling.as_tensor(validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
     run.check_classes()
-    kept = None if folder is None else Checkpoints(_validate.path("folder", folder))
+    kept = None if folder is None else Checkpoints(validate.path("folder", folder))
     if kept is not None:
         kept.claim(recipe, seed, data, classes, regularizer, augment)
         kept.load(run)
@@ -153,7 +155,7 @@ class _Run:
         self.regularizer = regularizer
         self.seed = seed % 2**62
         self.inputs = Inputs(recipe, augment)
-        self.device = _model.device_of(model)
+        self.device = calling.device_of(model)
         self.images, self.labels = _beside(self.device, images), labels
         order = _permuted(len(images), self._draws(0))
         n_held = round(recipe.validation * len(images))
@@ -184,7 +186,7 @@ class _Run:
         number = len(self.history) + 1
         draws = self._draws(number)
         dropout = torch.randint(2**62, (), generator=draws, device=draws.device)
-        _runtime.seed_generators(int(dropout), self.device)
+        runtime.seed_generators(int(dropout), self.device)
         batches = _batches(
             self.shown[_permuted(len(self.shown), draws)],
             self.recipe.batch_size,
@@ -220,7 +222,7 @@ class _Run:
 
     def check_classes(self) -> None:
         """Require classes for all labels, also of held-out images, before any step."""
-        measuring = _model.evaluating(self.model), _runtime.seeded(0, self.device)
+        measuring = calling.evaluating(self.model), runtime.seeded(0, self.device)
         with measuring[0], measuring[1], torch.no_grad():
             logits = self._logits(self.images[:1])
         span = int(self.labels.min()), int(self.labels.max())
@@ -254,9 +256,9 @@ class _Run:
 
     def _logits(self, images: Tensor) -> Tensor:
         """Return logits of a copy of the images, in the type of the parameters."""
-        kind = _model.dtype_of(self.model)
+        kind = calling.dtype_of(self.model)
         shown = images.to(self.device, kind, copy=True)
-        return _model.logits_of(self.model(shown))
+        return calling.logits_of(self.model(shown))
 
     @property
     def _autocast(self) -> torch.dtype | None:
@@ -311,7 +313,7 @@ class _Run:
         """
         loss, right = 0.0, 0
         draws = self._draws(0)
-        with _model.evaluating(self.model), torch.no_grad():
+        with calling.evaluating(self.model), torch.no_grad():
             for index in torch.split(self.held, EVALUATED):
                 truth = self.labels[index].to(self.device)
                 images = self.images[index.to(self.images.device)].to(self.device)
@@ -319,7 +321,7 @@ class _Run:
                     images = self.inputs.adversary.perturb(
                         self.model, images, truth, draws, self._autocast
                     )
-                with _model.autocast(self.device, self._autocast):
+                with calling.autocast(self.device, self._autocast):
                     logits = self._logits(images).float()
                 loss += float(cross_entropy(logits, truth, reduction="sum"))
                 right += int((logits.argmax(1) == truth).sum())

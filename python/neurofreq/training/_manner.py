@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from neurofreq import _identity, _model, _passes, _runtime, _slopes
-from neurofreq._features import unwrapped
+from neurofreq._shared import runtime
+from neurofreq._shared.networks import calling, fingerprint, passes, probe_gradients
+from neurofreq._shared.networks.features import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,35 +55,35 @@ def _are_alike(
 ) -> bool:
     if first.keys() != second.keys():
         return False
-    tolerance = _identity.rounding(model, first["answers"])
+    tolerance = fingerprint.rounding(model, first["answers"])
     answers, slopes = (
         (first[name].double().numpy(), second[name].double().numpy())
         for name in ("answers", "slopes")
     )
     # Least: a parameter before a normalization has a gradient of rounding alone.
-    return _identity.agree_slopes(*answers, tolerance, answers[0][:0]) and (
-        _identity.agree_slopes(*slopes, tolerance, slopes[0])
+    return fingerprint.agree_slopes(*answers, tolerance, answers[0][:0]) and (
+        fingerprint.agree_slopes(*slopes, tolerance, slopes[0])
     )
 
 
 def _found(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
     """Return answers and the gradients' sizes of one pass; None without finite ones."""
     inner = unwrapped(model)
-    device = _model.device_of(inner)
-    shown = images.to(device, _model.dtype_of(inner), copy=True)
+    device = calling.device_of(inner)
+    shown = images.to(device, calling.dtype_of(inner), copy=True)
     try:
         with (
             _seeded(device),
-            _passes.eagerly(),
-            _passes.undisturbed(inner),
+            passes.eagerly(),
+            passes.undisturbed(inner),
             _training(inner),
             torch.inference_mode(False),
             torch.enable_grad(),
         ):
-            logits = _model.logits_of(inner(shown))
+            logits = calling.logits_of(inner(shown))
             parameters = [p for p in inner.parameters() if p.requires_grad]
             gradients = torch.autograd.grad(
-                _slopes.summed(logits), parameters, allow_unused=True
+                probe_gradients.summed(logits), parameters, allow_unused=True
             )
     except Exception:  # some take no pass but the training's own
         return None
@@ -112,7 +113,7 @@ def _seeded(device: torch.device) -> Iterator[None]:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002
     try:
-        with _runtime.seeded(0, device):
+        with runtime.seeded(0, device):
             yield
     finally:
         random.setstate(states[0])

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from neurofreq import _runtime, _validate
+from neurofreq._shared import runtime
+from neurofreq._shared.inputs import validate
 from neurofreq.training._adversary import NORMS
 from neurofreq.training._augment import AUGMENTATIONS
 
@@ -148,17 +149,17 @@ class Recipe:
             ("precision", PRECISIONS),
             ("adversary", ("none", *NORMS)),
         ):
-            _validate.one_of(name, getattr(self, name), known)
+            validate.one_of(name, getattr(self, name), known)
         for name in ("lr", "epsilon", "attack_step"):
             value = getattr(self, name)
-            _validate.within(name, value, 0.0 < value < math.inf, "above 0")
-        _validate.within("factor", self.factor, 0.0 < self.factor < 1.0, "in (0, 1)")
+            validate.within(name, value, 0.0 < value < math.inf, "above 0")
+        validate.within("factor", self.factor, 0.0 < self.factor < 1.0, "in (0, 1)")
         for name in ("alpha", "weight_decay", "consistency", "noise"):
             value = getattr(self, name)
-            _validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
+            validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
         for name in ("momentum", "label_smoothing", "validation"):
             value = getattr(self, name)
-            _validate.within(name, value, 0.0 <= value < 1.0, "in [0, 1)")
+            validate.within(name, value, 0.0 <= value < 1.0, "in [0, 1)")
         if self.schedule == "plateau" and self.validation == 0.0:
             raise ValueError(
                 "validation: got 0, expected a fraction for the schedule 'plateau'"
@@ -198,7 +199,7 @@ class Recipe:
             batch_size=128,
             schedule="triangle",
             all_pairs=True,
-            precision=_runtime.fast_precision(),
+            precision=runtime.fast_precision(),
             channels_last=True,
         )
 
@@ -215,11 +216,11 @@ class Recipe:
 def _checked(name: str, value: Any, kind: type) -> Any:
     """Return a setting as Python's own type, that of its default."""
     if name == "layers" and isinstance(value, (list, tuple)):  # JSON has lists
-        return tuple(_validate.text(name, one) for one in value)
+        return tuple(validate.text(name, one) for one in value)
     checks: dict[type, Callable[[str, Any], Any]] = {
-        str: _validate.text,
-        bool: _validate.flag,
-        int: _validate.count,
-        float: _validate.number,
+        str: validate.text,
+        bool: validate.flag,
+        int: validate.count,
+        float: validate.number,
     }
     return checks[kind](name, value)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from neurofreq import _model, _validate
 from neurofreq._neurofreq import ModelError
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,15 +115,15 @@ def training_step(
     Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity. Hendrycks et
     al. 2020, arXiv 1912.02781, equation 1: the divergence.
     """
-    alpha = _validate.number("alpha", alpha)
-    consistency = _validate.number("consistency", consistency)
-    label_smoothing = _validate.number("label_smoothing", label_smoothing)
-    joint = _validate.flag("joint", joint)
+    alpha = validate.number("alpha", alpha)
+    consistency = validate.number("consistency", consistency)
+    label_smoothing = validate.number("label_smoothing", label_smoothing)
+    joint = validate.flag("joint", joint)
     for name, value in (("alpha", alpha), ("consistency", consistency)):
-        _validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
+        validate.within(name, value, 0.0 <= value < math.inf, "0 or more")
     is_share = 0.0 <= label_smoothing <= 1.0
-    _validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
-    _validate.model(model)
+    validate.within("label_smoothing", label_smoothing, is_share, "0 to 1")
+    validate.model(model)
     _check_tensors(images, labels)
     _check_views(images, views)
     span = _span(labels, len(images))
@@ -130,11 +131,11 @@ def training_step(
     # A copy: the network may write into what it is given.
     shown = torch.cat([images, *views]) if views else images.clone()
     added = None
-    with _model.autocast(images.device, autocast):
+    with calling.autocast(images.device, autocast):
         if regularizer is not None and joint:
             logits, added = regularizer.joint(shown)
         else:
-            logits = _model.logits_of(model(shown))
+            logits = calling.logits_of(model(shown))
         check_logits(logits, span, len(shown))
         _check_graph(logits)
         if regularizer is not None and not joint:
@@ -160,10 +161,10 @@ def training_step(
             + ", expected finite values; no step was taken"
         )
     if 0.0 <= most - values["cross_entropy"] <= 1.0:  # a device seldom waits for it
-        _model.warn_of_probabilities(
+        calling.warn_of_probabilities(
             first.detach(),
             "the softmax of probabilities is nearly even, and the model hardly learns",
-            is_half=autocast is not None or logits.dtype in _model.HALVES,
+            is_half=autocast is not None or logits.dtype in calling.HALVES,
             stacklevel=3,
         )
     optimizer.step()
@@ -211,9 +212,9 @@ def _check_tensors(images: Any, labels: Any) -> None:
     """Require tensors of real numbers that hold their values themselves."""
     for name, tensor in (("images", images), ("labels", labels)):
         if not isinstance(tensor, Tensor):
-            kind = _validate.shown(tensor)
+            kind = validate.shown(tensor)
             raise TypeError(f"{name}: got {kind}, expected a Tensor")
-        _validate.tensor(tensor, name)
+        validate.tensor(tensor, name)
         if tensor.is_complex():
             raise TypeError(f"{name}: got dtype {tensor.dtype}, expected real numbers")
 

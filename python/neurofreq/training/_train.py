@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neurofreq import _model, _runtime, _validate
+from neurofreq._shared import runtime
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling
 from neurofreq.data import ImageSet
 from neurofreq.models import PCA, load_model
-from neurofreq.regularizer import SimilarityRegularizer
-from neurofreq.training._cotraining import CoTraining, mean_responses
+from neurofreq.regularize._similarity import SimilarityRegularizer
+from neurofreq.regularize.cotraining import CoTraining, mean_responses
 from neurofreq.training._loop import fit
 from neurofreq.training._recipe import Recipe
 
@@ -95,9 +97,9 @@ def train(
     ModelError
         If a loss is NaN or infinite; the last whole epoch is kept.
     """
-    _validate.instance("recipe", recipe, Recipe)
-    _validate.instance("data", data, ImageSet)
-    folder, progress = _validate.path("out", out), _validate.flag("progress", progress)
+    validate.instance("recipe", recipe, Recipe)
+    validate.instance("data", data, ImageSet)
+    folder, progress = validate.path("out", out), validate.flag("progress", progress)
     given = [name for name in (similarity, responses) if name is not None]
     if len(given) != (stimuli is not None):
         raise ValueError(
@@ -106,9 +108,9 @@ def train(
             f"{len(given)} of the two"
         )
     shown = data.load()
-    place = _validate.device(device)
-    seed = _validate.seed(seed)
-    with _runtime.seeded(seed % 2**63):
+    place = validate.device(device)
+    seed = validate.seed(seed)
+    with runtime.seeded(seed % 2**63):
         model, shown = _built(recipe.network, shown, seed)
     model = model.to(place)
     regularizer: SimilarityRegularizer | CoTraining | None = None
@@ -130,7 +132,7 @@ def train(
             responses,
             stimuli,
             batch_size=recipe.batch_size,
-            positive=bool((_model.as_tensor(mean_responses(responses)[0]) >= 0).all()),
+            positive=bool((calling.as_tensor(mean_responses(responses)[0]) >= 0).all()),
             seed=seed,
             source=source,
         )

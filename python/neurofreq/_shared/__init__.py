@@ -1,0 +1,1 @@
+"""What all packages share; nothing here is public."""

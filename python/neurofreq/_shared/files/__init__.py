@@ -1,0 +1,1 @@
+"""Kept files: written whole, checked when read, claimed by one process."""

@@ -1,0 +1,186 @@
+"""Image files: the one place that opens them, as 8-bit RGB."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from neurofreq._shared.files.damage import compare, no_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+MOST_PIXELS: Final = 2**26
+"""The largest image that is decoded, 67 million pixels: 200 MB as RGB."""
+
+# Pictures from the web often carry the suffix of the other one of these two, and
+# one file of ImageNet does.
+_WEB = ("JPEG", "PNG")
+_FORMATS: Final = {
+    ".jpeg": _WEB,
+    ".jpg": _WEB,
+    ".png": _WEB,
+    ".bmp": ("BMP",),
+    ".webp": ("WEBP",),
+    ".tif": ("TIFF",),
+    ".tiff": ("TIFF",),
+    ".ppm": ("PPM",),
+    ".pgm": ("PPM",),
+}
+SUFFIXES: Final = frozenset(_FORMATS)
+"""Of files that count as images, in lower case."""
+
+# Modes whose conversion to RGB has one meaning; those with 16 bits are scaled first.
+_PLAIN: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
+_SIXTEEN: Final = frozenset({"I;16", "I;16B", "I;16L"})
+_WIDE: Final = frozenset({"PNG", "PPM"})  # of which "I" is 16 bits, too
+_TIFF_BITS, _TIFF_ZERO, _BLACK = 258, 262, 1  # two tags, and a value of the second
+
+# A JPEG file of ours has a comment: this, and the SHA-256 of the file with zeros there.
+_SEAL, _BLANK = b"neurofreq sha256 ", b"0" * 64
+_HEAD = 4096  # bytes in which the comment begins
+
+
+def sealed_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
+    """Return the file of an RGB image (H, W, 3), with a checksum in its comment."""
+    from PIL import Image
+
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(
+        encoded, format="JPEG", quality=quality, optimize=True, comment=_SEAL + _BLANK
+    )
+    content = encoded.getvalue()
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content.replace(_SEAL + _BLANK, _SEAL + digest, 1)
+
+
+def is_sealed(path: Path) -> bool:
+    """Return whether a file holds its checksum.
+
+    Raises
+    ------
+    ValueError
+        If the file is another than when its checksum was made.
+    """
+    no_folder(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        at = head.find(_SEAL) + len(_SEAL)
+        if at < len(_SEAL):
+            return False
+        content = head + file.read()
+    before, found, after = content[:at], content[at : at + 64], content[at + 64 :]
+    digest = hashlib.sha256(before + _BLANK + after).hexdigest()
+    compare(path, found.decode("latin-1"), lambda: digest)
+    return True
+
+
+def read(path: Path, argument: str = "data") -> Image.Image:
+    """Return an image file as 8-bit RGB.
+
+    Parameters
+    ----------
+    path : Path
+        Its suffix, one of `SUFFIXES`, decides which decoders may read it.
+    argument : str
+        What the caller calls it, for errors.
+
+    Returns
+    -------
+    Image
+        Gray is repeated; palettes and CMYK are converted as Pillow converts them.
+        Gray of 16 bits is divided by 257 and rounded. EXIF orientation, color
+        profiles and gamma are not applied, as torchvision does not.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is damaged, or its own checksum differs; if it is of another format than
+        its suffix says, has more than `MOST_PIXELS` pixels, several pictures,
+        transparent pixels, or values whose white level the file does not say (floats,
+        32 bits).
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{argument}: {path} is missing")
+    formats = _FORMATS.get(path.suffix.lower())
+    if formats is None:
+        raise ValueError(
+            f"{argument}: got {path}, expected one of {', '.join(sorted(SUFFIXES))}"
+        )
+    if formats is _WEB:
+        _check_seal(path, argument)
+    try:
+        with Image.open(path, formats=formats) as file:
+            problem = _problem(file)
+            if problem is None:
+                return _rgb(file)
+    except UnidentifiedImageError as error:
+        raise ValueError(
+            f"{argument}: {path} is no complete image, expected "
+            f"{' or '.join(formats)} as its suffix says"
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValueError(f"{argument}: {path} is too large ({error})") from error
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
+        raise ValueError(
+            f"{argument}: {path} is no complete image ({error})"
+        ) from error
+    raise ValueError(f"{argument}: {path} {problem}")
+
+
+def _check_seal(path: Path, argument: str) -> None:
+    try:
+        is_sealed(path)
+    except ValueError as error:
+        raise ValueError(f"{argument}: {error}") from error
+
+
+def _problem(file: Any) -> str | None:
+    """Return why an open file is refused, None where it is not."""
+    if file.width * file.height > MOST_PIXELS:
+        return (
+            f"has {file.height} x {file.width} pixels, expected at most {MOST_PIXELS} "
+            "in all"
+        )
+    # A phone's JPEG may hold a small second picture, which its format calls MPO.
+    n_pictures = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
+    if n_pictures > 1:
+        return f"holds {n_pictures} pictures, expected one"
+    if not (file.mode in _PLAIN or _is_sixteen(file)):
+        return (
+            f"has mode {file.mode!r} in {file.format}, expected 8 bits, or 16 bits of "
+            "gray with black at 0: convert it first"
+        )
+    if file.has_transparency_data and (
+        file.mode not in _PLAIN or file.convert("RGBA").getextrema()[3][0] < 255
+    ):
+        return "has transparent pixels, expected none: put it on a background first"
+    return None
+
+
+def _is_sixteen(file: Any) -> bool:
+    """Whether values are gray from 0 to 65535."""
+    if file.format == "TIFF":  # whose 12 bits and white at 0 have the same mode
+        bits, zero = file.tag_v2.get(_TIFF_BITS), file.tag_v2.get(_TIFF_ZERO)
+        return file.mode in _SIXTEEN and bits == (16,) and zero == _BLACK
+    return file.mode in _SIXTEEN or (file.mode == "I" and file.format in _WIDE)
+
+
+def _rgb(file: Any) -> Image.Image:
+    """Return an open file of a known mode as RGB."""
+    from PIL import Image
+
+    if file.mode in _PLAIN:
+        return file.convert("RGB")
+    levels = np.rint(np.asarray(file) / 257.0)
+    return Image.fromarray(levels.astype(np.uint8)).convert("RGB")

@@ -1,0 +1,187 @@
+"""Containers with names (pandas, xarray, tensors with names), opened by these names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from neurofreq._shared.inputs import recorded
+from neurofreq._shared.inputs.labelled import (
+    ACCEPTED,
+    WORDS,
+    Axis,
+    Recording,
+    by_names,
+    role_of,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LABELLED = {
+    "pandas": ("DataFrame", "Series"),
+    "xarray": ("DataArray", "Dataset", "DataTree", "Variable"),
+    "polars": ("DataFrame", "LazyFrame", "Series"),
+    "pyarrow": ("Table", "RecordBatch"),
+}
+
+
+def read(value: Any, name: str) -> Recording | None:
+    """Return the recording that a container with names holds; None for an array.
+
+    Parameters
+    ----------
+    value : any
+    name : str
+        What the caller calls it.
+
+    Raises
+    ------
+    TypeError
+        A container of a kind that is not read.
+    ValueError
+        Names that leave open which axis is which, or two values of one trial,
+        image and neuron.
+    """
+    if isinstance(value, (list, tuple)) and any(kind_of(item) for item in value):
+        raise TypeError(
+            f"{name}: got a sequence of {type(value[0]).__name__}, expected one array "
+            "or container"
+        )
+    kind = kind_of(value)
+    if kind is None:
+        return None
+    values, axes = _opened(value, kind, name)
+    if 0 in values.shape:
+        raise ValueError(f"{name}: got shape {values.shape}, expected no empty axis")
+    known = [any(axis.holds(role) for role in WORDS) for axis in axes]
+    for axis, is_known in zip(axes, known, strict=True):
+        if not is_known and axis.length != 1:
+            raise ValueError(
+                f"{name}: got {axis.name!r} of length {axis.length}, expected "
+                f"length 1, or {ACCEPTED}"
+            )
+    dropped = tuple(k for k, is_known in enumerate(known) if not is_known)
+    kept = [axis for axis, is_known in zip(axes, known, strict=True) if is_known]
+    return by_names(values.squeeze(dropped), kept, name)
+
+
+def kind_of(value: Any) -> str | None:
+    """Return which package a container with names is of; none needs an import."""
+    if isinstance(value, torch.Tensor):
+        return "torch" if any(getattr(value, "names", ())) else None
+    for cls in type(value).__mro__:
+        package = cls.__module__.partition(".")[0]
+        if cls.__name__ in _LABELLED.get(package, ()):
+            return package
+    return None
+
+
+def _opened(value: Any, kind: str, name: str) -> tuple[NDArray[Any], list[Axis]]:
+    """Return the values of a container, and its axes with their labels."""
+    if kind == "torch":
+        sizes = zip(value.names, value.shape, strict=True)
+        axes = [Axis(str(dim), size, {}) for dim, size in sizes]
+        return recorded.floats(value.rename(None), name), axes
+    if kind == "pandas":
+        return frame_values(value, name), _frame_axes(value, name)
+    # Of xarray's classes only the DataArray has both.
+    if kind == "xarray" and hasattr(value, "coords") and hasattr(value, "dtype"):
+        return recorded.floats(value.values, name), _array_axes(value)
+    raise TypeError(
+        f"{name}: got {type(value).__name__} of {kind}, expected an array, a pandas "
+        "DataFrame or an xarray DataArray"
+    )
+
+
+def _array_axes(array: Any) -> list[Axis]:
+    """Return the axes of an xarray DataArray with the coordinates along them."""
+    axes = []
+    for dim, length in zip(array.dims, array.shape, strict=True):
+        along = {
+            str(key): coordinate.values
+            for key, coordinate in array.coords.items()
+            if coordinate.dims == (dim,)
+        }
+        # The coordinate of several levels holds tuples of what the levels hold.
+        if getattr(array.indexes.get(dim), "nlevels", 1) > 1:
+            along.pop(str(dim), None)
+        axes.append(Axis(str(dim), length, along))
+    return axes
+
+
+def frame_values(frame: Any, name: str) -> NDArray[Any]:
+    """Return the values of a frame or series of numbers."""
+    dtypes = [frame.dtype] if frame.ndim == 1 else set(frame.dtypes)
+    for dtype in dtypes:
+        if getattr(dtype, "kind", "O") not in "iufO":
+            raise TypeError(f"{name}: got dtype {dtype}, expected real numbers")
+    if all(isinstance(dtype, np.dtype) for dtype in dtypes):
+        return recorded.floats(frame.to_numpy(), name)
+    if all(dtype.kind in "iuf" for dtype in dtypes):
+        return frame.to_numpy(dtype=np.float64, na_value=np.nan)
+    return recorded.floats(frame.astype(object).to_numpy(), name)
+
+
+def _frame_axes(frame: Any, name: str) -> list[Axis]:
+    """Return the axes of a frame or series with their levels."""
+    if frame.ndim == 1:
+        return [_levels(frame.index, "index", name)]
+    index, columns = frame.index, frame.columns
+    words = [str(c) for c in columns if columns.nlevels == 1 and role_of(c)]
+    if words:
+        raise ValueError(
+            f"{name}: got columns {words} among those of neurons, expected them in "
+            "the index (set_index), or a long table for Responses.from_frame"
+        )
+    axes = [_levels(index, "index", name), _levels(columns, "columns", name)]
+    if index.nlevels == columns.nlevels == 1 and index.name is columns.name is None:
+        return [_unnamed(index, "image", name), _unnamed(columns, "neuron", name)]
+    for k, of in enumerate((index, columns)):
+        if of.nlevels == 1 and of.name is None:
+            is_image = axes[1 - k].holds("neuron") and not axes[1 - k].holds("image")
+            axes[k] = _unnamed(of, "image" if is_image else "neuron", name)
+    return axes
+
+
+def _levels(index: Any, where: str, name: str) -> Axis:
+    """Return an index of pandas as an axis; without labels where it has no name."""
+    if index.nlevels == 1:
+        labels = {} if index.name is None else {str(index.name): index}
+    elif None in index.names:
+        raise ValueError(
+            f"{name}: got a level without a name in the {where}, expected {ACCEPTED}"
+        )
+    else:
+        levels = map(index.get_level_values, range(index.nlevels))
+        labels = {str(level.name): level for level in levels}
+    return Axis(where, len(index), labels)
+
+
+def is_counted(index: Any) -> bool:
+    """Return whether an index of pandas is 0, 1, ... as where none was given."""
+    return type(index).__name__ == "RangeIndex" and index.equals(
+        type(index)(len(index))
+    )
+
+
+def _unnamed(index: Any, role: str, name: str) -> Axis:
+    """Return an index without a name as an axis of distinct images or neurons."""
+    if not index.is_unique:
+        twice = index[index.duplicated()].tolist()[0]
+        raise ValueError(
+            f"{name}: got {twice!r} twice in an index without a name, expected "
+            f"distinct {role}s, or {ACCEPTED}"
+        )
+    if is_counted(index):
+        return Axis(role, len(index), {})
+    import pandas as pd
+
+    # Ordered as it stands: these labels are not known to be indices of images.
+    return Axis(
+        role,
+        len(index),
+        {role: pd.CategoricalIndex(index, categories=index, ordered=True)},
+    )

@@ -1,0 +1,1 @@
+"""A user's network: how it is called, read, told apart and judged."""

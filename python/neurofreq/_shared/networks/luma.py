@@ -1,0 +1,110 @@
+"""Whether a model is shown colors or their luma: the one rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+
+from neurofreq._shared.inputs import pixel, validate
+from neurofreq._shared.networks import calling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+
+def wanted(gray: Any) -> bool | Literal["auto"]:
+    """Return what was asked of color images: True, False or "auto"."""
+    if isinstance(gray, str):
+        if gray != "auto":
+            raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
+        return "auto"
+    return validate.flag("gray", gray)
+
+
+def is_shown(
+    name: str,
+    model: calling.Model,
+    few: Callable[[], NDArray[Any]],
+    n_channels: int,
+    gray: bool | Literal["auto"],
+    *,
+    device: torch.device | str | None = None,
+    argument: str = "model",
+) -> bool:
+    """Return whether a model is shown the luma of images.
+
+    The model is tried on a few images: what its attributes say of channels may mean
+    something else.
+
+    Parameters
+    ----------
+    name : str
+        Of the model, for errors.
+    model : callable
+    few : callable
+        Returns a few images to try, (n, C, H, W), floats in [0, 1].
+    n_channels : int
+        Of the images; only three can be turned gray.
+    gray : bool or "auto"
+        "auto" shows luma where the model refuses colors and takes luma.
+    device : torch.device or str, optional
+        As of `calling.predict`.
+    argument : str
+        What the caller calls the model.
+
+    Raises
+    ------
+    ValueError
+        If the model refuses what it is to be shown, and its first convolution has
+        another number of channels.
+    Exception
+        If it refuses for another reason: what it raised.
+    """
+    images = few()
+    is_color = n_channels == 3
+    if is_color and gray is True:
+        is_gray, refusal = True, _refusal(model, pixel.luma(images), device)
+    else:
+        is_gray, refusal = False, _refusal(model, images, device)
+    if refusal is None:
+        return is_gray
+    may_be_gray = is_color and gray == "auto"
+    if may_be_gray and _refusal(model, pixel.luma(images), device) is None:
+        return True
+    given = 1 if is_gray else n_channels
+    wanted = _channels(model)
+    if wanted in (None, given):
+        raise refusal
+    raise ValueError(
+        f"{argument}: got {name!r} for images of {wanted} channels, expected {given} "
+        f"({str(refusal).strip()})"
+    ) from refusal
+
+
+def _refusal(
+    model: calling.Model, images: NDArray[Any], device: Any
+) -> Exception | None:
+    """Return what the model raises for images, None where it takes them."""
+    place = calling.device_of(model) if device is None else device
+    batch = calling.to_tensor(images, place)
+    ask = calling.Classifier(model)
+    try:
+        with calling.evaluating(model), torch.no_grad():
+            ask.settle(batch, made=True)
+            # NaN is told by the measurement, with the number of its images.
+            calling.check_logits(ask(batch).nan_to_num(), len(batch))
+    except Exception as error:  # a model may refuse a shape in any way
+        return error
+    return None
+
+
+def _channels(model: calling.Model) -> int | None:
+    """Return the channels of the first convolution of a model, None without one."""
+    if isinstance(model, torch.nn.Module):
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                return module.in_channels
+    return None

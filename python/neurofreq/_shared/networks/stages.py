@@ -1,0 +1,142 @@
+"""The layers of `layers="auto"`, for the families of networks whose stages are known.
+
+A family is accepted only if its stages are the whole network: a guess that leaves
+out half of the convolutions would be a silent error.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torch.nn.modules.conv import _ConvNd
+
+from neurofreq._shared.networks import passes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    _Modules = Mapping[str, nn.Module]
+
+_IN_VGG = (
+    nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d, nn.Dropout, nn.Dropout2d
+)  # fmt: skip
+
+
+def stages(model: nn.Module) -> list[str]:
+    """Return the layers of the paper: the stem and every stage, after their ReLU.
+
+    Parameters
+    ----------
+    model : nn.Module
+        With submodules ``relu``, ``layer1``, ``layer2`` ... somewhere beside each
+        other (a ResNet; convolutions 1, 5, 9, 13 and 17 of a ResNet18), with a
+        ``features`` sequence of convolutions, batch norm, ReLU and max-pooling (a
+        VGG or AlexNet; the ReLU before each pooling), or `vgg19_bn` or `small_cnn`.
+
+    Raises
+    ------
+    ValueError
+        If the model is of another family, or has convolutions outside of these
+        layers.
+    """
+    modules = passes.named(model)
+    families = (_resnet, _vgg, _vgg19_bn, _small_cnn)
+    for name in modules:
+        for family in families:
+            if found := family(name, modules):
+                return found
+    raise ValueError(
+        "layers: got 'auto' for a model that is not a ResNet (relu, layer1, layer2, "
+        "... and no convolutions elsewhere), a VGG (features of convolutions, ReLU "
+        "and max-pooling alone), vgg19_bn or small_cnn; name its layers"
+    )
+
+
+def _resnet(name: str, modules: _Modules) -> list[str]:
+    """Return the stem's ReLU and the stages beside it, if convolutions are in these."""
+    prefix, last = _split(name)
+    if last != "relu" or not isinstance(modules[name], nn.ReLU):
+        return []
+    blocks = _numbered(f"{prefix}layer", modules)
+    order = list(modules)
+    stem = order[: order.index(name)]
+    if len(blocks) < 2 or blocks[0] in stem:
+        return []
+    return [name, *blocks] if _hold_all(blocks, modules, besides=stem) else []
+
+
+def _vgg(name: str, modules: _Modules) -> list[str]:
+    """Return what comes before each max-pooling of a plain ``features`` sequence."""
+    if _split(name)[1] != "features" or not _hold_all([name], modules):
+        return []
+    return _before_pooling([name], modules)
+
+
+def _vgg19_bn(name: str, modules: _Modules) -> list[str]:
+    """Return the same of our own VGG19, whose features are in two sequences."""
+    from neurofreq.models._vgg import Vgg19
+
+    if not isinstance(modules[name], Vgg19):
+        return []
+    prefix = f"{name}." if name else ""
+    return _before_pooling([f"{prefix}shared", f"{prefix}private"], modules)
+
+
+def _small_cnn(name: str, modules: _Modules) -> list[str]:
+    """Return the numbered stages of a sequence that has no other convolutions."""
+    prefix, last = _split(name)
+    parent = modules.get(prefix.removesuffix("."))
+    if last != "stage1" or not isinstance(parent, nn.Sequential):
+        return []
+    found = _numbered(f"{prefix}stage", modules)
+    return found if _hold_all(found, modules) else []
+
+
+def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
+    """Return the ReLU before each pooling; nothing unless all is as in a VGG."""
+    inside: list[tuple[str, nn.Module]] = []
+    for part in parts:
+        if not isinstance(modules[part], nn.Sequential):
+            return []
+        inside += [(f"{part}.{key}", m) for key, m in modules[part].named_children()]
+    pools = [k for k, (_, m) in enumerate(inside) if isinstance(m, nn.MaxPool2d)]
+    if not pools or not all(isinstance(m, _IN_VGG) for _, m in inside[: pools[-1]]):
+        return []
+    if any(list(_convolutions(m)) for _, m in inside[pools[-1] :]):
+        return []  # the last stage has no pooling behind it
+    before = [
+        name
+        for (name, module), (_, after) in pairwise(inside)
+        if isinstance(module, nn.ReLU) and isinstance(after, nn.MaxPool2d)
+    ]
+    return before if len(before) == len(pools) else []
+
+
+def _hold_all(
+    layers: Sequence[str], modules: _Modules, besides: Sequence[str] = ()
+) -> bool:
+    """Return whether these layers hold all convolutions, except for named ones."""
+    inside = {id(m) for layer in layers for m in _convolutions(modules[layer])}
+    inside |= {id(modules[name]) for name in besides}
+    every = (m for m in modules.values() if isinstance(m, _ConvNd))
+    return all(id(module) in inside for module in every)
+
+
+def _convolutions(module: nn.Module) -> list[nn.Module]:
+    return [inner for inner in module.modules() if isinstance(inner, _ConvNd)]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return a name's prefix with its dot, and its last part."""
+    prefix, dot, last = name.rpartition(".")
+    return prefix + dot, last
+
+
+def _numbered(name: str, modules: _Modules) -> list[str]:
+    """Return those of the names ``name1``, ``name2`` ... that there are."""
+    found: list[str] = []
+    while (following := f"{name}{len(found) + 1}") in modules:
+        found.append(following)
+    return found

@@ -1,0 +1,130 @@
+"""What must hold before anything else is imported, and the thread count."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
+
+from neurofreq._shared import installation
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise  # torch is there, and not whole
+    raise installation.no_torch() from error
+try:
+    from neurofreq import _neurofreq  # needs libtorch loaded
+except ImportError as error:
+    raise installation.unloadable(torch.__version__, error) from error
+if _neurofreq.built_for() != installation.minor(torch.__version__):
+    raise installation.wrong_torch(_neurofreq.built_for(), torch.__version__)
+
+from neurofreq._shared.inputs import scalars  # imports torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VERSION: str = _neurofreq.version()
+
+
+def _warn_of_limit(name: str, got: int, used: int) -> None:
+    """Say that fewer threads are used than were asked for."""
+    if got > used:
+        warnings.warn(
+            f"{name}: got {got}, used {used} (at most four threads per processor)",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+_requested = os.environ.get("RAYON_NUM_THREADS", "")
+if _requested.isascii() and _requested.isdigit():
+    _warn_of_limit("RAYON_NUM_THREADS", int(_requested), _neurofreq.thread_limit())
+
+
+def set_num_threads(n_threads: int) -> None:
+    """Set the number of threads of neurofreq's own loops on the host.
+
+    Torch's threads are set by ``torch.set_num_threads``. The default is
+    ``RAYON_NUM_THREADS`` where set, otherwise the number of processors. Both are
+    limited to four threads per processor (at least 16 and at most 1024), with a
+    warning.
+
+    Parameters
+    ----------
+    n_threads : int
+        At least 1.
+
+    Raises
+    ------
+    TypeError
+        If `n_threads` is no integer.
+    ValueError
+        If `n_threads` is less than 1.
+
+    Warns
+    -----
+    RuntimeWarning
+        If fewer threads are used than `n_threads`.
+    """
+    count = scalars.count("n_threads", n_threads)
+    used = _neurofreq.set_num_threads(min(count, _neurofreq.thread_limit()))
+    _warn_of_limit("n_threads", count, used)
+
+
+def num_threads() -> int:
+    """Return the number of threads of neurofreq's own loops on the host.
+
+    Returns
+    -------
+    int
+    """
+    return _neurofreq.num_threads()
+
+
+def fast_precision() -> Literal["float32", "bfloat16"]:
+    """Return the precision in which this processor computes fastest.
+
+    Returns
+    -------
+    {"float32", "bfloat16"}
+        "bfloat16" where it has instructions for it (AVX512-BF16 or AMX); without
+        them torch imitates it, ten times slower than float32.
+    """
+    has_bfloat16 = (
+        torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    )
+    return "bfloat16" if has_bfloat16 else "float32"
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Draw from torch's generators as seeded, then as before.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device, optional
+        Whose generator is meant beside the host's.
+    """
+    is_cuda = device is not None and device.type == "cuda"
+    with torch.random.fork_rng([device] if is_cuda else []):
+        seed_generators(seed, device)
+        yield
+
+
+def seed_generators(seed: int, device: torch.device | None = None) -> None:
+    """Seed the host's generator, and the device's; ``torch.manual_seed`` seeds all.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device, optional
+    """
+    torch.default_generator.manual_seed(seed)
+    if device is not None and device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)

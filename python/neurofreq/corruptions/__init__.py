@@ -1,0 +1,33 @@
+"""Common corruptions: made, written to disk, and judged by models.
+
+`corrupt` and `Corruption` change images, `write_corrupted` keeps a corrupted data set
+as a `CorruptedFolder`, and `corruption_accuracy` says what models make of either.
+"""
+
+from neurofreq.corruptions._corrupt import (
+    CORRUPTION_GROUPS,
+    CORRUPTIONS,
+    EXTRA_CORRUPTIONS,
+    LEAST_SIDE,
+    PARAMETERS,
+    Corruption,
+    corrupt,
+)
+from neurofreq.corruptions._measure import corruption_accuracy
+from neurofreq.corruptions._write import write_corrupted
+from neurofreq.corruptions.folder import CorruptedFolder
+from neurofreq.corruptions.result import CorruptionAccuracy
+
+__all__ = [
+    "CORRUPTIONS",
+    "CORRUPTION_GROUPS",
+    "EXTRA_CORRUPTIONS",
+    "LEAST_SIDE",
+    "PARAMETERS",
+    "CorruptedFolder",
+    "Corruption",
+    "CorruptionAccuracy",
+    "corrupt",
+    "corruption_accuracy",
+    "write_corrupted",
+]

@@ -1,0 +1,393 @@
+"""Accuracy under common corruptions, made on the fly or read from a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+import torch
+
+from neurofreq._shared import runtime
+from neurofreq._shared.files import storage
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.pixel import to_unit
+from neurofreq._shared.networks import classes, fingerprint, luma
+from neurofreq.corruptions import _textures, grid, grouping
+from neurofreq.corruptions._corrupt import CORRUPTIONS, PARAMETERS
+from neurofreq.corruptions.folder import SEVERITIES, CorruptedFolder
+from neurofreq.corruptions.result import CLEAN, CorruptionAccuracy
+from neurofreq.data import ImageSet
+from neurofreq.data._files import ImageFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from neurofreq._shared.networks import calling
+    from neurofreq.corruptions.grid import Part, Shown, Source
+
+    Images = NDArray[Any] | torch.Tensor | ImageSet | CorruptedFolder | str
+    Found = dict[str, dict[Part, NDArray[np.bool_]]]
+
+
+@overload
+def corruption_accuracy(
+    model: Mapping[str, calling.Model],
+    images: Images | os.PathLike[str],
+    labels: Any = ...,
+    *,
+    clean: ImageSet | None = ...,
+    corruptions: Sequence[str] | None = ...,
+    severities: Sequence[int] = ...,
+    seed: int = ...,
+    parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = ...,
+    textures: str | os.PathLike[str] | None = ...,
+    gray: bool | Literal["auto"] = ...,
+    batch_size: int = ...,
+    device: torch.device | str | None = ...,
+    out: str | os.PathLike[str] | None = ...,
+    progress: bool = ...,
+    level: float = ...,
+) -> dict[str, CorruptionAccuracy]: ...
+
+
+@overload
+def corruption_accuracy(
+    model: calling.Model,
+    images: Images | os.PathLike[str],
+    labels: Any = ...,
+    *,
+    clean: ImageSet | None = ...,
+    corruptions: Sequence[str] | None = ...,
+    severities: Sequence[int] = ...,
+    seed: int = ...,
+    parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = ...,
+    textures: str | os.PathLike[str] | None = ...,
+    gray: bool | Literal["auto"] = ...,
+    batch_size: int = ...,
+    device: torch.device | str | None = ...,
+    out: str | os.PathLike[str] | None = ...,
+    progress: bool = ...,
+    level: float = ...,
+) -> CorruptionAccuracy: ...
+
+
+def corruption_accuracy(
+    model: calling.Model | Mapping[str, calling.Model],
+    images: Images | os.PathLike[str],
+    labels: Any = None,
+    *,
+    clean: ImageSet | None = None,
+    corruptions: Sequence[str] | None = None,
+    severities: Sequence[int] = SEVERITIES,
+    seed: int = 0,
+    parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = "auto",
+    textures: str | os.PathLike[str] | None = None,
+    gray: bool | Literal["auto"] = "auto",
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+    out: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    level: float = 0.95,
+) -> CorruptionAccuracy | dict[str, CorruptionAccuracy]:
+    """Measure accuracy under every corruption at every severity.
+
+    Parameters
+    ----------
+    model : callable, or mapping of str to callable
+        Maps images (n, C, H, W) in [0, 1] to logits. Several models see each
+        corrupted image, which is made once. Left as found.
+    images : ndarray, Tensor, ImageSet, CorruptedFolder or path
+        Clean images, corrupted on the fly: an array or tensor of shape (N, C, H,
+        W), uint8 or floats in [0, 1], or an `ImageSet`. Or corrupted ones: a
+        `CorruptedFolder`, or the path of one.
+    labels : array_like of int, shape (N,)
+        For an array or tensor of images, and for nothing else.
+    clean : ImageSet, optional
+        Clean images beside a folder of corrupted ones, for severity 0.
+    corruptions : sequence of str, optional
+        By default the paper's that exist, or that the folder holds.
+    severities : sequence of int
+        Of 1 to 5.
+    seed, parameters, textures
+        As of `corrupt`; not used with a folder.
+    gray : bool or "auto"
+        Show the luma of color images, after their corruption. "auto" does so
+        where the model refuses two of the images in color and takes their luma.
+    batch_size : int
+        Images per call of a model. Decides time, not numbers.
+    device : torch.device or str, optional
+        Where batches are sent; by default where the model's parameters are.
+    out : path, optional
+        A folder in which each finished cell is kept. A run that was stopped goes
+        on where it was: cells whose model, images and settings are the same are
+        read and not measured again. `studies.run` says what tells one model from
+        another.
+    progress : bool
+        Show a progress bar over images.
+    level : float
+        Coverage of the bootstrap intervals.
+
+    Returns
+    -------
+    CorruptionAccuracy
+        For a mapping of models, a dictionary of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range or images and labels do not fit.
+    ModelError
+        If a model returns something else than finite logits, or has fewer
+        classes than the labels need. Finished cells stay in `out`.
+    FileNotFoundError
+        If a folder lacks a part of its layout.
+
+    Warns
+    -----
+    UserWarning
+        If a model has more or fewer outputs than the images have classes, or is right
+        no more often than by guessing.
+
+    Notes
+    -----
+    uint8 images stay in 8 bits until they are shown, as in the published
+    benchmarks; floats are not rounded. While a model works on one batch, the
+    next ones are made in another thread.
+
+    Differences from the paper: it reads the published corrupted images; corrupted
+    on the fly, random corruptions have their distribution, not their draws.
+
+    References
+    ----------
+    Hendrycks & Dietterich 2019, arXiv 1903.12261; Li et al. 2023, Figs 2a, 2c,
+    2e, 2g, 5b and 6b.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=64)
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data)
+    >>> list(found.cells)
+    ['corruption', 'severity', 'group', 'accuracy', 'low', 'high', 'n']
+    """
+    models = model if isinstance(model, Mapping) else {"model": model}
+    for one in models.values():
+        validate.model(one)
+    device = None if device is None else validate.device(device)
+    source, shape, known = _source(images, labels, clean, (seed, parameters, textures))
+    names = grouping.chosen(corruptions, known)
+    level = validate.number("level", level)
+    validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
+    batch_size = validate.count("batch_size", batch_size)
+    progress = validate.flag("progress", progress)
+    gray = luma.wanted(gray)
+    severities = _severities(severities)
+    cells = [(name, s) for name in names for s in severities]
+    if clean is not None or isinstance(source, grid.Corrupting):
+        cells.insert(0, (CLEAN, 0))
+    few = partial(_few, source, cells[0])
+    shown = {
+        name: grid.Shown(
+            one, luma.is_shown(name, one, few, shape[0], gray, device=device)
+        )
+        for name, one in models.items()
+    }
+    parts = grid.parts(cells, source, int(np.prod(shape)))
+    store = recorded = None
+    if out is not None:
+        store = storage.Store(validate.path("out", out))
+        recorded = _recorder(source, shown, store, parts[0], batch_size, device)
+    found, outputs = _measure(
+        parts, source, shown, store, recorded, batch_size, device, progress
+    )
+    results = {name: _result(names, severities, found[name], level) for name in models}
+    for name, n_outputs in outputs.items():
+        classes.tell_guessing(_easiest(results[name]), n_outputs, name)
+    return results if isinstance(model, Mapping) else results["model"]
+
+
+def _source(
+    images: Any, labels: Any, clean: ImageSet | None, made: tuple[int, str, Any]
+) -> tuple[Source, tuple[int, ...], tuple[str, ...]]:
+    """Return where images come from, the shape of one, and the corruptions."""
+    if isinstance(images, (str, os.PathLike)):
+        images = CorruptedFolder(images)
+    if not isinstance(images, (np.ndarray, torch.Tensor, ImageSet, CorruptedFolder)):
+        raise TypeError(
+            f"images: got {type(images).__name__}, expected an array, a tensor, an "
+            "ImageSet, a CorruptedFolder or a path"
+        )
+    if isinstance(images, (np.ndarray, torch.Tensor)):
+        images = ImageSet(*validate.labelled(images, labels), (), "images")
+    elif labels is not None:
+        raise ValueError("labels: got some, expected none: the images have their own")
+    if isinstance(images, CorruptedFolder):
+        shape = images.cell(images.names[0], images.severities[0]).images.shape[1:]
+        if clean is not None and clean.images.shape[1:] != shape:
+            raise ValueError(
+                f"clean: got images of {clean.images.shape[1:]}, expected {shape}, as "
+                "in the folder"
+            )
+        return grid.Reading(images, clean), shape, images.names
+    if not isinstance(images.images, ImageFiles):
+        stored = validate.labelled(images.images, images.labels)
+        images = replace(images, images=stored[0], labels=stored[1])
+    if clean is not None:
+        raise ValueError("clean: got some, expected none: the images are clean")
+    seed, parameters, textures = made
+    validate.one_of("parameters", parameters, PARAMETERS)
+    if textures is not None:
+        _textures.digest(str(textures))  # refuses a folder that lacks one
+    source = grid.Corrupting(images, validate.seed(seed), parameters, textures)
+    return source, images.images.shape[1:], CORRUPTIONS
+
+
+def _severities(severities: Sequence[int]) -> tuple[int, ...]:
+    is_one = isinstance(severities, str) or not isinstance(severities, Iterable)
+    each = () if is_one or getattr(severities, "ndim", 1) == 0 else severities
+    found = tuple(validate.integer("severities", one) for one in each)
+    if not found or len(set(found)) < len(found) or not set(found) <= set(SEVERITIES):
+        raise ValueError(
+            f"severities: got {validate.shown(severities)}, expected some of 1 to 5, "
+            "each once"
+        )
+    return found
+
+
+def _few(source: Source, cell: tuple[str, int]) -> NDArray[Any]:
+    """Return two images of a cell, or the only one, to try models on."""
+    n = min(2, source.n_images(cell[0]))
+    return to_unit(source.pixels(grid.Part(*cell, 0, n), 0, n))
+
+
+def _measure(
+    parts: list[Part],
+    source: Source,
+    shown: dict[str, Shown],
+    store: storage.Store | None,
+    recorded: Callable[[Part, str], dict[str, Any]] | None,
+    batch_size: int,
+    device: Any,
+    progress: bool,
+) -> tuple[Found, dict[str, int]]:
+    """Return which images are named right, and how many classes each model names.
+
+    Cells that are kept already are read.
+    """
+    from tqdm.auto import tqdm
+
+    found: Found = {name: {} for name in shown}
+    outputs: dict[str, int] = {}
+
+    def note(name: str, n_outputs: int, part: Part) -> None:
+        if name not in outputs:
+            outputs[name] = n_outputs
+            classes.check(n_outputs, source.labels(part), source.n_classes, name)
+
+    work = []
+    for part in parts:
+        pending = []
+        for name in shown:
+            kept = store.load(recorded(part, name)) if store and recorded else None
+            if kept is None:
+                pending.append(name)
+            else:
+                found[name][part] = kept["correct"]
+                if "n_outputs" in kept:
+                    note(name, int(kept["n_outputs"]), part)
+        if pending:
+            work.append((part, pending))
+    total = sum(part.stop - part.start for part, names in work for _ in names)
+    with tqdm(
+        total=total, desc="corruptions", unit="image", disable=not progress
+    ) as bar:
+
+        def take(
+            part: Part, name: str, correct: NDArray[np.bool_], n_outputs: int
+        ) -> None:
+            note(name, n_outputs, part)
+            if store and recorded:
+                kept = {"correct": correct, "n_outputs": np.array(n_outputs)}
+                store.save(recorded(part, name), kept)
+            found[name][part] = correct
+            bar.update(len(correct))
+
+        grid.judge(work, source, shown, take, batch_size=batch_size, device=device)
+    return found, outputs
+
+
+def _recorder(
+    source: Source,
+    shown: dict[str, Shown],
+    store: storage.Store,
+    first: Part,
+    batch_size: int,
+    device: Any,
+) -> Callable[[Part, str], dict[str, Any]]:
+    """Return what names a kept item: everything that decides its numbers."""
+    probes = {
+        is_gray: fingerprint.probes(source.some(), gray=is_gray)
+        for is_gray in {one.is_gray for one in shown.values()}
+    }
+    digests = {}
+    for name, one in shown.items():
+        if not isinstance(one.model, torch.nn.Module):
+            raise TypeError(
+                f"model: got {type(one.model).__name__}, expected an nn.Module where "
+                "results are kept: what a function computes is not known"
+            )
+        found = fingerprint.behaviour(
+            one.model, probes[one.is_gray], name=name,
+            batch_size=batch_size, device=device,
+        )  # fmt: skip
+        labels = source.labels(first)  # before anything is kept
+        classes.fit(found.answers.shape[1], labels, source.n_classes, name)
+        digests[name] = fingerprint.Known(store.folder).digest(name, found)
+    of_part: dict[Part, dict[str, Any]] = {}
+
+    def recorded(part: Part, name: str) -> dict[str, Any]:
+        if part not in of_part:
+            of_part[part] = source.record(part)
+        return {
+            "measurement": "corruption_accuracy",
+            "corruption": part.corruption,
+            "severity": part.severity,
+            "rows": [part.start, part.stop],
+            "model": digests[name],
+            "is_gray": shown[name].is_gray,
+            "neurofreq": runtime.VERSION,
+        } | of_part[part]
+
+    return recorded
+
+
+def _easiest(found: CorruptionAccuracy) -> NDArray[np.bool_]:
+    """Return which clean images are named right; without them, of the best cell."""
+    if found.clean is not None:
+        return found.clean
+    cells = found.correct.reshape(-1, found.correct.shape[2])
+    return cells[cells.mean(axis=1).argmax()]
+
+
+def _result(
+    names: tuple[str, ...],
+    severities: tuple[int, ...],
+    found: dict[Part, NDArray[np.bool_]],
+    level: float,
+) -> CorruptionAccuracy:
+    """Join the parts of every cell."""
+
+    def cell(name: str, severity: int) -> NDArray[np.bool_]:
+        parts = sorted(part for part in found if part[:2] == (name, severity))
+        return np.concatenate([found[part] for part in parts])
+
+    correct = np.stack([[cell(name, s) for s in severities] for name in names])
+    has_clean = any(part.corruption == CLEAN for part in found)
+    clean = cell(CLEAN, 0) if has_clean else None
+    return CorruptionAccuracy(names, severities, correct, clean, level)

@@ -1,0 +1,267 @@
+"""Corrupted images through models: made in the background, judged as they come.
+
+A cell is one corruption at one severity; the clean images are a cell of
+severity 0. This is the one loop behind `corruption_accuracy` and the report.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from neurofreq import corruptions
+from neurofreq._shared.inputs import pixel
+from neurofreq._shared.networks import calling, classes
+from neurofreq.corruptions import _textures
+from neurofreq.corruptions._ahead import ahead
+from neurofreq.corruptions.result import CLEAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import torch
+    from numpy.typing import NDArray
+
+    from neurofreq.corruptions.folder import CorruptedFolder
+    from neurofreq.data import ImageSet
+
+# A part of a cell is measured and kept at once, and its clean images are held.
+_PART_IMAGES = 10_000
+_PART_BYTES = 2**29
+
+
+class Part(NamedTuple):
+    """Rows start to stop of one corruption at one severity."""
+
+    corruption: str
+    severity: int
+    start: int
+    stop: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """A model, and whether it is shown the luma of the images."""
+
+    model: Any
+    is_gray: bool = False
+
+
+class Source(Protocol):
+    """Where corrupted images come from; asked from one thread."""
+
+    n_classes: int
+    """Of the labels; 0 where the classes have no names."""
+
+    def n_images(self, name: str) -> int:
+        """Return the number of images of a cell."""
+
+    def pixels(self, part: Part, start: int, stop: int) -> NDArray[Any]:
+        """Return some images of a part, (n, C, H, W), uint8 or floats in [0, 1]."""
+
+    def labels(self, part: Part) -> NDArray[np.int64]:
+        """Return the labels of a part."""
+
+    def record(self, part: Part) -> dict[str, Any]:
+        """Return what decides the images of a part, as JSON values."""
+
+    def some(self) -> Any:
+        """Return images by which models are told apart, whatever is measured."""
+
+
+class Corrupting:
+    """Cells made from clean images as they are asked for.
+
+    Parameters
+    ----------
+    data : ImageSet
+    seed, parameters, textures
+        As of `corrupt`.
+    """
+
+    def __init__(
+        self, data: ImageSet, seed: int, parameters: Any = "auto", textures: Any = None
+    ) -> None:
+        self.data, self.seed, self.parameters = data, seed, parameters
+        self.textures = textures
+        self.n_classes = len(data.class_names)
+        self._held: tuple[tuple[int, int], NDArray[Any]] | None = None
+        self._digests: dict[tuple[int, int], str] = {}
+
+    def n_images(self, name: str) -> int:
+        """Return the number of images, the same in every cell."""
+        return len(self.data)
+
+    def pixels(self, part: Part, start: int, stop: int) -> NDArray[Any]:
+        """Corrupt some images of a part."""
+        rows = part[2:]
+        if self._held is None or self._held[0] != rows:
+            self._held = rows, np.asarray(self.data.images[slice(*rows)])
+        images = self._held[1][start - part.start : stop - part.start]
+        if part.corruption == CLEAN:
+            return images
+        return corruptions.corrupt(
+            images,
+            part.corruption,
+            part.severity,
+            seed=self.seed,
+            layout="nchw",
+            parameters=self.parameters,
+            first_index=start,
+            textures=self.textures,
+        )
+
+    def labels(self, part: Part) -> NDArray[np.int64]:
+        """Return the labels of a part."""
+        return self.data.labels[part.start : part.stop]
+
+    def record(self, part: Part) -> dict[str, Any]:
+        """Return what decides the images of a part."""
+        rows = (part.start, part.stop)
+        if rows not in self._digests:
+            self._digests[rows] = self.data.take(np.arange(*rows)).digest()
+        made = {"seed": self.seed, "parameters": self.parameters}
+        if part.corruption == "frost" and self.textures is not None:
+            made["textures"] = _textures.digest(str(self.textures))
+        return {"data": self._digests[rows]} | (
+            {} if part.corruption == CLEAN else made
+        )
+
+    def some(self) -> Any:
+        """Return the clean images."""
+        return self.data.images
+
+
+class Reading:
+    """Cells read from a benchmark folder, and clean images beside it.
+
+    Parameters
+    ----------
+    folder : CorruptedFolder
+    clean : ImageSet, optional
+    """
+
+    def __init__(self, folder: CorruptedFolder, clean: ImageSet | None) -> None:
+        self.folder, self.clean = folder, clean
+        self.n_classes = len(folder.class_names)
+
+    def n_images(self, name: str) -> int:
+        """Return the number of images of a cell."""
+        return len(self.clean if name == CLEAN and self.clean else self.folder)
+
+    def pixels(self, part: Part, start: int, stop: int) -> NDArray[Any]:
+        """Read some images of a part."""
+        return np.asarray(self._cell(part).images[start:stop])
+
+    def labels(self, part: Part) -> NDArray[np.int64]:
+        """Return the labels of a part."""
+        labels = self.folder.labels
+        if part.corruption == CLEAN and self.clean is not None:
+            labels = self.clean.labels
+        return labels[part.start : part.stop]
+
+    def record(self, part: Part) -> dict[str, Any]:
+        """Return what decides the images of a part."""
+        rows = np.arange(part.start, part.stop)
+        return {"data": self._cell(part).take(rows).digest()}
+
+    def some(self) -> Any:
+        """Return the first cell of the folder."""
+        folder = self.folder
+        return folder.cell(folder.names[0], folder.severities[0]).images
+
+    def _cell(self, part: Part) -> ImageSet:
+        if part.corruption == CLEAN and self.clean is not None:
+            return self.clean
+        return self.folder.cell(part.corruption, part.severity)
+
+
+def parts(
+    cells: Sequence[tuple[str, int]], source: Source, image_bytes: int
+) -> list[Part]:
+    """Split cells into parts, all cells of the first rows first.
+
+    Parameters
+    ----------
+    cells : sequence of (str, int)
+    source : Source
+    image_bytes : int
+        Of one image: a part of clean images is decoded once and held.
+    """
+    size = max(1, min(_PART_IMAGES, _PART_BYTES // image_bytes))
+    found = [
+        Part(name, severity, start, min(start + size, source.n_images(name)))
+        for name, severity in cells
+        for start in range(0, source.n_images(name), size)
+    ]
+    return sorted(found, key=lambda part: part.start)
+
+
+def judge(
+    work: Sequence[tuple[Part, Sequence[str]]],
+    source: Source,
+    models: Mapping[str, Shown],
+    take: Callable[[Part, str, NDArray[np.bool_], int], object],
+    *,
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+) -> None:
+    """Find out which images each model names right, part by part.
+
+    While the models work on one batch, the next two are made in another thread.
+
+    Parameters
+    ----------
+    work : sequence of (Part, names)
+        Parts, each with the models that are to see it.
+    source : Source
+    models : mapping of str to Shown
+    take : callable
+        Given what is found as it is found: the part, the name of the model, which
+        images are named right, bool (stop - start,), and how many classes the model
+        names. A generator would change a StopIteration that a model raises.
+    batch_size : int
+    device : torch.device or str, optional
+        As of `calling.predict`.
+
+    Raises
+    ------
+    ModelError
+        Wrong or non-finite logits, or fewer classes than the labels need.
+    """
+    requests = [
+        (part, names, start, min(start + batch_size, part.stop))
+        for part, names in work
+        for start in range(part.start, part.stop, batch_size)
+    ]
+
+    def make(request: tuple[Part, Sequence[str], int, int]) -> dict[bool, Any]:
+        part, names, start, stop = request
+        images = pixel.to_unit(source.pixels(part, start, stop))
+        kinds = {models[name].is_gray for name in names}
+        return {is_gray: pixel.luma(images) if is_gray else images for is_gray in kinds}
+
+    asked: dict[str, calling.Classifier] = {}
+    found: dict[str, list[NDArray[np.int64]]] = {}
+    with closing(ahead(make, requests)) as made:
+        for (part, names, start, stop), images in zip(requests, made, strict=True):
+            labels = source.labels(part)
+            for name in names:
+                one = models[name]
+                batch = images[one.is_gray]
+                if name not in asked:
+                    asked[name] = calling.tried(
+                        one.model, batch, device=device, made=True
+                    )
+                logits = calling.predict(
+                    asked[name], batch, batch_size=batch_size, device=device
+                )
+                if start == part.start:
+                    classes.fit(logits.shape[1], labels, name=name)
+                found.setdefault(name, []).append(logits.argmax(dim=1).cpu().numpy())
+                if stop == part.stop:
+                    correct = np.concatenate(found.pop(name)) == labels
+                    take(part, name, correct, logits.shape[1])

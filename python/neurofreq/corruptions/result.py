@@ -1,0 +1,201 @@
+"""Accuracy in every cell of a corruption benchmark, and means with joint intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from neurofreq import intervals
+from neurofreq._shared.inputs import validate
+from neurofreq.corruptions import grouping
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from neurofreq.intervals import Estimate
+    from neurofreq.plot._curves import Curve
+
+CLEAN = "clean"
+
+
+@dataclasses.dataclass(frozen=True)
+class CorruptionAccuracy:
+    """Which corrupted images a model names right, and the numbers made of it.
+
+    Intervals are percentile bootstrap intervals over images. An image is drawn
+    with all its corruptions, so that means over cells are over the same images.
+    Means are over the corruptions of the paper's groups; others ("extra") have
+    cells and no part in a mean.
+
+    Attributes
+    ----------
+    corruptions : tuple of str
+    severities : tuple of int
+    correct : ndarray of bool, shape (K, S, N)
+        Per corruption, severity and image.
+    clean : ndarray of bool, shape (M,), or None
+        Of the clean images, where there were any.
+    level : float
+        Of the intervals.
+    """
+
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    correct: NDArray[np.bool_]
+    clean: NDArray[np.bool_] | None = None
+    level: float = 0.95
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row per corruption and severity, and one for the clean images.
+
+        Columns "corruption", "severity", "group", "accuracy", "low", "high", "n".
+        """
+        keys = [
+            {"corruption": name, "severity": severity, "group": grouping.group_of(name)}
+            for name in self.corruptions
+            for severity in self.severities
+        ]
+        n_cells = len(keys)
+        weights = np.eye(n_cells).reshape(n_cells, *self.correct.shape[:2])
+        rows = [
+            key | _row(estimate)
+            for key, estimate in zip(keys, self._estimates(weights), strict=True)
+        ]
+        if self.clean is not None:
+            start = {"corruption": CLEAN, "severity": 0, "group": CLEAN}
+            rows.insert(0, start | _row(self._of_clean(self.clean)))
+        return _frame(rows)
+
+    @property
+    def by_severity(self) -> pd.DataFrame:
+        """Mean over corruptions at each severity, 0 for clean images (Fig 2a)."""
+        weights = [self._weights(severity=severity) for severity in self.severities]
+        rows = [
+            {"severity": severity} | _row(estimate)
+            for severity, estimate in self._pairs(self.severities, weights)
+        ]
+        if self.clean is not None:
+            rows.insert(0, {"severity": 0} | _row(self._of_clean(self.clean)))
+        return _frame(rows)
+
+    @property
+    def by_group(self) -> pd.DataFrame:
+        """Mean over the corruptions of each group and severities (Fig 2c)."""
+        present = [grouping.group_of(name) for name in self.corruptions]
+        groups = [group for group in grouping.GROUPS if group in present]
+        weights = [self._weights(group=group) for group in groups]
+        pairs = self._pairs(groups, weights)
+        return _frame([{"group": group} | _row(estimate) for group, estimate in pairs])
+
+    @property
+    def by_corruption(self) -> pd.DataFrame:
+        """Mean of each corruption over severities."""
+        weights = [
+            np.outer(np.array(self.corruptions) == name, self._one_severity())
+            for name in self.corruptions
+        ]
+        return _frame(
+            [
+                {"corruption": name, "group": grouping.group_of(name)} | _row(estimate)
+                for name, estimate in self._pairs(self.corruptions, weights)
+            ]
+        )
+
+    @property
+    def mean(self) -> Estimate:
+        """Mean over corruptions and severities (Figs 5b and 6b)."""
+        return self._estimates(self._weights()[None])[0]
+
+    def curve(self, over: Literal["severity", "group"]) -> Curve:
+        """Return `by_severity` or `by_group` as ``neurofreq.plot`` draws it."""
+        from neurofreq.plot._curves import Curve
+
+        validate.one_of("over", over, ("severity", "group"))
+        table = self.by_severity if over == "severity" else self.by_group
+        return Curve(table[over], table["accuracy"], table["low"], table["high"])
+
+    def __str__(self) -> str:
+        """Return the means as plain text."""
+        lines = [
+            f"{'mean':12} {_text(self.mean.value, self.mean.lower, self.mean.upper)}"
+        ]
+        for over, table in (("severity", self.by_severity), ("group", self.by_group)):
+            lines += [
+                f"{over + ' ' + str(row[over]):12} "
+                + _text(row["accuracy"], row["low"], row["high"])
+                for row in table.to_dict("records")
+            ]
+        return "\n".join(lines)
+
+    def _one_severity(self) -> NDArray[np.float64]:
+        return np.full(len(self.severities), 1.0 / len(self.severities))
+
+    def _weights(
+        self, *, severity: int | None = None, group: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return the share of every cell (K, S) in a mean; NaN where none has any."""
+        groups = [grouping.group_of(name) for name in self.corruptions]
+        rows = np.array(
+            [one != grouping.EXTRA and group in (None, one) for one in groups]
+        )
+        columns = np.array([severity in (None, one) for one in self.severities])
+        share = np.outer(rows, columns).astype(np.float64)
+        return share / share.sum() if share.any() else np.full(share.shape, np.nan)
+
+    def _pairs(self, keys: Sequence[Any], weights: list[NDArray[np.float64]]) -> Any:
+        found = self._estimates(np.stack(weights)) if weights else []
+        return zip(keys, found, strict=True)
+
+    def _estimates(self, weights: NDArray[np.float64]) -> list[Estimate]:
+        """Return one mean over cells per row of weights (Q, K, S)."""
+        n_images = self.correct.shape[2]
+        values = self.correct.reshape(-1, n_images).T.astype(np.float64)
+        flat = weights.reshape(len(weights), -1)
+        return _estimates(values @ flat.T, n_images, self.level)
+
+    def _of_clean(self, clean: NDArray[np.bool_]) -> Estimate:
+        return _estimates(clean[:, None].astype(np.float64), len(clean), self.level)[0]
+
+
+def _estimates(
+    values: NDArray[np.float64], n_images: int, level: float
+) -> list[Estimate]:
+    """Return the mean of each column over images, with its interval."""
+    defined = np.isfinite(values).all(axis=0)
+    resampled = np.full((1, values.shape[1]), np.nan)
+    if defined.any():
+        drawn = intervals.resampled_means(values[:, defined])
+        resampled = np.full((len(drawn), values.shape[1]), np.nan)
+        resampled[:, defined] = drawn
+    return [
+        intervals.Estimate(
+            float(column.mean()), *intervals.percentile_interval(draws, level=level),
+            n_images,
+        )
+        for column, draws in zip(values.T, resampled.T, strict=True)
+    ]  # fmt: skip
+
+
+def _row(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "accuracy": estimate.value,
+        "low": estimate.lower,
+        "high": estimate.upper,
+        "n": estimate.n_images,
+    }
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(rows)
+
+
+def _text(value: float, low: float, high: float) -> str:
+    return f"{100 * value:5.1f} % [{100 * low:.1f}, {100 * high:.1f}]"

@@ -1,0 +1,247 @@
+"""Folders of image files: TinyImageNet, ImageNet, and any folder of classes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from neurofreq._shared.files import safe_names
+from neurofreq._shared.inputs import validate
+from neurofreq.data import class_order
+from neurofreq.data._files import ImageFiles
+from neurofreq.data._sets import ImageSet
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+Split = Literal["train", "test"]
+
+_TINY_LAYOUT = (
+    "the official layout: wnids.txt, train/WNID/images/*.JPEG, val/images/*.JPEG and "
+    "val/val_annotations.txt"
+)
+
+
+def open_folder(
+    folder: str | os.PathLike[str],
+    *,
+    classes: Sequence[str] | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+) -> ImageSet:
+    """Return a folder with one sub-folder of images per class.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``CLASS/*.JPEG``; other image suffixes count too, other files do
+        not. Images are decoded when they are indexed.
+    classes : sequence of str, optional
+        All classes in the order of the model's outputs: the label of an image is the
+        place of its folder's name here. A class may have no folder; a folder must
+        have a class. By default the lines of a file ``classes.txt`` beside the
+        folders. Without both, folders that are all named by WordNet ids of
+        ImageNet's 1000 classes have ImageNet's labels (200 folders of 64 x 64 pixels
+        are TinyImageNet and count by themselves), folders named by numbers have
+        those, and others count from 0 in alphabetical order, as in torchvision's
+        ``ImageFolder``.
+    resize, crop : int, optional
+        As of `ImageFiles`; without them all images must have one size.
+
+    Returns
+    -------
+    ImageSet
+        Sorted by class and file name; uint8. ``class_names`` are all classes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is missing or has no folder of a class.
+    TypeError, ValueError
+        If a folder has no image or its first file is none, `classes` are not names
+        or one is given twice, a folder is none of them, or two folders have one
+        number.
+    """
+    root = validate.path("folder", folder)
+    folders = class_folders(root)
+    classes = class_order.listed(root) if classes is None else classes
+    if classes is None:
+        names = class_order.of_folders(root, folders)
+    else:
+        names = class_order.given(root, folders, classes)
+    present = set(folders)
+    files = [
+        [*_images(root / name, f"{name}/")] if name in present else [] for name in names
+    ]
+    return _image_set(root, files, names, root.name, resize, crop)
+
+
+def open_imagenet(
+    folder: str | os.PathLike[str],
+    *,
+    split: Split = "test",
+    resize: int | None = 256,
+    crop: int | None = 224,
+    classes: Sequence[str] | None = None,
+) -> ImageSet:
+    """Return ImageNet from its folders of classes.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``train/WNID`` and ``val/WNID``, or is itself one folder of
+        classes. The validation images must be sorted into classes, as for
+        torchvision's ``ImageFolder``.
+    split : {"test", "train"}
+        "test" is the validation set: labels of the test set are not public.
+    resize, crop, classes
+        As in `open_folder`.
+
+    Returns
+    -------
+    ImageSet
+        Labels of folders named by WordNet ids are those of ImageNet's 1000 classes,
+        however many folders there are.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As `open_folder`, or if some folders are classes of ImageNet and some not.
+    """
+    root = validate.path("folder", folder)
+    has_parts = any((root / part).is_dir() for part in ("train", "val"))
+    if has_parts:
+        root = root / ("train" if split == "train" else "val")
+    if classes is None and class_order.listed(root) is None:
+        folders = class_folders(root)
+        ours = set(folders) & set(class_order.imagenet())
+        other = next((name for name in folders if name not in ours), None)
+        if ours and other is not None:
+            raise ValueError(
+                f"data: {root} holds {other!r}, which is no class of ImageNet's 1000, "
+                "beside some that are: give `classes` in the order of the model"
+            )
+        classes = class_order.imagenet() if ours else None
+    found = open_folder(root, classes=classes, resize=resize, crop=crop)
+    return replace(found, name=f"ImageNet {root.name}")
+
+
+def open_tinyimagenet(
+    folder: str | os.PathLike[str], *, split: Split = "test"
+) -> ImageSet:
+    """Return TinyImageNet from its official archive, unpacked.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``wnids.txt``, ``train`` and ``val``, or ``tiny-imagenet-200``.
+    split : {"test", "train"}
+        "test" is the validation set: labels of the test set are not public.
+
+    Returns
+    -------
+    ImageSet
+        uint8, (N, 3, 64, 64). Labels are places in the sorted list of classes,
+        as ``ImageFolder`` on ``train`` gives them. Training images are sorted by
+        class, validation images in the order of their annotations.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a part of the layout is missing.
+    ValueError
+        If a class is empty, or an annotation names an unknown class or file.
+    """
+    root = validate.path("folder", folder)
+    nested = root / "tiny-imagenet-200"
+    root = nested if nested.is_dir() else root
+    listing = root / "wnids.txt"
+    if not listing.is_file():
+        raise FileNotFoundError(f"data: {listing} is missing from {_TINY_LAYOUT}")
+    names = tuple(
+        sorted(
+            safe_names.checked("wnids.txt", one) for one in listing.read_text().split()
+        )
+    )
+    if split == "train":
+        files = [
+            [*_images(root / "train" / name / "images", f"train/{name}/images/")]
+            for name in names
+        ]
+        return _image_set(root, files, names, "TinyImageNet train")
+    paths, labels = _annotated(root, names)
+    images = ImageFiles.of(root, paths)
+    return ImageSet(images, labels, names, "TinyImageNet val")
+
+
+def class_folders(root: Path) -> tuple[str, ...]:
+    """Return the names of the sub-folders, sorted.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder does not exist or has none.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"data: {root} is missing, expected a folder")
+    names = [path.name for path in root.iterdir() if path.is_dir()]
+    found = tuple(sorted(name for name in names if not name.startswith(".")))
+    if not found:
+        raise FileNotFoundError(f"data: {root} has no folders, expected CLASS/*.JPEG")
+    return found
+
+
+def _annotated(
+    root: Path, names: tuple[str, ...]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return file names and labels of the validation images."""
+    path = root / "val" / "val_annotations.txt"
+    if not path.is_file():
+        raise FileNotFoundError(f"data: {path} is missing from {_TINY_LAYOUT}")
+    place = {name: label for label, name in enumerate(names)}
+    files, labels = [], []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        file, _, rest = line.partition("\t")
+        name = rest.partition("\t")[0]
+        if name not in place:
+            raise ValueError(
+                f"data: {path}, line {number}: got class {name!r}, expected one of "
+                "wnids.txt"
+            )
+        files.append(f"val/images/{safe_names.checked(path.name, file)}")
+        labels.append(place[name])
+    if not files:
+        raise ValueError(f"data: {path} is empty: truncated?")
+    return tuple(files), np.array(labels, dtype=np.int64)
+
+
+def _images(folder: Path, prefix: str) -> Iterator[str]:
+    """Yield the images of one class, sorted; there must be some."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"data: {folder} is missing, expected images in it")
+    found = class_order.images_in(folder)
+    if not found:
+        raise ValueError(f"data: {folder} holds no image, expected *.JPEG")
+    for name in found:
+        yield prefix + name
+
+
+def _image_set(
+    root: Path,
+    files: list[list[str]],
+    classes: tuple[str, ...],
+    name: str,
+    resize: int | None = None,
+    crop: int | None = None,
+) -> ImageSet:
+    """Join the files of each class."""
+    paths = tuple(path for group in files for path in group)
+    labels = np.repeat(np.arange(len(files)), [len(group) for group in files])
+    images = ImageFiles.of(root, paths, resize=resize, crop=crop)
+    return ImageSet(images, labels.astype(np.int64), classes, name)

@@ -1,0 +1,263 @@
+"""Which of the measured models belong into which figure."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from neurofreq.figures import _measures
+from neurofreq.studies.result import differing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from neurofreq.studies import Measured, StudyResult
+
+NEEDS = {
+    "fig1": (),
+    "fig2": ("clean", "attack", "corruption"),
+    "fig3": ("hybrid",),
+    "fig4": ("attack",),
+    "fig5": ("hybrid", "corruption"),
+    "fig6": ("attack", "hybrid", "corruption"),
+}
+"""Measurements without which a model is in none of a figure's panels."""
+# The paper's one blurred network of Figs 4 and 5, and of its ImageNet networks.
+PAPERS_SIGMA = {"fig4": 1.5, "fig5": 1.5, "fig6": 3.0}
+_SIGMA = re.compile(r"blur[-=_ ]?(\d+(?:\.\d+)?)")
+_LEAST = 3  # sigmas that make a series
+_PART = "not measured whole"
+
+
+class NotDrawnError(ValueError):
+    """A figure cannot be drawn of these models; begins with its name."""
+
+
+class Pair(NamedTuple):
+    """A baseline and another model of the same images."""
+
+    models: tuple[Measured, Measured]
+    data: str
+    n_classes: int
+
+    @property
+    def title(self) -> str:
+        """What both were measured on, in words."""
+        name = self.data.removesuffix(" test").removesuffix(" val")
+        return f"grayscale {name}" if self.models[0].is_gray else name
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of guessing; NaN where the classes are not counted."""
+        return 1.0 / self.n_classes if self.n_classes else math.nan
+
+
+class Pairs(NamedTuple):
+    """The pairs of a figure, one of a data set, and which models are left out."""
+
+    pairs: list[Pair]
+    note: str
+
+
+class Robust(NamedTuple):
+    """The models of a figure about groups.
+
+    Attributes
+    ----------
+    models : list of Measured
+    series : dict of float to list of Measured, or None
+        Blurred models by sigma, where there are three sigmas.
+    note : str
+        Which measured ones are left out, and why; empty where none is.
+    """
+
+    models: list[Measured]
+    series: dict[float, list[Measured]] | None
+    note: str
+
+
+def pairs(
+    name: str, found: Sequence[StudyResult], groups: Sequence[str] = ("neural",)
+) -> Pairs:
+    """Return a baseline and a model of a group, for each data set that has them.
+
+    Parameters
+    ----------
+    name : str
+        Of the figure.
+    found : sequence of StudyResult
+        Those of one data set are joined.
+    groups : sequence of str
+        The first of which there is a pair.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or a data set has none that was measured alike.
+    """
+    sets: dict[tuple[str, int], list[tuple[StudyResult, Measured]]] = {}
+    for one in found:
+        members = [(one, model) for model in one.measured]
+        sets.setdefault((one.data, one.n_classes), []).extend(members)
+    note = ""
+    for group in groups:
+        part = [
+            model.name
+            for one in found
+            for model in one.measured
+            if model.group in ("base", group) and not _has(model, NEEDS[name])
+        ]
+        note = f"without {', '.join(part)}, {_PART}" if part else ""
+        chosen = [
+            Pair(models, *key)
+            for key, members in sets.items()
+            if (models := _pair(name, members, group)) is not None
+        ]
+        if chosen:
+            return Pairs(chosen, note)
+    raise NotDrawnError(
+        f"{name}: not drawn, it needs a base and a {groups[-1]} model of the same "
+        f"images{_with(name)}" + f"; it is {note}" * bool(note)
+    )
+
+
+def robust(name: str, found: Sequence[StudyResult]) -> Robust:
+    """Return the models of Figure 4, 5 or 6.
+
+    Parameters
+    ----------
+    name : str
+    found : sequence of StudyResult
+
+    Returns
+    -------
+    Robust
+        Models of studies that agree, see `together`. Those that saw gray images
+        made of colour ones stand beside none that saw colour: a group is of one
+        kind. Where blurred models of three sigmas make a series and one has the
+        paper's sigma, finished or not, that one is the group.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two.
+    """
+    models, parts = together(found, NEEDS[name])
+    whole = [one for one in models if _has(one, NEEDS[name])]
+    is_gray = all(one.is_gray for one in whole)
+    line = series([one for one in whole if one.is_gray == is_gray])
+    # Whatever is finished: the group is the same when all is.
+    sigmas = series([one for one in models if one.is_gray == is_gray])
+    is_series = len(sigmas) >= _LEAST and PAPERS_SIGMA[name] in sigmas
+    is_line = len(line) >= _LEAST and name != "fig4"
+    chosen: list[Measured] = []
+    left: dict[str, list[str]] = {}
+    for one in models:
+        if not _has(one, NEEDS[name]):
+            why = _PART
+        elif one.is_gray != is_gray:
+            why = "which saw gray images"
+        elif is_series and sigma_of(one) not in (None, PAPERS_SIGMA[name]):
+            why = "whose blur is not the paper's"
+            why += " (they make the dashed line)" * is_line
+        else:
+            chosen.append(one)
+            continue
+        left.setdefault(why, []).append(one.name)
+    parts += [f"{', '.join(names)}, {why}" for why, names in left.items()]
+    note = f"without {'; '.join(parts)}" if parts else ""
+    if len(chosen) < 2:
+        raise NotDrawnError(
+            f"{name}: not drawn, it needs two models{_with(name)}"
+            + f"; it is {note}" * bool(note)
+        )
+    return Robust(chosen, line if len(line) >= _LEAST else None, note)
+
+
+def together(
+    found: Sequence[StudyResult], measurements: Sequence[str]
+) -> tuple[list[Measured], list[str]]:
+    """Return the models of the studies whose numbers stand beside each other.
+
+    Parameters
+    ----------
+    found : sequence of StudyResult
+    measurements : sequence of str
+
+    Returns
+    -------
+    models : list of Measured
+        Of the first study that has the measurements of some model, of those that
+        agree with it in data, settings and release, and of those that have none.
+    left : list of str
+        The other studies, and in what they differ.
+    """
+    models: list[Measured] = []
+    left: list[str] = []
+    first = None
+    for one in found:
+        is_measured = any(_has(model, measurements) for model in one.measured)
+        if is_measured and first is None:
+            first = one
+        why = differing(first, one, measurements) if first and is_measured else ""
+        if why:
+            left.append(f"the models of {one.out_dir}, measured with {why}")
+        else:
+            models += one.measured
+    # Of a model that one study has nothing of and another has, what there is.
+    known = {one.name for one in models if one.arrays}
+    return [one for one in models if one.arrays or one.name not in known], left
+
+
+def series(models: Sequence[Measured]) -> dict[float, list[Measured]]:
+    """Return the blurred models by the sigma in their names.
+
+    Parameters
+    ----------
+    models : sequence of Measured
+    """
+    found: dict[float, list[Measured]] = {}
+    for one in models:
+        sigma = sigma_of(one)
+        if sigma is not None:
+            found.setdefault(sigma, []).append(one)
+    return found
+
+
+def sigma_of(one: Measured) -> float | None:
+    """Return the sigma in a blurred model's name; None without."""
+    sigma = _SIGMA.search(one.name) if one.group == "blur" else None
+    return float(sigma.group(1)) if sigma else None
+
+
+def _pair(
+    name: str, members: Sequence[tuple[StudyResult, Measured]], group: str
+) -> tuple[Measured, Measured] | None:
+    """Return the first model of a group with a baseline that was measured alike."""
+    whole = [(one, model) for one, model in members if _has(model, NEEDS[name])]
+    apart = ""
+    for theirs, other in whole:
+        for ours, base in whole:
+            if (base.group, other.group) != ("base", group):
+                continue
+            if base.is_gray != other.is_gray:
+                continue
+            why = differing(ours, theirs, NEEDS[name])
+            if not why:
+                return base, other
+            apart = apart or (
+                f"models: got {other.name} of {theirs.out_dir} with {why}, expected "
+                f"it measured like {base.name} of {ours.out_dir}"
+            )
+    if apart:
+        raise ValueError(apart)
+    return None
+
+
+def _has(one: Measured, measurements: Sequence[str]) -> bool:
+    return all(_measures.has(one, measurement) for measurement in measurements)
+
+
+def _with(name: str) -> str:
+    return f" with {', '.join(NEEDS[name])}" if NEEDS[name] else ""

@@ -1,0 +1,30 @@
+"""Frequencies: power spectra, hybrid images, and errors along Fourier directions."""
+
+from neurofreq.frequency._hybrid import (
+    FREQUENCIES,
+    HybridCurve,
+    hybrid_curve,
+    hybrid_images,
+    hybrid_pairs,
+)
+from neurofreq.frequency._sensitivity import FourierSensitivity, fourier_sensitivity
+from neurofreq.frequency._spectra import (
+    RadialProfile,
+    SpectrumAccumulator,
+    power_spectrum,
+    radial_profile,
+)
+
+__all__ = [
+    "FREQUENCIES",
+    "FourierSensitivity",
+    "HybridCurve",
+    "RadialProfile",
+    "SpectrumAccumulator",
+    "fourier_sensitivity",
+    "hybrid_curve",
+    "hybrid_images",
+    "hybrid_pairs",
+    "power_spectrum",
+    "radial_profile",
+]

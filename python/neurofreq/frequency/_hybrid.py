@@ -1,0 +1,324 @@
+"""Hybrid images: low frequencies of one image, high frequencies of another.
+
+Mixing frequencies are in units of Nyquist (0.5 cycles/pixel), as the paper plots
+them: `a` means 0.5 a cycles/pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from neurofreq import _neurofreq
+from neurofreq._shared.inputs import pixel, validate
+from neurofreq._shared.networks import calling, classes, luma
+from neurofreq.intervals import percentile_interval, resampled_means
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from neurofreq._shared.inputs.validate import Array
+    from neurofreq._shared.networks.calling import Model
+
+#: Mixing frequencies of Figs 3 and 5 (CIFAR-10), in units of Nyquist.
+FREQUENCIES = (
+    0.0, 0.07, 0.12, 0.16, 0.19, 0.22, 0.25, 0.32, 0.42, 0.57, 0.70, 0.85, 1.0
+)  # fmt: skip
+
+# Values of a batch transformed at once: they stay in a processor's outer cache.
+_VALUES = 2**19
+
+
+class HybridCurve(NamedTuple):
+    """Which of two images a model sees, over the mixing frequency.
+
+    Attributes
+    ----------
+    frequency : ndarray of float64, shape (F,)
+        Mixing frequencies, ascending, in units of Nyquist.
+    p_low, p_high : ndarray of float64, shape (F,)
+        Fraction of hybrids given the low (high) image's label, over images and
+        pairings: argmax accuracies, 0 to 1.
+    reversal_frequency : float
+        f_rev, in units of Nyquist: where ``p_low - p_high`` first rises
+        through 0, interpolated linearly; NaN if it never does.
+    interval : tuple of float
+        95 % percentile bootstrap interval of `reversal_frequency` over images;
+        NaN, NaN where more than half of the resamples never cross.
+    difference : ndarray of float64, shape (N, F)
+        Per low image, the mean over pairings of (given the low label) - (given
+        the high label): what a bootstrap of any other statistic resamples.
+    """
+
+    frequency: NDArray[np.float64]
+    p_low: NDArray[np.float64]
+    p_high: NDArray[np.float64]
+    reversal_frequency: float
+    interval: tuple[float, float]
+    difference: NDArray[np.float64]
+
+
+def hybrid_pairs(
+    labels: Any, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pair every image with one of another class.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (N,)
+        The class of every image.
+    seed : int
+        The same seed gives the same pairing.
+
+    Returns
+    -------
+    low_index, high_index : ndarray of int64, shape (N,)
+        ``low_index`` is ``arange(N)``; ``high_index`` is a permutation, and
+        the two images of a pair differ in class.
+
+    Raises
+    ------
+    TypeError
+        If `labels` are not integers.
+    ValueError
+        If `labels` is empty or one class holds more than half of it.
+
+    References
+    ----------
+    Li et al. 2023, Fig 3 and Methods: high labels are a shuffle of all labels
+    without coincidence; images of a class fill its positions in random order.
+    """
+    checked = validate.labels(labels)
+    return _neurofreq.hybrid_pairs(checked, validate.seed(seed))
+
+
+def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -> Any:
+    """Mix low frequencies of one batch with high frequencies of another.
+
+    Parameters
+    ----------
+    low, high : ndarray or Tensor, shape (N, C, H, W)
+        Two batches of one kind, shape, dtype (float32 or float64) and device,
+        in [0, 1]. Arrays of any strides are read in place.
+    frequency : float or sequence of float
+        Mixing frequency a, from 0 up, in units of Nyquist.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (N, C, H, W), or (F, N, C, H, W) for F frequencies
+        Of the same kind and dtype, in [0, 1]; a tensor on its device with its
+        gradient.
+
+    Raises
+    ------
+    TypeError
+        If a batch is no array or tensor of float32 or float64.
+    ValueError
+        Another rank, an empty axis, values out of [0, 1], batches that differ,
+        or a frequency that is negative or not finite.
+
+    Notes
+    -----
+    ``clip(IFFT(M F_low + (1 - M) F_high))`` with ``M`` the closed disc |f| <=
+    0.5 a, as ``clip(high + IFFT(M FFT(low - high)))``. DC is always the low
+    image's. At a = 1 the corners beyond Nyquist are still the high image's;
+    from sqrt(2) up the low image comes back unchanged.
+
+    References
+    ----------
+    Li et al. 2023, Fig 3a and Methods.
+    """
+    low = validate.images(low, "low", unit_range=True)
+    high = validate.images(high, "high", unit_range=True)
+    validate.same(low, high, ("low", "high"))
+    is_scalar = getattr(frequency, "ndim", np.ndim(frequency)) == 0
+    frequencies = _mixing_frequencies(frequency, "frequency")
+    if isinstance(low, torch.Tensor) and isinstance(high, torch.Tensor):
+        mixed: Any = _mix_tensors(low, high, frequencies)
+    else:
+        mixed = _neurofreq.hybrid_images(low, high, frequencies)  # type: ignore[arg-type]
+    return mixed[0] if is_scalar else mixed
+
+
+def hybrid_curve(
+    model: Model,
+    images: Array,
+    labels: Any,
+    *,
+    frequencies: Sequence[float] | None = None,
+    seeds: Iterable[int] = range(6),
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+    gray: bool | Literal["auto"] = "auto",
+) -> HybridCurve:
+    """Measure which of two images a model sees, over the mixing frequency.
+
+    Parameters
+    ----------
+    model : callable
+        Maps a batch (n, C, H, W) in [0, 1] to logits (n, n_classes); what it
+        raises passes through. An ``nn.Module`` is run in evaluation mode
+        without gradients, and left as found. A warning tells of answers that
+        change from call to call, or with the images beside.
+    images : ndarray or Tensor, shape (N, C, H, W)
+        float32 or float64 in [0, 1]; the hybrids are given to the model in this
+        dtype, or in that of its parameters where it refuses this one.
+    labels : array_like of int, shape (N,)
+        The class of every image; no class may hold more than half of them.
+    frequencies : sequence of float, optional
+        Mixing frequencies in units of Nyquist, ascending, at least two; by
+        default the 13 of Figs 3 and 5.
+    seeds : iterable of int
+        One pairing of all images each (`hybrid_pairs`).
+    batch_size : int
+        Hybrids per call of the model.
+    device : torch.device or str, optional
+        Where hybrids are mixed and given to the model; by default where its
+        parameters are. The model itself is not moved.
+    gray : bool or "auto"
+        Mix the luma of color images, as `corruption_accuracy` shows it: "auto" where
+        the model refuses the colors and takes their luma.
+
+    Returns
+    -------
+    HybridCurve
+
+    Raises
+    ------
+    ModelError
+        Logits of a wrong shape, with fewer classes than labels, or not finite.
+    TypeError, ValueError
+        As `hybrid_images` and `hybrid_pairs`; another number of labels than
+        images; frequencies not ascending; no seed; `batch_size` less than 1; a
+        device that torch cannot see.
+
+    Notes
+    -----
+    Memory beside `images` is that of a few batches: hybrids are mixed batch by
+    batch, one frequency at a time, from one forward transform per batch. The
+    bootstrap resamples low images, each with all its pairings.
+
+    References
+    ----------
+    Li et al. 2023, Fig 3b, Fig 5a: 100 (p_low - p_high), means over 6 pairings.
+    """
+    validate.model(model)
+    images = validate.images(images, unit_range=True)
+    truth = validate.labels(labels, count=len(images))
+    grid = _curve_frequencies(frequencies)
+    pairings = [hybrid_pairs(truth, seed=seed) for seed in validate.seeds(seeds)]
+    batch_size = validate.count("batch_size", batch_size)
+    device = calling.device_of(model) if device is None else validate.device(device)
+    images = _shown(model, images, gray, device)
+    ask = calling.tried(model, images, device=device, made=True)
+    # Hits per image and frequency, summed over pairings.
+    low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
+    with calling.evaluating(model), torch.no_grad():
+        for low_index, high_index in pairings:
+            for start in range(0, len(truth), batch_size):
+                low = low_index[start : start + batch_size]
+                high = high_index[start : start + batch_size]
+                pair = _take(images, low, device), _take(images, high, device)
+                for f, hybrids in enumerate(_each_hybrid(*pair, grid)):
+                    chosen = _choices(ask, hybrids, truth)
+                    low_hits[low, f] += chosen == truth[low]
+                    high_hits[low, f] += chosen == truth[high]
+    return _curve(grid, low_hits / len(pairings), high_hits / len(pairings))
+
+
+def _curve(
+    grid: list[float], low: NDArray[np.float64], high: NDArray[np.float64]
+) -> HybridCurve:
+    """Average hit rates over images, and find the reversal with its interval."""
+    frequency = np.array(grid)
+    difference = low - high
+    resamples = resampled_means(difference)
+    mean = difference.mean(axis=0, keepdims=True)
+    return HybridCurve(
+        frequency=frequency,
+        p_low=low.mean(axis=0),
+        p_high=high.mean(axis=0),
+        reversal_frequency=float(_neurofreq.crossing(frequency, mean, 0.0)[0]),
+        interval=percentile_interval(_neurofreq.crossing(frequency, resamples, 0.0)),
+        difference=difference,
+    )
+
+
+def _mix_tensors(
+    low: torch.Tensor, high: torch.Tensor, frequencies: list[float]
+) -> torch.Tensor:
+    """Return the hybrids of a batch at all frequencies, (F, N, C, H, W)."""
+    if torch.is_grad_enabled() and (low.requires_grad or high.requires_grad):
+        return torch.stack(list(_each_hybrid(low, high, frequencies)))
+    mixed = low.new_empty((len(frequencies), *low.shape))
+    step = max(1, _VALUES // low[0].numel())
+    for start in range(0, len(low), step):
+        part = slice(start, start + step)
+        for f, hybrids in enumerate(_each_hybrid(low[part], high[part], frequencies)):
+            mixed[f, part] = hybrids
+    return mixed
+
+
+def _each_hybrid(
+    low: torch.Tensor, high: torch.Tensor, frequencies: list[float]
+) -> Iterator[torch.Tensor]:
+    """Yield the hybrids of a batch, one frequency at a time."""
+    difference = _neurofreq.hybrid_difference_tensor(low, high)
+    for frequency in frequencies:
+        yield _neurofreq.hybrid_tensor(low, high, difference, frequency)
+
+
+def _take(images: Array, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
+    """Return the images of `rows` on `device`."""
+    if isinstance(images, torch.Tensor):
+        return images.detach()[torch.from_numpy(rows).to(images.device)].to(device)
+    return torch.from_numpy(images[rows]).to(device)
+
+
+def _shown(
+    model: Model, images: Array, gray: bool | Literal["auto"], device: torch.device
+) -> Array:
+    """Return the images in color, or their luma where that is asked for."""
+    gray = luma.wanted(gray)
+
+    def few() -> NDArray[Any]:
+        part = images[:2]
+        return part.detach().cpu().numpy() if torch.is_tensor(part) else part
+
+    is_gray = luma.is_shown("model", model, few, images.shape[1], gray, device=device)
+    return pixel.luma(images) if is_gray else images
+
+
+def _choices(
+    ask: calling.Classifier, hybrids: torch.Tensor, labels: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the class the model gives each hybrid."""
+    logits = calling.check_logits(ask(hybrids), len(hybrids))
+    classes.fit(logits.shape[1], labels)
+    return logits.argmax(dim=1).cpu().numpy()
+
+
+def _mixing_frequencies(value: float | Sequence[float], name: str) -> list[float]:
+    """Return mixing frequencies as a list: finite, from 0 up."""
+    frequencies = np.atleast_1d(validate.real(value, name, kinds="fiu"))
+    if frequencies.ndim != 1 or frequencies.size == 0:
+        raise ValueError(
+            f"{name}: got shape {frequencies.shape}, expected a number or a sequence"
+        )
+    bad = frequencies[~(np.isfinite(frequencies) & (frequencies >= 0.0))]
+    if bad.size:
+        raise ValueError(f"{name}: got {bad[0]}, expected finite numbers from 0 up")
+    return [float(frequency) for frequency in frequencies]
+
+
+def _curve_frequencies(value: Sequence[float] | None) -> list[float]:
+    """Return the frequencies of a curve: at least two, ascending."""
+    grid = _mixing_frequencies(FREQUENCIES if value is None else value, "frequencies")
+    if len(grid) < 2 or np.any(np.diff(grid) <= 0.0):
+        raise ValueError(f"frequencies: got {grid}, expected two or more, ascending")
+    return grid

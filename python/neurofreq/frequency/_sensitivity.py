@@ -1,0 +1,178 @@
+"""Fourier sensitivity: how often a model errs with one frequency added."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling, classes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from neurofreq._shared.inputs.validate import Array
+
+
+class FourierSensitivity(NamedTuple):
+    """What `fourier_sensitivity` returns.
+
+    Attributes
+    ----------
+    error_rate : ndarray of float64, shape (H, W)
+        Share of images named wrong with each frequency added, fftshifted as
+        `power_spectrum` is: DC is ``[H // 2, W // 2]``.
+    clean_error_rate : float
+        Share of images named wrong as they are.
+    """
+
+    error_rate: NDArray[np.float64]
+    clean_error_rate: float
+
+
+def fourier_basis(height: int, width: int, row: int, column: int) -> Any:
+    """Return the real image of one frequency, with unit length.
+
+    Parameters
+    ----------
+    height, width : int
+    row, column : int
+        Place in the fftshifted spectrum: frequency ``(row - H // 2) / H`` and
+        ``(column - W // 2) / W`` cycles/pixel.
+
+    Returns
+    -------
+    Tensor of float64, shape (H, W)
+        A cosine; the same for a frequency and its opposite. Sum of squares 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Sides that are no positive integers, or a place outside the spectrum.
+    """
+    height, width = validate.count("height", height), validate.count("width", width)
+    row, column = validate.integer("row", row), validate.integer("column", column)
+    for name, value, side in (("row", row, height), ("column", column, width)):
+        validate.within(name, value, 0 <= value < side, f"0 to {side - 1}")
+    u, v = (row - height // 2) / height, (column - width // 2) / width
+    y = torch.arange(height, dtype=torch.float64, device="cpu")[:, None]
+    x = torch.arange(width, dtype=torch.float64, device="cpu")
+    wave = torch.cos(2.0 * torch.pi * (u * y + v * x))
+    return wave / wave.norm()
+
+
+def fourier_sensitivity(
+    model: calling.Model,
+    images: Array,
+    labels: ArrayLike,
+    *,
+    norm: float = 4.0,
+    seed: int = 0,
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> FourierSensitivity:
+    """Measure the error rate along every direction of the Fourier basis.
+
+    Parameters
+    ----------
+    model : callable
+        Maps images (n, C, H, W) in [0, 1] to logits (n, n_classes). An
+        ``nn.Module`` is run in evaluation mode and left as found.
+    images : ndarray or Tensor, shape (N, C, H, W)
+        float32 or float64 in [0, 1].
+    labels : array_like of int, shape (N,)
+    norm : float
+        Length (L2) of what is added to each channel, in pixel units of [0, 1];
+        4 for CIFAR-10 in the source.
+    seed : int
+        Of the sign for each image and channel. An image's signs depend on its
+        place in `images` alone, and are the same for all frequencies.
+    batch_size : int
+        Images per call of the model.
+    device : torch.device or str, optional
+        By default where the model's parameters are.
+    progress : bool
+        Show a bar over frequencies.
+
+    Returns
+    -------
+    FourierSensitivity(error_rate, clean_error_rate)
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad images, labels or arguments.
+    ModelError
+        If the model returns something else than finite logits, or has fewer
+        classes than the labels need.
+
+    Notes
+    -----
+    The model sees all images once for each pair of opposite frequencies, some
+    ``H * W / 2`` times. Sums are clipped to [0, 1].
+
+    References
+    ----------
+    Yin et al. 2019, "A Fourier perspective on model robustness in computer
+    vision", arXiv 1906.08988, section 3 and Figure 3.
+    """
+    validate.model(model)
+    images = validate.images(images, unit_range=True)
+    truth = calling.as_tensor(validate.labels(labels, count=len(images)))
+    norm = validate.number("norm", norm)
+    validate.within("norm", norm, 0.0 < norm < float("inf"), "above 0")
+    batch_size = validate.count("batch_size", batch_size)
+    progress = validate.flag("progress", progress)
+    device = None if device is None else validate.device(device)
+    shown = calling.to_tensor(images, "cpu")
+    signs = _signs(len(shown), shown.shape[1], validate.seed(seed)).to(shown.dtype)
+    height, width = shown.shape[2:]
+    ask = calling.tried(model, shown, device=device, made=True)
+
+    def error(change: torch.Tensor | None) -> float:
+        n_wrong = 0
+        for part in torch.split(torch.arange(len(shown), device="cpu"), batch_size):
+            batch = shown[part]
+            if change is not None:
+                batch = (batch + norm * signs[part] * change).clamp(0.0, 1.0)
+            logits = calling.predict(ask, batch, batch_size=batch_size, device=device)
+            classes.fit(logits.shape[1], truth.numpy())
+            n_wrong += int((logits.argmax(1).cpu() != truth[part]).sum())
+        return n_wrong / len(shown)
+
+    rates = np.full((height, width), np.nan)
+    for row, column in _places(height, width, progress):
+        change = fourier_basis(height, width, row, column).to(shown.dtype)
+        rate = error(change)
+        rates[row, column] = rate
+        rates[_opposite(row, height), _opposite(column, width)] = rate
+    return FourierSensitivity(rates, error(None))
+
+
+def _signs(n: int, n_channels: int, seed: int) -> torch.Tensor:
+    """Return 1 or -1 for each image and channel, (n, C, 1, 1); a stream per image."""
+    rows = [
+        np.random.default_rng((seed, i)).integers(2, size=n_channels) for i in range(n)
+    ]
+    return torch.from_numpy(2 * np.stack(rows) - 1)[:, :, None, None]
+
+
+def _opposite(place: int, side: int) -> int:
+    """Return the place of the negative frequency on an axis of the spectrum."""
+    return (2 * (side // 2) - place) % side
+
+
+def _places(height: int, width: int, progress: bool) -> Any:
+    """Go through one place of each pair of opposite frequencies."""
+    from tqdm.auto import tqdm
+
+    places = [
+        (row, column)
+        for row in range(height)
+        for column in range(width)
+        if (row, column) <= (_opposite(row, height), _opposite(column, width))
+    ]
+    return tqdm(places, desc="frequencies", disable=not progress)

@@ -1,0 +1,1 @@
+"""What was measured, and the numbers with intervals that are made of it."""

@@ -1,0 +1,220 @@
+"""From raw values per image to numbers and curves with bootstrap intervals.
+
+Images are resampled with replacement; one seed gives every quantity over the
+same number of images the same resamples, so that a difference between two
+models on the same images is paired.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import _neurofreq, intervals
+from neurofreq.intervals import Estimate
+from neurofreq.plot._curves import Curve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Statistic = Callable[[Floats], Floats]
+
+LEVEL = 0.95
+N_RESAMPLES = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Quantity:
+    """A statistic of per-image values: what is bootstrapped, and how.
+
+    Attributes
+    ----------
+    values : ndarray, shape (N, K)
+        One row per image.
+    statistic : callable
+        From means over images, shape (B, K), to the statistic, shape (B,).
+    """
+
+    values: Floats
+    statistic: Statistic
+
+    def estimate(self) -> Estimate:
+        """Return the statistic over all images with its interval."""
+        value = float(self.statistic(self.values.mean(axis=0)[None])[0])
+        lower, upper = intervals.percentile_interval(self.resampled(), level=LEVEL)
+        return Estimate(value, lower, upper, len(self.values))
+
+    def minus(self, other: Quantity) -> Estimate:
+        """Return this statistic less another's, paired over the same images.
+
+        Undefined, NaN, where both are infinite.
+        """
+        value = self.estimate().value - other.estimate().value
+        with np.errstate(invalid="ignore"):
+            difference = self.resampled() - other.resampled()
+        lower, upper = intervals.percentile_interval(difference, level=LEVEL)
+        return Estimate(value, lower, upper, len(self.values))
+
+    def resampled(self) -> Floats:
+        """Return the statistic of every resample, shape (B,)."""
+        return self.statistic(
+            intervals.resampled_means(self.values, n_resamples=N_RESAMPLES)
+        )
+
+
+def accuracy(correct: NDArray[np.bool_]) -> Quantity:
+    """Return the fraction of images named right.
+
+    Parameters
+    ----------
+    correct : ndarray of bool, shape (..., N)
+        Leading axes are averaged over.
+    """
+    per_image = np.atleast_2d(correct).reshape(-1, correct.shape[-1]).mean(axis=0)
+    return Quantity(per_image[:, None], lambda means: means[:, 0])
+
+
+def reversal(item: dict[str, NDArray[Any]]) -> Quantity:
+    """Return the mixing frequency where p_low = p_high."""
+    frequency = item["frequency"]
+    return Quantity(
+        item["difference"], lambda means: _neurofreq.crossing(frequency, means, 0.0)
+    )
+
+
+def half_power(item: dict[str, NDArray[Any]], share: float = 0.5) -> Quantity:
+    """Return the frequency below which half, or another share, of the power lies."""
+    frequency = item["frequency"]
+    return Quantity(
+        item["radial"],
+        lambda means: _neurofreq.crossing(frequency, normalised(means), share),
+    )
+
+
+def median_size(distance: Floats, share: float = 0.5) -> Quantity:
+    """Return the median over images of the smallest perturbation, infinite ones too.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (N,)
+        Infinite where the attack found nothing: larger than any that was found.
+    share : float
+        Of the images that need at most this size: another quantile.
+
+    Notes
+    -----
+    A median is read off the distribution function, whose value at every
+    observed size is a mean over images; an even count takes the midpoint. It is
+    infinite where nothing was found for half of the images or more.
+    """
+    sizes = np.unique(distance)
+    below = (distance[:, None] <= sizes).astype(np.float64)
+    edge = 0.25 / len(distance)
+
+    def statistic(means: Floats) -> Floats:
+        first = sizes[(means >= share - edge).argmax(axis=1)]
+        second = sizes[(means > min(share + edge, 1.0 - edge)).argmax(axis=1)]
+        return 0.5 * (first + second)
+
+    return Quantity(below, statistic)
+
+
+def mean_size(distance: Floats) -> Quantity:
+    """Return the mean size over the images for which a perturbation was found.
+
+    Parameters
+    ----------
+    distance : ndarray, shape (N,)
+        Infinite where the attack found nothing.
+    """
+    found = np.isfinite(distance)
+    values = np.stack([np.where(found, distance, 0.0), found], axis=1)
+
+    def statistic(means: Floats) -> Floats:
+        total, share = means.T
+        undefined = np.full(len(means), np.nan)
+        return np.divide(total, share, out=undefined, where=share > 0.0)
+
+    return Quantity(values, statistic)
+
+
+def similarity_correlation(first: Floats, second: Floats) -> Quantity:
+    """Return the correlation of two similarity matrices above their diagonals.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (N, N)
+        Of the same images, symmetric.
+
+    Notes
+    -----
+    An image drawn k times weighs k in every pair it is in; pairs of an image
+    with itself are left out.
+    """
+    n = len(first)
+    off = 1.0 - np.eye(n)
+    a, b = off * first, off * second
+    planes = (off, a, b, a * a, b * b, a * b)
+
+    def statistic(means: Floats) -> Floats:
+        one, x, y, xx, yy, xy = (((means @ p) * means).sum(axis=1) for p in planes)
+        spread = (xx - x * x / one) * (yy - y * y / one)
+        with np.errstate(invalid="ignore", divide="ignore"):  # too few images drawn
+            return (xy - x * y / one) / np.sqrt(spread)
+
+    return Quantity(np.eye(n), statistic)
+
+
+def hybrid_curve(item: dict[str, NDArray[Any]]) -> Curve:
+    """Return p_low - p_high against mixing frequency."""
+    mark = reversal(item).estimate()
+    curve = pointwise(item["frequency"], item["difference"])
+    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+
+
+def radial_curve(item: dict[str, NDArray[Any]]) -> Curve:
+    """Return the cumulative radial power against frequency."""
+    mark = half_power(item).estimate()
+    curve = pointwise(item["frequency"], item["radial"], normalised)
+    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+
+
+def success_curve(distance: Floats, epsilons: Floats) -> Curve:
+    """Return the fraction of images changed within each budget."""
+    return pointwise(epsilons, (distance[:, None] <= epsilons).astype(np.float64))
+
+
+def pointwise(
+    x: Any, values: Floats, transform: Statistic = lambda means: means
+) -> Curve:
+    """Return a curve of means over images with its pointwise interval.
+
+    Parameters
+    ----------
+    x : array_like, shape (K,)
+    values : ndarray, shape (N, K)
+    transform : callable
+        Applied to rows of means, shape (B, K).
+    """
+    resampled = transform(intervals.resampled_means(values, n_resamples=N_RESAMPLES))
+    tail = 50.0 * (1.0 - LEVEL)
+    lower, upper = np.nanpercentile(resampled, [tail, 100.0 - tail], axis=0)
+    return Curve(x, transform(values.mean(axis=0)[None])[0], lower, upper)
+
+
+def budgets(distances: list[Floats]) -> Floats:
+    """Return 61 budgets from zero to just past nearly every finite size."""
+    finite = np.concatenate([d[np.isfinite(d)] for d in distances] or [np.zeros(0)])
+    top = 1.02 * float(np.percentile(finite, 99.0)) if finite.size else 0.0
+    return np.linspace(0.0, top or 1.0 / 255.0, 61)
+
+
+def normalised(means: Floats) -> Floats:
+    """Cumulative power as a fraction of all of it; zero where there is none."""
+    total = means[:, -1:]
+    return np.divide(means, total, out=np.zeros_like(means), where=total > 0.0)

@@ -1,0 +1,330 @@
+"""Finding a network in a file of weights, under whatever prefix it is kept.
+
+The network's own keys decide: wherever all of them follow one prefix, there is a copy
+of it. So wrappers (``module.``, ``net.``, ``backbone.``), records around a state dict,
+averages beside it, optimizers and losses need no list.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from neurofreq.models import _weight_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from torch import Tensor, nn
+
+    from neurofreq.models._weight_files import Contents
+
+# Parts of a key that wrappers put in anywhere: compiled, sharded, recomputed, parallel.
+WRAPPERS = frozenset(
+    ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")
+)
+# Words in the names of what is kept beside a network and has its shapes.
+_ASIDE = frozenset(
+    ("ema", "swa", "averaged", "average", "optimizer", "exp", "grads", "momentum")
+)
+# Inside one state dict: an attacker's second copy and its means (MadryLab).
+_KNOWN_BESIDE = ("attacker", "normalizer", "n_averaged")
+
+
+class Found(NamedTuple):
+    """A copy of a network in a file.
+
+    Attributes
+    ----------
+    state : dict of str to Tensor
+        With the network's keys.
+    prefix : str
+        Of the file's keys; ends with a dot where it is not empty.
+    tensors : dict of str to Tensor
+        All of the file, by their place without wrappers.
+    """
+
+    state: dict[str, Tensor]
+    prefix: str
+    tensors: dict[str, Tensor]
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors below a prefix, by the rest of their names."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+def split(weights: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Return the path and the part of ``FILE#PART``; a file may have # in its name."""
+    text = os.fspath(weights)
+    path, _, part = text.rpartition("#")
+    if not path or Path(text).exists():
+        return Path(text), ""
+    return Path(path), part
+
+
+def load(
+    model: nn.Module, weights: str | os.PathLike[str], *, sha256: str | None = None
+) -> Found:
+    """Load a network's weights from a file, all of them or none.
+
+    Parameters
+    ----------
+    model : nn.Module
+    weights : path
+        ``FILE`` or ``FILE#PART`` where the file holds the network several times.
+    sha256 : str, optional
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no copy of the network or several, or one of other shapes.
+    """
+    path, part = split(weights)
+    contents = _weight_files.read(path, sha256=sha256)
+    expected = model.state_dict()
+    found = _find(expected, contents, path, part)
+    _tell_left_out(found, expected, contents, path)
+    model.load_state_dict(found.state, strict=False)
+    return found
+
+
+def _find(
+    expected: Mapping[str, Tensor], contents: Contents, path: Path, part: str
+) -> Found:
+    """Return the one copy of the network in a file."""
+    if not contents.tensors:
+        raise ValueError(f"weights: {path} holds no state dict{_unread(contents)}")
+    wrappers = _wrappers(expected, contents.tensors)
+    tensors = {_plain(n, wrappers): one for n, one in contents.tensors.items()}
+    keys = {_plain(key, wrappers): key for key in expected}
+    homes = _homes(keys, tensors)
+    if part:
+        named = [h for h in homes if f"{h}".startswith(f"{part}.")]
+        if not named:
+            places = ", ".join(sorted({n.partition(".")[0] for n in tensors})[:10])
+            raise ValueError(
+                f"weights: got part {part!r} of {path}, expected one of {places}"
+            )
+        homes = named
+    required = [k for k in keys if not k.endswith("num_batches_tracked")]
+    whole = [h for h in homes if all(h + key in tensors for key in required)]
+    fitting = [h for h in whole if _fits(h, keys, tensors, expected)]
+    copies = _different(fitting or whole, keys, tensors)
+    if len(copies) > 1 and not part:
+        # The network itself before averages and an optimizer's values beside it.
+        chosen = [h for h in copies if not _is_aside(h)] or copies
+        if len(chosen) == 1 and fitting:
+            left = ", ".join(_place(h) for h in copies if h not in chosen)
+            warnings.warn(
+                f"weights: {path} holds the network in {_place(chosen[0])}, which is "
+                f"loaded, and in {left}; name another as FILE#PART",
+                stacklevel=5,
+            )
+        copies = chosen
+    if len(copies) > 1 and fitting:
+        raise ValueError(
+            f"weights: {path} holds the network {len(copies)} times, in "
+            f"{', '.join(map(_place, copies))}; expected one of them: "
+            f"{path}#{copies[0].rstrip('.') or copies[1].rstrip('.')}"
+        )
+    best = (
+        copies[0] if copies else max(homes, key=lambda h: _n_common(h, keys, tensors))
+    )
+    state = {keys[k]: tensors[best + k] for k in keys if best + k in tensors}
+    found = Found(state, best, tensors)
+    _check_fit(found, expected, contents, path)
+    return found
+
+
+def _is_aside(home: str) -> bool:
+    """Return whether a place is that of averages or of an optimizer's values."""
+    words = re.split(r"[._]", home.lower())
+    return any(word in _ASIDE for word in words)
+
+
+def _wrappers(*groups: Mapping[str, Tensor]) -> frozenset[str]:
+    """Return the wrappers that can be taken off without two keys becoming one."""
+    off = WRAPPERS
+    for keys in groups:
+        if len({_plain(key, off) for key in keys}) < len(keys):
+            off -= {"module"}
+    return off
+
+
+def _plain(key: str, wrappers: Collection[str]) -> str:
+    return ".".join(one for one in key.split(".") if one not in wrappers)
+
+
+def _homes(keys: Collection[str], tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return every prefix that some key of the network has in the file."""
+    found: dict[str, None] = {"": None}
+    for name in tensors:
+        parts = name.split(".")
+        for start in range(len(parts)):
+            if ".".join(parts[start:]) in keys:
+                found["".join(f"{one}." for one in parts[:start])] = None
+    return list(found)
+
+
+def _n_common(home: str, keys: Collection[str], tensors: Mapping[str, Tensor]) -> int:
+    return sum(home + key in tensors for key in keys)
+
+
+def _fits(
+    home: str,
+    keys: Mapping[str, str],
+    tensors: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
+) -> bool:
+    return all(
+        home + key not in tensors or tensors[home + key].shape == expected[own].shape
+        for key, own in keys.items()
+    )
+
+
+def _different(
+    homes: list[str], keys: Collection[str], tensors: Mapping[str, Tensor]
+) -> list[str]:
+    """Return the copies that differ from those before them."""
+    kept: list[str] = []
+    for home in homes:
+        same = any(
+            all(
+                _equal(tensors.get(home + key), tensors.get(other + key))
+                for key in keys
+            )
+            for other in kept
+        )
+        if not same:
+            kept.append(home)
+    return kept
+
+
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and torch.equal(one, other)
+
+
+def _beside(
+    found: Found, expected: Mapping[str, Tensor]
+) -> tuple[list[str], list[str]]:
+    """Return what is in the network's state dict and not of it: strange, and beside.
+
+    A key below a part that the network has too, or a number where it has numbers, is
+    of another network; anything else was stored with it.
+    """
+    wrappers = _wrappers(expected, found.tensors)
+    keys = {_plain(key, wrappers) for key in expected}
+    own = {key.partition(".")[0] for key in keys}
+    has_numbers = any(one.isdecimal() for one in own)
+    strange, beside = [], []
+    for name in found.under(found.prefix):
+        first = name.partition(".")[0]
+        if name in keys or name.endswith("num_batches_tracked"):
+            continue
+        if first in own or (has_numbers and first.isdecimal()):
+            strange.append(name)
+        elif first not in _KNOWN_BESIDE:
+            beside.append(name)
+    return strange, beside
+
+
+def _check_fit(
+    found: Found, expected: Mapping[str, Tensor], contents: Contents, path: Path
+) -> None:
+    # Old checkpoints lack batch norm's step counter, which inference ignores.
+    missing = [
+        key
+        for key in expected
+        if key not in found.state and not key.endswith("num_batches_tracked")
+    ]
+    both = [(key, found.state[key], expected[key]) for key in found.state]
+    shapes = [
+        f"{key} {tuple(one.shape)} for {tuple(own.shape)}"
+        for key, one, own in both
+        if one.shape != own.shape
+    ]
+    kinds = [
+        f"{key} ({one.dtype}, {one.layout}, {one.device.type})"
+        for key, one, own in both
+        if one.is_meta
+        or one.layout != torch.strided
+        or (own.is_floating_point() and not one.is_floating_point())
+    ]
+    if missing:
+        held = [f"{n} {tuple(one.shape)}" for n, one in contents.tensors.items()]
+        raise ValueError(
+            f"weights: {path} does not fit the model: it lacks {_some(missing)}, of "
+            f"{len(expected)}; it holds {len(held)} tensors, {_some(held)}"
+            f"{_unread(contents)}"
+        )
+    for problem, names in (
+        ("has unexpected", _beside(found, expected)[0]),
+        ("has another shape in", shapes),
+        ("has no plain numbers in", kinds),
+    ):
+        if names:
+            classes = _classes(found, expected) if names is shapes else ""
+            raise ValueError(
+                f"weights: {path} does not fit the model: it {problem} "
+                f"{_some(names)}{classes}"
+            )
+
+
+def _classes(found: Found, expected: Mapping[str, Tensor]) -> str:
+    """Return the end of a message where only the number of classes differs."""
+    differing = [k for k in found.state if found.state[k].shape != expected[k].shape]
+    last = list(expected)[-1].rpartition(".")[0]
+    if {key.rpartition(".")[0] for key in differing} != {last}:
+        return ""
+    theirs, ours = found.state[differing[0]].shape, expected[differing[0]].shape
+    if theirs[1:] != ours[1:]:
+        return ""
+    return (
+        f"; the weights are of {theirs[0]} classes and the network has {ours[0]}: "
+        f"give it n_classes={theirs[0]}, where it has that option"
+    )
+
+
+def _tell_left_out(
+    found: Found, expected: Mapping[str, Tensor], contents: Contents, path: Path
+) -> None:
+    """Say what was stored with a network and is not part of it."""
+    fronts = found.prefix == "network." or found.prefix.endswith(".network.")
+    beside = [n for n in _beside(found, expected)[1] if not (fronts and "front." in n)]
+    parts = [_some(beside)] if beside else []
+    if contents.unread:
+        parts.append(f"objects of {_some(list(contents.unread))}")
+    if parts:
+        warnings.warn(
+            f"weights: {path}: took the network in {_place(found.prefix)} and left out "
+            f"{'; '.join(parts)}",
+            stacklevel=4,
+        )
+
+
+def _unread(contents: Contents) -> str:
+    if not contents.unread:
+        return ""
+    return f"; objects of {_some(list(contents.unread))} are not read"
+
+
+def _place(prefix: str) -> str:
+    return repr(prefix.rstrip(".")) if prefix else "the file's first level"
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,242 @@
+"""Reading tensors out of files of weights: nothing in a file is imported or run."""
+
+from __future__ import annotations
+
+import _compat_pickle
+import contextlib
+import hashlib
+import pickletools
+import re
+import warnings
+import zipfile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurofreq._shared.files import storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# What files that are no checkpoint begin with.
+_SIGNATURES = (
+    (b"version https://git-lfs", "a Git LFS pointer: fetch the file by git lfs pull"),
+    (b"<", "a web page (HTML or XML) and not the file: download it again"),
+    (b"{", "JSON text; if it lists several files of weights, join them in one"),
+    (b"PK\x03\x04", "cut short (an archive without its end): download it again"),
+    (b"\x89HDF", "HDF5 (Keras); expected a torch or safetensors file"),
+    (b"\x93NUMPY", "a NumPy array; expected a torch or safetensors file"),
+    (b"\x1f\x8b", "compressed (gzip): unpack it first"),
+    (b"BZh", "compressed (bzip2): unpack it first"),
+    (b"\xfd7zXZ", "compressed (xz): unpack it first"),
+    (b"7z\xbc\xaf", "compressed (7z): unpack it first"),
+)
+_MODULE_PARTS = ("_parameters", "_buffers", "_modules")
+_DEEPEST = 30
+
+
+class Contents(NamedTuple):
+    """What a file of weights holds.
+
+    Attributes
+    ----------
+    tensors : dict of str to Tensor
+        By their place in the file: keys of nested records joined by dots.
+    unread : tuple of str
+        Classes whose objects were not read.
+    """
+
+    tensors: dict[str, Tensor]
+    unread: tuple[str, ...]
+
+
+class _Unread:
+    """Stands for an object of any class; keeps what was stored and runs nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.state: Any = None
+
+    def __new__(cls, *_: Any, **__: Any) -> _Unread:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _UnreadDict:
+    """Stands for a class of dictionaries, whose items are read."""
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        return dict()
+
+
+def read(path: Path, *, sha256: str | None = None) -> Contents:
+    """Return the tensors of a file of weights.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the digest differs, or it is no torch file and no safetensors file.
+    """
+    if not path.is_file():
+        kind = "a folder, expected a file" if path.is_dir() else "there is no file"
+        raise FileNotFoundError(f"weights: {kind} {path}")
+    if sha256 is not None:
+        _check_digest(path, sha256)
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        raise ValueError(f"weights: {path} is empty")
+    # The length of a safetensors file's header comes before its JSON.
+    if head[8:9] == b"{":
+        return Contents(_safetensors(path), ())
+    if zipfile.is_zipfile(path):
+        _check_archive(path)
+    else:
+        for start, what in _SIGNATURES:
+            if head.lstrip().startswith(start):
+                raise ValueError(f"weights: {path} is {what}")
+        if not head.startswith(b"\x80"):
+            raise ValueError(
+                f"weights: {path} is no torch file and no safetensors file"
+            )
+    return _pickled(path)
+
+
+def check_members(archive: zipfile.ZipFile, size: int) -> str:
+    """Return what could take memory without bound; empty where nothing could."""
+    members = archive.infolist()
+    for one in members:
+        if one.compress_type != zipfile.ZIP_STORED or one.flag_bits & 1:
+            return f"{one.filename!r} in it is compressed, which torch never does"
+    is_larger = sum(one.file_size for one in members) > size
+    return "its members are larger than the file" if is_larger else ""
+
+
+def _check_digest(path: Path, sha256: str) -> None:
+    if not re.fullmatch("[0-9a-fA-F]{8,64}", sha256):
+        raise ValueError(
+            f"sha256: got {sha256!r}, expected 64 hexadecimal digits, or the first 8 "
+            "or more of them"
+        )
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if not found.startswith(sha256.lower()):
+        raise ValueError(f"weights: {path} has SHA-256 {found}, expected {sha256}")
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return storage.read_tensors(path)[0]
+    except ValueError as error:
+        raise ValueError(f"weights: {error}, no whole safetensors file") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse archives that are something else than a torch file."""
+    with zipfile.ZipFile(path) as archive:
+        problem = check_members(archive, path.stat().st_size)
+        names = {name.partition("/")[2] for name in archive.namelist()}
+    what = ""
+    if "models/model.json" in names:
+        what = f"an exported program: give it as the model, {path.stem}.pt2"
+    elif "constants.pkl" in names:
+        what = (
+            "a TorchScript archive, whose code is not run: if you trust it, save its "
+            "weights with torch.save(torch.jit.load(file).state_dict(), other)"
+        )
+    elif "data.pkl" not in names:
+        what = "an archive without a checkpoint in it"
+    elif problem:
+        what = f"refused: {problem}"
+    if what:
+        raise ValueError(f"weights: {path} is {what}")
+
+
+def _pickled(path: Path) -> Contents:
+    """Return the tensors of a torch file; any class in it is read as a stand-in."""
+    classes = _classes(path)
+    stand_ins = {
+        name: type("Unread", (_UnreadDict if _is_dict(name) else _Unread,), {})
+        for name in classes
+    }
+    pairs: list[Any] = [(kind, name) for name, kind in stand_ins.items()]
+    foreign = [name for name in classes if not name.startswith(("torch.", "_codecs."))]
+    foreign = [n for n in foreign if n != "collections.OrderedDict"]
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(pairs):
+            warnings.simplefilter("ignore")  # of other protocols of pickle
+            with path.open("rb") as file:  # by its content: of a path the name decides
+                content = torch.load(file, weights_only=True, map_location="cpu")
+    except Exception as error:  # torch raises half a dozen kinds here
+        held = f"; it holds {_some(foreign)}" if foreign else ""
+        raise ValueError(
+            f"weights: {path} cannot be read as tensors alone ({type(error).__name__})"
+            f"{held}; where it was made, save model.state_dict() with torch.save or "
+            "safetensors"
+        ) from error
+    return Contents(dict(_tensors(content)), tuple(foreign))
+
+
+def _is_dict(name: str) -> bool:
+    return name.rpartition(".")[2].lower().endswith("dict")
+
+
+def _classes(path: Path) -> list[str]:
+    """Return the names of the classes and functions that a torch file asks for."""
+    found: dict[str, None] = {}
+    # A damaged file ends early. The reader of the images reports it.
+    with contextlib.suppress(Exception):
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for name in archive.namelist():
+                    if name.endswith("/data.pkl"):
+                        found |= dict.fromkeys(_globals(archive.read(name)))
+            return list(found)
+        with path.open("rb") as file:
+            for _ in range(4):  # magic number, protocol, machine, content
+                found |= dict.fromkeys(_globals(file))
+    return list(found)
+
+
+def _globals(pickled: Any) -> Iterator[str]:
+    for operation, argument, _ in pickletools.genops(pickled):
+        if operation.name == "GLOBAL":
+            module, _, name = str(argument).partition(" ")
+            pair = _compat_pickle.NAME_MAPPING.get((module, name))
+            if pair is None:
+                pair = _compat_pickle.IMPORT_MAPPING.get(module, module), name
+            yield ".".join(pair)
+
+
+def _tensors(
+    value: Any, place: str = "", depth: int = 0
+) -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor of nested records with its place."""
+    if isinstance(value, Tensor):
+        yield place, value
+        return
+    skipped: Any = ()
+    if isinstance(value, _Unread):
+        value = value.state
+        if isinstance(value, dict):
+            skipped = value.get("_non_persistent_buffers_set") or ()
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    if not isinstance(value, dict) or depth > _DEEPEST:
+        return
+    for key, part in value.items():
+        if key in _MODULE_PARTS and isinstance(part, dict):  # a whole module was saved
+            part = {name: one for name, one in part.items() if name not in skipped}
+            yield from _tensors(part, place, depth + 1)
+        else:
+            where = f"{place}.{key}" if place else str(key)
+            yield from _tensors(part, where, depth + 1)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -1,0 +1,130 @@
+"""How a model is written in one line: label, name, options, weights."""
+
+from __future__ import annotations
+
+import inspect
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks.untrained import RANDOM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+# Options that say what stands before any network.
+FRONTS: dict[str, type] = {"blur": float, "pca": int}
+
+
+class ModelSpec(NamedTuple):
+    """What `parse_spec` returns."""
+
+    label: str
+    spec: str
+    weights: str | None
+
+
+def parse_spec(text: str) -> ModelSpec:
+    """Split ``[label=]spec[@weights]``, the form of the command line.
+
+    Parameters
+    ----------
+    text : str
+        For example ``resnet20@weights.th``, ``mine=package.module:factory`` or
+        ``narrow=resnet18,base_width=16,blur=1.5@weights.safetensors``. Commas
+        separate the options of a network, so a label has none; `load_model`
+        says which specs and options there are.
+
+    Returns
+    -------
+    ModelSpec(label, spec, weights)
+        Without a label, the factory's, file's or network's name, with options;
+        of ``small_cnn@random``, that spec itself, so that every table tells it.
+
+    Raises
+    ------
+    TypeError
+        If `text` is no string.
+    ValueError
+        If a part is empty.
+    """
+    head, at, weights = validate.text("text", text).partition("@")
+    label, equals, spec = head.partition("=")
+    has_label = bool(equals) and "," not in label
+    if not has_label:
+        label, spec = "", head
+    if not spec or (has_label and not label) or (at and not weights):
+        raise ValueError(
+            f"model: got {text!r}, expected [label=]spec[,option=value][@weights]"
+        )
+    suffix = f"@{RANDOM}" if weights == RANDOM else ""
+    return ModelSpec(label or _default_label(spec) + suffix, spec, weights or None)
+
+
+def _default_label(spec: str) -> str:
+    if spec.endswith(".pt2"):
+        return Path(spec).stem
+    source, _, rest = spec.partition(":")
+    if source in ("torchvision", "robustbench", "zoo"):
+        return rest.partition(":")[0].rpartition("/")[2]
+    return spec.rpartition(":")[2]
+
+
+def split_options(spec: str) -> tuple[str, dict[str, str]]:
+    """Split ``name,option=value,…`` into the name and the options' text.
+
+    Raises
+    ------
+    ValueError
+        If an option has no name or no value, or is given twice.
+    """
+    name, *parts = spec.split(",")
+    options: dict[str, str] = {}
+    for part in parts:
+        key, _, value = part.partition("=")
+        if not key or not value:
+            raise ValueError(f"model: got {part!r} in {spec!r}, expected option=value")
+        if key in options:
+            raise ValueError(f"model: got {key} twice in {spec!r}, expected it once")
+        options[key] = value
+    return name, options
+
+
+def convert_options(
+    factory: Callable[..., Any], options: Mapping[str, str], name: str
+) -> dict[str, Any]:
+    """Return the values of options, each of the type of the factory's default.
+
+    Raises
+    ------
+    ValueError
+        If the factory has no such option, or the value is of another type.
+    """
+    parameters = inspect.signature(factory).parameters.values()
+    types = FRONTS | {
+        one.name: type(one.default)
+        for one in parameters
+        if one.kind is one.KEYWORD_ONLY
+    }
+    values = {}
+    for key, text in options.items():
+        if key not in types:
+            raise ValueError(
+                f"model: got option {key!r} for {name}, expected one of "
+                f"{', '.join(sorted(types))}{nearest(key, types)}"
+            )
+        try:
+            values[key] = types[key](text)
+        except ValueError:
+            kind = "an integer" if types[key] is int else "a number"
+            raise ValueError(
+                f"{key}: got {text!r} for {name}, expected {kind}"
+            ) from None
+    return values
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message: which known word is nearest, if any is near."""
+    near = get_close_matches(word, list(known), n=1)
+    return f"; nearest is {near[0]!r}" if near else ""

@@ -1,0 +1,34 @@
+"""Pictures of the measurements: each function draws on one Axes and returns it.
+
+``plot_x(data, ax=None)``: without `ax` a new figure is made through pyplot.
+Nothing is shown, saved or styled globally. Several models come as a mapping
+from name to data and take fixed, colour-blind-safe colours in that order.
+Bands and bars are intervals.
+"""
+
+from neurofreq.plot._curves import (
+    COLORS,
+    Curve,
+    color,
+    plot_corruption_groups,
+    plot_corruption_severity,
+    plot_hybrid_curves,
+    plot_radial_profiles,
+    plot_spectrum,
+    plot_success_curves,
+)
+from neurofreq.plot._tiles import plot_hybrid_examples, plot_perturbation_examples
+
+__all__ = [
+    "COLORS",
+    "Curve",
+    "color",
+    "plot_corruption_groups",
+    "plot_corruption_severity",
+    "plot_hybrid_curves",
+    "plot_hybrid_examples",
+    "plot_perturbation_examples",
+    "plot_radial_profiles",
+    "plot_spectrum",
+    "plot_success_curves",
+]

@@ -1,0 +1,379 @@
+"""Curves, spectra and bars drawn from results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from neurofreq._shared.escapes import literal
+from neurofreq._shared.inputs import validate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
+
+# Okabe and Ito's palette in an order that keeps neighbours apart; black and
+# orange first, as the paper draws its baseline and its regularized model.
+COLORS = (
+    "#1b1b1b",
+    "#d55e00",
+    "#0072b2",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+    "#8c6d31",
+)
+# Models beyond the last colour: the colours again, drawn otherwise.
+_DASHES = ("-", "--", ":", "-.")
+_HATCHES = ("", "////", "....", "xxxx")
+_INK = "#333333"
+_GRID = "#e4e4e4"
+
+
+class Curve(NamedTuple):
+    """A line with its pointwise interval and one marked abscissa.
+
+    Attributes
+    ----------
+    x, y : array_like, shape (K,)
+    lower, upper : array_like, shape (K,), optional
+        The interval of y.
+    mark : float
+        An abscissa to mark, such as a reversal frequency; NaN for none.
+    mark_interval : tuple of float
+        Its interval.
+    color : str, optional
+        By default that of its position.
+    position : int, optional
+        Decides colour, dashes and hatches: by default that among the curves drawn.
+        A model that has its own looks the same in pictures that lack others.
+    """
+
+    x: ArrayLike
+    y: ArrayLike
+    lower: ArrayLike | None = None
+    upper: ArrayLike | None = None
+    mark: float = float("nan")
+    mark_interval: tuple[float, float] = (float("nan"), float("nan"))
+    color: str | None = None
+    position: int | None = None
+
+
+def color(position: int) -> str:
+    """Return the colour of the model at this position."""
+    return COLORS[validate.count("position", position, 0) % len(COLORS)]
+
+
+def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
+    """Draw a power spectrum as the paper's maps: logarithmic, own range, jet.
+
+    Parameters
+    ----------
+    power : array_like, shape (H, W)
+        Mean power, fftshifted; the DC cell is NaN and stays blank.
+    ax : Axes, optional
+    **kw
+        For ``Axes.imshow``; ``colorbar=False`` leaves the bar out.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If `power` is not a matrix or holds no positive value.
+    """
+    from matplotlib.colors import LogNorm
+
+    values = validate.real(power, "power")
+    if values.ndim != 2:
+        raise ValueError(f"power: got shape {values.shape}, expected (H, W)")
+    if not (values > 0.0).any():
+        raise ValueError("power: got no positive value, expected a power spectrum")
+    ax = _axes(ax)
+    colorbar = kw.pop("colorbar", True)
+    # The map is linear in ln P; an empty cell (DC, or no power) stays blank.
+    masked = np.ma.masked_where(~(values > 0.0), values)
+    keywords: dict[str, Any] = {
+        "cmap": "jet",
+        "norm": LogNorm(masked.min(), masked.max()),
+    } | kw
+    left, right, bottom, top = _extent(values.shape)
+    image = ax.imshow(
+        masked, extent=(left, right, bottom, top), origin="lower",
+        interpolation="nearest", **keywords,
+    )  # fmt: skip
+    ticks = [-0.5, -0.25, 0.0, 0.25, 0.5]
+    ax.set(xticks=ticks, yticks=ticks, xlabel="cycles/pixel", ylabel="cycles/pixel")
+    # A tick outside the map, as 0.5 is of even sizes, has stretched the limits.
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+    ax.tick_params(length=2, labelsize=8, colors=_INK)
+    if colorbar:
+        bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
+        bar.ax.tick_params(which="both", labelsize=6, length=2)
+        bar.set_label("mean power (log scale)", fontsize=8)
+        bar.outline.set_linewidth(0.5)
+    return ax
+
+
+def plot_radial_profiles(
+    profiles: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw cumulative radial power with its half-power frequency.
+
+    Parameters
+    ----------
+    profiles : mapping of str to RadialProfile or Curve, or one of them
+        Frequency in cycles/pixel (sampling frequency 1) and power below it as
+        a fraction of the whole.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    curves = _curves(profiles, "profiles")
+    ax.axhline(50.0, color="#999999", linewidth=0.8, linestyle="--")
+    for name, curve in curves.items():
+        _draw(ax, curve, name, 100.0, **kw)
+        _mark(ax, curve, 50.0, drop_to=0.0)
+    ax.set(ylim=(0.0, 101.0))
+    ax.set_xlim(0.0, max(float(np.max(curve.x)) for curve in curves.values()))
+    return _finish(
+        ax, "spatial frequency |f| / $f_s$ (cycles/pixel)", "power below |f| (%)"
+    )
+
+
+def plot_hybrid_curves(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw which image of a hybrid the model names, with the reversal marked.
+
+    Parameters
+    ----------
+    curves : mapping of str to HybridCurve or Curve, or one of them
+        Mixing frequency in units of Nyquist; for a Curve, y is p_low - p_high.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    ax.axhline(0.0, color="#999999", linewidth=0.8, linestyle="--")
+    for name, curve in _curves(curves, "curves").items():
+        _draw(ax, curve, name, 100.0, **kw)
+        _mark(ax, curve, 0.0, drop_to=-104.0)
+    ax.set(xlim=(0.0, 1.0), ylim=(-104.0, 104.0))
+    return _finish(
+        ax,
+        "mixing frequency (units of Nyquist)",
+        "$p_{low} - p_{high}$ (percentage points)",
+    )
+
+
+def plot_success_curves(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw the fraction of images that an attack changes within a budget.
+
+    Parameters
+    ----------
+    curves : mapping of str to Curve, or one
+        x is the budget in pixel units of [0, 1], y the fraction.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    right = 0.0
+    for name, curve in _curves(curves, "curves").items():
+        scaled = curve._replace(x=255.0 * np.asarray(curve.x))
+        _draw(ax, scaled, name, 100.0, **kw)
+        right = max(right, float(np.max(scaled.x)))
+    ax.set(xlim=(0.0, right or 1.0), ylim=(0.0, 101.0))
+    return _finish(ax, "budget ε, largest pixel change (1/255)", "success (%)")
+
+
+def plot_corruption_severity(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw accuracy against severity; severity 0 is the clean image.
+
+    Parameters
+    ----------
+    curves : mapping of str to Curve, or one
+        x is the severity, y the accuracy as a fraction.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    for name, curve in _curves(curves, "curves").items():
+        _draw(ax, curve, name, 100.0, **({"marker": "o"} | kw))
+    ax.set(xticks=range(6), ylim=(0.0, 101.0))
+    return _finish(ax, "severity", "accuracy (%)")
+
+
+def plot_corruption_groups(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw accuracy by group of corruptions as bars with their intervals.
+
+    Parameters
+    ----------
+    curves : mapping of str to Curve, or one
+        x holds the names of the groups, y the accuracy as a fraction.
+    ax : Axes, optional
+    **kw
+        For ``Axes.bar``.
+
+    Returns
+    -------
+    Axes
+    """
+    ax = _axes(ax)
+    drawn = _curves(curves, "curves")
+    width = 0.8 / max(len(drawn), 1)
+    for place, (name, curve) in enumerate(drawn.items()):
+        groups = [str(group) for group in np.asarray(curve.x)]
+        height = 100.0 * np.asarray(curve.y, dtype=np.float64)
+        where = np.arange(len(groups)) + (place - (len(drawn) - 1) / 2) * width
+        keywords: dict[str, Any] = {
+            "color": curve.color,
+            "hatch": _HATCHES[(curve.position or 0) // len(COLORS) % len(_HATCHES)],
+            "alpha": 0.85,
+            "label": literal(name),
+        } | kw
+        ax.bar(where, height, 0.92 * width, **keywords)
+        if curve.lower is not None and curve.upper is not None:
+            error = [
+                height - 100.0 * np.asarray(curve.lower),
+                100.0 * np.asarray(curve.upper) - height,
+            ]
+            ax.errorbar(
+                where, height, np.clip(error, 0.0, None), fmt="none",
+                ecolor="#777777", elinewidth=1.2, capsize=2,
+            )  # fmt: skip
+        ax.set_xticks(range(len(groups)), groups)
+    ax.set(ylim=(0.0, 101.0))
+    return _finish(ax, "frequency content of the corruption", "accuracy (%)")
+
+
+def _axes(ax: Axes | None) -> Axes:
+    """Return the given Axes, or one on a new pyplot figure."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def _curves(data: Mapping[str, Any] | Any, argument: str) -> dict[str, Curve]:
+    """Accept one result or several; translate results of neurofreq."""
+    if not isinstance(data, Mapping):
+        data = {"": data}
+    if not data:
+        raise ValueError(f"{argument}: got none, expected at least one")
+    curves = {}
+    for among, (name, value) in enumerate(data.items()):
+        curve = _curve(value, argument)
+        place = among if curve.position is None else curve.position
+        curves[name] = curve._replace(color=curve.color or color(place), position=place)
+    return curves
+
+
+def _curve(value: Any, argument: str) -> Curve:
+    """Return a result of neurofreq as a curve."""
+    if isinstance(value, Curve):
+        return value
+    if hasattr(value, "p_low"):
+        difference = np.asarray(value.p_low) - np.asarray(value.p_high)
+        interval = getattr(value, "interval", None) or (float("nan"), float("nan"))
+        return Curve(
+            value.frequency,
+            difference,
+            mark=float(value.reversal_frequency),
+            mark_interval=tuple(interval),
+        )
+    if hasattr(value, "half_power"):
+        return Curve(value.frequency, value.cumulative, mark=float(value.half_power))
+    raise TypeError(f"{argument}: got {value!r:.60}, expected a Curve or a result")
+
+
+def _draw(ax: Axes, curve: Curve, name: str, scale: float, **kw: Any) -> None:
+    """Draw one line and its band."""
+    x = np.asarray(curve.x, dtype=np.float64)
+    y = scale * np.asarray(curve.y, dtype=np.float64)
+    keywords: dict[str, Any] = {
+        "color": curve.color,
+        "linestyle": _DASHES[(curve.position or 0) // len(COLORS) % len(_DASHES)],
+        "linewidth": 1.8,
+        "markersize": 3.5,
+    } | kw
+    ax.plot(x, y, label=literal(name), **keywords)
+    if curve.lower is not None and curve.upper is not None:
+        ax.fill_between(
+            x,
+            scale * np.asarray(curve.lower, dtype=np.float64),
+            scale * np.asarray(curve.upper, dtype=np.float64),
+            color=keywords["color"],
+            alpha=0.18,
+            linewidth=0,
+        )
+
+
+def _mark(ax: Axes, curve: Curve, level: float, drop_to: float) -> None:
+    """Draw a dot where the curve meets the level, its interval, a line to the axis."""
+    if not np.isfinite(curve.mark):
+        return
+    tint = curve.color
+    ax.plot(
+        [curve.mark] * 2, [drop_to, level], color=tint, linewidth=0.8, dashes=(2, 2)
+    )
+    if np.isfinite(curve.mark_interval).all():
+        ax.plot(
+            curve.mark_interval, [level, level], color=tint, linewidth=3.5, alpha=0.55
+        )
+    ax.plot(
+        [curve.mark], [level], "o", color=tint, markersize=5.5, markeredgecolor="white"
+    )
+
+
+def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
+    """Set labels, a faint grid, no box, and a legend where there is a name."""
+    ax.set_xlabel(xlabel, fontsize=9, color=_INK)
+    ax.set_ylabel(ylabel, fontsize=9, color=_INK)
+    ax.tick_params(labelsize=8, length=3, colors=_INK)
+    ax.grid(visible=True, color=_GRID, linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color("#888888")
+    if any(label for label in ax.get_legend_handles_labels()[1]):
+        ax.legend(frameon=False, fontsize=8, loc="best")
+    return ax
+
+
+def _extent(shape: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Edges of the cells in cycles/pixel, vertical frequency growing upwards."""
+    height, width = shape
+    x0 = -(width // 2) / width - 0.5 / width
+    y0 = -(height // 2) / height - 0.5 / height
+    return x0, x0 + 1.0, y0, y0 + 1.0

@@ -1,0 +1,140 @@
+"""Pictures made of small images: example hybrids and example perturbations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike, NDArray
+
+# The mixing frequencies of Fig 3a, in units of Nyquist.
+EXAMPLE_FREQUENCIES = (0.0, 0.16, 0.32, 0.48, 0.64, 0.80)
+_GAP = 3
+
+
+def plot_hybrid_examples(
+    low: ArrayLike,
+    high: ArrayLike,
+    frequencies: Sequence[float] = EXAMPLE_FREQUENCIES,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one pair's low part, high part and hybrid, as Fig 3a does.
+
+    Parameters
+    ----------
+    low, high : array_like of float, shape (C, H, W)
+        Two images of different classes, values in [0, 1], C = 1 or 3.
+    frequencies : sequence of float
+        Mixing frequencies in units of Nyquist, one column each.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    The high row has the mean of the high image added back for display.
+    """
+    from neurofreq.frequency._hybrid import hybrid_images
+
+    pair = [np.ascontiguousarray(image)[None] for image in (low, high)]
+    # A constant has no high frequencies: mixing with it leaves one part alone.
+    flat = [np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape) for x in pair]
+    flat = [np.ascontiguousarray(x) for x in flat]
+    columns = list(frequencies)
+    rows = [
+        np.asarray(hybrid_images(pair[0], flat[0], columns))[:, 0],
+        np.asarray(hybrid_images(flat[1], pair[1], columns))[:, 0],
+        np.asarray(hybrid_images(pair[0], pair[1], columns))[:, 0],
+    ]
+    labels = [f"{100 * value:.0f} %" for value in columns]
+    ax = _draw_rows(rows, ["low part", "high part", "hybrid"], labels, ax)
+    ax.set_xlabel("mixing frequency (of Nyquist)", fontsize=9, color="#333333")
+    return ax
+
+
+def plot_perturbation_examples(
+    clean: Mapping[str, ArrayLike],
+    adversarial: Mapping[str, ArrayLike],
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw images, what the attack made of them, and the amplified change.
+
+    Parameters
+    ----------
+    clean, adversarial : mapping of str to array_like, shape (n, C, H, W)
+        Per model, in [0, 1], the same images for every model; C = 1 or 3. An
+        adversarial image of NaN says that none was found.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Notes
+    -----
+    Each perturbation is amplified to fill the range around middle grey; its
+    true size, in 1/255, is written on it.
+    """
+    names = list(clean)
+    rows, labels, sizes = [np.asarray(clean[names[0]])], ["image"], []
+    for name in names:
+        start, end = np.asarray(clean[name]), np.asarray(adversarial[name])
+        change = end - start
+        size = np.abs(change).max(axis=(1, 2, 3))
+        scale = np.where(size > 0.0, size, 1.0)[:, None, None, None]
+        sizes += [(len(rows) + 1, column, s) for column, s in enumerate(size)]
+        rows += [end, 0.5 + 0.5 * change / scale]
+        prefix = f"{name}\n" if name else ""
+        labels += [f"{prefix}adversarial", f"{prefix}perturbation"]
+    ax = _draw_rows(rows, labels, None, ax)
+    height, width = rows[0].shape[2:]
+    for row, column, size in sizes:
+        ax.text(
+            column * (width + _GAP) + 0.04 * width,
+            row * (height + _GAP) + 0.94 * height,
+            "none found" if np.isnan(size) else f"{255 * size:.2g}",
+            fontsize=7,
+            color="#1b1b1b",
+            verticalalignment="bottom",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8},
+        )
+    return ax
+
+
+def _draw_rows(
+    rows: Sequence[NDArray[Any]],
+    row_labels: Sequence[str],
+    column_labels: Sequence[str] | None,
+    ax: Axes | None,
+) -> Axes:
+    """Show rows of images on white with a name for every row and column."""
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.subplots(layout="constrained")[1]
+    n, channels, height, width = rows[0].shape
+    if channels not in (1, 3):
+        raise ValueError(f"images: got {channels} channels, expected 1 or 3 to draw")
+    step_y, step_x = height + _GAP, width + _GAP
+    page = np.ones((len(rows) * step_y - _GAP, n * step_x - _GAP, 3))
+    for r, row in enumerate(rows):
+        for c, image in enumerate(row):
+            tile = np.clip(np.nan_to_num(np.moveaxis(image, 0, -1), nan=1.0), 0.0, 1.0)
+            page[r * step_y :, c * step_x :][:height, :width] = tile
+    ax.imshow(
+        page, interpolation="nearest", extent=(0, page.shape[1], page.shape[0], 0)
+    )
+    ax.set_yticks([r * step_y + height / 2 for r in range(len(rows))], row_labels)
+    ticks = [c * step_x + width / 2 for c in range(n)] if column_labels else []
+    ax.set_xticks(ticks, column_labels or [])
+    ax.tick_params(length=0, labelsize=8, colors="#333333")
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return ax

@@ -1,0 +1,16 @@
+"""Training towards neurons: two regularizers, and the loss of one of them.
+
+`SimilarityRegularizer` compares similarities of layers with a target, `CoTraining`
+predicts responses from a layer. Both attach to a model of your own.
+"""
+
+from neurofreq.regularize._loss import SimilarityLoss, similarity_loss
+from neurofreq.regularize._similarity import SimilarityRegularizer
+from neurofreq.regularize.cotraining import CoTraining
+
+__all__ = [
+    "CoTraining",
+    "SimilarityLoss",
+    "SimilarityRegularizer",
+    "similarity_loss",
+]

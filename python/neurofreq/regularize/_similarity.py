@@ -1,0 +1,350 @@
+"""Pull the similarities of a user's own network towards a target."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neurofreq import _neurofreq
+from neurofreq._shared.files import storage
+from neurofreq._shared.inputs import validate
+from neurofreq._shared.networks import calling, passes
+from neurofreq.neural import Target, image_names
+from neurofreq.neural.target import named_similarity
+from neurofreq.regularize._loss import SimilarityLoss
+from neurofreq.regularize._stimuli import Attached
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from neurofreq.data import ImageSet
+
+
+class SimilarityRegularizer(Attached):
+    """Similarity loss of a model on stimuli whose target similarities are known.
+
+    Each call of `loss` draws some stimuli, passes them through the model once,
+    and compares the similarities of the named layers' outputs with the target:
+    add it to the loss of your own training loop.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Your model. It is not registered here (its parameters are not among
+        `parameters`), not moved and not switched between training and
+        evaluation; where you move it, this follows. It carries hooks only while
+        `loss` runs; `close`, or the end of a ``with`` block, lets go of it. See
+        Notes for a distributed or compiled model.
+    layers : sequence of str or "auto"
+        Names of submodules, as in ``dict(model.named_modules())``, whose outputs
+        are compared; of a module called more than once, the last output.
+        "auto" takes a ResNet's stem and stages after their ReLU (convolutions
+        1, 5, 9, 13 and 17 of a ResNet18, as in the paper), or what a VGG gives
+        its max-pooling layers.
+    similarity : array_like of float, shape (N, N)
+        Target similarities of the stimuli in [-1, 1], symmetric: for example
+        `response_similarity` of recorded responses.
+    stimuli : Tensor, ndarray or ImageSet, shape (N, C, H, W)
+        The images that evoked the responses, as the model takes them: in [0, 1],
+        or standardised by you where the model does not do so itself. float32 or
+        float64; every pass converts them to the type that the model's parameters
+        have then. Their size may differ from that of the training images. A target
+        with names of its images refuses an `ImageSet` of files in another order.
+    n_pairs : int
+        Pairs of images per step. Pairs are drawn without replacement from all
+        N (N - 1) / 2; when all were used a new order begins.
+    all_pairs : bool
+        Draw ``2 * n_pairs`` images without replacement instead, and compare all
+        pairs of them: more comparisons for the same forward pass.
+    half : bool
+        Whether arctanh has its factor 1/2, see `similarity_loss`.
+    beta : float
+        Persistence of the running means, see `SimilarityLoss`.
+    seed : int
+        Of the order of pairs or images. Step s of a seed is always the same.
+
+    Attributes
+    ----------
+    criterion : SimilarityLoss
+        Holds the layer weights, the only parameters: give ``parameters()`` to
+        the optimizer beside the model's own.
+    target : str or None
+        The label of `similarity` where it is a `neural.Target`.
+    step : int64 buffer
+        Steps taken in training mode; part of ``state_dict``, so that a resumed
+        run draws what an uninterrupted one would.
+
+    Raises
+    ------
+    TypeError
+        If `model` is not a module, or `stimuli` have another dtype.
+    ValueError
+        Fewer than two images, stimuli in [0, 255], a layer that does not exist
+        (the nearest names are given), or a similarity that is not square, not
+        symmetric, outside [-1, 1], not finite, or not of the stimuli's number.
+
+    Notes
+    -----
+    The stimuli pass uses the model's current mode: in training mode it updates
+    batch-norm statistics too, as in joint training of the paper.
+
+    A ``DistributedDataParallel`` model: every process draws the same stimuli,
+    passes its share through the wrapped module, and features are gathered with
+    their gradient. Averaged over processes, gradients are those of one process
+    with all stimuli; batch norm sees each share alone. A model that is compiled,
+    whole or in part: the stimuli pass runs eagerly, because hooks are not seen by
+    compiled code; your own calls stay compiled.
+
+    Under autocast, and with a model in half precision, the model's pass is in half
+    precision and the loss in float32: target, running means and layer weights stay
+    in float32 where this is cast to 16 bits.
+
+    The first `loss` in training and in evaluation mode passes two stimuli more, to
+    see that a layer's rows are images: buffers and random state stay as they were.
+
+    Differences from the paper: `all_pairs`, `half`, `joint`; otherwise as in joint
+    training there, with 16 pairs (up to 32 images) a step: an image of several pairs
+    passes once, and counts once in running means and batch norm.
+
+    References
+    ----------
+    Li et al. 2019, arXiv 1911.05072; Li et al. 2023, Fig 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+    >>> stimuli = torch.rand(20, 1, 16, 16)
+    >>> target = nf.response_similarity(np.random.rand(20, 50))
+    >>> regularizer = nf.SimilarityRegularizer(model, ["0"], target, stimuli)
+    >>> loss = 20.0 * regularizer.loss()
+    >>> loss.backward()
+    """
+
+    similarity: Tensor
+    term = "similarity"
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[str] | str,
+        similarity: ArrayLike | Tensor,
+        stimuli: Tensor | NDArray[Any] | ImageSet,
+        *,
+        n_pairs: int = 16,
+        all_pairs: bool = False,
+        half: bool = True,
+        beta: float = 0.9,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(model, layers, stimuli)
+        if isinstance(similarity, Target):
+            similarity.require_images(stimuli)
+        elif (images := named_similarity(similarity, "similarity")[1]) is not None:
+            image_names.require(images, len(images), stimuli, "stimuli")
+        self.layers = self._reader.layers
+        if len(self.stimuli) < 2:
+            raise ValueError("stimuli: got 1 image, expected at least two")
+        self.n_pairs = validate.count("n_pairs", n_pairs)
+        self.all_pairs = validate.flag("all_pairs", all_pairs)
+        self.seed = validate.seed(seed)
+        self.criterion = SimilarityLoss(len(self.layers), half=half, beta=beta)
+        self.target = getattr(similarity, "label", None)
+        target = _check_similarity(similarity, len(self.stimuli))
+        self.register_buffer("similarity", target, persistent=False)
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+        self.to(calling.device_of(model))
+
+    @passes.uncompiled
+    def loss(self) -> Tensor:
+        """Pass one draw of stimuli through the model and compare similarities.
+
+        Returns
+        -------
+        Tensor, 0-dimensional
+            Differentiable in the model's parameters and the layer weights.
+
+        Raises
+        ------
+        ModelError
+            If a layer is not reached, returns no tensor of a row per image, is
+            changed in place by a later module, ran without gradients although
+            they are on, or returns NaN or infinity: the message names it. Also
+            if all parameters before all layers are frozen.
+        """
+        images, pairs = self._draw()
+        _, features = self._reader.of(self._share(images))
+        return self._compare(features, images, pairs)
+
+    forward = loss
+
+    @passes.uncompiled
+    def joint(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Pass your batch and a draw of stimuli through the model as one batch.
+
+        Parameters
+        ----------
+        images : Tensor, shape (N, C, H, W)
+            Of the stimuli's channels, height and width.
+
+        Returns
+        -------
+        logits : Tensor, shape (N, n_classes)
+            Of `images`.
+        loss : Tensor, 0-dimensional
+            As `loss`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If images are no tensor or of another shape than the stimuli, or the
+            model works in several processes: their gradients would not be averaged.
+        ModelError
+            As `loss`.
+
+        Notes
+        -----
+        Faster than two passes, and not the paper's: in training mode batch norm
+        takes its statistics over images and stimuli together.
+        """
+        if not isinstance(images, Tensor):
+            raise TypeError(f"images: got {type(images).__name__}, expected a Tensor")
+        if self._ranks.size > 1:
+            raise ValueError(
+                f"joint: got a model that works in {self._ranks.size} processes, "
+                "expected one in a single process; two passes work in any number"
+            )
+        if images.shape[1:] != self.stimuli.shape[1:]:
+            raise ValueError(
+                f"images: got shape {tuple(images.shape)}, expected that of the "
+                f"stimuli, (N, {', '.join(map(str, self.stimuli.shape[1:]))})"
+            )
+        drawn, pairs = self._draw()
+        stimuli = self._share(drawn).to(images)
+        output, features = self._reader.of(torch.cat([images, stimuli]))
+        logits = calling.logits_of(output)
+        if logits.shape[:1] != (len(images) + len(stimuli),):
+            raise _neurofreq.ModelError(
+                f"model: returned {tuple(logits.shape)} for "
+                f"{len(images) + len(stimuli)} images, expected a row for each"
+            )
+        loss = self._compare([f[len(images) :] for f in features], drawn, pairs)
+        return logits[: len(images)], loss
+
+    def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
+        """Return what `training_step` minimises: cross-entropy + alpha loss."""
+        return classification + alpha * loss
+
+    def figures(self) -> dict[str, float]:
+        """Return what a learning curve should show beside the loss."""
+        weights = self.criterion.layer_weights.tolist()
+        return {
+            f"weight of {layer}": weight
+            for layer, weight in zip(self.layers, weights, strict=True)
+        }
+
+    def digest(self) -> str:
+        """Return a name of everything that decides the loss beside the model."""
+        settings = repr((self.layers, self.n_pairs, self.all_pairs, self.seed))
+        settings += f"{self.criterion.extra_repr()}"
+        text = settings + storage.data_digest(self.similarity, self.stimuli)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def extra_repr(self) -> str:
+        """Describe the settings in one line."""
+        kind = "all pairs of images" if self.all_pairs else "pairs"
+        number = 2 * self.n_pairs if self.all_pairs else self.n_pairs
+        return f"layers={self.layers}, {number} {kind} of {len(self.stimuli)} stimuli"
+
+    def _share(self, images: NDArray[np.int64]) -> Tensor:
+        """Return this process's share of the drawn stimuli."""
+        return self._shown(torch.from_numpy(self._ranks.share(images)))
+
+    def _compare(
+        self,
+        features: list[Tensor],
+        images: NDArray[np.int64],
+        pairs: NDArray[np.int64] | None,
+    ) -> Tensor:
+        """Return the loss of features of the drawn images, and count the step."""
+        device, index = features[0].device, None
+        if self.similarity.device != device:
+            self.to(device)  # the model was moved after this was built
+        if pairs is None:
+            drawn = torch.from_numpy(images).to(device)
+            target = self.similarity[drawn][:, drawn]
+        else:
+            first, second = torch.from_numpy(images[pairs]).to(device)
+            target = self.similarity[first, second]
+            index = torch.from_numpy(pairs).to(device)
+        whole = [self._ranks.gather(layer, len(images)) for layer in features]
+        try:
+            loss = self.criterion.forward_unchecked(whole, target, index)
+        except _neurofreq.ModelError as error:
+            self._name_bad_layer(whole)
+            raise _neurofreq.ModelError(
+                f"at step {int(self.step)} of layers {self.layers}: {error}"
+            ) from None
+        if self.training:
+            self.step += 1
+        return loss
+
+    def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """Return distinct images and, unless all pairs, positions of pairs, (2, P)."""
+        n = len(self.stimuli)
+        if self.all_pairs:
+            return self._next(n, min(2 * self.n_pairs, n)), None
+        ranks = self._next(n * (n - 1) // 2, self.n_pairs)
+        images, positions = np.unique(_unrank(ranks), return_inverse=True)
+        return images, positions.reshape(2, -1)
+
+    def _next(self, n: int, count: int) -> NDArray[np.int64]:
+        """Return this step's `count` of n items, or what is left of the order."""
+        per_order = math.ceil(n / count)
+        if self.all_pairs and n % count == 1:
+            per_order -= 1  # one image alone makes no pair
+        order, part = divmod(int(self.step), per_order)
+        if self._order is None or self._order[0] != order:
+            rng = np.random.default_rng((self.seed, order))
+            self._order = order, rng.permutation(n)
+        return self._order[1][part * count : (part + 1) * count]
+
+    def _name_bad_layer(self, features: list[Tensor]) -> None:
+        for name, output in zip(self.layers, features, strict=True):
+            if not torch.isfinite(output.detach()).all():
+                raise _neurofreq.ModelError(
+                    f"features: got NaN or infinite values in layer {name!r} "
+                    f"at step {int(self.step)}, expected finite ones"
+                ) from None
+
+
+def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return pairs i < j, shape (2, P), of ranks in column-by-column order.
+
+    Pair (i, j) has rank j (j - 1) / 2 + i. The root is exact to one step for
+    any number of images below 2^26, and that step is corrected.
+    """
+    j = ((1.0 + np.sqrt(1.0 + 8.0 * ranks)) / 2.0).astype(np.int64)
+    j -= j * (j - 1) // 2 > ranks
+    j += j * (j + 1) // 2 <= ranks
+    return np.stack([ranks - j * (j - 1) // 2, j])
+
+
+def _check_similarity(similarity: ArrayLike | Tensor, n: int) -> Tensor:
+    """Return the target as float32, clipped to [-1, 1]."""
+    matrix = validate.similarity(similarity)
+    if len(matrix) != n:
+        raise ValueError(
+            f"similarity: got shape {matrix.shape}, expected ({n}, {n}), "
+            "one row and column per stimulus"
+        )
+    return torch.from_numpy(matrix).float()

@@ -1,0 +1,71 @@
+"""The ``neurofreq spectrum`` command: spectrum of images or of a corruption."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurofreq import corruptions, plot
+from neurofreq._shared.escapes import literal
+from neurofreq._shared.files.storage import write_bytes, write_text
+from neurofreq.measured import analysis
+from neurofreq.report import _pictures
+from neurofreq.report._tables import map_rows
+from neurofreq.studies.measuring import perturbation_power
+from neurofreq.studies.result import folder_for
+from neurofreq.studies.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from neurofreq.data import ImageSet
+    from neurofreq.intervals import Estimate
+
+
+def write(
+    data: ImageSet, out: Path, *, corruption: str | None, severity: int, seed: int
+) -> Estimate:
+    """Write spectrum.csv, radial.csv and spectrum.png; return f_0.5.
+
+    Parameters
+    ----------
+    data : ImageSet
+    out : Path
+        Made where it is missing.
+    corruption : str, optional
+        Take the change it makes instead of the images.
+    severity, seed : int
+        Of the corruption.
+    """
+    import pandas as pd
+
+    images = np.asarray(data.images)
+    name = data.name
+    if corruption is not None:
+        worse = corruptions.corrupt(
+            images, corruption, severity, seed=seed, layout="nchw"
+        )
+        images = np.asarray(worse, dtype=images.dtype) - images
+        name = f"{corruption.replace('_', ' ')}, severity {severity}"
+    folder = folder_for(out)
+    item = perturbation_power(images, Settings())
+    curve = analysis.radial_curve(item)
+    figure = _pictures.new_figure(9.0, 3.6)
+    left, right = figure.subplots(1, 2)
+    plot.plot_spectrum(item["power"], left).set_title(literal(name), fontsize=10)
+    plot.plot_radial_profiles({"": curve}, right)
+    png = _pictures.to_png(figure)
+    radial = pd.DataFrame(
+        {
+            "frequency": curve.x,
+            "cumulative": curve.y,
+            "lower": curve.lower,
+            "upper": curve.upper,
+        }
+    )
+    power = pd.DataFrame(map_rows(name, item["power"])).drop(columns="model")
+    write_text(folder / "spectrum.csv", power.to_csv(index=False))
+    write_text(folder / "radial.csv", radial.to_csv(index=False))
+    write_bytes(folder / "spectrum.png", png)
+    return analysis.half_power(item).estimate()

@@ -1,0 +1,299 @@
+"""What a study has measured: read from its folder, counted, tabulated, exported."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from neurofreq._shared.escapes import to_csv
+from neurofreq._shared.files import storage
+from neurofreq._shared.files.locks import claim
+from neurofreq._shared.inputs import validate
+from neurofreq.studies import _tables
+from neurofreq.studies.plan import Plan
+from neurofreq.studies.settings import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from neurofreq._shared.files.storage import Store
+    from neurofreq.measured.record import Measured
+    from neurofreq.studies.plan import Item
+
+STATES = ("done", "failed", "running", "missing")
+
+
+class Failure(NamedTuple):
+    """What went wrong: the model, its measurement in words, the traceback."""
+
+    model: str
+    measurement: str
+    traceback: str
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyResult:
+    """What a study has measured so far.
+
+    Attributes
+    ----------
+    out_dir : Path
+    measured : list of Measured
+        In the order of the models.
+    failed : tuple of Failure
+        The next run tries them again.
+    missing : tuple of str
+        What is neither finished nor failed.
+    n_measured : int
+        Items that this call measured; others were read.
+    """
+
+    out_dir: Path
+    measured: list[Measured]
+    failed: tuple[Failure, ...]
+    missing: tuple[str, ...]
+    n_measured: int
+    _plan: Plan = dataclasses.field(repr=False)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was measured."""
+        return not self.missing and not self.failed
+
+    @property
+    def data(self) -> str:
+        """The name of the images."""
+        return self._plan.data
+
+    @property
+    def n_classes(self) -> int:
+        """Of the images; 0 where it is not known."""
+        return self._plan.n_classes
+
+    @functools.cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Long tables of model, group, quantity, x, value, low, high, n and weights.
+
+        "summary", "hybrid", "success", "radial" and "corruption", as far as
+        finished; "study" is all of them.
+        """
+        import pandas as pd
+
+        is_corrupted = "corruption" in self._plan.measurements
+        wanted = self._plan.settings.corruptions if is_corrupted else ()
+        parts = _tables.build(self.measured, wanted)
+        full = [table for table in parts.values() if len(table)]
+        whole = pd.concat(full, ignore_index=True) if full else parts["summary"]
+        return parts | {"study": whole}
+
+    def adversarial(self, model: str) -> NDArray[np.float32]:
+        """Return all attacked images of a model, (n, C, H, W) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            If there is no such model, or its images were not kept.
+        """
+        store = storage.Store(self.out_dir / "items")
+        items = [item for item in self._plan.items if item.key == "attack"]
+        records = [item.record for item in items if item.model == model]
+        if not records or not all(map(store.has_tensors, records)):
+            raise ValueError(
+                f"model: got {model!r}, expected one whose images are kept"
+            )
+        return np.concatenate([store.tensors(one)["adversarial"] for one in records])
+
+
+def load(out_dir: str | os.PathLike[str]) -> StudyResult:
+    """Read a study, finished or not, without its models and data.
+
+    Parameters
+    ----------
+    out_dir : path
+        Of `run`, or of a report.
+
+    Returns
+    -------
+    StudyResult
+
+    Raises
+    ------
+    FileNotFoundError
+        If it holds no study.
+    ValueError
+        If study.json is damaged.
+    """
+    folder = validate.path("out_dir", out_dir)
+    plan = Plan.read(folder)
+    store = storage.Store(folder / "items")
+    found = {item: store.load(item.record) for item in plan.items}
+    failures = {}
+    for item in (item for item, arrays in found.items() if arrays is None):
+        failure = store.failure(item.record)
+        if failure is not None:
+            failures[item] = failure[1]
+    missing = [
+        str(item)
+        for item, arrays in found.items()
+        if arrays is None and item not in failures
+    ]
+    return StudyResult(
+        folder,
+        plan.gather(found.__getitem__),
+        failed(plan, failures),
+        tuple(dict.fromkeys(missing)),
+        0,
+        plan,
+    )
+
+
+def differing(
+    first: StudyResult, other: StudyResult, measurements: Iterable[str]
+) -> str:
+    """Say why the numbers of another study do not stand beside those of a first.
+
+    Parameters
+    ----------
+    first, other : StudyResult
+    measurements : iterable of str
+        Whose numbers are compared.
+
+    Returns
+    -------
+    str
+        What is other there in data, settings and release; empty where nothing is.
+    """
+    ours, theirs = first._plan, other._plan
+    parts = []
+    if theirs.data_digest != ours.data_digest:
+        parts.append(f"other images ({theirs.data}, not those of {first.out_dir})")
+    apart = differences(ours.settings, theirs.settings, measurements)
+    parts += [f"{name} {got}, not {was}" for name, (was, got) in apart.items()]
+    if theirs.version != ours.version:
+        parts.append(f"neurofreq {theirs.version}, not {ours.version}")
+    return ", ".join(parts)
+
+
+def failed(plan: Plan, failures: dict[Item, str]) -> tuple[Failure, ...]:
+    """Return the models that could not be loaded, and the items that failed."""
+    unloaded = [
+        Failure(model.name, "loading", model.traceback)
+        for model in plan.models
+        if model.traceback
+    ]
+    return (
+        *unloaded,
+        *(Failure(item.model, item.words, text) for item, text in failures.items()),
+    )
+
+
+def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
+    """Return how far a study is, also while it runs.
+
+    Parameters
+    ----------
+    out_dir : path
+        Of `run`.
+
+    Returns
+    -------
+    DataFrame
+        A row per model and measurement: "model", "group", "measurement", and the
+        number of items "done", "failed" (tried again by the next run),
+        "running" (claimed by a process that lives) and "missing". A model that
+        could not be loaded has a row "loading".
+
+    Raises
+    ------
+    FileNotFoundError
+        If it holds no study.
+    """
+    import pandas as pd
+
+    folder = validate.path("out_dir", out_dir)
+    plan = Plan.read(folder)
+    store = storage.Store(folder / "items")
+    groups = {model.name: model.group for model in plan.models}
+    counts: dict[tuple[str, str], dict[str, int]] = {
+        (model.name, "loading"): dict.fromkeys(STATES, 0) | {"failed": 1}
+        for model in plan.models
+        if model.traceback
+    }
+    for item in plan.items:
+        key = item.model, item.measurement
+        counts.setdefault(key, dict.fromkeys(STATES, 0))[_state(item, store)] += 1
+    rows = [
+        {"model": model, "group": groups[model], "measurement": measurement} | row
+        for (model, measurement), row in counts.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _state(item: Item, store: Store) -> str:
+    if store.load(item.record) is not None:
+        return "done"
+    lock = store.path(item.record, ".lock")
+    if lock.exists():
+        with claim(lock) as is_free:
+            if not is_free:
+                return "running"
+    return "missing" if store.failure(item.record) is None else "failed"
+
+
+def export(
+    out_dir: str | os.PathLike[str], folder: str | os.PathLike[str]
+) -> list[Path]:
+    """Write the long table of a study, as CSV and where pyarrow is, as Parquet.
+
+    Parameters
+    ----------
+    out_dir : path
+        Of `run`.
+    folder : path
+        Made where it is missing.
+
+    Returns
+    -------
+    list of Path
+        study.csv, and study.parquet where pyarrow is installed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If `out_dir` holds no study.
+    ValueError
+        If `folder` is a file.
+    """
+    table = load(out_dir).tables["study"]
+    target = folder_for(folder)
+    written = [target / "study.csv"]
+    storage.write_text(written[0], to_csv(table))
+    if importlib.util.find_spec("pyarrow"):
+        written.append(target / "study.parquet")
+        storage.write_atomically(written[1], lambda file: table.to_parquet(file))
+    return written
+
+
+def folder_for(out_dir: str | os.PathLike[str]) -> Path:
+    """Return the folder as a path, made where it is missing.
+
+    Raises
+    ------
+    ValueError
+        If it or a folder above it is a file.
+    """
+    folder = validate.path("out_dir", out_dir)
+    for part in (folder, *folder.parents):
+        if part.exists() and not part.is_dir():
+            raise ValueError(f"out_dir: got {part}, a file, expected a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,196 @@
+"""What decides the numbers of a study, checked before any work."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq import attacks
+from neurofreq._shared.inputs import validate
+from neurofreq.corruptions import grouping
+from neurofreq.corruptions._corrupt import CORRUPTIONS
+from neurofreq.frequency import FREQUENCIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from neurofreq.data import ImageSet
+
+MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
+# Images attacked unless another number is asked for.
+N_ATTACK = 200
+# The settings that decide each measurement: others may change and it is kept.
+_DECIDING = {
+    "clean": (),
+    "hybrid": ("n_hybrid", "frequencies", "seeds"),
+    "attack": ("attack", "targeted", "seed", "n_thresholds"),
+    "corruption": ("n_corruption", "seed"),
+}
+_INTEGERS = (
+    "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_thresholds", "seed",
+)  # fmt: skip
+# More images or attack steps than this are no study, but a damaged file.
+_MOST = 10_000_000
+# How many items a measurement is made of: decides its numbers, but no item's.
+_EXTENT = {"attack": ("n_attack",), "corruption": ("corruptions",)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What decides the numbers; ``neurofreq.studies.Study`` explains each."""
+
+    n_attack: int = 0
+    attack_steps: int = 300
+    targeted: bool = True
+    n_hybrid: int = 0
+    n_corruption: int = 0
+    frequencies: tuple[float, ...] = FREQUENCIES
+    n_thresholds: int = 25
+    seeds: tuple[int, ...] = tuple(range(6))
+    seed: int = 0
+    gray: str = "auto"
+    fold: bool = False
+    corruptions: tuple[str, ...] = grouping.averaged(CORRUPTIONS)
+
+    @property
+    def attack(self) -> attacks.BrendelBethge:
+        """The attack that finds minimal perturbations."""
+        return attacks.BrendelBethge(norm="linf", steps=self.attack_steps)
+
+    def deciding(self, measurement: str) -> dict[str, Any]:
+        """Return what decides this measurement, as JSON values."""
+        values = dataclasses.asdict(self)
+        values["attack"] = dataclasses.asdict(self.attack)
+        return {name: values[name] for name in _DECIDING[measurement]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Settings:
+        """Return the settings that ``dataclasses.asdict`` gave, read from JSON.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If one is not known, of another type, or beyond what a study can have:
+            nothing is counted up to it.
+        """
+        changed: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        found = cls(**changed)
+        for name, default in dataclasses.asdict(cls()).items():
+            _check_kept(name, getattr(found, name), default)
+        _check_numbers(found)
+        return found
+
+
+def _check_kept(name: str, value: Any, default: Any) -> None:
+    """Require a value of a file to be of its default's type, and of a sane size."""
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple) or len(value) > _MOST:
+            raise TypeError(f"{name}: got {value!r:.80}, expected a list")
+        for one in value:
+            _check_kept(name, one, default[0])
+        return
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    if type(value) not in kinds:
+        raise TypeError(f"{name}: got {value!r:.80}, expected {kinds[-1].__name__}")
+    is_seed = name in ("seed", "seeds")
+    if type(value) is int and not 0 <= value < (2**64 if is_seed else _MOST + 1):
+        raise ValueError(f"{name}: got {value}, expected 0 to {_MOST}")
+
+
+def agreeing(measurement: str) -> tuple[str, ...]:
+    """Return the settings in which two studies agree whose numbers are compared.
+
+    Parameters
+    ----------
+    measurement : str
+    """
+    names = (*_DECIDING[measurement], *_EXTENT.get(measurement, ()))
+    return tuple("attack_steps" if name == "attack" else name for name in names)
+
+
+def differences(
+    ours: Settings, theirs: Settings, measurements: Iterable[str]
+) -> dict[str, tuple[Any, Any]]:
+    """Return the settings in which two studies should agree and do not.
+
+    Parameters
+    ----------
+    ours, theirs : Settings
+    measurements : iterable of str
+        Whose numbers are compared.
+
+    Returns
+    -------
+    dict of str to tuple
+        Our value and theirs.
+    """
+    names = dict.fromkeys(name for one in measurements for name in agreeing(one))
+    values = {name: (getattr(ours, name), getattr(theirs, name)) for name in names}
+    return {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+
+
+def make_settings(
+    data: ImageSet,
+    *,
+    n_attack: int | None = None,
+    n_hybrid: int | None = None,
+    n_corruption: int | None = None,
+    frequencies: Sequence[float] = FREQUENCIES,
+    seeds: Iterable[int] = range(6),
+    corruptions: Sequence[str] | None = None,
+    **others: Any,
+) -> Settings:
+    """Return the checked settings of a study of these data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is of another type or out of its range.
+    """
+    n_images = len(validate.images(np.asarray(data.images), unit_range=True))
+    validate.labels(data.labels, count=n_images)
+    settings = Settings(
+        n_attack=min(N_ATTACK, n_images) if n_attack is None else n_attack,
+        n_hybrid=n_images if n_hybrid is None else n_hybrid,
+        n_corruption=n_images if n_corruption is None else n_corruption,
+        frequencies=_frequencies(frequencies),
+        seeds=validate.seeds(seeds),
+        corruptions=grouping.chosen(corruptions, CORRUPTIONS),
+        **others,
+    )
+    for name in ("n_attack", "n_hybrid", "n_corruption"):
+        value = validate.count(name, getattr(settings, name), 0)
+        if not 1 <= value <= n_images:
+            raise ValueError(
+                f"{name}: got {value}, expected 1 to {n_images}, the number of images"
+            )
+    _check_numbers(settings)
+    # NumPy's integers pass as well, and are no JSON.
+    plain: dict[str, Any] = {name: int(getattr(settings, name)) for name in _INTEGERS}
+    return dataclasses.replace(settings, **plain)
+
+
+def _frequencies(values: Sequence[float]) -> tuple[float, ...]:
+    found = tuple(float(value) for value in values)
+    is_rising = bool((np.diff(found) > 0.0).all())
+    if len(found) < 2 or not (np.isfinite(found).all() and is_rising and found[0] >= 0):
+        raise ValueError(
+            f"frequencies: got {list(found)}, expected two or more, from 0 up, "
+            "increasing and finite"
+        )
+    return found
+
+
+def _check_numbers(settings: Settings) -> None:
+    """Check what does not depend on the data."""
+    for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
+        validate.count(name, getattr(settings, name), least)
+    if len(set(settings.seeds)) < len(settings.seeds):
+        raise ValueError(f"seeds: got {list(settings.seeds)}, expected each once")
+    validate.seed(settings.seed)
+    validate.one_of("gray", settings.gray, ("auto", "always", "never"))
