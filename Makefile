@@ -51,6 +51,7 @@ lint: setup
 	$(ACTIVATE) cd $(STAGE) && cargo clippy --locked --quiet --release --all-targets -- -D warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest neurofreq._neurofreq --allowlist .mypy-stubtest-allowlist
 

@@ -20,8 +20,7 @@ from neurofreq.corruptions import _textures, grid, grouping
 from neurofreq.corruptions._corrupt import CORRUPTIONS, PARAMETERS
 from neurofreq.corruptions.folder import SEVERITIES, CorruptedFolder
 from neurofreq.corruptions.result import CLEAN, CorruptionAccuracy
-from neurofreq.data import ImageSet
-from neurofreq.data._files import ImageFiles
+from neurofreq.data import ImageFiles, ImageSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

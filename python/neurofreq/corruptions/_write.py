@@ -22,8 +22,7 @@ from neurofreq.corruptions import _textures, grouping
 from neurofreq.corruptions._ahead import ahead
 from neurofreq.corruptions._manifest import LABELS, Manifest, digest
 from neurofreq.corruptions.folder import SEVERITIES, CorruptedFolder
-from neurofreq.data._files import ImageFiles
-from neurofreq.data._sets import ImageSet
+from neurofreq.data import ImageFiles, ImageSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

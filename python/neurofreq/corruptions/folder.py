@@ -10,9 +10,7 @@ import numpy as np
 from neurofreq._shared.files.damage import no_folder
 from neurofreq._shared.inputs import validate
 from neurofreq.corruptions._manifest import LABELS, MANIFEST, Manifest, digest
-from neurofreq.data import class_order
-from neurofreq.data._cifar10 import CIFAR10_CLASSES
-from neurofreq.data._sets import ImageSet
+from neurofreq.data import CIFAR10_CLASSES, ImageSet, class_order
 from neurofreq.data.folders import class_folders, open_folder
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq.intervals import Estimate
-    from neurofreq.plot._curves import Curve
+    from neurofreq.plot import Curve
 
 CLEAN = "clean"
 
@@ -114,7 +114,7 @@ class CorruptionAccuracy:
 
     def curve(self, over: Literal["severity", "group"]) -> Curve:
         """Return `by_severity` or `by_group` as ``neurofreq.plot`` draws it."""
-        from neurofreq.plot._curves import Curve
+        from neurofreq.plot import Curve
 
         validate.one_of("over", over, ("severity", "group"))
         table = self.by_severity if over == "severity" else self.by_group

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from neurofreq.plot._curves import Curve
+    from neurofreq.plot import Curve
     from neurofreq.studies import Measured
 
 ROLES = ("base", "neural")

@@ -10,7 +10,7 @@ from neurofreq.figures._fig2 import ROLES
 from neurofreq.figures._style import looks, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.intervals import Estimate
-from neurofreq.plot._tiles import EXAMPLE_FREQUENCIES
+from neurofreq.plot import EXAMPLE_FREQUENCIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofreq import _neurofreq
-from neurofreq.corruptions import grouping
-from neurofreq.corruptions._corrupt import CORRUPTIONS
+from neurofreq.corruptions import CORRUPTIONS, grouping
 from neurofreq.corruptions.folder import SEVERITIES
 from neurofreq.corruptions.result import CorruptionAccuracy
 from neurofreq.measured import analysis
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq.intervals import Estimate
-    from neurofreq.plot._curves import Curve
+    from neurofreq.plot import Curve
     from neurofreq.studies import Measured
 
     Arrays = dict[str, NDArray[Any]]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from neurofreq.figures._table import Table
     from neurofreq.measured.analysis import Quantity
-    from neurofreq.plot._curves import Curve
+    from neurofreq.plot import Curve
     from neurofreq.studies import Measured
 
 _AT = 0.2  # cycles/pixel, where the paper's profiles of all groups are told apart

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from neurofreq.intervals import Estimate
     from neurofreq.measured.record import Measured
-    from neurofreq.plot._curves import Curve
+    from neurofreq.plot import Curve
 
 COLUMNS = (
     "figure", "panel", "model", "group", "quantity", "x",

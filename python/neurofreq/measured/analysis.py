@@ -14,7 +14,7 @@ import numpy as np
 
 from neurofreq import _neurofreq, intervals
 from neurofreq.intervals import Estimate
-from neurofreq.plot._curves import Curve
+from neurofreq.plot import Curve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,6 +14,7 @@ from neurofreq.models._front_ends import (
     Blur,
     Normalized,
 )
+from neurofreq.models._publish import write_zoo_model
 from neurofreq.models._resnet import (
     CifarResNet,
     SubsampledIdentity,
@@ -23,7 +24,7 @@ from neurofreq.models._resnet import (
 )
 from neurofreq.models._small import cnn_a_mix4, cnn_a_wide, marabou_large, small_cnn
 from neurofreq.models._vgg import Vgg19, vgg19_bn
-from neurofreq.models._zoo import ZooCard, write_zoo_model, zoo_cards
+from neurofreq.models._zoo import ZooCard, zoo_cards
 from neurofreq.models.loading import load_model
 from neurofreq.models.registry import ModelInfo, list_models
 from neurofreq.models.spec import ModelSpec, parse_spec

@@ -8,18 +8,15 @@ card, which names the architecture as a spec of `load_model`.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields, replace
-from hashlib import sha256 as hash_of
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import torch
 
 from neurofreq._shared.files import storage
 from neurofreq.models.spec import nearest
 
 if TYPE_CHECKING:
-    from torch import nn
+    pass
 
 FOLDER = Path(__file__).resolve().parent.parent / "zoo"
 
@@ -116,61 +113,6 @@ def zoo_card(name: str) -> ZooCard:
             f"model: got 'zoo:{name}', expected {expected}{nearest(name, known)}"
         )
     return _read(path)
-
-
-def write_zoo_model(
-    model: nn.Module, card: ZooCard, folder: Path | None = None
-) -> Path:
-    """Store a network and its card, and read it back.
-
-    Parameters
-    ----------
-    model : nn.Module
-        As ``load_model(card.spec)`` makes it, trained.
-    card : ZooCard
-    folder : path, optional
-        Made where it is missing; by default that of the package.
-
-    Returns
-    -------
-    Path
-        The file of weights; the card is beside it and written last.
-
-    Raises
-    ------
-    ValueError
-        If a weight is not finite as float16, or the spec makes another network.
-    """
-    from safetensors.torch import save
-
-    from neurofreq.models.loading import load_model  # which reads this module
-
-    state = {key: _stored(key, value) for key, value in model.state_dict().items()}
-    folder = FOLDER if folder is None else folder
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{card.name}.safetensors"
-    storage.write_bytes(path, save(state))
-    digest = hash_of(path.read_bytes()).hexdigest()
-    try:
-        loaded = load_model(card.spec, weights=path, sha256=digest)
-        if loaded.state_dict().keys() != state.keys():
-            raise ValueError("spec: got one that makes another network than the model")
-    except Exception:
-        path.unlink()
-        raise
-    written = asdict(replace(card, sha256=digest))
-    storage.write_json(path.with_suffix(".json"), written)
-    return path
-
-
-def _stored(key: str, value: torch.Tensor) -> torch.Tensor:
-    """Return what is stored: vectors are few, and batch norm's ranges wide."""
-    value = value.detach().cpu().contiguous()
-    if value.is_floating_point() and value.ndim > 1:
-        value = value.half()
-    if not bool(value.isfinite().all()):
-        raise ValueError(f"model: got {key} that is not finite as {value.dtype}")
-    return value
 
 
 def _read(path: Path) -> ZooCard:

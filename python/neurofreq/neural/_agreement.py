@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from neurofreq import _neurofreq
-from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs import containers, validate
 from neurofreq.neural import image_names
 from neurofreq.neural.target import Target, named_similarity
 
@@ -85,7 +85,7 @@ def split_half(
     validate.one_of("level", level, ("neurons", "similarity"))
     n_splits, seed = validate.count("n_splits", n_splits), validate.seed(seed)
     spearman_brown = validate.flag("spearman_brown", spearman_brown)
-    checked = validate.trials(trials)
+    checked = containers.trials(trials)
     if level == "neurons":
         if weights is not None:
             raise ValueError("weights: got some, expected none for level 'neurons'")

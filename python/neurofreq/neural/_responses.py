@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from neurofreq._shared.inputs import containers, recorded, validate
-from neurofreq.neural import image_names
+from neurofreq.neural import _tables, image_names
 from neurofreq.neural._similarity import reliability, response_similarity
 from neurofreq.neural.target import Target
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
+
+    from neurofreq._shared.inputs.labelled import Recording
 
 Descriptors = dict[str, "NDArray[Any]"]
 
@@ -106,7 +108,7 @@ class Responses:
             neuron = recording.neuron | dict(neuron or {})
             images = recording.images if images is None else images
         values = np.array(values[None] if values.ndim == 2 else values, np.float64)
-        values = validate.trials(values)
+        values = containers.trials(values)
         shape = values.shape
         if shape[1] < 2:
             raise ValueError(f"trials: got {shape[1]} images, expected at least two")
@@ -124,6 +126,16 @@ class Responses:
         self.neuron = image_names.descriptors("neuron", neuron, shape[2])
         names = image_names.naming(self.image) if images is None else images
         self.images = image_names.names(names, shape[1])
+
+    @classmethod
+    def _of(cls, recording: Recording) -> Responses:
+        """Return the responses of a recording."""
+        return cls(
+            recording.trials,
+            image=recording.image,
+            neuron=recording.neuron,
+            images=recording.images,
+        )
 
     @property
     def n_trials(self) -> int:
@@ -314,14 +326,14 @@ class Responses:
         ValueError
             No scan, other numbers of images, or image descriptors that differ.
         """
-        from neurofreq.neural import _tables
-
-        return _tables.join(scans)
+        scans = [scans] if isinstance(scans, Responses) else list(scans)
+        for scan in scans:
+            if not isinstance(scan, Responses):
+                raise TypeError(f"scans: got {type(scan).__name__}, expected Responses")
+        return Responses._of(_tables.join(scans))
 
     def save(self, path: Path | str) -> None:
         """Write an npz file of "trials", descriptors and the names of the images."""
-        from neurofreq.neural import _tables
-
         _tables.save(self, path)
 
     @classmethod
@@ -349,16 +361,12 @@ class Responses:
         ValueError
             If the file has no such array (its names are given).
         """
-        from neurofreq.neural import _tables
-
-        return _tables.from_npz(path, key, image, neuron)
+        return cls._of(_tables.from_npz(path, key, image, neuron))
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Responses:
         """Read a long table, one response a row; see `_tables.from_frame`."""
-        from neurofreq.neural import _tables
-
-        return _tables.from_frame(frame, **columns)
+        return cls._of(_tables.from_frame(frame, **columns))
 
     @classmethod
     def from_rsatoolbox(cls, dataset: Any, image: str = "image") -> Responses:
@@ -378,9 +386,7 @@ class Responses:
         ValueError
             If the dataset has no such descriptor.
         """
-        from neurofreq.neural import _tables
-
-        return _tables.from_rsatoolbox(dataset, image)
+        return cls._of(_tables.from_rsatoolbox(dataset, image))
 
     def to_rsatoolbox(self) -> Any:
         """Return an rsatoolbox dataset, one observation per trial that took place.
@@ -394,6 +400,4 @@ class Responses:
         ImportError
             Where rsatoolbox is not installed.
         """
-        from neurofreq.neural import _tables
-
         return _tables.to_rsatoolbox(self)

@@ -100,7 +100,7 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
     ----------
     Li et al. 2019, arXiv 1911.05072, the definition of w.
     """
-    return _neurofreq.reliability(validate.trials(trials))
+    return _neurofreq.reliability(containers.trials(trials))
 
 
 def _means(responses: ArrayLike) -> NDArray[Any]:

@@ -18,13 +18,14 @@ from neurofreq._shared.inputs.labelled import (
     placed,
 )
 from neurofreq.neural import image_names
-from neurofreq.neural._responses import Responses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import ArrayLike
+
+    from neurofreq.neural._responses import Responses
 
 
 def from_frame(
@@ -35,7 +36,7 @@ def from_frame(
     neuron: str = "neuron",
     trial: str | None = None,
     neuron_descriptors: Sequence[str] = (),
-) -> Responses:
+) -> Recording:
     """Read a long table, one response a row.
 
     Parameters
@@ -60,7 +61,7 @@ def from_frame(
 
     Returns
     -------
-    Responses
+    Recording
         NaN where the table has no row, or a row without a response.
 
     Raises
@@ -100,10 +101,10 @@ def from_frame(
         if each is None:
             raise ValueError(f"frame: {column!r} differs within a neuron")
         recording.neuron[column] = each
-    return _responses(recording)
+    return recording
 
 
-def from_rsatoolbox(dataset: Any, image: str) -> Responses:
+def from_rsatoolbox(dataset: Any, image: str) -> Recording:
     """Read an rsatoolbox dataset; see `Responses.from_rsatoolbox`."""
     observations = dict(dataset.obs_descriptors)
     if image not in observations:
@@ -116,7 +117,7 @@ def from_rsatoolbox(dataset: Any, image: str) -> Responses:
         key: np.asarray(values) for key, values in dataset.channel_descriptors.items()
     }
     rows = Rows(measurements, labels, channels)
-    return _responses(placed(rows, {"image": image, "neuron": ""}, "dataset"))
+    return placed(rows, {"image": image, "neuron": ""}, "dataset")
 
 
 def to_rsatoolbox(responses: Responses) -> Any:
@@ -137,24 +138,10 @@ def to_rsatoolbox(responses: Responses) -> Any:
     )
 
 
-def _responses(recording: Recording) -> Responses:
-    """Return the responses of a recording."""
-    return Responses(
-        recording.trials,
-        image=recording.image,
-        neuron=recording.neuron,
-        images=recording.images,
-    )
-
-
-def join(scans: Sequence[Responses]) -> Responses:
+def join(scans: Sequence[Responses]) -> Recording:
     """Put neurons of several scans side by side; see `Responses.join`."""
-    scans = [scans] if isinstance(scans, Responses) else list(scans)
     if not scans:
         raise ValueError("scans: got none, expected at least one")
-    for scan in scans:
-        if not isinstance(scan, Responses):
-            raise TypeError(f"scans: got {type(scan).__name__}, expected Responses")
     first = scans[0]
     for index, scan in enumerate(scans):
         same = scan.n_images == first.n_images and all(
@@ -178,9 +165,7 @@ def join(scans: Sequence[Responses]) -> Responses:
     ]
     shared = [name for name in first.neuron if all(name in s.neuron for s in scans)]
     neuron = {name: np.concatenate([s.neuron[name] for s in scans]) for name in shared}
-    return Responses(
-        np.concatenate(padded, 2), image=first.image, neuron=neuron, images=images
-    )
+    return Recording(np.concatenate(padded, 2), first.image, neuron, images)
 
 
 def save(responses: Responses, path: Path | str) -> None:
@@ -199,7 +184,7 @@ def from_npz(
     key: str,
     image: Mapping[str, ArrayLike] | None,
     neuron: Mapping[str, ArrayLike] | None,
-) -> Responses:
+) -> Recording:
     """Read an npz file; see `Responses.from_npz`."""
     file = validate.npz(path)
     if key not in file:
@@ -209,9 +194,9 @@ def from_npz(
         kind, dot, rest = name.partition(".")
         if dot and kind in tables:
             tables[kind][rest] = file[name]
-    return Responses(
+    return Recording(
         file[key],
-        image=tables["image"] | dict(image or {}),
-        neuron=tables["neuron"] | dict(neuron or {}),
-        images=file.get(image_names.KEY),
+        tables["image"] | dict(image or {}),
+        tables["neuron"] | dict(neuron or {}),
+        file.get(image_names.KEY),
     )

@@ -17,10 +17,15 @@ from neurofreq.plot._curves import (
     plot_spectrum,
     plot_success_curves,
 )
-from neurofreq.plot._tiles import plot_hybrid_examples, plot_perturbation_examples
+from neurofreq.plot._tiles import (
+    EXAMPLE_FREQUENCIES,
+    plot_hybrid_examples,
+    plot_perturbation_examples,
+)
 
 __all__ = [
     "COLORS",
+    "EXAMPLE_FREQUENCIES",
     "Curve",
     "color",
     "plot_corruption_groups",

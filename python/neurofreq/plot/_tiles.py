@@ -41,7 +41,7 @@ def plot_hybrid_examples(
     -----
     The high row has the mean of the high image added back for display.
     """
-    from neurofreq.frequency._hybrid import hybrid_images
+    from neurofreq.frequency import hybrid_images
 
     pair = [np.ascontiguousarray(image)[None] for image in (low, high)]
     # A constant has no high frequencies: mixing with it leaves one part alone.

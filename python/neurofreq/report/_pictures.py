@@ -14,7 +14,7 @@ from neurofreq._shared.escapes import literal
 from neurofreq.corruptions import grouping
 from neurofreq.measured import analysis
 from neurofreq.measured.quantities import found_only
-from neurofreq.plot._curves import Curve
+from neurofreq.plot import Curve
 from neurofreq.studies.measuring import N_EXAMPLES
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from neurofreq._shared import runtime
 from neurofreq._shared.escapes import to_csv
 from neurofreq._shared.files.storage import write_bytes, write_json, write_text
 from neurofreq._shared.networks.untrained import is_random
-from neurofreq.corruptions._measure import corruption_accuracy
+from neurofreq.corruptions import corruption_accuracy
 from neurofreq.report import _pictures
 from neurofreq.studies.result import folder_for
 

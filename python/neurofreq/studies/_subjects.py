@@ -12,7 +12,7 @@ from torch import nn
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling, classes, fingerprint, luma
-from neurofreq.models._folding import fold_batch_norm
+from neurofreq.models import fold_batch_norm
 from neurofreq.studies.measuring import Subject
 
 if TYPE_CHECKING:

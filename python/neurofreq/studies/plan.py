@@ -35,8 +35,8 @@ class Identity:
     name, group : str
         Decide no number: an item of the same model has the same name on disk.
     digest : str
-        Of state and answers (see `_shared.networks.fingerprint`); empty where it could not be
-        loaded.
+        Of state and answers (see `_shared.networks.fingerprint`); empty where it could
+        not be loaded.
     is_gray : bool
         Whether it is shown grey images made of colour images.
     traceback : str

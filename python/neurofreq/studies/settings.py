@@ -9,8 +9,7 @@ import numpy as np
 
 from neurofreq import attacks
 from neurofreq._shared.inputs import validate
-from neurofreq.corruptions import grouping
-from neurofreq.corruptions._corrupt import CORRUPTIONS
+from neurofreq.corruptions import CORRUPTIONS, grouping
 from neurofreq.frequency import FREQUENCIES
 
 if TYPE_CHECKING:

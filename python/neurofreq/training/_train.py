@@ -13,7 +13,7 @@ from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
 from neurofreq.data import ImageSet
 from neurofreq.models import PCA, load_model
-from neurofreq.regularize._similarity import SimilarityRegularizer
+from neurofreq.regularize import SimilarityRegularizer
 from neurofreq.regularize.cotraining import CoTraining, mean_responses
 from neurofreq.training._loop import fit
 from neurofreq.training._recipe import Recipe

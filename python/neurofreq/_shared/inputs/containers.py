@@ -185,3 +185,32 @@ def _unnamed(index: Any, role: str, name: str) -> Axis:
         len(index),
         {role: pd.CategoricalIndex(index, categories=index, ordered=True)},
     )
+
+
+def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
+    """Return responses as float64, (n_trials, n_images, n_neurons); NaN is missing.
+
+    Containers with names (xarray, pandas) are read by these names. Masked entries
+    and `pandas.NA` are missing.
+
+    Raises
+    ------
+    TypeError
+        Booleans, complex numbers, strings, or a container that is not read.
+    ValueError
+        Wrong rank, infinite values, or names that leave the axes open.
+    """
+    recording = read(value, name)
+    values = value if recording is None else recording.trials
+    array = recorded.floats(values, name).astype(np.float64, copy=False)
+    if array.ndim != 3:
+        raise ValueError(
+            f"{name}: got shape {array.shape}, expected (n_trials, n_images, n_neurons)"
+        )
+    infinite = np.isinf(array).any(axis=(0, 1))
+    if infinite.any():
+        raise ValueError(
+            f"{name}: got infinite responses of neuron {int(infinite.argmax())}, "
+            "expected finite ones or NaN"
+        )
+    return array

@@ -214,37 +214,6 @@ def distinct(name: str, values: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
-    """Return responses as float64, (n_trials, n_images, n_neurons); NaN is missing.
-
-    Containers with names (xarray, pandas) are read by these names. Masked entries
-    and `pandas.NA` are missing.
-
-    Raises
-    ------
-    TypeError
-        Booleans, complex numbers, strings, or a container that is not read.
-    ValueError
-        Wrong rank, infinite values, or names that leave the axes open.
-    """
-    from neurofreq._shared.inputs import containers, recorded
-
-    recording = containers.read(value, name)
-    values = value if recording is None else recording.trials
-    array = recorded.floats(values, name).astype(np.float64, copy=False)
-    if array.ndim != 3:
-        raise ValueError(
-            f"{name}: got shape {array.shape}, expected (n_trials, n_images, n_neurons)"
-        )
-    infinite = np.isinf(array).any(axis=(0, 1))
-    if infinite.any():
-        raise ValueError(
-            f"{name}: got infinite responses of neuron {int(infinite.argmax())}, "
-            "expected finite ones or NaN"
-        )
-    return array
-
-
 def similarity(value: Any, name: str = "similarity") -> NDArray[np.float64]:
     """Return similarities as float64, symmetric, in [-1, 1] to the last bit.
 

@@ -76,9 +76,8 @@ def _vgg(name: str, modules: _Modules) -> list[str]:
 
 def _vgg19_bn(name: str, modules: _Modules) -> list[str]:
     """Return the same of our own VGG19, whose features are in two sequences."""
-    from neurofreq.models._vgg import Vgg19
-
-    if not isinstance(modules[name], Vgg19):
+    parts = [part for part, _ in modules[name].named_children()]
+    if parts != ["shared", "private", "readout"]:
         return []
     prefix = f"{name}." if name else ""
     return _before_pooling([f"{prefix}shared", f"{prefix}private"], modules)
