@@ -13,6 +13,15 @@ from PIL import Image
 from neurofreq.corruptions import _textures
 
 
+def pytest_configure() -> None:
+    """Let processes that tests start import `helpers` too."""
+    here = str(Path(__file__).resolve().parent)
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if here not in known:
+        paths = filter(None, [here, *known])
+        os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `cuda` compare a device with the host: without one, nothing."""
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():

@@ -1,0 +1,152 @@
+"""The lines of the reproduction page, of made-up studies whose answers are known."""
+
+import dataclasses
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.made_up import FIFTEEN, RIGHT, N, hybrid, model
+
+from neurofreq.corruptions import grouping
+from neurofreq.figures import _measures
+from neurofreq.studies import StudyResult
+from neurofreq.studies.plan import Plan
+from neurofreq.studies.settings import Settings
+
+BENCHES = Path(__file__).parents[2] / "benches"
+
+
+def bench(name):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHES)
+        return importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return bench("reproduction")
+
+
+def result(*measured):
+    plan = Plan("made up", "CIFAR-10 test", "digest", (), Settings())
+    return StudyResult(Path("kept"), list(measured), (), (), 0, plan)
+
+
+def gray(name, shifts):
+    """Return a model that gets more right, by the corruption's frequencies."""
+    arrays = {
+        f"corruption/{one}": {
+            "correct": np.stack(
+                [
+                    np.arange(N) < right + shifts[grouping.group_of(one)]
+                    for right in RIGHT
+                ]
+            )
+        }
+        for one in FIFTEEN
+    }
+    return dataclasses.replace(model(name, "base", **arrays), is_gray=True)
+
+
+def number(row):
+    return float(row.ours.partition(" ")[0])
+
+
+def test_claim_4_is_about_the_groups_mean_curves(page):
+    robust = [
+        model("a", "adv", hybrid=hybrid(0.2)), model("b", "adv", hybrid=hybrid(0.6)),
+    ]  # fmt: skip
+    models = [model("plain", hybrid=hybrid(0.6)), *robust]
+    rows = {row.claim: row for row in page.across([result(*models)])}
+    row = rows["4. adv has a lower f_rev than base"]
+    group = _measures.hybrid_curve(robust).mark
+    each = np.mean([_measures.hybrid_curve([one]).mark for one in robust])
+    assert abs(group - each) > 0.02, "or the two could not be told apart"
+    assert number(row) == pytest.approx(group - 0.6, abs=6e-4)
+    assert row.verdict == "holds"
+    assert rows["4. pca has a lower f_rev than base"].ours == ""
+
+
+def test_claim_5_is_about_the_papers_sigma(page):
+    shifts = {1.0: 0, 1.5: 1, 2.0: 2, 3.0: 0}
+    series = [
+        model(f"blur-{sigma}", "blur", shift=shift) for sigma, shift in shifts.items()
+    ]
+    found = [result(model("plain"), model("strong", "adv"), *series)]
+    rows = page.series(found)
+    assert [row.claim.partition(": ")[2] for row in rows] == [
+        "sigma 1.5 above sigma 1.0", "sigma 1.5 above sigma 3.0",
+    ]  # fmt: skip
+    # One image of 20 in 12 of 15 corruptions.
+    assert [number(row) for row in rows] == pytest.approx([4.0, 4.0])
+    blank = page.series([result(model("plain"), model("strong", "adv"))])
+    assert [row.ours for row in blank] == ["", ""]
+
+
+def raw(shifts):
+    """Return a network's values per image; more are right by the frequencies."""
+    severity = np.mean(
+        [np.arange(N) < RIGHT[0] + shifts[grouping.group_of(one)] for one in FIFTEEN], 0
+    )
+    bands = {
+        band: (np.arange(N) < RIGHT[0] + shift).astype(float)
+        for band, shift in shifts.items()
+    }
+    mixing = hybrid(0.5)
+    return {
+        "clean": np.arange(N) < 15,
+        "mixing": mixing["frequency"],
+        "difference": mixing["difference"],
+        "distance": np.full(N, 0.01),
+        "radial": np.cumsum(np.ones((N, 25)), axis=1),
+        "frequency": np.linspace(0.02, 0.5, 25),
+        "severity": np.tile(severity, (5, 1)),
+        **bands,
+    }
+
+
+def test_claim_1_is_about_corruptions_too(page, tmp_path, monkeypatch):
+    measures = bench("regularized_measures")
+    gains = {"low": -1, "medium": 1, "high": 2}
+    raws = {}
+    for seed in (0, 1, 2):
+        raws["none", seed] = raw(dict.fromkeys(gains, 0))
+        raws["mouse", seed] = raw(gains)
+    shared = measures.found_by_all(list(raws.values()))
+    found = {key: measures.quantities(one, shared) for key, one in raws.items()}
+    table = measures.estimates(found, ("none", "mouse"), [0, 1, 2])
+    folder = tmp_path / "results" / "regularized-mouse"
+    folder.mkdir(parents=True)
+    table.to_csv(folder / "table.csv", index=False)
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    rows = {row.claim: row for row in page.regularized("mouse", "mouse", "made up")}
+    # 5 corruptions of low, 7 of medium, 3 of high frequencies, of 20 images each.
+    mean = (5 * -5.0 + 7 * 5.0 + 3 * 10.0) / 15
+    for severity in range(1, 6):
+        row = rows[f"made up: wins at severity {severity}, points"]
+        assert number(row) == pytest.approx(mean, abs=0.06)
+    row = rows["made up: more at high than medium frequencies, points"]
+    assert number(row) == pytest.approx(5.0)
+    assert row.ours.endswith("3/3 seeds")
+    row = rows["made up: more at medium than low frequencies, points"]
+    assert number(row) == pytest.approx(10.0)
+    blank = rows["made up: wins under noise of sd 0.1, points"]
+    assert (blank.ours, blank.verdict) == ("", ""), "it was not measured"
+    text = measures.table(table, ("none", "mouse"))
+    assert "accuracy, 15 corruptions" in text
+    assert "accuracy, noise" not in text
+    assert "found as infinite" not in text, "all were found"
+
+
+def test_a_page_of_a_study_in_which_something_is_missing(page):
+    models = [
+        gray("gray-standard", dict.fromkeys(grouping.GROUPS, 0)),
+        model("plain"), model("strong", "adv"), model("bare", leave_out=["hybrid"]),
+    ]  # fmt: skip
+    written = page.of_networks([result(*models)])
+    assert f"{N} images attacked, {N} of hybrids, {N} in each of 75 cells." in written
+    (line,) = [one for one in written.splitlines() if one.startswith("| bare")]
+    assert line.split(" | ")[5] == ""
+    assert written.splitlines()[-1].startswith("| gray-standard (gray) | base |")
+    assert "2 networks" not in written.partition("4. adv has")[2]

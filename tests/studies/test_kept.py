@@ -1,0 +1,83 @@
+"""Folders that release 0.1.0 kept are read; what cannot be verified is measured."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers.small_study import in_small_parts, run, study
+
+import neurofreq as nf
+from neurofreq import data, figures, studies
+from neurofreq._shared.files import archives, storage
+
+KEPT = Path(__file__).parent / "kept"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A copy of the folders, to be written to."""
+    in_small_parts(monkeypatch)
+    shutil.copytree(KEPT, tmp_path / "kept")
+    return tmp_path / "kept"
+
+
+def test_a_study_of_before_is_read(kept, monkeypatch):
+    found = studies.load(kept / "study")
+    assert found.is_complete
+    table = pd.read_csv(kept / "study" / "study.csv")
+    now = found.tables["study"].drop(columns="weights")  # which was not told
+    pd.testing.assert_frame_equal(now, table)
+    assert found.adversarial("m0").shape == (6, 1, 16, 16)
+    assert studies.status(kept / "study")["done"].tolist() == [1, 1, 2, 2]
+    assert len(studies.export(kept / "study", kept / "out")) > 0
+    (one,) = found.measured
+    arrays = {k: v for k, v in one.arrays.items() if k[:10] != "corruption"}
+    pair = [dataclasses.replace(one, name=name, arrays=arrays) for name in ("m0", "m1")]
+    rows, _ = figures.fig2(pair)
+    assert set(rows["model"]) == {"m0", "m1"}
+
+
+def test_its_items_hold_no_answers_and_are_measured_again_once(kept):
+    before = {path.name for path in (kept / "study" / "items").iterdir()}
+    assert run(study(1), kept / "study").n_measured == 6
+    assert run(study(1), kept / "study").n_measured == 0
+    after = {path.name for path in (kept / "study" / "items").iterdir()}
+    assert before < after
+    now, then = (studies.load(f / "study").tables["study"] for f in (kept, KEPT))
+    keys = ["model", "quantity", "x", "n"]
+    pd.testing.assert_frame_equal(now[keys], then[keys])
+
+
+@pytest.mark.filterwarnings("ignore:model. got 10 outputs")
+def test_other_folders_of_before_are_read(kept):
+    for name, key in (("corruption_accuracy", "correct"), ("evaluate", "distance")):
+        for path in (kept / name).glob("*.npz"):
+            record = storage.read_json(path.with_suffix(".json"))
+            store = storage.Store(kept / name)
+            assert len(store.load(record)[key]) == len(archives.read(path)[key]) == 8
+    images = data.load_data("synthetic", n=8)
+    torch.manual_seed(0)
+    layers = torch.nn.Flatten(), torch.nn.Linear(images.images[0].size, 10)
+    model = torch.nn.Sequential(*layers)
+    options = {"corruptions": ["brightness"], "severities": [1, 5]}
+    for _ in range(2):
+        nf.corruption_accuracy(
+            model, images, out=kept / "corruption_accuracy", **options
+        )
+        assert len(list((kept / "corruption_accuracy").glob("*.json"))) == 6
+
+
+def test_weights_and_images_of_before_are_read(kept):
+    for name in ("best", "last"):
+        tensors, _ = storage.read_tensors(kept / "training" / f"{name}.safetensors")
+        assert tensors
+    folder = data.CorruptedFolder(kept / "corrupted")
+    assert (
+        folder.cell("contrast", 3).images.shape
+        == (2, 3, 32, 32)[:1] + (folder.cell("contrast", 1).images.shape[1:])
+    )
+    assert np.isfinite(np.asarray(folder.cell("contrast", 5).images)).all()
