@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from _machine import processor
 
 import neurofreq as nf
 from neurofreq import training
+from neurofreq._shared.runtime import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 

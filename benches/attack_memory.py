@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _machine import processor
 from interrupts import CORES, ROOT, fill
 
 import neurofreq as nf
+from neurofreq._shared.runtime import processor
 
 SHAPE = (64, 3, 224, 224)
 ATTACKS: dict[str, Any] = {

@@ -26,10 +26,10 @@ from typing import Any
 import _imagecorruptions
 import cv2
 import numpy as np
-from _machine import processor
 from PIL import Image
 
 import neurofreq as nf
+from neurofreq._shared.runtime import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1

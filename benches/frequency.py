@@ -26,9 +26,9 @@ import numpy as np
 import scipy
 import scipy.fft
 import torch
-from _machine import processor
 
 import neurofreq as nf
+from neurofreq._shared.runtime import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from _machine import processor
 from torch.nn.functional import cross_entropy
 
 import neurofreq as nf
 from neurofreq import models
+from neurofreq._shared.runtime import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _machine import processor
+from neurofreq._shared.runtime import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "results" / "bench-scale.md"

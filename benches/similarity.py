@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from _machine import processor
 
 import neurofreq as nf
+from neurofreq._shared.runtime import processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _machine import processor
 
 import neurofreq as nf
 from neurofreq import _neurofreq
+from neurofreq._shared.runtime import processor
 
 try:
     import foolbox

@@ -13,6 +13,10 @@ from neurofreq._shared.inputs import validate
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+__all__ = ["Estimate", "percentile_interval", "resampled_means"]
+
+__dir__ = __all__.copy  # what the module imports is not listed
+
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:

@@ -14,12 +14,12 @@ from neurofreq.studies import StudyResult
 from neurofreq.studies.plan import Plan
 from neurofreq.studies.settings import Settings
 
-BENCHES = Path(__file__).parents[2] / "benches"
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 def bench(name):
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(BENCHES)
+        patch.syspath_prepend(EXPERIMENTS)
         return importlib.import_module(name)
 
 

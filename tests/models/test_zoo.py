@@ -173,7 +173,7 @@ def test_a_network_of_the_package_answers_as_its_card_says(card):
     assert logits.shape == (3, card.n_classes)
     assert bool(logits.isfinite().all())
     assert {"clean", "pgd 8/255", "noise 0.1"} <= card.accuracies.keys()
-    assert card.recipe.startswith(("neurofreq train", "python benches/zoo.py"))
+    assert card.recipe.startswith(("neurofreq train", "python experiments/zoo.py"))
 
 
 @pytest.mark.data

@@ -17,6 +17,7 @@ import neurofreq as nf
 from neurofreq import report
 from neurofreq._shared.files import storage
 from neurofreq.measured import analysis
+from neurofreq.report import _run
 from neurofreq.studies import measuring
 
 SMALL = {
@@ -121,9 +122,9 @@ def test_differences_are_to_the_first_and_paired(finished):
 
 def test_files_are_those_of_the_page(finished):
     names = {path.stem for path in (finished.out_dir / "figures").glob("*.png")}
-    assert names == set(report._FIGURES)
+    assert names == set(_run._FIGURES)
     tables = {path.stem for path in (finished.out_dir / "tables").glob("*.csv")}
-    assert tables == set(finished.tables) == set(report._TABLES)
+    assert tables == set(finished.tables) == set(_run._TABLES)
     settings = json.loads((finished.out_dir / "settings.json").read_text())
     assert settings["command"] == "neurofreq report"
     assert settings["missing"] == []

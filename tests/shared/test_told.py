@@ -221,7 +221,7 @@ def test_a_bug_of_ours_keeps_its_traceback(monkeypatch, tmp_path):
     monkeypatch.setattr("neurofreq.report._tables.build", lambda found: found.absent)
     found = call("hybrid", "--model", "small_cnn@random", *WORDS)
     assert isinstance(found.exception, AttributeError)
-    monkeypatch.setattr("neurofreq.report._store.write_text", None)
+    monkeypatch.setattr("neurofreq.report._run.storage.write_text", None)
     monkeypatch.setattr("neurofreq.report._tables.build", lambda found: {})
     found = call("hybrid", "--model", "small_cnn@random", *WORDS)
     assert isinstance(found.exception, (KeyError, TypeError))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from neurofreq._shared import installation
@@ -128,3 +130,12 @@ def seed_generators(seed: int, device: torch.device | None = None) -> None:
     if device is not None and device.type == "cuda":
         with torch.cuda.device(device):
             torch.cuda.manual_seed(seed)
+
+
+def processor() -> str:
+    """Return the processor's name, for records of what was timed on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if "model name" in line).split(": ")[1]
+    except (OSError, StopIteration):
+        return platform.processor()

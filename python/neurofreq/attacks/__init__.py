@@ -26,3 +26,5 @@ __all__ = [
     "shuffled_targets",
     "success_curve",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

@@ -31,3 +31,5 @@ __all__ = [
     "corruption_accuracy",
     "write_corrupted",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

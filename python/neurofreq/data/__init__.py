@@ -31,6 +31,8 @@ __all__ = [
     "write_corrupted",
 ]
 
+__dir__ = __all__.copy  # modules of the package are not listed
+
 
 def __getattr__(name: str) -> Any:
     """Return what is in `neurofreq.corruptions`, which is built on this package."""

@@ -34,3 +34,5 @@ __all__ = [
     "fig6",
     "study",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

@@ -28,3 +28,5 @@ __all__ = [
     "power_spectrum",
     "radial_profile",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

@@ -58,3 +58,5 @@ __all__ = [
     "write_zoo_model",
     "zoo_cards",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

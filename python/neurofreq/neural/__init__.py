@@ -39,3 +39,5 @@ __all__ = [
     "threshold_similarity",
     "v1_similarity",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

@@ -37,3 +37,5 @@ __all__ = [
     "plot_spectrum",
     "plot_success_curves",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

@@ -14,3 +14,5 @@ __all__ = [
     "SimilarityRegularizer",
     "similarity_loss",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

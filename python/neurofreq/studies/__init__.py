@@ -24,3 +24,5 @@ __all__ = [
     "run",
     "status",
 ]
+
+__dir__ = __all__.copy  # modules of the package are not listed

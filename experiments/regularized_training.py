@@ -1,7 +1,7 @@
 """Train gray networks towards cortex and its stand-ins, mouse way and monkey way.
 
-Usage: python benches/regularized_training.py mouse --data DIR --work FOLDER
-       python benches/regularized_training.py monkey --data DIR --work FOLDER
+Usage: python experiments/regularized_training.py mouse --data DIR --work FOLDER
+       python experiments/regularized_training.py monkey --data DIR --work FOLDER
 
 DIR holds ``cifar10/cifar-10-batches-bin``, ``tiny/tiny-imagenet-50`` (unpacked) and
 ``neural/``. Goes through the conditions of the study for every seed and keeps each

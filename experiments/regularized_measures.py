@@ -1,7 +1,7 @@
 """Measure the networks that regularized_training.py trained, and write their page.
 
-Usage: python benches/regularized_measures.py mouse --data DIR --work FOLDER
-       python benches/regularized_measures.py monkey --data DIR --work FOLDER
+Usage: python experiments/regularized_measures.py mouse --data DIR --work FOLDER
+       python experiments/regularized_measures.py monkey --data DIR --work FOLDER
 
 Measures every network in FOLDER whose training is complete, keeps the raw values per
 image in docs/results/regularized-<study>/measured, and writes the page beside it over
@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
-from _machine import processor
 from _regularized_page import (
     NOISE,
     against_controls,
@@ -38,6 +37,7 @@ from regularized_training import SEEDS, STUDIES, Study
 import neurofreq as nf
 from neurofreq import models
 from neurofreq._shared.files.storage import Store
+from neurofreq._shared.runtime import processor
 from neurofreq.corruptions import grouping
 from neurofreq.corruptions.folder import SEVERITIES
 from neurofreq.measured import analysis

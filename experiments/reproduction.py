@@ -1,6 +1,6 @@
 """Write the reproduction page: six claims of Li et al. 2023 and what holds here.
 
-Usage: python benches/reproduction.py [STUDY ...]
+Usage: python experiments/reproduction.py [STUDY ...]
 
 STUDY is the folder of a finished study, such as OUT/study of ``neurofreq figures
 --data cifar10:DIR --out OUT``; without one its table stays. Claims about regularized

@@ -1,6 +1,6 @@
 """Draw which frequencies each corruption alters, on real images.
 
-Usage: python benches/corruption_spectra.py --tinyimagenet ZIP [--n 200]
+Usage: python experiments/corruption_spectra.py --tinyimagenet ZIP [--n 200]
 
 Grayscale validation images of Tiny ImageNet, severity 3, colour corrupted first, as
 the paper does; the spectrum is that of corrupted - clean. Writes

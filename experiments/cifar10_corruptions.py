@@ -1,6 +1,6 @@
 """Measure four CIFAR-10 networks under common corruptions and write the page of it.
 
-Usage: python benches/cifar10_corruptions.py --data DIR [--images 10000] [--out FOLDER]
+Usage: python experiments/cifar10_corruptions.py --data DIR [--images N] [--out FOLDER]
 
 DIR holds ``cifar10/`` (an official layout, unpacked) and ``models/`` with the four
 checkpoints. The page, docs/results/cifar10-corruptions.md, is of all fifteen
@@ -36,7 +36,7 @@ FILES = {
     "cnn_a_wide": ("cifar_wide.pth", "provably robust, Linf"),
 }
 N_CORRUPTIONS = 15
-COMMAND = "python benches/cifar10_corruptions.py --data DIR"
+COMMAND = "python experiments/cifar10_corruptions.py --data DIR"
 PAGE = """# Four CIFAR-10 networks under common corruptions
 
 {date}; {machine}; neurofreq {neurofreq}, torch {torch}. The page is written by

@@ -1,6 +1,6 @@
 """Train the networks of the zoo on CIFAR-10, measure them, and write their page.
 
-Usage: python benches/zoo.py --data DIR --work FOLDER [--device cuda] [NAME ...]
+Usage: python experiments/zoo.py --data DIR --work FOLDER [--device cuda] [NAME ...]
 
 DIR holds ``cifar10`` (an official layout, unpacked) and, for the gray network towards
 mouse V1, ``neural``. Goes through the networks named, or all; a stopped run goes on in
@@ -68,7 +68,7 @@ class Entry(NamedTuple):
         """Return the line that trains it."""
         if self.recipe == "mouse":
             return (
-                f"python benches/zoo.py --data DIR --work FOLDER --device {device} "
+                f"python experiments/zoo.py --data DIR --work FOLDER --device {device} "
                 f"{name}"
             )
         options = "".join(f" --set {key}={value}" for key, value in self.chosen.items())

@@ -1,6 +1,6 @@
 """Figure 6 on the 80 sample photographs: shows that it works, and proves nothing.
 
-Usage: python benches/figure_6.py --images imagenet-sample-80.zip --out OUT
+Usage: python experiments/figure_6.py --images imagenet-sample-80.zip --out OUT
 
 Sorts the photographs into OUT/images/val/CLASS, trains three small networks until
 they know them by heart, one plain, one behind a blur and one shown noise, and has

@@ -1,6 +1,6 @@
 """Run the notebooks of the figures on real data and keep their pictures and tables.
 
-Usage: python benches/notebooks.py --data cifar10:DIR --kept OUT/study
+Usage: python experiments/notebooks.py --data cifar10:DIR --kept OUT/study
            [--recording FILE] [--own MODELS.json] [--no-zoo] [--only fig4 ...]
 
 OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``, with any numbers of images

@@ -1,6 +1,6 @@
 """How well a predictive model denoises the similarities of real recordings.
 
-Usage: python benches/neural_targets.py --data FOLDER [--only macaque]
+Usage: python experiments/neural_targets.py --data FOLDER [--only macaque]
 
 FOLDER holds mouse_v1_antolik2016.npz and macaque_v1_henaff2021.npz. For every scan
 the similarity of held-out predictions is compared with that of the mean over
@@ -21,10 +21,10 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import torch
-from similarity import processor
 
 import neurofreq as nf
 from neurofreq import neural
+from neurofreq._shared.runtime import processor
 
 ROOT = Path(__file__).resolve().parents[1]
 N_SPLITS = 20

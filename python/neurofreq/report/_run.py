@@ -1,0 +1,353 @@
+"""`report.run`: a study is run or gone on with, and what it found is written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import html
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from neurofreq._shared.escapes import printable, to_csv
+from neurofreq._shared.files import storage
+from neurofreq._shared.inputs import validate
+from neurofreq.data import ImageSet
+from neurofreq.report import _beside, _page, _pictures, _record, _tables
+from neurofreq.studies.measuring import Running
+from neurofreq.studies.runner import prepare
+from neurofreq.studies.specification import ModelEntry, Study
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from neurofreq.measured.quantities import Column
+    from neurofreq.report._beside import Beside
+    from neurofreq.report._tables import Results
+    from neurofreq.studies.worker import Work
+
+# All that a report may write; what else lies in its folders is somebody's own.
+_TABLES = (
+    "summary", "differences", "hybrid", "attack", "success", "radial", "spectrum",
+    "corruption",
+)  # fmt: skip
+_FIGURES = (
+    "hybrid_curves", "radial_profile", "success", "corruption_severity",
+    "corruption_groups", "spectra", "example_hybrids", "example_perturbations",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What `run` measured and where it wrote it.
+
+    Attributes
+    ----------
+    out_dir : Path
+    tables : dict of str to DataFrame
+        The CSV files: "summary" has one row per model with `_lower` and
+        `_upper` columns, "differences" each model less the first.
+    missing : tuple of str
+        What an interrupted run did not reach; empty when complete.
+    n_measured : int
+        Measurements made in this run; the others were read.
+    """
+
+    out_dir: Path
+    tables: dict[str, pd.DataFrame]
+    missing: tuple[str, ...]
+    n_measured: int
+    _results: Results = dataclasses.field(repr=False)
+
+    @property
+    def page(self) -> Path:
+        """The HTML page."""
+        return self.out_dir / "report.html"
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per model."""
+        return self.tables["summary"]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything asked for was measured."""
+        return not self.missing
+
+    def _repr_html_(self) -> str:
+        columns, rows = self._shown()
+        cell = "<td style='text-align:right'>{value}<br><small>{interval}</small></td>"
+        head = "".join(
+            f"<th>{html.escape(c.title)}<br><small>{c.unit}</small></th>"
+            for c in columns
+        )
+        body = "".join(
+            f"<tr><th>{html.escape(printable(row['model']))}"
+            + "<br><small>random weights</small>" * row["is_random"]
+            + "</th>"
+            + "".join(cell.format(**one) for one in row["cells"])
+            + "</tr>"
+            for row in rows
+        )
+        return (
+            f"<table><thead><tr><th>model</th>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>"
+            f"<p>{html.escape(self._where())}</p>"
+        )
+
+    def __str__(self) -> str:
+        """Return the summary as plain text."""
+        columns, rows = self._shown()
+        lines = []
+        for row in rows:
+            suffix = " (random weights)" if row["is_random"] else ""
+            lines.append(printable(row["model"]) + suffix)
+            for column, one in zip(columns, row["cells"], strict=True):
+                number = f"{one['value']} {one['interval']}".strip()
+                unit = "" if one["value"] in _page.NO_NUMBER else f" {column.unit}"
+                lines.append(f"  {column.title:28} {number}{unit}")
+        return "\n".join([*lines, printable(self._where())])
+
+    def _shown(self) -> tuple[list[Column], list[dict[str, Any]]]:
+        columns = _page.shown_columns(self._results, self.summary)
+        return columns, _page.summary_rows(columns, self.summary)
+
+    def _where(self) -> str:
+        state = "" if self.is_complete else " (not complete)"
+        return f"report{state}: {self.page}"
+
+
+def run(
+    models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
+    data: ImageSet | str | tuple[Any, Any],
+    out_dir: str | os.PathLike[str],
+    *,
+    beside: Sequence[str | os.PathLike[str]] = (),
+    n_attack: int | None = None,
+    attack_steps: int | None = None,
+    targeted: bool | None = None,
+    n_hybrid: int | None = None,
+    n_corruption: int | None = None,
+    frequencies: Sequence[float] | None = None,
+    n_thresholds: int | None = None,
+    seeds: Iterable[int] | None = None,
+    seed: int | None = None,
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+    gray: Literal["auto", "always", "never"] = "auto",
+    measurements: Sequence[str] | None = None,
+    progress: bool = True,
+    command: str = "",
+) -> Report:
+    """Measure models and write a report that compares them.
+
+    Parameters
+    ----------
+    models : mapping of str to nn.Module, sequence of nn.Module, or nn.Module
+        Each maps images (n, C, H, W) in [0, 1] to logits; normalisation is
+        inside. The first is the reference of differences. Left as found. Without
+        names, a model is called by its class, and numbered where that is not
+        enough. Random weights of neurofreq's own networks are told with the numbers.
+    data : ImageSet, tuple of arrays or str
+        Of ``neurofreq.data``: its ``load_data`` makes one of a SPEC, which may also
+        be given itself, and so does ``ImageSet(images, labels, class_names, name)``
+        from your own arrays. ``(images, labels)`` have numbers for class names.
+    out_dir : path
+        Made where it is missing; finished measurements in it are reused when
+        settings, weights and data agree.
+    beside : sequence of path
+        Folders of finished studies (`studies.run`) or reports on the same data:
+        their models follow in every table and picture, and nothing of them is
+        measured. Settings that are not given here are then the first study's.
+    n_attack : int, optional
+        The first images are attacked: by default 200, or all where there are fewer.
+    attack_steps : int, optional
+        The most steps of the attack per image (300); it stops where it has converged.
+    targeted : bool, optional
+        Attack towards shuffled labels (the default); otherwise any wrong class.
+    n_hybrid, n_corruption : int, optional
+        Images for hybrids and corruptions; all by default.
+    frequencies : sequence of float, optional
+        Mixing frequencies, increasing, in units of Nyquist; by default
+        ``hybrid.FREQUENCIES``.
+    n_thresholds : int, optional
+        Of the radial profile; 25 by default, as in the paper's Figs 4 and 6.
+    seeds : iterable of int, optional
+        One pairing of hybrids each; 0 to 5 by default.
+    seed : int, optional
+        Of attack targets, attack and corruptions; 0 by default.
+    batch_size : int
+        Images per call of a model.
+    device : torch.device or str, optional
+        Where batches are sent; by default where the model's parameters are.
+    gray : {"auto", "always", "never"}
+        "auto" shows grey images to a model whose first convolution has one
+        input channel.
+    measurements : sequence of str, optional
+        Of "clean", "hybrid", "attack" and "corruption"; by default all, or what
+        the studies beside all have.
+    progress : bool
+        One bar over all measurements, with the time left.
+    command : str
+        Kept in settings.json, to say how to run this again.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range, a model does not fit the data, or a
+        study beside is not complete, was measured on other data or with other
+        settings, or has a model of the same name.
+    FileNotFoundError
+        If a folder of `beside` holds no study.
+    ModelError
+        If a model returns something else than finite logits.
+
+    Notes
+    -----
+    Ctrl-C ends measuring, not the call: the report of what is done is written
+    and returned, and says what is missing.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> report = nf.report.run({"mine": model}, data, "out")  # doctest: +SKIP
+    >>> report.summary[["model", "f_rev", "f_half"]]  # doctest: +SKIP
+    """
+    others = _beside.read(beside, out_dir)
+    given = {
+        "n_attack": n_attack,
+        "attack_steps": attack_steps,
+        "targeted": targeted,
+        "n_hybrid": n_hybrid,
+        "n_corruption": n_corruption,
+        "frequencies": None if frequencies is None else tuple(frequencies),
+        "n_thresholds": n_thresholds,
+        "seeds": None if seeds is None else validate.seeds(seeds),
+        "seed": seed,
+        "gray": gray,
+    }
+    study = Study(
+        _images(data),
+        [ModelEntry(model, name) for name, model in _named(models).items()],
+        name="report",
+        measurements=_beside.measurements(others, measurements),
+        settings=_beside.settings(others, given),
+        keep_adversarial=False,
+    )
+    _beside.check(others, study)
+    work = prepare(
+        study, out_dir, Running(batch_size, device, progress), is_strict=True
+    )
+
+    with contextlib.suppress(KeyboardInterrupt):  # the report says what is missing
+        work.run()
+    missing = work.missing()
+    results = _results(work, others)
+    record = _record.settings_record(work, others, command, missing)
+    for model in record["models"]:
+        model["weights"] = "random" if model["name"] in results.random else "given"
+    folder = Path(out_dir)
+    tables = _write(folder, results, record)
+    return Report(folder, tables, tuple(missing), work.n_measured, results)
+
+
+def _named(
+    models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
+) -> Mapping[str, nn.Module]:
+    """Return models by their names; those without are called by their class."""
+    if isinstance(models, Mapping):
+        return models
+    listed = [models] if isinstance(models, nn.Module) else models
+    if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence):
+        raise TypeError(
+            f"models: got {type(models).__name__}, expected a mapping of names to "
+            "modules, a list of modules, or one"
+        )
+    kinds = [type(getattr(one, "network", one)).__name__ for one in listed]
+    return {
+        f"{kind} {kinds[:i].count(kind) + 1}" if kinds.count(kind) > 1 else kind: one
+        for i, (kind, one) in enumerate(zip(kinds, listed, strict=True))
+    }
+
+
+def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
+    """Return images with labels as a set."""
+    if not isinstance(data, (tuple, list)):
+        return data
+    if len(data) != 2:
+        raise ValueError(f"data: got {len(data)} parts, expected (images, labels)")
+    images = validate.stored(data[0], "data")
+    labels = validate.labels(data[1], "data", count=len(images))
+    n_classes = int(labels.max(initial=-1)) + 1
+    return ImageSet(images, labels, tuple(map(str, range(n_classes))), "images")
+
+
+def _defined(value: Any) -> Any:
+    """Return JSON values with null for numbers that are undefined."""
+    if isinstance(value, dict):
+        return {key: _defined(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_defined(one) for one in value]
+    is_undefined = isinstance(value, float) and not np.isfinite(value)
+    return None if is_undefined else value
+
+
+def _results(work: Work, others: Sequence[Beside]) -> Results:
+    """Gather what is finished, and what stands beside."""
+    measured = {one.name: one.arrays for one in work.measured()}
+    shown = {name: one.images for name, one in work.subjects.items()}
+    is_corrupted = "corruption" in work.plan.measurements
+    return _tables.Results(
+        items=measured | _beside.items(others, work.plan.measurements),
+        images=shown | _beside.images(others, work.data),
+        labels=np.asarray(work.data.labels),
+        class_names=tuple(work.data.class_names),
+        data_name=work.data.name,
+        settings=work.plan.settings,
+        corruptions=work.plan.settings.corruptions if is_corrupted else (),
+        random=frozenset(
+            model.name
+            for plan in (work.plan, *(one.plan for one in others))
+            for model in plan.models
+            if model.is_random
+        ),
+    )
+
+
+def _write(
+    folder: Path, results: Results, record: dict[str, Any]
+) -> dict[str, pd.DataFrame]:
+    """Write tables, settings, pictures and the page; return the tables."""
+    for part in ("tables", "figures"):
+        (folder / part).mkdir(exist_ok=True)
+    tables = _tables.build(results)
+    pictures = _pictures.draw(results)
+    texts = {
+        folder / "tables" / f"{name}.csv": to_csv(table)
+        for name, table in tables.items()
+    }
+    texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
+    pngs = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
+    # Outputs of an earlier run with other settings would contradict the page.
+    own = [folder / "tables" / f"{name}.csv" for name in _TABLES]
+    own += [folder / "figures" / f"{name}.png" for name in _FIGURES]
+    for path in own:
+        if path not in texts and path not in pngs:
+            path.unlink(missing_ok=True)
+    storage.write_json(folder / "settings.json", _defined(record))
+    for path, text in texts.items():
+        storage.write_text(path, text)
+    for path, png in pngs.items():
+        storage.write_bytes(path, png)
+    return tables
