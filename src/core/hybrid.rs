@@ -2,7 +2,7 @@
 Hybrid images: low frequencies of one image, high frequencies of another.
 
 The paper's hybrid is `clip(IFFT(M F_low + (1 - M) F_high))` with `M` the
-closed disc `|f| <= 0.5 a` (paper.md D). By linearity that is
+closed disc `|f| <= 0.5 a` (Li et al. 2023, Fig 3a). By linearity that is
 `clip(high + IFFT(M FFT(low - high)))`, so a pair of images costs one forward
 transform and one inverse per mixing frequency, an image mixed with itself
 comes back bit for bit, and the inverse skips the columns outside the disc.

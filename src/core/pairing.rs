@@ -4,10 +4,10 @@ Label shuffles without coincidence: attack targets and hybrid pairs.
 The paper assigns every test image a second label by one fixed element-wise
 shuffle of all labels: a random permutation, of which the positions that got
 their own label back are permuted again among themselves until none is left;
-when their number stops shrinking the whole shuffle restarts (paper.md C2).
+when their number stops shrinking the whole shuffle restarts (Li et al. 2023, Fig 2b).
 The histogram of labels is unchanged. The alternative that the paper names but
 does not use moves whole classes instead. Hybrid pairs then draw, class by class,
-which image of the wanted class fills each position (paper.md D), so every
+which image of the wanted class fills each position (Fig 3), so every
 image is the low image once and the high image once.
 */
 

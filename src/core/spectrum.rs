@@ -2,7 +2,7 @@
 Mean power spectra of batches of images.
 
 `P(f)` is the mean over images and channels of `|F(f)|^2`, with `F` the
-unnormalised transform (paper.md E). Planes go through a transform in pairs and
+unnormalised transform (Li et al. 2023, Fig 4a). Planes go through a transform in pairs and
 are never separated: the power of the complex planes is summed, and symmetrised
 once at the end. Transforms are [`super::fourier`]'s, or for small planes in
 single precision [`super::lanes`]'s where the processor serves them. Sums run in

@@ -110,7 +110,7 @@ impl Classify for Callables {
     }
 }
 
-/// The attributes of `attacks._Task`.
+/// The attributes of `attacks._call.Task`.
 #[derive(FromPyObject)]
 pub struct Call {
     images: Py<PyAny>,

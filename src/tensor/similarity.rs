@@ -1,5 +1,5 @@
 /*!
-The differentiable similarity loss (paper.md A2).
+The differentiable similarity loss (Li et al. 2019, arXiv 1911.05072).
 
 Features of one layer, (N, C, ...), lose a mean per channel and are flattened;
 cosines between them are the layer's similarities. Layers mix with weights `softmax(logits)`, and the loss is the

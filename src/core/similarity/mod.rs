@@ -1,8 +1,8 @@
 /*!
 Representational similarity of recorded responses, on host memory.
 
-A recording becomes a target for training in two steps (paper.md A1). The
-repeats of a few images say how much of each neuron's variance is signal:
+A recording becomes a target for training in two steps (Li et al. 2019, arXiv
+1911.05072). The repeats of a few images say how much of each neuron's variance is signal:
 `w = sigma / eta`, see [`reliability`]. The responses to all images, scaled by
 these weights, become a similarity matrix: subtract the mean over images from
 every neuron, scale every image's vector to unit length, and take all inner

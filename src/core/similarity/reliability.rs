@@ -1,5 +1,6 @@
 /*!
-How much of each neuron's variance is signal: `w = sigma / eta` (paper.md A1).
+How much of each neuron's variance is signal: `w = sigma / eta` (Li et al. 2019,
+arXiv 1911.05072).
 */
 
 use ndarray::{Array1, ArrayView2, ArrayView3, Axis};
