@@ -1,4 +1,4 @@
-"""Hybrid images and curves; paper.md D and K 1 to 3."""
+"""Hybrid images and curves."""
 
 import numpy as np
 import pytest

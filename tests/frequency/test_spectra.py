@@ -1,4 +1,4 @@
-"""Power spectra against numpy.fft, on both paths; paper.md K 4 and 5."""
+"""Power spectra against numpy.fft, on both paths."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What the checks of `_validate` take, what they return, and what they refuse.
+"""What the checks of `validate` take, what they return, and what they refuse.
 
 `tests/hostile` tries every public function; these tests say what the rules are.
 """

@@ -1,4 +1,4 @@
-"""The loss that pulls the similarities of features towards a target (paper.md A2)."""
+"""The loss that pulls the similarities of features towards a target."""
 
 from __future__ import annotations
 

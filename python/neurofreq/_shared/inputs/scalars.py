@@ -1,6 +1,6 @@
 """Checks of single values: numbers, seeds, flags, words and paths.
 
-`_validate` offers them to every function of the package. Each check returns the value
+`validate` offers them to every function of the package. Each check returns the value
 as Python's own type, so that a number of NumPy or torch never reaches JSON, Rust or
 torch's own argument checks.
 """
