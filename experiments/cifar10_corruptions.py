@@ -90,7 +90,7 @@ def means(found: dict[str, nf.CorruptionAccuracy]) -> str:
         clean = one.by_severity.iloc[0]
         groups = one.by_group.set_index("group")
         cells = [percent(clean["accuracy"], clean["low"], clean["high"])]
-        cells.append(percent(one.mean.value, one.mean.lower, one.mean.upper))
+        cells.append(percent(one.mean.value, one.mean.low, one.mean.high))
         cells += [
             percent(*groups.loc[group, ["accuracy", "low", "high"]])
             for group in groups.index

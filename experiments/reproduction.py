@@ -103,7 +103,7 @@ def regularized(study: str, condition: str, words: str) -> list[Row]:
 
 def points(claim: str, apart: Estimate, paper: str) -> Row:
     """Return a line about a difference of accuracies that should be above 0."""
-    value, low, high = (100.0 * x for x in (apart.value, apart.lower, apart.upper))
+    value, low, high = (100.0 * x for x in (apart.value, apart.low, apart.high))
     return Row(claim, text(value, low, high, 1), paper, verdict(low, high, 1))
 
 
@@ -130,8 +130,8 @@ def across(found: Sequence[StudyResult]) -> list[Row]:
         # Of the group's mean curve, as the paper's numbers and Figure 5a.
         ours, base = (_measures.mean_reversal(members[g]) for g in (group, "base"))
         apart = ours.minus(base)
-        words = text(apart.value, apart.lower, apart.upper, 3)
-        rows.append(Row(claim, words, paper, verdict(apart.lower, apart.upper, -1)))
+        words = text(apart.value, apart.low, apart.high, 3)
+        rows.append(Row(claim, words, paper, verdict(apart.low, apart.high, -1)))
     return rows
 
 
@@ -173,9 +173,7 @@ def numbers(models: Sequence[Measured]) -> str:
                 cells.append("")
                 continue
             e = measure(one).estimate()
-            cells.append(
-                text(scale * e.value, scale * e.lower, scale * e.upper, digits)
-            )
+            cells.append(text(scale * e.value, scale * e.low, scale * e.high, digits))
         name = f"{one.name} (gray)" if one.is_gray else one.name
         lines.append(f"| {name} | {one.group} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -24,15 +24,15 @@ class Estimate:
 
     Attributes
     ----------
-    value, lower, upper : float
-    n_images : int
+    value, low, high : float
+    n : int
         Images it was taken over.
     """
 
     value: float
-    lower: float
-    upper: float
-    n_images: int
+    low: float
+    high: float
+    n: int
 
 
 def resampled_means(

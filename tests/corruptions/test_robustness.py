@@ -180,7 +180,7 @@ def test_means_are_over_the_cells_they_name():
     names = ("gaussian_noise", "contrast", "none_of_them")
     found = result(correct, names, clean=np.arange(10) < 9)
     assert found.mean.value == pytest.approx(0.7)
-    assert (found.mean.lower, found.mean.upper) == pytest.approx((0.7, 0.7))
+    assert (found.mean.low, found.mean.high) == pytest.approx((0.7, 0.7))
     groups = found.by_group.set_index("group")["accuracy"]
     assert groups.to_dict() == pytest.approx({"low": 0.4, "high": 1.0})
     severities = found.by_severity["accuracy"].tolist()
@@ -199,11 +199,11 @@ def test_images_are_drawn_with_all_their_cells():
     right = np.random.default_rng(0).random(400) < 0.5
     together = result(np.broadcast_to(right, (2, 5, 400)))
     one = together.cells.iloc[0]
-    assert together.mean.lower == pytest.approx(one["low"])
-    assert together.mean.upper == pytest.approx(one["high"])
+    assert together.mean.low == pytest.approx(one["low"])
+    assert together.mean.high == pytest.approx(one["high"])
     # Cells that disagree by halves: their mean is the same for every image.
     apart = np.stack([np.tile(right, (5, 1)), np.tile(~right, (5, 1))])
-    assert result(apart).mean.lower == pytest.approx(0.5)
+    assert result(apart).mean.low == pytest.approx(0.5)
     sd = (one["high"] - one["low"]) / (2 * 1.96)
     assert sd == pytest.approx(0.5 / np.sqrt(400), rel=0.1)
 
@@ -218,7 +218,7 @@ def test_the_mean_of_group_means_weighted_by_size_is_the_mean(seed, n):
     assert found.mean.value == pytest.approx(mean)
     assert found.mean.value == pytest.approx(correct.mean())
     assert found.by_severity["accuracy"].mean() == pytest.approx(mean)
-    low, high = found.mean.lower, found.mean.upper
+    low, high = found.mean.low, found.mean.high
     assert low - 1e-12 <= found.mean.value <= high + 1e-12
 
 

@@ -115,18 +115,18 @@ def test_a_quantile_of_sizes_reaches_into_those_not_found(n_found, share):
     found = ours.estimate()
     middle = np.sort(sizes)[int(share * n) - 1 : int(share * n) + 1]
     assert found.value == pytest.approx(0.5 * middle.sum())
-    assert (found.lower, found.upper) == pytest.approx(bounds(expected))
-    assert found.upper == np.inf
+    assert (found.low, found.high) == pytest.approx(bounds(expected))
+    assert found.high == np.inf
     # Less a model all of whose perturbations were found: paired resamples.
     other = rng.gamma(2.0, size=n)
     less = analysis.median_size(other).minus(ours)
     paired = brute_force(other, 0.5) - expected
-    assert (less.lower, less.upper) == pytest.approx(bounds(paired))
-    assert less.lower == -np.inf
+    assert (less.low, less.high) == pytest.approx(bounds(paired))
+    assert less.low == -np.inf
 
 
 def test_a_difference_of_two_infinite_medians_is_undefined():
     sizes = np.array([0.1, np.inf, np.inf, np.inf, np.inf, np.inf])
     median = analysis.median_size(sizes)
     assert np.isnan(median.minus(median).value)
-    assert np.isnan([median.minus(median).lower, median.minus(median).upper]).all()
+    assert np.isnan([median.minus(median).low, median.minus(median).high]).all()

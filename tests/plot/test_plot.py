@@ -22,7 +22,7 @@ def lines(ax):
 
 def a_curve(**changes):
     x = np.linspace(0.0, 1.0, 5)
-    fields = {"x": x, "y": x, "lower": x - 0.1, "upper": x + 0.1}
+    fields = {"x": x, "y": x, "low": x - 0.1, "high": x + 0.1}
     return Curve(**(fields | changes))
 
 

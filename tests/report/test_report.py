@@ -79,7 +79,7 @@ def test_the_summary_has_a_row_per_model_and_intervals_around_numbers(finished):
     summary = pd.read_csv(finished.out_dir / "tables" / "summary.csv")
     assert summary["model"].tolist() == ["one <b>", "two"]
     for key in ("clean_accuracy", "median_linf", "f_half", "corruption_accuracy"):
-        value, low, high = (summary[f"{key}{end}"] for end in ("", "_lower", "_upper"))
+        value, low, high = (summary[f"{key}{end}"] for end in ("", "_low", "_high"))
         assert ((low <= value) & (value <= high)).all(), key
 
 
@@ -117,7 +117,7 @@ def test_differences_are_to_the_first_and_paired(finished):
     # A model less itself is zero in every resample only if images are paired.
     correct = np.arange(30) % 3 == 0
     same = analysis.accuracy(correct).minus(analysis.accuracy(correct))
-    assert (same.value, same.lower, same.upper) == (0.0, 0.0, 0.0)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
 
 
 def test_files_are_those_of_the_page(finished):
@@ -331,7 +331,7 @@ def test_the_median_is_that_of_numpy_and_its_interval_that_of_resampled_medians(
         draws = np.median(rng.choice(sizes, (20_000, n)), axis=1)
         expected = np.percentile(draws, [2.5, 97.5])
         spread = expected[1] - expected[0]
-        assert (estimate.lower, estimate.upper) == pytest.approx(
+        assert (estimate.low, estimate.high) == pytest.approx(
             tuple(expected), abs=0.15 * spread
         )
 
@@ -354,8 +354,8 @@ def test_a_median_beyond_what_was_found_is_infinite_and_shown(tmp_path, monkeypa
     found = report.run(models, images(), tmp_path, **options)
     summary = pd.read_csv(tmp_path / "tables" / "summary.csv")
     assert (summary["median_linf"] == np.inf).all()
-    assert (summary["median_linf_upper"] == np.inf).all()
-    assert np.isfinite(summary["median_linf_lower"]).all()
+    assert (summary["median_linf_high"] == np.inf).all()
+    assert np.isfinite(summary["median_linf_low"]).all()
     assert ", inf]" in found.page.read_text()
     assert "inf" in str(found)
 

@@ -128,7 +128,7 @@ def test_only_what_all_have_is_measured(kept, tmp_path):
     studies.run(quick, part, progress=False)
     found = beside([kept, part], tmp_path / "out")
     assert set(found.tables) == {"summary", "differences", "hybrid"}
-    assert found.summary["f_rev_n_images"].tolist() == [16] * 4
+    assert found.summary["f_rev_n"].tolist() == [16] * 4
     message = "'quick' of .*part without attack, expected"
     with pytest.raises(ValueError, match=message):
         beside([kept, part], tmp_path / "no", measurements=["clean", "attack"])
@@ -253,7 +253,7 @@ def test_the_command_shows_a_study(tmp_path, monkeypatch):
     assert found.exit_code == 0, found.output
     table = pd.read_csv(tmp_path / "out" / "tables" / "summary.csv")
     assert table["model"].tolist() == ["mine", "zoo"]
-    assert np.all(table["median_linf_n_images"] == 2)
+    assert np.all(table["median_linf_n"] == 2)
     for word, name in (("--attack-steps", "attack_steps"), ("--seed", "seed")):
         other = call(*words, word, "9")
         assert other.exit_code == 2

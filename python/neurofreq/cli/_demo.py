@@ -240,24 +240,24 @@ def _direction(row: Any, values: Any, expected: str) -> str:
         return "could not be compared: a curve never crosses its level"
     interval = f"by {_signed(row, 1.0, 3)}"
     numbers = f"{ours:.3f} against the baseline's {base:.3f}"
-    if row["upper"] < 0.0:
+    if row["high"] < 0.0:
         return f"is {expected}, as in the paper, {numbers}, {interval}"
-    if row["lower"] > 0.0:
+    if row["low"] > 0.0:
         return f"is higher, against the paper, {numbers}, {interval}"
     return f"is not shown to differ, {numbers}, {interval}"
 
 
 def _word(row: Any, expected: str, opposite: str) -> str:
     """Say which way a difference goes, and whether the paper found that."""
-    if row["lower"] > 0.0:
+    if row["low"] > 0.0:
         return f"{expected}, as in the paper"
-    if row["upper"] < 0.0:
+    if row["high"] < 0.0:
         return f"{opposite}, against the paper"
     return "undefined" if math.isnan(row["difference"]) else "not shown to differ"
 
 
 def _signed(row: Any, factor: float, decimals: int) -> str:
-    difference, lower, upper = (
-        factor * float(row[key]) for key in ("difference", "lower", "upper")
+    difference, low, high = (
+        factor * float(row[key]) for key in ("difference", "low", "high")
     )
-    return f"{difference:+.{decimals}f} [{lower:+.{decimals}f}, {upper:+.{decimals}f}]"
+    return f"{difference:+.{decimals}f} [{low:+.{decimals}f}, {high:+.{decimals}f}]"

@@ -141,7 +141,7 @@ def spectrum(
         )  # fmt: skip
         say(
             f"half of the power lies below {found.value:.3f} "
-            f"[{found.lower:.3f}, {found.upper:.3f}] cycles/pixel"
+            f"[{found.low:.3f}, {found.high:.3f}] cycles/pixel"
         )
         say(f"written to {out}")
 

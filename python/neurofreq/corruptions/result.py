@@ -122,9 +122,7 @@ class CorruptionAccuracy:
 
     def __str__(self) -> str:
         """Return the means as plain text."""
-        lines = [
-            f"{'mean':12} {_text(self.mean.value, self.mean.lower, self.mean.upper)}"
-        ]
+        lines = [f"{'mean':12} {_text(self.mean.value, self.mean.low, self.mean.high)}"]
         for over, table in (("severity", self.by_severity), ("group", self.by_group)):
             lines += [
                 f"{over + ' ' + str(row[over]):12} "
@@ -185,9 +183,9 @@ def _estimates(
 def _row(estimate: Estimate) -> dict[str, Any]:
     return {
         "accuracy": estimate.value,
-        "low": estimate.lower,
-        "high": estimate.upper,
-        "n": estimate.n_images,
+        "low": estimate.low,
+        "high": estimate.high,
+        "n": estimate.n,
     }
 
 

@@ -119,7 +119,7 @@ def fig1(
     texts = {"neural": f"target: {broken}" if source else "what training pulls towards"}
     for key in ("before", "after"):
         one = correlations[key]
-        text = f"r = {one.value:.2f} [{one.lower:.2f}, {one.upper:.2f}] with target"
+        text = f"r = {one.value:.2f} [{one.low:.2f}, {one.high:.2f}] with target"
         texts[key] = text
     _draw_spaces(right, spaces, planes, ranks, (heads, texts), (pictures, shown), cmap)
     return table.frame(), figure

@@ -250,6 +250,6 @@ def _have_attacks(ax: Axes, pair: Sequence[Measured]) -> bool:
 def _fit_top(ax: Axes, drawn: dict[str, Curve]) -> None:
     """End the axis above the highest bar: some accuracies are far from 100 %."""
     highest = max(
-        100.0 * float(np.max(np.asarray(curve.upper))) for curve in drawn.values()
+        100.0 * float(np.max(np.asarray(curve.high))) for curve in drawn.values()
     )
     ax.set_ylim(0.0, min(101.0, 1.12 * highest))

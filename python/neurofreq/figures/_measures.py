@@ -269,7 +269,7 @@ def _mean_curve(
     x, values, averaged = _averaged(models, measurement, transform)
     mark = _crossing(x, values, averaged, level).estimate()
     curve = analysis.pointwise(x, values, averaged)
-    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+    return curve._replace(mark=mark.value, mark_interval=(mark.low, mark.high))
 
 
 def _crossing(x: Floats, values: Floats, averaged: Any, level: float) -> Quantity:

@@ -56,7 +56,7 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
         ax, table, panel, models, "power_below", _measures.radial_curve
     ):
         row = (GROUP_MEAN, group)
-        lines = (np.asarray(one) for one in (curve.y, curve.lower, curve.upper))
+        lines = (np.asarray(one) for one in (curve.y, curve.low, curve.high))
         below = [float(np.interp(_AT, np.asarray(curve.x), line)) for line in lines]
         point = Estimate(below[0], below[1], below[2], n)
         table.add(panel, row, f"power_below_{_AT:g}", point, "%", scale=100.0)
@@ -281,10 +281,10 @@ def _point(ax: Axes, x: Estimate, y: Estimate, look: Look) -> None:
     if not np.isfinite([x.value, y.value]).all():
         return
     spans = [
-        np.clip([[one.value - one.lower], [one.upper - one.value]], 0.0, None)
+        np.clip([[one.value - one.low], [one.high - one.value]], 0.0, None)
         for one in (x, y)
     ]
-    if np.isinf(y.upper):
+    if np.isinf(y.high):
         spans[1][1] = 0.0
         arrow = {"arrowstyle": "->", "color": look.color, "linewidth": 0.8}
         ax.annotate(
@@ -342,7 +342,7 @@ def _marked(curve: Curve, n: int) -> Estimate:
 
 
 def _scaled(one: Estimate, by: float) -> Estimate:
-    return Estimate(by * one.value, by * one.lower, by * one.upper, one.n_images)
+    return Estimate(by * one.value, by * one.low, by * one.high, one.n)
 
 
 def _percent(quantity: Quantity) -> Estimate:

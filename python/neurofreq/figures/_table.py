@@ -76,9 +76,9 @@ class Table:
                 "quantity": quantity,
                 "x": float(x),
                 "value": scale * estimate.value,
-                "low": scale * estimate.lower,
-                "high": scale * estimate.upper,
-                "n": int(estimate.n_images),
+                "low": scale * estimate.low,
+                "high": scale * estimate.high,
+                "n": int(estimate.n),
                 "unit": unit,
             }
         )
@@ -112,7 +112,7 @@ class Table:
 
         columns = [
             np.asarray(one, dtype=np.float64)
-            for one in (curve.x, curve.y, curve.lower, curve.upper)
+            for one in (curve.x, curve.y, curve.low, curve.high)
         ]
         for x, value, low, high in zip(*columns, strict=True):
             point = Estimate(value, low, high, n)

@@ -46,8 +46,8 @@ class Quantity:
     def estimate(self) -> Estimate:
         """Return the statistic over all images with its interval."""
         value = float(self.statistic(self.values.mean(axis=0)[None])[0])
-        lower, upper = intervals.percentile_interval(self.resampled(), level=LEVEL)
-        return Estimate(value, lower, upper, len(self.values))
+        low, high = intervals.percentile_interval(self.resampled(), level=LEVEL)
+        return Estimate(value, low, high, len(self.values))
 
     def minus(self, other: Quantity) -> Estimate:
         """Return this statistic less another's, paired over the same images.
@@ -57,8 +57,8 @@ class Quantity:
         value = self.estimate().value - other.estimate().value
         with np.errstate(invalid="ignore"):
             difference = self.resampled() - other.resampled()
-        lower, upper = intervals.percentile_interval(difference, level=LEVEL)
-        return Estimate(value, lower, upper, len(self.values))
+        low, high = intervals.percentile_interval(difference, level=LEVEL)
+        return Estimate(value, low, high, len(self.values))
 
     def resampled(self) -> Floats:
         """Return the statistic of every resample, shape (B,)."""
@@ -174,14 +174,14 @@ def hybrid_curve(item: dict[str, NDArray[Any]]) -> Curve:
     """Return p_low - p_high against mixing frequency."""
     mark = reversal(item).estimate()
     curve = pointwise(item["frequency"], item["difference"])
-    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+    return curve._replace(mark=mark.value, mark_interval=(mark.low, mark.high))
 
 
 def radial_curve(item: dict[str, NDArray[Any]]) -> Curve:
     """Return the cumulative radial power against frequency."""
     mark = half_power(item).estimate()
     curve = pointwise(item["frequency"], item["radial"], normalised)
-    return curve._replace(mark=mark.value, mark_interval=(mark.lower, mark.upper))
+    return curve._replace(mark=mark.value, mark_interval=(mark.low, mark.high))
 
 
 def success_curve(distance: Floats, epsilons: Floats) -> Curve:
@@ -203,8 +203,8 @@ def pointwise(
     """
     resampled = transform(intervals.resampled_means(values, n_resamples=N_RESAMPLES))
     tail = 50.0 * (1.0 - LEVEL)
-    lower, upper = np.nanpercentile(resampled, [tail, 100.0 - tail], axis=0)
-    return Curve(x, transform(values.mean(axis=0)[None])[0], lower, upper)
+    low, high = np.nanpercentile(resampled, [tail, 100.0 - tail], axis=0)
+    return Curve(x, transform(values.mean(axis=0)[None])[0], low, high)
 
 
 def budgets(distances: list[Floats]) -> Floats:

@@ -28,7 +28,7 @@ class Column:
     Attributes
     ----------
     key : str
-        Its column in summary.csv; `_lower` and `_upper` are appended.
+        Its column in summary.csv; `_low` and `_high` are appended.
     title, unit : str
     factor : float
         From the CSV's unit to the page's.

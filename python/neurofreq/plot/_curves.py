@@ -39,7 +39,7 @@ class Curve(NamedTuple):
     Attributes
     ----------
     x, y : array_like, shape (K,)
-    lower, upper : array_like, shape (K,), optional
+    low, high : array_like, shape (K,), optional
         The interval of y.
     mark : float
         An abscissa to mark, such as a reversal frequency; NaN for none.
@@ -54,8 +54,8 @@ class Curve(NamedTuple):
 
     x: ArrayLike
     y: ArrayLike
-    lower: ArrayLike | None = None
-    upper: ArrayLike | None = None
+    low: ArrayLike | None = None
+    high: ArrayLike | None = None
     mark: float = float("nan")
     mark_interval: tuple[float, float] = (float("nan"), float("nan"))
     color: str | None = None
@@ -263,10 +263,10 @@ def plot_corruption_groups(
             "label": literal(name),
         } | kw
         ax.bar(where, height, 0.92 * width, **keywords)
-        if curve.lower is not None and curve.upper is not None:
+        if curve.low is not None and curve.high is not None:
             error = [
-                height - 100.0 * np.asarray(curve.lower),
-                100.0 * np.asarray(curve.upper) - height,
+                height - 100.0 * np.asarray(curve.low),
+                100.0 * np.asarray(curve.high) - height,
             ]
             ax.errorbar(
                 where, height, np.clip(error, 0.0, None), fmt="none",
@@ -329,11 +329,11 @@ def _draw(ax: Axes, curve: Curve, name: str, scale: float, **kw: Any) -> None:
         "markersize": 3.5,
     } | kw
     ax.plot(x, y, label=literal(name), **keywords)
-    if curve.lower is not None and curve.upper is not None:
+    if curve.low is not None and curve.high is not None:
         ax.fill_between(
             x,
-            scale * np.asarray(curve.lower, dtype=np.float64),
-            scale * np.asarray(curve.upper, dtype=np.float64),
+            scale * np.asarray(curve.low, dtype=np.float64),
+            scale * np.asarray(curve.high, dtype=np.float64),
             color=keywords["color"],
             alpha=0.18,
             linewidth=0,

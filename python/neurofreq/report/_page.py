@@ -70,7 +70,7 @@ def shown_columns(results: Results, summary: pd.DataFrame) -> list[Column]:
     return [
         column
         for column in columns(results.corruptions)
-        if summary[f"{column.key}_n_images"].max() > 0
+        if summary[f"{column.key}_n"].max() > 0
     ]
 
 
@@ -82,9 +82,9 @@ def summary_rows(columns: list[Column], summary: pd.DataFrame) -> list[dict[str,
             cell(
                 column,
                 row[column.key],
-                row[f"{column.key}_lower"],
-                row[f"{column.key}_upper"],
-                is_measured=row[f"{column.key}_n_images"] > 0,
+                row[f"{column.key}_low"],
+                row[f"{column.key}_high"],
+                is_measured=row[f"{column.key}_n"] > 0,
             )
             for column in columns
         ]
@@ -102,8 +102,8 @@ def summary_rows(columns: list[Column], summary: pd.DataFrame) -> list[dict[str,
 def cell(
     column: Column,
     value: float,
-    lower: float,
-    upper: float,
+    low: float,
+    high: float,
     *,
     is_measured: bool = True,
     signed: bool = False,
@@ -113,7 +113,7 @@ def cell(
     Parameters
     ----------
     column : Column
-    value, lower, upper : float
+    value, low, high : float
         In the CSV's unit; NaN where undefined.
     is_measured : bool
     signed : bool
@@ -121,14 +121,14 @@ def cell(
     """
     if not is_measured:
         return {"value": NO_NUMBER[1], "interval": ""}
-    value, lower, upper = (column.factor * x for x in (value, lower, upper))
+    value, low, high = (column.factor * x for x in (value, low, high))
     if math.isnan(value):
         return {"value": NO_NUMBER[0], "interval": ""}
     sign = "+" if signed else ""
     form = f"{{:{sign}.{column.decimals}f}}"
     interval = "no interval"
-    if not math.isnan(lower):
-        interval = f"[{form.format(lower)}, {form.format(upper)}]"
+    if not math.isnan(low):
+        interval = f"[{form.format(low)}, {form.format(high)}]"
     return {
         "value": form.format(value).replace("-", _MINUS),
         "interval": interval.replace("-", _MINUS),
@@ -148,8 +148,8 @@ def _difference_rows(
             cell(
                 column,
                 by_key[column.key]["difference"],
-                by_key[column.key]["lower"],
-                by_key[column.key]["upper"],
+                by_key[column.key]["low"],
+                by_key[column.key]["high"],
                 signed=True,
             )
             if column.key in by_key

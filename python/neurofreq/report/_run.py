@@ -52,8 +52,8 @@ class Report:
     ----------
     out_dir : Path
     tables : dict of str to DataFrame
-        The CSV files: "summary" has one row per model with `_lower` and
-        `_upper` columns, "differences" each model less the first.
+        The CSV files: "summary" has one row per model with `_low` and
+        `_high` columns, "differences" each model less the first.
     missing : tuple of str
         What an interrupted run did not reach; empty when complete.
     n_measured : int

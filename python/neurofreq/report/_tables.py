@@ -110,9 +110,9 @@ def _summary(results: Results) -> list[dict[str, Any]]:
             quantity = column.build(items, None)
             estimate = quantity.estimate() if quantity else None
             row[column.key] = estimate.value if estimate else np.nan
-            row[f"{column.key}_lower"] = estimate.lower if estimate else np.nan
-            row[f"{column.key}_upper"] = estimate.upper if estimate else np.nan
-            row[f"{column.key}_n_images"] = estimate.n_images if estimate else 0
+            row[f"{column.key}_low"] = estimate.low if estimate else np.nan
+            row[f"{column.key}_high"] = estimate.high if estimate else np.nan
+            row[f"{column.key}_n"] = estimate.n if estimate else 0
         rows.append(row)
     return rows
 
@@ -135,9 +135,9 @@ def _differences(results: Results) -> list[dict[str, Any]]:
                     "reference": names[0],
                     "quantity": column.key,
                     "difference": estimate.value,
-                    "lower": estimate.lower,
-                    "upper": estimate.upper,
-                    "n_images": estimate.n_images,
+                    "low": estimate.low,
+                    "high": estimate.high,
+                    "n": estimate.n,
                 }
             )
     return rows
@@ -150,7 +150,7 @@ def _hybrid(results: Results) -> list[dict[str, Any]]:
         rows += _rows(
             name, frequency=curve.x, p_low=item["p_low"], p_high=item["p_high"],
             difference=curve.y,
-            lower=curve.lower, upper=curve.upper,
+            low=curve.low, high=curve.high,
         )  # fmt: skip
     return rows
 
@@ -174,8 +174,8 @@ def _success(results: Results) -> list[dict[str, Any]]:
     for name, item in items.items():
         curve = analysis.success_curve(item["distance"], epsilons)
         rows += _rows(
-            name, epsilon=curve.x, fraction=curve.y, lower=curve.lower,
-            upper=curve.upper,
+            name, epsilon=curve.x, fraction=curve.y, low=curve.low,
+            high=curve.high,
         )  # fmt: skip
     return rows
 
@@ -186,8 +186,8 @@ def _radial(results: Results) -> list[dict[str, Any]]:
         if item["radial"].any():
             curve = analysis.radial_curve(found_only(item))
             rows += _rows(
-                name, frequency=curve.x, cumulative=curve.y, lower=curve.lower,
-                upper=curve.upper,
+                name, frequency=curve.x, cumulative=curve.y, low=curve.low,
+                high=curve.high,
             )  # fmt: skip
     return rows
 
@@ -212,12 +212,11 @@ def map_rows(model: str, power: NDArray[np.float64]) -> list[dict[str, Any]]:
 
 def _corruption(results: Results) -> list[dict[str, Any]]:
     """Tabulate each corruption as soon as it is finished."""
-    names = {"low": "lower", "high": "upper"}
     rows = []
     for name in results.corruptions:
         for model, item in results.having(f"corruption/{name}"):
             found = CorruptionAccuracy((name,), SEVERITIES, item["correct"][None])
-            table = found.cells.rename(columns=names).drop(columns="n")
+            table = found.cells.drop(columns="n")
             rows += _rows(model, **{str(key): table[key] for key in table})
     return rows
 

@@ -60,8 +60,8 @@ def write(
         {
             "frequency": curve.x,
             "cumulative": curve.y,
-            "lower": curve.lower,
-            "upper": curve.upper,
+            "low": curve.low,
+            "high": curve.high,
         }
     )
     power = pd.DataFrame(map_rows(name, item["power"])).drop(columns="model")

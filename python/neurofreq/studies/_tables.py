@@ -69,8 +69,8 @@ def build(
             quantity = column.build(one.arrays, None)
             if quantity is not None:
                 found = quantity.estimate()
-                bounds = found.value, found.lower, found.upper
-                yield column.key, np.nan, *bounds, found.n_images
+                bounds = found.value, found.low, found.high
+                yield column.key, np.nan, *bounds, found.n
 
     rows = {
         "summary": summary,
@@ -97,7 +97,7 @@ def _frame(
 
 def _curve(quantity: str, curve: Any, n_images: int) -> Iterator[Row]:
     """Yield a row per point of a curve."""
-    for point in zip(curve.x, curve.y, curve.lower, curve.upper, strict=True):
+    for point in zip(curve.x, curve.y, curve.low, curve.high, strict=True):
         x, value, low, high = map(float, point)
         yield quantity, x, value, low, high, n_images
 
