@@ -148,7 +148,7 @@ def over_found(one: Estimate, models: Sequence[Measured]) -> Estimate:
     one : Estimate
     models : sequence of Measured
     """
-    return dataclasses.replace(one, n_images=n_found(models))
+    return dataclasses.replace(one, n=n_found(models))
 
 
 def half_power(model: Measured, share: float = 0.5) -> Quantity:
