@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import neurofreq as nf
+from neurofreq.corruptions import _corrupt
 
 
 def pictures(n=2, size=(32, 40), channels=3, dtype=np.float64, seed=0):
@@ -145,7 +146,7 @@ def test_gray_and_many_channels():
 def test_a_long_batch_goes_in_parts_and_shows_a_bar(monkeypatch, capsys):
     images = pictures(7, dtype=np.float32)
     whole = nf.corrupt(images, "gaussian_noise", 1, seed=2, first_index=3)
-    monkeypatch.setattr(nf.corruptions, "_PART", 2 * images[0].size)
+    monkeypatch.setattr(_corrupt, "_PART", 2 * images[0].size)
     parts = nf.corrupt(
         images, "gaussian_noise", 1, seed=2, first_index=3, progress=True
     )

@@ -230,7 +230,7 @@ def levels_and_stripes(n=60, size=32):
 def test_curve_of_a_model_that_sees_the_mean():
     images, labels = levels_and_stripes()
     curve = nf.hybrid_curve(LowPassed(), images, labels, seeds=range(2))
-    np.testing.assert_array_equal(curve.frequency, nf.hybrid.FREQUENCIES)
+    np.testing.assert_array_equal(curve.frequency, nf.frequency.FREQUENCIES)
     np.testing.assert_array_equal(curve.p_low, 1)
     np.testing.assert_array_equal(curve.p_high, 0)
     assert np.isnan(curve.reversal_frequency)

@@ -159,7 +159,7 @@ def test_what_a_living_process_writes_is_not_swept(tmp_path):
         """
         import sys, time
         from pathlib import Path
-        from neurofreq import _store
+        from neurofreq._shared.files import storage
         def write(file):
             file.write(b"half")
             file.flush()
@@ -222,7 +222,7 @@ def test_a_full_disk_names_the_file_and_keeps_what_was_there(tmp_path):
         import resource, signal, sys
         from pathlib import Path
         import numpy as np
-        from neurofreq import _store
+        from neurofreq._shared.files import storage
         store = storage.Store(Path(sys.argv[1]))
         store.save({"measurement": "a"}, {"x": np.arange(10)})
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
