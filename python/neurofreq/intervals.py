@@ -26,7 +26,7 @@ class Estimate:
     ----------
     value, low, high : float
     n : int
-        Number of images behind the value.
+        Number of images used.
     """
 
     value: float

@@ -1,8 +1,9 @@
 """Decide which errors the command line shows as one sentence.
 
-Errors that neurofreq raises with its own ``raise`` statement are shown as one sentence:
-such as the checks of arguments, files and logits. All other errors are bugs, in the
-user's model or in neurofreq, and keep their traceback.
+A refusal is an error that neurofreq raises with its own ``raise`` statement, such as a
+failed check of an argument, a file or a model's logits. A refusal is shown as one
+sentence. All other errors are bugs, in the user's model or in neurofreq, and keep their
+traceback.
 """
 
 from __future__ import annotations

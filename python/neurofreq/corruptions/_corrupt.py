@@ -187,7 +187,8 @@ class Corruption(torch.nn.Module):
         image gets the same corruption in every epoch: its randomness depends on the
         seed and the image's `index`, or on the seed and the pixels if no index is
         passed. The number of workers and the order of images have no effect. Without an
-        index, equal images get equal noise.
+        index, equal images get equal noise, and different images of a class get
+        different noise.
 
     Raises
     ------
@@ -196,9 +197,10 @@ class Corruption(torch.nn.Module):
 
     Notes
     -----
-    In a sample, PIL images and ``tv_tensors.Image`` count as images. If there are none,
-    arrays with 3 or 4 axes under "image", "images", "pixel_values" or "img" do; if
-    there are none of these, the first such array does.
+    In a sample, PIL images and ``tv_tensors.Image`` count as images. If a sample has
+    none, its images are the arrays with 3 or 4 axes under the keys "image", "images",
+    "pixel_values" or "img". Without these keys, its image is the first array with 3 or
+    4 axes.
 
     Examples
     --------

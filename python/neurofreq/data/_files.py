@@ -30,10 +30,9 @@ class ImageFiles:
     Every file becomes 8-bit RGB. Gray is repeated; palettes and CMYK are converted as
     in Pillow. 16-bit gray is divided by 257 and rounded; 16-bit colors are reduced to
     their high byte. EXIF orientation, color profiles and gamma are ignored, as in
-    torchvision. These files are refused, and the error names the file: transparent
-    pixels, several pictures in one file, floats and 32 bits, another format than the
-    suffix, and more than 2**26 (67 million) pixels (checked before memory is
-    allocated).
+    torchvision. A file is refused, with its name in the error, if it has transparent
+    pixels, several pictures, floats or 32 bits, another format than its suffix, or more
+    than 2**26 (67 million) pixels (checked before memory is allocated).
 
     Attributes
     ----------
@@ -80,12 +79,12 @@ class ImageFiles:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W)."""
+        """The shape (N, C, H, W)."""
         return (len(self.names), 1 if self.is_gray else 3, *self.size)
 
     @property
     def ndim(self) -> int:
-        """Four."""
+        """The number of axes, 4."""
         return 4
 
     @property

@@ -282,7 +282,7 @@ def _take(images: Array, rows: NDArray[np.int64], device: torch.device) -> torch
 def _shown(
     model: Model, images: Array, gray: bool | Literal["auto"], device: torch.device
 ) -> Array:
-    """Return the images in color, or their luma if the model needs it."""
+    """Return the images in color, or their luma if requested or needed."""
     gray = luma.wanted(gray)
 
     def few() -> NDArray[Any]:

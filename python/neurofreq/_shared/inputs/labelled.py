@@ -56,7 +56,7 @@ class Axis(NamedTuple):
         return min(of_role, key=lambda key: ranks[key][1], default=None)
 
     def holds(self, role: str) -> bool:
-        """Return whether this axis is one of images, of neurons or of trials."""
+        """Return whether this axis is that of the role (image, neuron or trial)."""
         found = role_of(self.name)
         return bool(found and found[0] == role) or self.label(role) is not None
 

@@ -1,4 +1,4 @@
-"""Check arguments of public functions, and report got, expected, and which argument.
+"""Check arguments; errors name the argument, the value and what was expected.
 
 Every check raises before any work is done. Messages begin with the argument's name and
 end without a full stop.

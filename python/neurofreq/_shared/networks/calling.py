@@ -60,8 +60,8 @@ class Classifier:
         """Choose the floating-point type in which the model gets its images.
 
         Images keep their type if the model accepts it. A half-precision model that
-        refuses it gets images in the type of its parameters; any other model does so
-        only if neurofreq made the images (`made`), and otherwise raises TypeError.
+        refuses it gets images in the type of its parameters. Other models get that type
+        only if neurofreq made the images (`made`); otherwise TypeError is raised.
         """
         own = dtype_of(self.model)
         if not isinstance(self.model, torch.nn.Module) or images.dtype == own:
@@ -70,7 +70,7 @@ class Classifier:
         if refusal is None:
             return
         self._dtype = own
-        if self._refusal(images[:1]) is not None:  # it was not the type
+        if self._refusal(images[:1]) is not None:  # the type was not the reason
             self._dtype = None
         elif not made and own not in HALVES:
             raise TypeError(
@@ -166,7 +166,7 @@ def as_tensor(batch: Any) -> torch.Tensor:
     Torch cannot share arrays with negative strides, misaligned fields, and read-only
     arrays such as memory maps.
     """
-    if isinstance(batch, np.ndarray):  # `as_tensor` would follow torch's default device
+    if isinstance(batch, np.ndarray):  # torch.as_tensor follows the default device
         flags, is_forward = batch.flags, min(batch.strides, default=0) >= 0
         if not (flags.aligned and flags.writeable and is_forward):
             batch = np.array(batch, order="C")

@@ -47,7 +47,7 @@ class Behaviour(NamedTuple):
     answers: NDArray[np.float64]
     # Norms of gradients (G, 5), as of `probe_gradients.found`; no rows if they differ.
     slopes: NDArray[np.float64]
-    tolerance: float  # of two equal models' logits, relative to the largest logit
+    tolerance: float  # between logits of one model, relative to the largest logit
 
 
 class Probes(NamedTuple):

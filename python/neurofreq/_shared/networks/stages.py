@@ -27,9 +27,9 @@ _IN_VGG = (
 def stages(model: nn.Module) -> list[str]:
     """Return the layers of the paper: the stem and every stage, after their ReLU.
 
-    Accepted are a ResNet (submodules ``relu``, ``layer1``, ``layer2`` ... side by side;
-    in a ResNet18 these are convolutions 1, 5, 9, 13 and 17), a VGG or AlexNet (a
-    ``features`` sequence; the ReLU before each pooling), `vgg19_bn` and `small_cnn`.
+    The model may be a ResNet (submodules ``relu``, ``layer1``, ``layer2`` ... side by
+    side; in a ResNet18 these are convolutions 1, 5, 9, 13 and 17), a VGG or AlexNet (a
+    ``features`` sequence; the ReLU before each pooling), `vgg19_bn` or `small_cnn`.
     Raises ValueError for other models, and for convolutions outside these layers.
     """
     modules = passes.named(model)
