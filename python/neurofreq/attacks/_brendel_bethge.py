@@ -62,8 +62,8 @@ class BrendelBethge(Attack):
     overshoot_rule : {"foolbox", "authors"}
         The target of a step for a logit difference d (negative if adversarial).
         "foolbox": a change of ``-overshoot * d`` from outside and of
-        ``-(2 - overshoot) * d`` from inside. "authors": the value
-        ``-max((overshoot - 1) * |d|, 0.001)``, which is always inside.
+        ``-(2 - overshoot) * d`` from inside. "authors": a logit difference
+        of ``-max((overshoot - 1) * |d|, 0.001)``, which is always inside.
     n_starts : int
         Starting points per image (unless they are given). All are moved to the
         boundary, and the walk begins at the nearest one.
