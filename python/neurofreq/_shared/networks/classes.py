@@ -31,7 +31,7 @@ def check(
 ) -> None:
     """Raise if a label has no output, and warn if outputs and classes differ in number.
 
-    With another number, a label may mean another class to the model. `n_classes` is 0
+    If the numbers differ, a label may mean another class to the model. `n_classes` is 0
     if the data's class names are unknown.
     """
     fit(n_outputs, labels, n_classes, name, error=error)

@@ -57,14 +57,14 @@ class Features:
     def of(
         self, images: Tensor, *, whole: bool = True, copies: bool = False
     ) -> tuple[Any, list[Tensor]]:
-        """Pass images through the model once; return its output and its layers'.
+        """Return the outputs of the model and of its layers, from one pass.
 
-        The output is None if the pass ended early (`whole` is False). Each layer's
-        tensor has one row per image; a layer called several times gives its last
-        output. The tensors have a graph, except with gradients off, with `copies`, or
-        for layers before which all parameters are frozen. `copies` allows later modules
-        to change a layer's output in place. Raises ModelError for a layer that cannot
-        be used.
+        The model's output is None if the pass ended early (`whole` is False). Each
+        layer's tensor has one row per image; a layer called several times gives its
+        last output. The tensors have a graph, except with gradients off, with `copies`,
+        or for layers before which all parameters are frozen. `copies` allows later
+        modules to change a layer's output in place. Raises ModelError for a layer that
+        cannot be used.
 
         The first pass in each mode (training or evaluation, with or without gradients)
         is followed by a second one of two or three images, which changes neither
@@ -97,7 +97,7 @@ class Features:
         return output, [one.found[name] for name in self.layers]
 
     def _look(self, images: Tensor, whole: bool) -> set[str]:
-        """Return the layers that a graph reaches; check the rows once more."""
+        """Return the layers that a graph reaches; in a new mode, check the rows again."""
         state = getattr(self.model, "training", False), torch.is_grad_enabled()
         if state not in self._joined:
             few = 2 if len(images) != 2 else 3
