@@ -97,7 +97,7 @@ class Features:
         return output, [one.found[name] for name in self.layers]
 
     def _look(self, images: Tensor, whole: bool) -> set[str]:
-        """Return the layers that a graph reaches; in a new mode, check the rows again."""
+        """Return the layers that a graph reaches; check rows once per mode."""
         state = getattr(self.model, "training", False), torch.is_grad_enabled()
         if state not in self._joined:
             few = 2 if len(images) != 2 else 3
