@@ -138,7 +138,7 @@ def items(found: Sequence[Beside], wanted: Sequence[str]) -> dict[str, Items]:
 
 
 def images(found: Sequence[Beside], data: ImageSet) -> dict[str, NDArray[Any]]:
-    """Return the images each model was shown; only the first examples for gray models."""
+    """Return the images each model was shown; for gray models the first examples."""
     colour = np.asarray(data.images)
     # A gray version of a large data set would be another copy of it in memory.
     first = data.take(range(min(N_EXAMPLES, len(data))))

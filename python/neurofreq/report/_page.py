@@ -155,5 +155,5 @@ def _data_uri(png: bytes) -> str:
 
 
 def _shown_width(png: bytes) -> int:
-    """Return the display width of a picture: three quarters of its pixels."""
+    """Return the largest width at which a picture is shown, in CSS pixels."""
     return int.from_bytes(png[16:20], "big") * 3 // 4

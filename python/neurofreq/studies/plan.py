@@ -161,7 +161,7 @@ class Plan:
         return dataclasses.replace(self, models=tuple(models))
 
     def _with_measurements(self, folder: Path) -> Plan:
-        """Return the plan with every other measurement that all models have finished."""
+        """Return the plan with other measurements that are finished for all models."""
         store, names = storage.Store(folder / "items"), list(self.measurements)
         for name in MEASUREMENTS:
             items = dataclasses.replace(self, measurements=(name,)).items

@@ -38,7 +38,7 @@ _EXTENT = {"attack": ("n_attack",), "corruption": ("corruptions",)}
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings that decide the numbers, as ``neurofreq.studies.Study`` explains them."""
+    """The settings that decide the numbers; see ``neurofreq.studies.Study``."""
 
     n_attack: int = 0
     attack_steps: int = 300
