@@ -49,7 +49,7 @@ class Found(NamedTuple):
     tensors: dict[str, Tensor]
 
     def under(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose keys start with a prefix, by the rest of the keys."""
+        """Return the tensors whose keys start with a prefix, which is removed."""
         return {
             name.removeprefix(prefix): tensor
             for name, tensor in self.tensors.items()
@@ -287,7 +287,7 @@ def _classes(found: Found, expected: Mapping[str, Tensor]) -> str:
 def _tell_left_out(
     found: Found, expected: Mapping[str, Tensor], contents: Contents, path: Path
 ) -> None:
-    """Warn of tensors and objects that were stored with a network and are not loaded."""
+    """Warn of what was stored with a network and is not loaded."""
     fronts = found.prefix == "network." or found.prefix.endswith(".network.")
     beside = [n for n in _beside(found, expected)[1] if not (fronts and "front." in n)]
     parts = [_some(beside)] if beside else []

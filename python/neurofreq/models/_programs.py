@@ -61,7 +61,7 @@ class Program(nn.Module):
         self.program = program
 
     def train(self, mode: bool = True) -> Program:
-        """Set only the flag of this module, because the graph inside has no other mode."""
+        """Set only the flag of this module, because the graph has no other mode."""
         self.training = mode
         return self
 

@@ -42,7 +42,7 @@ class SubsampledIdentity(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut; module names as in published checkpoints."""
+    """Two 3x3 convolutions with a shortcut; modules named as in checkpoints."""
 
     def __init__(
         self, n_in: int, n_out: int, stride: int = 1, shortcut: nn.Module | None = None

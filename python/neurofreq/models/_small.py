@@ -71,20 +71,23 @@ def _plain_cnn(
 
 @untrained
 def cnn_a_mix4() -> Normalized:
-    """Return the adversarially trained CNN-A of the verification literature."""
+    """Return the architecture of CNN-A from the verification literature.
+
+    Its published weights are adversarially trained.
+    """
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, CIFAR10_MEAN, CIFAR10_STD)
 
 
 @untrained
 def cnn_a_wide() -> Normalized:
-    """Return the architecture of `cnn_a_mix4` with the normalization of Wong and Kolter."""
+    """Return the architecture of `cnn_a_mix4`, normalized as by Wong and Kolter."""
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, IMAGENET_MEAN, (0.225, 0.225, 0.225))
 
 
 @untrained
 def marabou_large() -> Normalized:
-    """Return the larger CIFAR-10 network of the Marabou benchmarks, without normalization."""
+    """Return the larger CIFAR-10 network of the Marabou benchmarks, not normalized."""
     network = _plain_cnn((32, 64), 0, (2304, 128, 64, 10))
     return Normalized(network, (0.0,) * 3, (1.0,) * 3)

@@ -120,6 +120,6 @@ def convert_options(
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message that suggests the nearest known word, if any is near."""
+    """Return the end of a message that suggests the nearest known word, if any."""
     near = get_close_matches(word, list(known), n=1)
     return f"; nearest is {near[0]!r}" if near else ""
