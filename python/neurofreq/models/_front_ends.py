@@ -221,7 +221,7 @@ class PCA(nn.Module):
 
     @classmethod
     def fit(cls, images: Array, n_components: int = 512, *, seed: int = 0) -> PCA:
-        """Return the leading principal components of images, by randomised SVD.
+        """Return the leading principal components of images, by randomized SVD.
 
         Parameters
         ----------

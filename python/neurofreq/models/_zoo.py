@@ -63,14 +63,7 @@ class ZooCard:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        """Check name, group and accuracies.
-
-        Raises
-        ------
-        ValueError
-            If the name is not a file name, the group is unknown, or the clean accuracy
-            is missing.
-        """
+        """Check name, group and accuracies; raise ValueError if one is wrong."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", self.name):
             raise ValueError(
                 f"name: got {self.name!r}, expected small letters, digits, _, - and ."

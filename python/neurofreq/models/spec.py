@@ -40,8 +40,8 @@ def parse_spec(text: str) -> ModelSpec:
     -------
     ModelSpec(label, spec, weights)
         Without a label, the label is the name of the factory, file or network, with
-        options. For ``small_cnn@random`` it is the whole text, so that every table
-        shows that the weights are random.
+        options. With random weights it ends with ``@random``, so that every table
+        shows this.
 
     Raises
     ------

@@ -71,7 +71,7 @@ def simulate_v1(
     References
     ----------
     Adelson & Bergen 1985, J Opt Soc Am A 2:284 (energy); Heeger 1992, Vis
-    Neurosci 9:181 (normalisation); Niell & Stryker 2008, J Neurosci 28:7520
+    Neurosci 9:181 (normalization); Niell & Stryker 2008, J Neurosci 28:7520
     (mouse V1 prefers low frequencies).
     """
     n_trials = validate.count("n_trials", n_trials)

@@ -244,7 +244,7 @@ class SimilarityRegularizer(Attached):
         return logits[: len(images)], loss
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
-        """Return the loss that `training_step` minimizes: cross-entropy + alpha loss."""
+        """Return cross-entropy + alpha loss, which `training_step` minimizes."""
         return classification + alpha * loss
 
     def figures(self) -> dict[str, float]:
@@ -302,7 +302,7 @@ class SimilarityRegularizer(Attached):
         return loss
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """Return distinct images and the positions (2, P) of pairs, None for all pairs."""
+        """Return distinct images and positions (2, P) of pairs, None for all pairs."""
         n = len(self.stimuli)
         if self.all_pairs:
             return self._next(n, min(2 * self.n_pairs, n)), None

@@ -78,7 +78,7 @@ class Attached(Wide):
         return shown.to(calling.dtype_of(self.model))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move everything except the count of steps, which the CPU reads at every step."""
+        """Move everything except the count of steps, which is read on the CPU."""
         step = self.step
         super()._apply(fn, recurse)
         self.step = step

@@ -155,7 +155,7 @@ class CoTraining(Attached):
                 f"at step {int(self.step)}, expected finite ones"
             )
         if self.responses.device != features.device:
-            self.to(features.device)  # the model was moved after the regularizer was built
+            self.to(features.device)  # the model was moved after this was built
         draws = None
         if self.training:
             draws = torch.Generator("cpu").manual_seed(self.seed + int(self.step))

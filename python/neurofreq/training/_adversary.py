@@ -29,7 +29,7 @@ class Adversary:
         Radius of the ball, in pixel units of [0, 1].
     steps : int
         Gradient steps; 1 is the fast gradient sign method from a random start
-        (for "l2", the normalised gradient).
+        (for "l2", the normalized gradient).
     step : float
         Length of a step in units of `epsilon`.
 
