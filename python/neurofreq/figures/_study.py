@@ -126,9 +126,10 @@ def _grouped(entry: ModelEntry) -> ModelEntry:
 
 
 def _group(entry: ModelEntry) -> str:
-    """Return the group of a published network, "other" if it is not known.
+    """Return the group of a network with published weights, or "other".
 
-    The data that an architecture of this package was trained on are not known.
+    An architecture of this package has no known group, because the user's weights may
+    be trained on any data and in any way.
     """
     if not isinstance(entry.spec, str):
         return OTHER

@@ -32,7 +32,7 @@ WRAPPERS = frozenset(
 _ASIDE = frozenset(
     ("ema", "swa", "averaged", "average", "optimizer", "exp", "grads", "momentum")
 )
-# Stored in the network's own state dict: the attacker's second copy (MadryLab).
+# Stored in the network's state dict: an attacker's second copy and means (MadryLab).
 _KNOWN_BESIDE = ("attacker", "normalizer", "n_averaged")
 
 

@@ -266,7 +266,7 @@ def _made(spec: str, module_name: str, factory_name: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # an import of the module itself is missing
+            raise  # a module that this module imports is missing
         raise ImportError(
             f"model: cannot import {module_name!r} of {spec!r} ({error})"
         ) from error

@@ -354,7 +354,7 @@ class Responses:
         key : str
             Name of the array in the file.
         image, neuron : mapping, optional
-            Descriptors beside those of the file.
+            Additional descriptors.
 
         Raises
         ------

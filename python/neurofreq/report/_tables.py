@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 class Results:
     """The measurements of the report's models, ready to be tabulated and drawn.
 
-    `items` has the finished measurements of each model: "clean", "hybrid", "attack",
-    "corruption/NAME". `images` has the images that each model was shown. `corruptions`
-    are those asked for. `random` are the models with random weights.
+    `items` has the finished measurements of each model by their keys: "clean",
+    "hybrid", "attack", "corruption/NAME". `images` has the images that each model was
+    shown. `corruptions` are the corruptions asked for. `random` are the models with
+    random weights.
     """
 
     items: dict[str, Items]

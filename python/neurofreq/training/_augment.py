@@ -63,7 +63,7 @@ def shift_and_flip(
     number = torch.arange(n, device=host)[:, None, None]
     index = number, rows[:, :, None], columns[:, None, :]
     image, row, column = (part.to(images.device) for part in index)
-    # NumPy's indexing rules put the channels last here.
+    # Index arrays on both sides of a slice put the channels last.
     crops = padded[image, :, row, column]
     return crops.permute(0, 3, 1, 2).contiguous()
 

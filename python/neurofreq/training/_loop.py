@@ -330,7 +330,7 @@ class _Run:
 
     def _draws(self, epoch: int) -> torch.Generator:
         """Return the generator of an epoch; epoch 0 chooses the held-out images."""
-        # A multiple of the golden ratio keeps seeds of nearby epochs far apart.
+        # Multiples of the golden ratio's fraction keep nearby seeds and epochs apart.
         spread = (self.seed + epoch * 0x9E3779B97F4A7C15) % 2**63
         return torch.Generator("cpu").manual_seed(spread)
 

@@ -205,7 +205,7 @@ def _check_graph(logits: Tensor) -> None:
 
 
 def _check_tensors(images: Any, labels: Any) -> None:
-    """Require tensors of real numbers that hold their values themselves."""
+    """Require real tensors that hold values, unlike those of ``torch.func``."""
     for name, tensor in (("images", images), ("labels", labels)):
         if not isinstance(tensor, Tensor):
             kind = validate.shown(tensor)
