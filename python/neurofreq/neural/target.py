@@ -233,8 +233,8 @@ def mean_target(targets: Sequence[Target]) -> Target:
     Raises
     ------
     ValueError
-        No target, different numbers of images, names of images that differ, or
-        different sources.
+        No target, different numbers of images, names of images that differ or are in
+        another order, or different sources.
 
     References
     ----------

@@ -33,7 +33,8 @@ def build(
     p_high against the mixing frequency in units of Nyquist; "success" the fraction of
     images changed within a Linf distance; "radial" cumulative power against
     cycles/pixel; "corruption" accuracy against severity. ``low`` and ``high`` are 95 %
-    bootstrap intervals over ``n`` images.
+    bootstrap intervals over ``n`` images; ``weights`` are "random" or "given". A table
+    is empty if nothing is finished.
     """
     attacked = [one.arrays["attack"] for one in measured if "attack" in one.arrays]
     epsilons = analysis.budgets([item["distance"] for item in attacked])

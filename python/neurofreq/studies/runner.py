@@ -87,9 +87,9 @@ def run(
     the items and compared within rounding (half the digits of the coarsest
     floating-point type in use). So another batch size, processor, device, comment,
     model name or weights file measures nothing again. If a model of the same name and
-    state answers differently, the run prints one line and measures the model again.
+    state answers differently, the run reports this and measures the model again.
     Models of the same state that answer differently are kept apart. If a model draws
-    random numbers in evaluation mode, the run says this; such a model is identified
+    random numbers in evaluation mode, the run reports this; such a model is identified
     only as far as torch's seed or its state allows.
 
     Items of releases before 0.2 have no stored answers. `load` and the figures read

@@ -99,8 +99,7 @@ def shift_flip_and_turn(images: Tensor, generator: torch.Generator) -> Tensor:
 def jitter(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
     """Change brightness, contrast and, in color, saturation of images in [0, 1].
 
-    Each factor is uniform in 1 - strength to 1 + strength; results are clipped to [0,
-    1].
+    Each factor is uniform in 1 - strength to 1 + strength. Results are clipped.
     """
     factors = torch.empty(3, len(images), 1, 1, 1, device=generator.device)
     factors.uniform_(1.0 - strength, 1.0 + strength, generator=generator)

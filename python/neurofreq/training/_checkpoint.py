@@ -236,7 +236,7 @@ def _answers(run: _Run) -> Tensor | None:
 
 
 def _trained(run: _Run) -> Tensor:
-    """Return which parameters of the model the run's optimizer changes."""
+    """Return which of the model's parameters the run's optimizer was built with."""
     known = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
     ours = unwrapped(run.model).parameters()
     return torch.tensor([id(parameter) in known for parameter in ours])
