@@ -265,7 +265,7 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure of a size in inches, made outside pyplot so that it is closed."""
+    """Return a figure of a size in inches; pyplot would keep the figure open."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
