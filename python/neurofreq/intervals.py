@@ -1,4 +1,4 @@
-"""Bootstrap intervals over images: the interval beside every number."""
+"""Compute bootstrap intervals over images."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __dir__ = __all__.copy  # what the module imports is not listed
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A number with its interval.
+    """A value with its interval.
 
     Attributes
     ----------
     value, low, high : float
     n : int
-        Images it was taken over.
+        Number of images used.
     """
 
     value: float
@@ -79,17 +79,17 @@ def percentile_interval(
     Parameters
     ----------
     statistic : array_like of float, shape (B,)
-        The statistic of each resample; NaN (undefined there) is left out,
-        infinity is not.
+        The statistic of each resample. NaN means undefined and is left out; infinity is
+        kept.
     level : float
         Coverage, between 0 and 1.
 
     Returns
     -------
     low, high : float
-        NaN, NaN where the statistic is undefined in more than half of the
-        resamples: an interval over the rest would look too sure. Where some are
-        infinite, each bound is a resample, the outer of the two it lies between.
+        NaN, NaN if the statistic is undefined in more than half of the resamples: an
+        interval over the rest would be too narrow. If some values are infinite, nothing
+        is interpolated: `low` is rounded down and `high` up to a value of a resample.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def percentile_interval(
     if 2 * defined.size < values.size:
         return float("nan"), float("nan")
     tail = 50.0 * (1.0 - level)
-    # Between a finite and an infinite number nothing can be interpolated.
+    # Interpolation between a finite and an infinite number is undefined.
     is_finite = np.isfinite(defined).all()
     low = np.percentile(defined, tail, method="linear" if is_finite else "lower")
     high = np.percentile(

@@ -1,1 +1,1 @@
-"""What all packages share; nothing here is public."""
+"""Private code that several packages use; nothing here is public."""

@@ -1,8 +1,8 @@
-"""Ctrl-C while the command loads, before there is anything that could handle it.
+"""Handle Ctrl-C while the ``neurofreq`` command is still importing.
 
-Loading torch takes seconds. Until the command itself listens, an interrupt of the
-``neurofreq`` program ends it with one line and the status of an interrupted program;
-a program of another name that imports neurofreq is left alone.
+Importing torch takes seconds. Until the command installs its own handler, Ctrl-C ends
+the ``neurofreq`` program with one line and exit code 130. Other programs that import
+neurofreq keep their own handler.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ def is_command() -> bool:
 
 
 def end_on_interrupt() -> None:
-    """End the program at once where it is interrupted; for its main thread."""
+    """Make Ctrl-C end the program at once; does nothing outside the main thread."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, _end)
 
 
 def raise_on_interrupt() -> None:
-    """Raise KeyboardInterrupt again, as Python does."""
+    """Restore Python's handler, which raises KeyboardInterrupt on Ctrl-C."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -40,6 +40,6 @@ def _end(*_: Any) -> None:
     os._exit(INTERRUPTED)
 
 
-# A parent that ignores interrupts, such as nohup, means it.
+# A parent such as nohup ignores interrupts on purpose: keep that.
 if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     end_on_interrupt()

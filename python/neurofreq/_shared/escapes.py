@@ -1,4 +1,4 @@
-"""Names that a user gave, safe where they are shown: terminals, pictures and tables."""
+"""Escape names that users gave, before a terminal, a figure or a table shows them."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-# Spreadsheets read a cell that begins with one of these as a formula.
+# Spreadsheets read a cell that begins with one of these characters as a formula.
 _FORMULA = ("=", "+", "-", "@", *"\uff1d\uff0b\uff0d\uff20")
-# Control characters, changes of direction, halves of a pair, line separators.
+# Unicode categories: control, format (such as changes of direction), lone
+# surrogates, and line separators.
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-_JOINERS = "\u200c\u200d"  # part of words and pictures
+_JOINERS = "\u200c\u200d"  # words of some scripts and emoji need these
 
 
 def printable(text: str, *, keep: str = "") -> str:
-    r"""Return a text with its control characters written out, as in ``\x1b``.
-
-    Parameters
-    ----------
-    text : str
-    keep : str
-        Characters that stay, such as a line's end.
-    """
+    r"""Return a text with its control characters escaped, except those in `keep`."""
     return "".join(
         one
         if one in keep or one in _JOINERS or unicodedata.category(one) not in _HIDDEN
@@ -33,24 +27,19 @@ def printable(text: str, *, keep: str = "") -> str:
 
 
 def literal(name: str) -> str:
-    """Return a name that matplotlib prints as it is: no formula, none left out.
+    """Return a name that matplotlib prints as it is.
 
-    Parameters
-    ----------
-    name : str
+    Matplotlib reads ``$`` as a formula and leaves a legend entry with a leading
+    underscore out.
     """
     return " " * name.startswith("_") + printable(name, keep="\n").replace("$", r"\$")
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Return a table as CSV whose texts no spreadsheet runs; NaN is an empty cell.
+    """Return a table as CSV in which a spreadsheet reads no text as a formula.
 
-    Parameters
-    ----------
-    table : DataFrame
-        A text that a spreadsheet would read as a formula gets an apostrophe in
-        front, as OWASP advises; control characters are written out. So are the
-        names of columns.
+    Such a text gets an apostrophe in front, as OWASP advises. Control characters are
+    escaped. Both hold for column names too. NaN is an empty cell.
     """
     shown = table.copy()
     for column in shown.columns:

@@ -1,4 +1,4 @@
-"""Errors of an installation in which torch and the extension do not match.
+"""Make the errors for a missing or wrong torch, and for an unloadable extension.
 
 Uses the standard library only, because torch or the extension may not load.
 """
@@ -20,24 +20,27 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def minor(version: str) -> str:
-    """Return the first two numbers of a version, as in 2.15 of 2.15.0+cpu."""
+    """Return the first two numbers of a version: "2.15" for "2.15.0+cpu"."""
     return ".".join(re.findall(r"\d+", version)[:2])
 
 
 def extension_file() -> Path | None:
-    """Return the file of the extension that this Python would load."""
+    """Return the extension file that this Python would load, or None."""
     names = (PACKAGE / f"_neurofreq{suffix}" for suffix in EXTENSION_SUFFIXES)
     return next((path for path in names if path.is_file()), None)
 
 
 def built_for(path: Path) -> str:
-    """Return the minor of torch that an extension is built for, without loading it."""
+    """Return the torch version (such as "2.15") that a file was built for.
+
+    The file is searched as bytes, because it may not load.
+    """
     mark = re.search(rb"neurofreq is built for torch (\d+\.\d+);", path.read_bytes())
     return mark[1].decode() if mark else ""
 
 
 def unloadable(torch_version: str, error: ImportError) -> ImportError:
-    """Return the error of an extension that could not be loaded, in one sentence."""
+    """Return the error for an extension that failed to load."""
     path = extension_file()
     if path is None and sysconfig.get_config_var("Py_GIL_DISABLED"):
         return ImportError(
@@ -53,7 +56,7 @@ def unloadable(torch_version: str, error: ImportError) -> ImportError:
 
 
 def wrong_torch(built: str, torch_version: str) -> ImportError:
-    """Return the error of an extension that is for another torch."""
+    """Return the error for an extension that was built for another torch version."""
     return ImportError(
         f"neurofreq is built for torch {built}, but torch {torch_version} is "
         f"installed: run {_rebuild() or _install_torch(built)!r}"
@@ -61,7 +64,7 @@ def wrong_torch(built: str, torch_version: str) -> ImportError:
 
 
 def no_torch() -> ImportError:
-    """Return the error of an environment without torch."""
+    """Return the error for an environment without torch."""
     path = extension_file()
     built = built_for(path) if path else ""
     return ImportError(
@@ -72,7 +75,7 @@ def no_torch() -> ImportError:
 def _rebuild() -> str:
     """Return the command that rebuilds neurofreq for the installed torch.
 
-    Empty if neurofreq was not installed from a source folder that still exists.
+    Empty unless neurofreq was installed from a source folder that still exists.
     """
     folder, editable = _sources()
     if folder is None:
@@ -95,7 +98,7 @@ def _pip() -> list[str]:
 
 
 def _sources() -> tuple[Path | None, bool]:
-    """Return the source folder of this package, and whether it is editable."""
+    """Return the source folder (None if gone) and whether the install is editable."""
     tree = PACKAGE.parent.parent
     if _is_source(tree):
         return tree, True

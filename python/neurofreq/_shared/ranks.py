@@ -1,4 +1,4 @@
-"""Rows shared among the processes of a distributed group, and gathered again."""
+"""Split rows among the processes of a distributed group, and gather them again."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ranks:
-    """The processes that work on one step together.
-
-    Parameters
-    ----------
-    group : ProcessGroup, optional
-        None is this process alone.
-    """
+    """The processes that work on one step; a group of None means this process alone."""
 
     def __init__(self, group: dist.ProcessGroup | None) -> None:
         self.group = group
@@ -30,7 +24,7 @@ class Ranks:
 
     @classmethod
     def of(cls, model: nn.Module) -> Ranks:
-        """Return the processes that a distributed model works with."""
+        """Return the processes of a DistributedDataParallel model, compiled or not."""
         while not isinstance(model, DistributedDataParallel):
             inner = dict(model.named_children()).get("_orig_mod")  # of `torch.compile`
             if not isinstance(inner, nn.Module):
@@ -39,7 +33,7 @@ class Ranks:
         return cls(model.process_group)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Return the mean over processes, with the gradient of this one's value."""
+        """Return the mean over processes, with the gradient of this process's value."""
         if self.size == 1:
             return value
         total = value.detach().clone()
@@ -47,10 +41,10 @@ class Ranks:
         return value + (total / self.size - value.detach())
 
     def share(self, items: NDArray[Any]) -> NDArray[Any]:
-        """Return this process's part of the items, all parts of one length.
+        """Return this process's part of the items; all parts have the same length.
 
-        Where the number does not divide, the last item fills the last parts up;
-        `gather` drops what was filled.
+        If the items do not divide evenly, the last item is repeated. `gather` drops the
+        repeats.
         """
         if self.size == 1:
             return items
@@ -60,14 +54,14 @@ class Ranks:
         return items[index]
 
     def gather(self, rows: Tensor, count: int) -> Tensor:
-        """Return the rows of all parts, the first `count`, with gradient."""
+        """Return the first `count` rows of all processes, with their gradient."""
         if self.size == 1:
             return rows
         return _Gather.apply(rows.contiguous(), self)[:count]
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all processes; the gradient sums over what each made of them."""
+    """Gather the rows of all processes; sum the gradients of all processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, ranks: Ranks) -> Tensor:
@@ -77,7 +71,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    @once_differentiable  # a second gradient through other processes is refused
+    @once_differentiable  # a second derivative across processes is not supported
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         gradient = gradients[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(gradient, group=ctx.ranks.group)

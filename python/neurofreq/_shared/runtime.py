@@ -1,4 +1,4 @@
-"""What must hold before anything else is imported, and the thread count."""
+"""Load torch and the extension, check that they match, and set threads and seeds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ try:
     import torch
 except ModuleNotFoundError as error:
     if error.name != "torch":
-        raise  # torch is there, and not whole
+        raise  # torch is installed, but broken
     raise installation.no_torch() from error
 try:
-    from neurofreq import _neurofreq  # needs libtorch loaded
+    from neurofreq import _neurofreq  # can load only after libtorch
 except ImportError as error:
     raise installation.unloadable(torch.__version__, error) from error
 if _neurofreq.built_for() != installation.minor(torch.__version__):
@@ -33,7 +33,7 @@ VERSION: str = _neurofreq.version()
 
 
 def _warn_of_limit(name: str, got: int, used: int) -> None:
-    """Say that fewer threads are used than were asked for."""
+    """Warn if fewer threads are used than requested."""
     if got > used:
         warnings.warn(
             f"{name}: got {got}, used {used} (at most four threads per processor)",
@@ -48,12 +48,12 @@ if _requested.isascii() and _requested.isdigit():
 
 
 def set_num_threads(n_threads: int) -> None:
-    """Set the number of threads of neurofreq's own loops on the host.
+    """Set the number of CPU threads for neurofreq's own loops.
 
-    Torch's threads are set by ``torch.set_num_threads``. The default is
-    ``RAYON_NUM_THREADS`` where set, otherwise the number of processors. Both are
-    limited to four threads per processor (at least 16 and at most 1024), with a
-    warning.
+    ``torch.set_num_threads`` sets torch's threads. The default is the environment
+    variable ``RAYON_NUM_THREADS`` if it is set, otherwise the number of processors.
+    Both are limited to four threads per processor (but the limit is at least 16 and at
+    most 1024), with a warning.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def set_num_threads(n_threads: int) -> None:
     Raises
     ------
     TypeError
-        If `n_threads` is no integer.
+        If `n_threads` is not an integer.
     ValueError
         If `n_threads` is less than 1.
 
@@ -78,7 +78,7 @@ def set_num_threads(n_threads: int) -> None:
 
 
 def num_threads() -> int:
-    """Return the number of threads of neurofreq's own loops on the host.
+    """Return the number of CPU threads for neurofreq's own loops.
 
     Returns
     -------
@@ -90,11 +90,8 @@ def num_threads() -> int:
 def fast_precision() -> Literal["float32", "bfloat16"]:
     """Return the precision in which this processor computes fastest.
 
-    Returns
-    -------
-    {"float32", "bfloat16"}
-        "bfloat16" where it has instructions for it (AVX512-BF16 or AMX); without
-        them torch imitates it, ten times slower than float32.
+    "bfloat16" needs instructions for it (AVX512-BF16 or AMX). Without them torch
+    emulates bfloat16, ten times slower than float32.
     """
     has_bfloat16 = (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -104,14 +101,7 @@ def fast_precision() -> Literal["float32", "bfloat16"]:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Draw from torch's generators as seeded, then as before.
-
-    Parameters
-    ----------
-    seed : int
-    device : torch.device, optional
-        Whose generator is meant beside the host's.
-    """
+    """Seed the CPU and this device within the context, then restore the generators."""
     is_cuda = device is not None and device.type == "cuda"
     with torch.random.fork_rng([device] if is_cuda else []):
         seed_generators(seed, device)
@@ -119,13 +109,7 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
 
 
 def seed_generators(seed: int, device: torch.device | None = None) -> None:
-    """Seed the host's generator, and the device's; ``torch.manual_seed`` seeds all.
-
-    Parameters
-    ----------
-    seed : int
-    device : torch.device, optional
-    """
+    """Seed the CPU and one device only; ``torch.manual_seed`` seeds all devices."""
     torch.default_generator.manual_seed(seed)
     if device is not None and device.type == "cuda":
         with torch.cuda.device(device):
@@ -133,7 +117,7 @@ def seed_generators(seed: int, device: torch.device | None = None) -> None:
 
 
 def processor() -> str:
-    """Return the processor's name, for records of what was timed on it."""
+    """Return the processor's name, for records of timings."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line for line in lines if "model name" in line).split(": ")[1]

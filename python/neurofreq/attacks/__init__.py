@@ -1,7 +1,7 @@
-"""Adversarial perturbations: how small a change leads a model astray.
+"""Adversarial attacks: find the smallest change of an image that changes its class.
 
-Every attack is a frozen dataclass of settings, called like a function on a
-model, images and labels (`Attack`), and returns an `AttackResult`.
+Every attack is a frozen dataclass of settings. Call it like a function on a model,
+images and labels (`Attack`); it returns an `AttackResult`.
 """
 
 from neurofreq.attacks._boundary import Boundary

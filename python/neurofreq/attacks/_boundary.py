@@ -1,4 +1,4 @@
-"""Decision-based attacks: labels are all they ask for."""
+"""The Boundary attack, which uses the model's decisions only."""
 
 from __future__ import annotations
 
@@ -20,42 +20,39 @@ PROPOSALS = ("estimate", "published")
 class Boundary(Attack):
     """Small adversarial perturbations from labels alone, within a query budget.
 
-    Nothing but which side of the decision boundary a point is on is used, so
-    the model needs no gradient and a `criterion` may return booleans. Starts are
-    noise, `candidates` or `starting_points`; targeted attacks need one of the
-    latter two.
+    The attack only uses on which side of the decision boundary a point is. The model
+    needs no gradient, and a `criterion` may return booleans. Starting points are noise,
+    `candidates` or `starting_points`; targeted attacks need one of the latter two.
 
     Parameters
     ----------
     norm : {"l2", "linf"}
-        The norm that is made small.
+        The norm to minimize.
     max_queries : int
-        The most queries of an image, those for its starts included: fewer
-        starts are sought where they would not fit. Confirming the result takes
-        one of them, and a few more only where the model's rounding moved it
-        back.
+        Largest number of queries per image, including those for starting points: if
+        they do not fit, fewer starting points are tried. One query confirms the result;
+        a few more are needed only if the model's rounding moved the result back.
     proposal : {"estimate", "published"}
-        "estimate": the boundary's normal is estimated from random probes, and
-        followed. "published": the random walk of 2018.
+        "estimate": estimate the normal of the boundary from random probes and follow
+        it. "published": the random walk of 2018.
     probes : int
-        Probes of the first round ("estimate"); they grow with the square root
-        of the rounds.
+        Probes in the first round ("estimate"); the number grows with the square root of
+        the number of rounds.
     reach : float
-        The length of a probe as a share of the perturbation ("estimate").
+        Length of a probe as a fraction of the perturbation ("estimate").
     tolerance : float
-        The width at which a bisection ends, as a share of the perturbation
-        ("estimate").
+        A bisection ends at this width, as a fraction of the perturbation ("estimate").
     spherical_step : float
-        The first random step as a share of the distance ("published").
+        First random step as a fraction of the distance ("published").
     source_step : float
-        The first step towards the image as a share of the distance
-        ("published"); it grows to at most 0.9.
+        First step towards the image as a fraction of the distance ("published"); it
+        grows to at most 0.9.
     step_adaptation : float
-        The factor by which steps grow and shrink ("published").
+        Factor by which steps grow and shrink ("published").
     n_starts : int
-        Starts per image, unless they are given; the nearest is used.
+        Starting points per image, unless they are given; the nearest one is used.
     binary_search_steps : int
-        Bisections between clean image and start.
+        Bisections between the clean image and the starting point.
 
     Raises
     ------
@@ -66,15 +63,15 @@ class Boundary(Attack):
     -----
     Differences from the papers:
 
-    - Steps, draws and budgets are per image: a result does not depend on the
-      batch. A walk of "published" that has converged ends; "estimate" spends
-      its budget.
-    - "published" in the maximum norm clips to cubes, of the present size after
-      the random step and of a smaller one after the step towards the image;
-      foolbox offers no such form.
-    - "estimate" probes and bisects as coarsely as the length of the perturbation
-      allows, in many rounds of few probes; HopSkipJump's probes are some
-      hundred times shorter, its first round has 100.
+    - Steps, random draws and budgets are per image: a result does not depend on the
+      batch. With "published", a walk ends when it has converged; "estimate" uses its
+      whole budget.
+    - In the maximum norm, "published" clips to cubes: of the current size after the
+      random step, and of a smaller size after the step towards the image. foolbox has
+      no such variant.
+    - "estimate" uses probes and bisections that are as coarse as the perturbation's
+      length allows, in many rounds of few probes. Probes of HopSkipJump are about 100
+      times shorter, and its first round has 100 probes.
 
     References
     ----------
@@ -117,7 +114,7 @@ class Boundary(Attack):
 
     @property
     def planned(self) -> int:
-        """The most queries of an image."""
+        """The largest number of queries per image."""
         return self.max_queries
 
     def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:

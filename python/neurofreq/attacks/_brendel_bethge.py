@@ -1,4 +1,4 @@
-"""Minimal perturbations by following the decision boundary."""
+"""The Brendel-Bethge attack, which follows the decision boundary."""
 
 from __future__ import annotations
 
@@ -21,62 +21,62 @@ OVERSHOOT_RULES = ("foolbox", "authors")
 class BrendelBethge(Attack):
     """Smallest adversarial perturbations by following the decision boundary.
 
-    From an adversarial start, walk along the boundary towards the clean image:
-    each step solves, exactly, for the nearest point to the clean image on the
-    linearised boundary, within [0, 1] and a trust radius. The default ends each
-    image's walk when it has converged; `published` gives foolbox's schedule.
+    From an adversarial starting point, the attack walks along the boundary towards the
+    clean image. Each step solves exactly for the point nearest to the clean image on
+    the linearized boundary, within [0, 1] and a trust radius. By default, the walk of
+    an image ends when it has converged; `published` gives foolbox's schedule.
 
     Parameters
     ----------
     norm : {"linf", "l2", "l1", "l0"}
-        The norm that is made small.
+        The norm to minimize.
     steps : int
-        The most steps along the boundary, each one forward and one backward
-        pass.
+        Largest number of steps along the boundary; each step takes one forward and one
+        backward pass.
     radius : {"adaptive", "published"}
-        The rule of the trust radius. "adaptive": a share of the Euclidean
-        length of the present perturbation, or of the nearest found so far where
-        that is shorter; the share shrinks by `decay` after `patience` steps
-        without a gain, and the walk ends when it falls below `last_radius`. A
-        walk that finds its way back from outside at a much nearer point keeps
-        the radius, not the share. "published": ``first_radius * C * H * W``,
-        which shrinks by `decay` `n_decays` times, evenly spread over `steps`.
+        The rule for the trust radius. "adaptive": the radius is a share of the
+        Euclidean length of the current perturbation, or of the smallest perturbation so
+        far if that is shorter. The share shrinks by `decay` after `patience` steps
+        without improvement, and the walk ends when the share falls below `last_radius`.
+        If a walk returns from outside at a much nearer point, it keeps the radius
+        instead of the share. "published": the radius starts at ``first_radius * C * H *
+        W`` and shrinks by `decay` `n_decays` times, evenly spread over `steps`.
     first_radius : float
-        The first share ("adaptive"), or the first radius per pixel.
+        The first share ("adaptive"), or the first radius per pixel ("published").
     last_radius : float
         The last share ("adaptive"), at most the first.
     decay : float
-        The factor by which the radius shrinks, in (0, 1).
+        Factor by which the radius shrinks, in (0, 1).
     patience : int
-        Steps without a gain before the radius shrinks ("adaptive").
+        Steps without improvement before the radius shrinks ("adaptive").
     tolerance : float
-        The least relative gain that counts ("adaptive"), in [0, 1).
+        Smallest relative improvement that counts ("adaptive"), in [0, 1).
     n_decays : int
-        The number of decays ("published").
+        Number of decays ("published").
     momentum : float
         Weight of earlier gradients in the boundary's normal, in [0, 1).
     normalise : bool
-        Bring gradients to unit length before they are averaged.
+        Scale gradients to unit length before they are averaged.
     overshoot : float
         How far a step aims past the boundary, in [1, 2).
     overshoot_rule : {"foolbox", "authors"}
-        Where a step aims for a logit difference d (negative if adversarial):
-        "foolbox", a change of ``-overshoot * d`` from outside and
-        ``-(2 - overshoot) * d`` from inside; "authors", to
-        ``-max((overshoot - 1) * |d|, 0.001)``, always inside.
+        The target of a step for a logit difference d (negative if adversarial).
+        "foolbox": a change of ``-overshoot * d`` from outside and of
+        ``-(2 - overshoot) * d`` from inside. "authors": a logit difference
+        of ``-max((overshoot - 1) * |d|, 0.001)``, which is always inside.
     n_starts : int
-        Starts per image (unless they are given); all are pulled to the
-        boundary, and the walk sets out from the nearest.
+        Starting points per image (unless they are given). All are moved to the
+        boundary, and the walk begins at the nearest one.
     scatter : bool
-        Let the first start, too, climb from noise around the image, so that
-        another seed gives another start. By default it climbs from the image
-        itself.
+        Search for the first starting point from noise around the image, like the
+        others, so that another seed gives another starting point. By default this
+        search begins at the image itself.
     restarts : int
-        Further walks after the first has ended, each with the first radius
-        again, from the boundary point of the next start, or from the best
-        point where the starts are used up.
+        Further walks after the first, each with the first radius again. A walk begins
+        at the boundary point of the next starting point, or at the best point when all
+        starting points are used.
     binary_search_steps : int
-        Bisections between clean image and start.
+        Bisections between the clean image and the starting point.
 
     Raises
     ------
@@ -85,24 +85,26 @@ class BrendelBethge(Attack):
 
     Notes
     -----
-    Differences from the paper, and from foolbox, whose attack it used:
+    Differences from the paper, and from foolbox, whose attack the paper used:
 
-    - The default radius is scale-free and adapts to each image, and an image
-      that has converged leaves: some 100 steps reach the distances of 1000
+    - The default radius is scale-free and adapts to each image, and an image is dropped
+      when it has converged: about 100 steps reach the distances of 1000
       (docs/results/bench-attack.md). `published` is the fixed schedule.
-    - A radius does not depend on the number of images in a batch. Foolbox
-      multiplies by it; `published` takes that number as an argument.
+    - The radius does not depend on the number of images in a batch. foolbox multiplies
+      the radius by this number; `published` takes the number as an argument.
     - Gradients are averaged at unit length, so that a steep region does not
-      outweigh the rest (`published`: as they are).
-    - The step is solved exactly; where the boundary is out of reach, it goes
-      towards it in the sense wanted. Foolbox goes along the gradient there,
-      whichever side the boundary is on.
-    - Bisection halves the size of the start, `binary_search_steps` times (10 in
-      `published`), where foolbox halves the whole range of pixels 10 times.
-    - Without `starting_points` or `candidates`, starts come from the image's
+      outweigh the rest (`published`: without scaling).
+    - Each step is solved exactly. If the boundary is out of reach, the step goes
+    towards
+      it, inwards or outwards. foolbox then steps along the gradient, whichever side the
+      boundary is on.
+    - Bisection halves the distance to the starting point `binary_search_steps` times
+    (10
+      in `published`). foolbox halves the whole range of pixels 10 times.
+    - Without `starting_points` or `candidates`, starting points come from the image's
       own gradient. The paper drew test images of the target class.
-    - Images that are finished or have failed are no longer sent to the model,
-      and one that fails does not end the others.
+    - Images that are finished or have failed are no longer sent to the model. A failed
+      image does not stop the others.
 
     References
     ----------
@@ -145,7 +147,7 @@ class BrendelBethge(Attack):
         for name in radii:
             value = getattr(self, name)
             validate.within(name, value, 0 < value < float("inf"), "a positive number")
-        if self.radius == "adaptive":  # a walk must not end before its first step
+        if self.radius == "adaptive":  # else a walk would end before its first step
             holds = self.last_radius <= self.first_radius
             limit = f"at most first_radius, {self.first_radius}"
             validate.within("last_radius", self.last_radius, holds, limit)
@@ -168,8 +170,8 @@ class BrendelBethge(Attack):
         ----------
         norm : {"linf", "l2", "l1", "l0"}
         batch : int
-            The number of images that the radius is multiplied by, as foolbox
-            does with its batch; 20 in the paper.
+            The radius is multiplied by this number, as foolbox multiplies by the number
+            of images in a batch; 20 in the paper.
 
         Returns
         -------
@@ -190,7 +192,7 @@ class BrendelBethge(Attack):
 
     @property
     def planned(self) -> int:
-        """The most answers of an image: one more than steps, per walk."""
+        """The largest number of queries per image: steps plus one, per walk."""
         return (self.steps + 1) * (1 + self.restarts)
 
     def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:

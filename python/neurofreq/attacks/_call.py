@@ -1,4 +1,4 @@
-"""The call that all attacks share: arguments checked, model guarded, result built."""
+"""The call of every attack: check arguments, guard the model, build the result."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ if TYPE_CHECKING:
 
 
 class AttackResult(NamedTuple):
-    """What an attack found, one entry per image.
+    """Result of an attack, one entry per image.
 
     Attributes
     ----------
     adversarial : ndarray or Tensor, shape (N, C, H, W)
-        The nearest adversarial image found, in [0, 1], where possible lengthened
-        by a ten-thousandth so that rounding does not undo it; every one was
-        confirmed by a last query. The clean image where there is none.
+        The nearest adversarial image found, in [0, 1]. If possible, its perturbation is
+        lengthened by a factor of 1.0001 so that rounding does not undo it. A last query
+        confirmed every adversarial image. If there is none, the clean image.
     distance : ndarray or Tensor of float, shape (N,)
-        The norm of ``adversarial - images`` in pixel units of [0, 1]; infinite
-        where there is none.
+        The norm of ``adversarial - images`` in pixel units of [0, 1]; infinite without
+        an adversarial image.
     success : ndarray or Tensor of bool, shape (N,)
         Whether `adversarial` is adversarial.
     n_queries : ndarray or Tensor of int64, shape (N,)
-        How often the image, or a point on its way, was sent to the model.
+        How often the image, or a changed version of it, was sent to the model.
     status : ndarray of str, shape (N,)
         How the search ended. A search that ended early may still have
         succeeded: see `success`.
 
         - ``"completed"``: the attack ran to its end.
-        - ``"already_adversarial"``: the clean image is; distance 0.
+        - ``"already_adversarial"``: the clean image is adversarial; distance 0.
         - ``"no_start"``: no adversarial starting point was found.
         - ``"bad_start"``: the given starting point is not adversarial.
         - ``"not_finite"``: the model returned NaN or infinity.
         - ``"zero_gradient"``: the gradient vanished.
         - ``"unconfirmed"``: the last query did not confirm any point.
     n_gradients : ndarray or Tensor of int64, shape (N,)
-        How many of the queries asked for a gradient too.
+        How many of the queries also computed a gradient.
     trajectory : tuple of ndarray of float64, shape (K, 2), or None
-        Where it was asked for: the queries so far and the distance at each
-        improvement, per image, before the confirmation.
+        If requested: for each image, the number of queries and the distance at every
+        improvement, before the confirmation.
     """
 
     adversarial: Any
@@ -96,63 +96,62 @@ class Attack(ABC):
         Parameters
         ----------
         model : callable
-            Maps a batch (n, C, H, W) to logits (n, n_classes), differentiably.
-            An ``nn.Module`` is run in evaluation mode, where its parameters
-            are, and left as found: parameters, gradients, flags and modes. Any
-            other is given its images where they are. Normalisation belongs
-            inside. A warning tells of a model whose answers change from call to
-            call (dropout outside of modules), or with the images beside (batch
-            statistics), and of probabilities in place of logits. Outputs with
-            ``.logits``, as those of transformers, are taken.
+            Maps a batch (n, C, H, W) to logits (n, n_classes), differentiably. An
+            ``nn.Module`` runs in evaluation mode on the device of its parameters, and
+            is not changed: parameters, gradients, flags and modes. Any other callable
+            gets images on the device of `images`. Normalization belongs inside the
+            model. Outputs with ``.logits``, such as those of transformers, are
+            accepted. A warning is given if logits change between equal calls (dropout
+            outside of modules) or with the other images of a batch (batch statistics),
+            and if they are probabilities.
         images : ndarray or Tensor, shape (N, C, H, W)
-            float32 or float64 in [0, 1], the dtype the model takes. Values
+            float32 or float64 in [0, 1], in a dtype that the model accepts. Values
             out of range by at most 1e-6 are clipped.
         labels : array_like of int, shape (N,)
             The true classes.
         targets : array_like of int, shape (N,), optional
-            The classes to reach, none equal to its label. By default any
-            class but the label will do.
+            The target classes, none equal to its label. By default any class except
+            the label counts.
         criterion : callable, optional
-            Your own criterion in place of labels and targets:
-            ``criterion(images, logits)`` or ``criterion(images, logits, index)``
-            returns a float tensor (n,), negative exactly where an image is
-            adversarial and differentiable (attacks without gradients take
-            booleans too). A batch holds some of the images: `index` (n,) says
-            which, counted from `first_index`. It is given to a criterion whose
-            third parameter is named "index" or has no default.
+            Your own criterion, used instead of labels and targets: ``criterion(images,
+            logits)`` or ``criterion(images, logits, index)`` returns a float tensor
+            (n,), negative exactly where an image is adversarial, and differentiable
+            (attacks without gradients also accept booleans). A batch holds some of the
+            images; `index` (n,) gives their positions, counted from `first_index`. It
+            is passed to a criterion whose third parameter is named "index" or has no
+            default.
         margin : float
-            By how much the logit of the adversarial class must exceed every
-            other.
+            The logit of the adversarial class must exceed all others by this much.
         min_probability : float
-            The least softmax probability of the adversarial class, in [0, 1).
+            Smallest softmax probability of the adversarial class, in [0, 1).
         starting_points : ndarray or Tensor, shape (N, C, H, W), optional
             An adversarial image for each image.
         candidates : ndarray or Tensor, shape (M, C, H, W), optional
-            A pool of images: each image starts from one, drawn at random among
-            those that the model takes for the target (or for another class than
-            the label), or among all where there is a `criterion`. Those that are
-            not adversarial are passed over until the pool is used up, which
-            takes a query each. By default a start is sought along the image's
-            own gradient and then in noise.
+            A pool of starting images. Each image starts from a random one of those that
+            the model classifies as the target (or as another class than the label);
+            with a `criterion`, from a random one of all. Candidates that are not
+            adversarial are skipped, at one query each, until the pool is used up. By
+            default a starting point is searched along the image's own gradient, then in
+            noise.
         seed : int
             Selects the random streams, one per image.
         first_index : int
-            Position of the first image in the data set. An image's stream
-            belongs to its position, so parts of a data set attacked one by
-            one give the results of the whole.
+            Position of the first image in the data set. An image's random stream
+            depends on this position, so attacking parts of a data set one by one gives
+            the same results as attacking the whole.
         batch_size : int
-            Images per pass through the model. Twice as many are under way.
+            Images per pass through the model. Twice as many images are in progress.
         deterministic : bool
-            Send every image alone, so that results are equal bit for bit
-            whatever the split into batches (on the CPU; slower). Otherwise a
-            model may round differently in batches of another size.
+            Send every image alone, so that results are bit-identical for every split
+            into batches (on the CPU; slower). Otherwise a model may round differently
+            in batches of another size.
         channels_last : bool
-            Give the model its images in this memory format.
+            Pass images to the model in this memory format.
         autocast : torch.dtype, optional
             Run the model under autocast in this dtype, for example
             ``torch.bfloat16``; logits become float32 again.
         trajectory : bool
-            Return how the distance of each image fell.
+            Return how the distance of each image decreased.
         progress : bool
             Show a progress bar.
 
@@ -165,14 +164,13 @@ class Attack(ABC):
         Raises
         ------
         TypeError
-            Wrong types or dtypes; a model that refuses images because they are
-            not of its parameters' dtype.
+            Wrong types or dtypes; a model that refuses images because of their dtype.
         ValueError
             Wrong shapes or values, labels that the model does not have, a
             target equal to its label.
         ModelError
-            If the model returns something other than logits. What the model
-            raises passes through unchanged.
+            If the model returns anything but logits. Exceptions of the model pass
+            through unchanged.
         """
         from tqdm.auto import tqdm
 
@@ -231,7 +229,7 @@ class Attack(ABC):
         numbers: tuple[str, ...] = (),
         flags: tuple[str, ...] = (),
     ) -> None:
-        """Require settings of these types, and keep them as Python's."""
+        """Check the types of settings, and convert them to Python types."""
         for name in flags:
             flag = validate.flag(name, getattr(self, name))
             object.__setattr__(self, name, flag)
@@ -246,14 +244,14 @@ class Attack(ABC):
     @property
     @abstractmethod
     def planned(self) -> int:
-        """The most answers the attack itself takes per image, for progress bars."""
+        """The largest number of queries per image, for progress bars."""
 
     @abstractmethod
     def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
-        """Run the kernel."""
+        """Run the attack in Rust."""
 
     def _options(self, **given: Any) -> Options:
-        """Return the options of a call, checked; none of them needs the images."""
+        """Return the checked options of a call; no image is needed yet."""
         known = [one.name for one in fields(Options)]
         for name in given:
             if name not in known:
@@ -263,7 +261,7 @@ class Attack(ABC):
     def _source(
         self, images: Array, options: Options, device: torch.device
     ) -> tuple[str, torch.Tensor | None]:
-        """Name the source of starts, with its images."""
+        """Return the kind of starting points, and their images if they are given."""
         if options.starting_points is not None:
             points = options.starting_points
             return "given", _like(images, points, "starting_points", device)
@@ -276,7 +274,7 @@ class Attack(ABC):
 
 @dataclass(frozen=True)
 class Task:
-    """The checked arguments of one call, as Rust reads them."""
+    """The checked arguments of one call, as read by Rust."""
 
     images: torch.Tensor
     labels: list[int]
@@ -297,7 +295,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Callables:
-    """What Rust calls."""
+    """The functions that Rust calls."""
 
     model: Any
     criterion: Any
@@ -307,7 +305,7 @@ class Callables:
 def _like(
     images: Array, points: Array, name: str, device: torch.device
 ) -> torch.Tensor:
-    """Require images of the kind of `images`; candidates may be more."""
+    """Require points that match the images; candidates may differ in number."""
     first = images if name == "starting_points" else images[:1]
     validate.same(first, points[: len(first)], ("images", name))
     if name == "starting_points" and len(points) != len(images):
@@ -318,7 +316,7 @@ def _like(
 def _classes(
     labels: Any, targets: Any, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Check labels and targets against each other."""
+    """Return checked labels and targets; raise if a target equals its label."""
     labels = validate.labels(labels, count=count)
     if targets is None:
         return labels, None
@@ -336,7 +334,7 @@ def _classes(
 def _result(
     images: Array, found: tuple[Any, ...], wants_trajectory: bool
 ) -> AttackResult:
-    """Return findings in the kind of the images."""
+    """Return the result as arrays or tensors, like the images."""
     adversarial, distance, success, n_queries, n_gradients, status, steps = found
 
     def own(part: torch.Tensor) -> Any:

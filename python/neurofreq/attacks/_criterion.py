@@ -1,4 +1,4 @@
-"""The user's criterion as an attack calls it."""
+"""Wrap a user's criterion for an attack."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def criterion(criterion: Callable[..., torch.Tensor] | None, first_index: int) -
 
 
 def _takes_index(criterion: Callable[..., torch.Tensor]) -> bool:
-    """Say whether a third argument is asked for, or has the name."""
+    """Return whether the third parameter is required, or is named "index"."""
     try:
         signature = inspect.signature(criterion)
-    except ValueError:  # of a callable written in C
+    except ValueError:  # a callable written in C has no signature
         return False
     third = list(signature.parameters.values())[2:3]
     if third and third[0].name == "index":

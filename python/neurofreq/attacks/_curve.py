@@ -1,4 +1,4 @@
-"""From minimal distances to success at each budget."""
+"""Compute attack success at each budget from minimal distances."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def success_curve(distance: ArrayLike | torch.Tensor, epsilons: Any) -> Any:
     Parameters
     ----------
     distance : array_like or Tensor of float, shape (N,)
-        Minimal distances; infinite where no adversarial was found.
+        Minimal distances; infinite if no adversarial image was found.
     epsilons : array_like of float, shape (K,)
-        Budgets, in the unit of `distance`; compared in its dtype.
+        Budgets in the unit of `distance`; compared in the dtype of `distance`.
 
     Returns
     -------
     ndarray or Tensor of float, shape (K,)
-        The fraction with ``distance <= epsilon``: a tensor for a tensor.
+        The fraction with ``distance <= epsilon``; a tensor if `distance` is one.
 
     Raises
     ------
     TypeError
-        If one of them does not hold real numbers.
+        If an argument does not hold real numbers.
     ValueError
-        If `distance` is empty, or either holds NaN or has another rank.
+        If `distance` is empty, or an argument holds NaN or has another rank.
 
     References
     ----------

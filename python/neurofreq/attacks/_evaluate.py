@@ -1,4 +1,4 @@
-"""An attack over a whole loader: a long table, resumable and shared between ranks."""
+"""Attack a whole loader: a long table, resumable and split among ranks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from neurofreq._shared.files.storage import Arrays
 
-PATIENCE = timedelta(days=30)  # a rank that is done waits for the others
+PATIENCE = timedelta(days=30)  # a finished rank waits for the others
 COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 
@@ -51,20 +51,18 @@ def evaluate(
     attack : Attack
         For example ``nf.attacks.BrendelBethge("l2")``.
     model : callable
-        As an attack takes it.
+        As in the call of an attack (`Attack`).
     loader : iterable of (images, labels)
-        For example a ``DataLoader`` that does not shuffle: images of shape
-        (n, C, H, W) in [0, 1]. How it splits the data changes no result. A batch may
-        also be a triple, whose third part is not used, or a mapping with one of the
-        keys "images", "image" and "pixel_values", and one of "labels" and "label".
+        For example a ``DataLoader`` that does not shuffle: images of shape (n, C, H, W)
+        in [0, 1]. The batch size of the loader does not change the results. A batch may
+        also be a triple, whose third part is ignored, or a mapping with one of the keys
+        "images", "image" and "pixel_values", and one of "labels" and "label".
     targets : array_like of int, shape (N,), optional
-        The classes to reach, for the images in the loader's order; see
-        `shuffled_targets`.
+        The target classes, in the loader's order; see `shuffled_targets`.
     out : path, optional
-        A folder in which each finished batch is kept. A run that was stopped
-        goes on where it was: batches whose settings, model, images, labels and
-        targets are the same are read and not attacked again. `studies.run` says
-        what tells one model from another.
+        A folder that keeps each finished batch. A stopped run continues from there:
+        batches with the same settings, model, images, labels and targets are read
+        instead of attacked. `studies.run` explains how models are told apart.
     keep_images : bool
         Keep the adversarial images in `out` too.
     seed : int
@@ -73,8 +71,8 @@ def evaluate(
         Show a progress bar over batches.
     **options
         Further arguments of the attack's call: `candidates`, `margin`,
-        `batch_size` and so on. The `index` of a `criterion` counts the images
-        of the whole loader, and so do `starting_points`.
+        `batch_size` and so on. `starting_points` and the `index` of a `criterion` refer
+        to the images of the whole loader.
 
     Returns
     -------
@@ -85,19 +83,20 @@ def evaluate(
     Raises
     ------
     TypeError
-        If an argument or a batch is of another type. Otherwise as the attack.
+        If an argument or a batch has another type, and as the attack.
     ValueError
-        If the loader is empty, a batch has no images or no labels, `targets` or
-        `starting_points` do not fit the loader, the loader's order changes from pass
-        to pass where there are some, or several ranks, or images are to be kept
-        without a folder. Otherwise as the attack; options before any image is read.
+        If the loader is empty; if a batch has no images or no labels; if `targets` or
+        `starting_points` do not fit the loader; if the loader's order changes between
+        passes, with `targets`, `starting_points` or several ranks; if images should be
+        kept without a folder; and as the attack. Options are checked before any image
+        is read.
 
     Notes
     -----
-    Under ``torchrun`` (or in an initialised process group) each rank attacks
-    every n-th batch, and all return the whole table. Ranks may share `out`.
-    Where there is no process group, one (gloo) is initialised and kept to the
-    end of the process: initialise your own before, if you need one.
+    Under ``torchrun`` (or in an initialized process group) each rank attacks
+    every n-th batch, and all ranks return the whole table. Ranks may share `out`.
+    Without a process group, `evaluate` initializes one (gloo) and keeps it to the
+    end of the process: initialize your own group before, if you need one.
     """
     validate.instance("attack", attack, Attack)
     validate.model(model)
@@ -145,7 +144,7 @@ def evaluate(
             found = kept.batch(record, attacked, keep_images)
         else:
             found = attacked()
-        found.pop("adversarial", None)  # on disk: the table holds no images
+        found.pop("adversarial", None)  # kept on disk only
         found["label"] = validate.labels(labels)
         found["target"] = (
             np.full(len(images), -1) if targets is None else part["targets"]
@@ -170,7 +169,7 @@ def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
 
 
 class _Kept:
-    """The folder of finished batches; processes that share it measure none twice."""
+    """A folder of finished batches; processes that share it attack no batch twice."""
 
     def __init__(
         self, folder: Path, attack: Attack, model: Any, seed: int, options: Any
@@ -184,7 +183,7 @@ class _Kept:
         self._store = storage.Store(folder)
 
     def identify(self, model: Any, images: Any, batch_size: int) -> None:
-        """Find out which model it is, by its answers to some of the first images."""
+        """Identify the model by its outputs for some of the first images."""
         images = validate.images(images, unit_range=True)
         found = fingerprint.behaviour(
             model,
@@ -201,13 +200,13 @@ class _Kept:
         attacked: Callable[[], Arrays],
         keep_images: bool,
     ) -> Arrays:
-        """Return a batch that is kept, or attack it and keep it."""
+        """Return a kept batch, or attack it and keep it."""
         record = self._settings | identity
         found = self._load(record, keep_images)
         if found is None:
             lock = self._store.path(record, ".lock")
             with locks.held(lock, f"it attacks a batch for {self._store.folder}"):
-                found = self._load(record, keep_images)  # which it has done meanwhile
+                found = self._load(record, keep_images)  # kept by the other process?
                 if found is None:
                     found = attacked()
                     self._store.save(record, found)
@@ -220,10 +219,10 @@ class _Kept:
 
 
 def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, Any]:
-    """Return what decides the numbers besides model and images, as JSON values."""
+    """Return what decides the numbers, except model and images, as JSON values."""
     plain: dict[str, Any] = {}
     for name, value in options.items():
-        if name in ("batch_size", "progress"):  # decide time, not numbers
+        if name in ("batch_size", "progress"):  # change time, not numbers
             continue
         if callable(value):
             raise TypeError(
@@ -244,7 +243,7 @@ def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, A
 
 
 def _identity_of(images: Any, labels: Any, targets: Any, first: int) -> dict[str, Any]:
-    """Return what tells one batch from another."""
+    """Return what identifies a batch."""
     labels = validate.labels(labels, count=len(images))
     marks = labels if targets is None else np.stack([labels, targets])
     return {"first": first, "data": storage.data_digest(_host(images), marks)}
@@ -265,7 +264,7 @@ def _ranks() -> tuple[int, int]:
     if not dist.is_available():
         return 0, 1
     if "RANK" in os.environ and not dist.is_initialized():
-        # One for the whole process: a second would read the keys of the first.
+        # One group per process: a second group would read the keys of the first.
         dist.init_process_group("gloo", timeout=PATIENCE)
         atexit.register(_leave)
     if not dist.is_initialized():

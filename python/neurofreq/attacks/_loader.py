@@ -1,4 +1,4 @@
-"""What an attack's loader gives: batches of images and labels, in one order."""
+"""Read batches of images and labels from a loader, and check its order."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SHUFFLES = (
     "loader: got one whose order changes from pass to pass, expected one that does not "
     "shuffle: targets belong to images, and processes share the batches by number"
 )
-_N_COMPARED = 2**20  # batches: a sampler may have no end
+_N_COMPARED = 2**20  # batches; a sampler may be endless
 
 
 def check(loader: Any) -> None:
-    """Require batches to go through."""
+    """Require an iterable of batches."""
     is_other = isinstance(loader, (str, bytes, Mapping, np.ndarray, torch.Tensor))
     if is_other or not isinstance(loader, Iterable):
         raise TypeError(
@@ -38,15 +38,11 @@ def in_order(
 ) -> Iterator[tuple[Any, Any]]:
     """Yield the images and labels of each batch.
 
-    Parameters
-    ----------
-    loader : iterable
-    shown : iterable
-        The same batches, as they are gone through.
-    is_one_order : bool
-        Whether a loader is refused that gives another order in another pass. The
-        indices of a data set are then drawn twice; of a loader without indices, the
-        first batch is asked for once more. An iterator has no other pass.
+    `shown` gives the batches of the loader, with a progress bar.
+
+    With `is_one_order`, raise ValueError for a loader that changes its order between
+    passes. For this the indices of a data set are drawn twice; without indices, the
+    first batch is read once more. Iterators allow one pass only and are not checked.
     """
     before = _before(loader) if is_one_order else None
     for batch in shown:
@@ -58,7 +54,7 @@ def in_order(
 
 
 def _before(loader: Iterable[Any]) -> NDArray[Any] | None:
-    """Return the labels of the first batch of a pass; None where indices decide."""
+    """Return the first batch's labels in an extra pass, None if not needed."""
     if isinstance(loader, (Iterator, Sequence)):
         return None
     if isinstance(loader, DataLoader) and not isinstance(
@@ -98,23 +94,17 @@ def _pair(batch: Any) -> tuple[Any, Any]:
 
 
 class PerImage:
-    """Arguments of a value for each image of a loader, in the loader's order.
-
-    Parameters
-    ----------
-    **values
-        None where an argument is not given.
-    """
+    """Arguments with one value per image of a loader; None for those not given."""
 
     def __init__(self, **values: Any) -> None:
         self._values = values
 
     def __bool__(self) -> bool:
-        """Return whether any is given."""
+        """Return whether any argument is given."""
         return any(values is not None for values in self._values.values())
 
     def check_most(self, loader: Any) -> None:
-        """Refuse more values than images before any is read, if the loader says."""
+        """Refuse more values than images; skipped for loaders without a length."""
         images: Any = getattr(loader, "sampler", getattr(loader, "dataset", None))
         try:
             self.check(len(images), is_least=False)
@@ -122,7 +112,7 @@ class PerImage:
             return
 
     def check(self, count: int, *, is_least: bool = True) -> None:
-        """Require a value for each image, or at most so many."""
+        """Require one value per image, or at most one if `is_least` is False."""
         for name, values in self._values.items():
             n = count if values is None else len(values)
             if n > count or (is_least and n < count):

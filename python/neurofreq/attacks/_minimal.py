@@ -1,4 +1,4 @@
-"""The smallest perturbation over several runs, and over a sweep of budgets."""
+"""Find the smallest perturbation over several runs, and over PGD budgets."""
 
 from __future__ import annotations
 
@@ -49,34 +49,34 @@ def minimal_perturbation(
     Parameters
     ----------
     model, images, labels, targets
-        As an attack takes them (`Attack`).
+        As in the call of an attack (`Attack`).
     norm : {"linf", "l2", "l1", "l0"}
-        The norm that is made small.
+        The norm to minimize.
     repeats : int
-        Runs of the attack, each with its own random streams; the first has
-        those of `seed`. Where starts climb from the image itself, those of
-        further runs climb from noise around it.
+        Runs of the attack, each with its own random streams; the first run uses
+        `seed` itself. If the first run searches for starting points from the image,
+        further runs search from noise around the image.
     candidates : ndarray or Tensor, shape (M, C, H, W), optional
-        A pool of images to start from, as an attack takes it.
+        A pool of starting images, as in the call of an attack.
     budgets : sequence of float, optional
         Also run `PGD` at these budgets, in pixel units of [0, 1]; "linf" and
         "l2" only. An image is attacked only at budgets below its smallest
-        perturbation so far: the largest of them, and where that suffices the
-        rest by bisection.
+        perturbation so far: first at the largest of these, and if that succeeds, at
+        others by bisection.
     attack : Attack, optional
-        The attack, of the same norm; by default ``BrendelBethge(norm)``.
+        The attack, with the same norm; by default ``BrendelBethge(norm)``.
     criterion, margin, min_probability
-        As an attack takes them: what counts as adversarial, in every run.
+        As in the call of an attack: what counts as adversarial, in every run.
     seed : int
         Selects the random streams.
     first_index, batch_size, deterministic, channels_last, autocast, progress
-        As an attack takes them.
+        As in the call of an attack.
 
     Returns
     -------
     AttackResult
         The nearest adversarial image of all runs, with the status of the run
-        that found it (of the first run where none did). Queries and gradients
+        that found it (of the first run if none did). Queries and gradients
         are sums over all runs; there are no trajectories.
 
     Raises
@@ -84,21 +84,21 @@ def minimal_perturbation(
     TypeError
         Wrong types or dtypes.
     ValueError
-        Wrong shapes or values, as an attack; an `attack` of another norm;
+        Wrong shapes or values, as an attack; an `attack` with another norm;
         `budgets` with a norm that PGD does not have.
     ModelError
         As an attack.
 
     Notes
     -----
-    Differences from the paper: it ran PGD at every one of its budgets, with the
-    result of the largest as the start of the other attack. Here the other
-    attack comes first and spares most budgets.
+    Differences from the paper: the paper ran PGD at all its budgets, and the other
+    attack started from the result at the largest budget. Here the other attack comes
+    first, so that most budgets are skipped.
 
     References
     ----------
-    Li et al. 2023, Figs 2b, 2f and 4c: the smallest of 4 runs. Its additional
-    baselines of Fig 4: of PGD too, with a probability of at least 0.1.
+    Li et al. 2023, Figs 2b, 2f and 4c: the smallest of 4 runs. For the additional
+    baselines of Fig 4, PGD is included and the probability is at least 0.1.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def minimal_perturbation(
 
 @dataclass(frozen=True)
 class _Sweep(PGD):
-    """PGD for perturbations below a limit of each image."""
+    """PGD for perturbations below a limit for each image."""
 
     limits: tuple[float, ...] = ()
 
@@ -162,13 +162,13 @@ class _Sweep(PGD):
 
 
 def _derived(seed: int, number: int) -> int:
-    """Return the seed of a run; those of other seeds do not repeat it."""
+    """Return the seed of a run; runs of other seeds get other seeds."""
     sequence = np.random.SeedSequence([validate.seed(seed), number])
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
 def _nearer(first: AttackResult, second: AttackResult) -> AttackResult:
-    """Return the nearer of two findings of each image, the first if equal."""
+    """Return the nearer of two results for each image, the first if equal."""
     is_second = second.distance < first.distance
 
     def chosen(name: str) -> Any:
@@ -188,5 +188,5 @@ def _nearer(first: AttackResult, second: AttackResult) -> AttackResult:
 
 
 def _host(values: Any) -> Any:
-    """Move a tensor to a NumPy array and leave the rest."""
+    """Return a tensor as a NumPy array, and other values unchanged."""
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values

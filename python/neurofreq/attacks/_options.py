@@ -1,4 +1,4 @@
-"""The options of an attack's call: checked before any image is looked at."""
+"""Check the options of an attack's call, before any image is read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
     from neurofreq._shared.inputs.validate import Array
 
-TOLERANCE = 1e-6  # rounding of a resize or a normalisation undone, not a fault
+TOLERANCE = 1e-6  # rounding after a resize or an undone normalization
 
 
 @dataclass
 class Options:
-    """What `Attack.__call__` takes beside images and classes, as documented there.
+    """Options of `Attack.__call__` other than images and classes.
 
-    Values are in Python's own form, `judge` is the criterion as it is called, and the
-    points of start are clipped. What images decide is checked by the call.
+    After the checks, values have Python types, `judge` is the wrapped criterion, and
+    starting images are clipped to [0, 1]. The call checks what depends on the images.
     """
 
     criterion: Callable[..., torch.Tensor] | None = None
@@ -43,7 +43,7 @@ class Options:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        """Check every option by itself."""
+        """Check each option by itself."""
         self.batch_size = calling.check_batch_size(self.batch_size)
         for name in ("deterministic", "channels_last", "trajectory", "progress"):
             setattr(self, name, validate.flag(name, getattr(self, name)))
@@ -66,7 +66,7 @@ class Options:
 
 
 def unit_images(value: Array, name: str) -> Array:
-    """Check images and clip what is out of [0, 1] by rounding."""
+    """Return checked images; clip values that are outside [0, 1] by rounding."""
     checked = validate.images(value, name)
     if isinstance(checked, torch.Tensor):
         checked = checked.detach()

@@ -25,34 +25,32 @@ STEP_RULES = ("adaptive", "constant")
 class PGD(Attack):
     """Adversarial perturbations within a budget, by projected gradient descent.
 
-    Descends the logit difference (negative if adversarial) by gradient steps
-    that are projected back into the ball of radius `epsilon` around the clean
-    image and into [0, 1]. The first run sets out from the clean image; further
-    ones, where those before found nothing, from random points of the ball. An
-    image for which the budget does not suffice ends as "completed", without
-    success.
+    Gradient steps decrease the logit difference (negative if adversarial). Each step is
+    projected back into the ball of radius `epsilon` around the clean image and into [0,
+    1]. The first run starts at the clean image. Further runs, for images without
+    success so far, start at random points of the ball. An image for which the budget is
+    too small ends as "completed", without success.
 
     Parameters
     ----------
     norm : {"linf", "l2"}
         The norm of the ball.
     epsilon : float or sequence of float
-        The budget, in pixel units of [0, 1]. Of several, the smallest at which
-        the attack succeeds is sought, image by image: the largest comes first,
-        then bisection.
+        The budget, in pixel units of [0, 1]. For several budgets, the smallest one with
+        success is searched for each image: first the largest budget, then bisection.
     steps : int
-        Steps of a run, each one forward and one backward pass.
+        Steps of a run; each step takes one forward and one backward pass.
     step_size : float, optional
         The (first) step, relative to the budget. By default 2 for "adaptive"
         and ``2.5 / steps`` for "constant".
     step_rule : {"adaptive", "constant"}
-        "adaptive": momentum, and a step that is halved where a run makes no
-        progress, from the best point it has seen; "constant": neither.
+        "adaptive": with momentum; if a run makes no progress, the step is halved and
+        the run continues from its best point. "constant": neither.
     restarts : int
         Further runs after the first, at each budget.
     early_stop : bool
         End the runs at a budget at the first adversarial point. Otherwise all
-        steps are taken, and the nearest adversarial point seen is kept.
+        steps are taken, and the nearest adversarial point is kept.
 
     Raises
     ------
@@ -63,19 +61,19 @@ class PGD(Attack):
 
     Notes
     -----
-    Every point, and so the result, keeps to the budget and to [0, 1] exactly,
-    in the precision of the images. A point that the last query does not
-    confirm is moved outwards within the budget only; if that fails too, the
-    image ends as "unconfirmed".
+    Every point, and so the result, stays within the budget and [0, 1] exactly, in the
+    precision of the images. If the last query does not confirm a point, the point is
+    moved outwards, within the budget only; if that fails too, the image ends as
+    "unconfirmed".
 
-    The attack needs no adversarial start, so `starting_points` and `candidates`
-    are refused.
+    The attack needs no adversarial starting point, so `starting_points` and
+    `candidates` are refused.
 
     Differences from the paper (Croce and Hein, for the adaptive step):
 
     - The objective is the logit difference for targeted attacks too.
-    - After going back to the best point, the momentum starts anew.
-    - The first run sets out from the clean image and not from a random point,
+    - After a return to the best point, the momentum starts at zero.
+    - The first run starts at the clean image and not at a random point,
       so without `restarts` nothing depends on `seed`.
 
     References
@@ -109,17 +107,17 @@ class PGD(Attack):
 
     @property
     def budgets(self) -> tuple[float, ...]:
-        """The budgets, ascending and without repeats."""
+        """The budgets, ascending and distinct."""
         return tuple(np.unique(np.asarray(self.epsilon, dtype=np.float64)).tolist())
 
     @property
     def below(self) -> list[float] | None:
-        """For each image, what its perturbation must be smaller than."""
+        """Upper limits of the perturbations, one per image, or None."""
         return None
 
     @property
     def planned(self) -> int:
-        """The most answers of an image: every step of every run and one more."""
+        """The largest number of queries per image: steps plus one, for every run."""
         n_tried = 1 + (len(self.budgets) - 1).bit_length()
         return n_tried * (1 + self.restarts) * (self.steps + 1)
 
@@ -139,7 +137,7 @@ class PGD(Attack):
 
 
 def checked_budgets(name: str, value: Any) -> tuple[float, ...]:
-    """Return one budget or several as floats, in the order given."""
+    """Return one budget or several as floats, in the given order."""
     array = validate.host(value, name)
     if array.size == 0:
         raise ValueError(f"{name}: got no budgets, expected at least one")

@@ -1,4 +1,4 @@
-"""The size of perturbations."""
+"""Measure the size of perturbations."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ SIGNS = ("positive", "negative")
 def perturbation_size(
     adversarial: Array, images: Array, norm: str = "linf", *, signed: str | None = None
 ) -> Any:
-    """Measure perturbations, image by image.
+    """Measure the perturbation of each image.
 
     Parameters
     ----------
     adversarial, images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64, both of one kind, in pixel units of [0, 1].
+        float32 or float64, both of the same type, in pixel units of [0, 1].
     norm : {"linf", "l2", "l1", "l0"}
         The largest absolute change, the Euclidean length, the sum of absolute
         changes, or the number of changed values.
     signed : {None, "positive", "negative"}
         For "linf": the largest change upwards, ``max(adversarial - images)``,
-        or downwards, ``max(images - adversarial)``, in place of the larger of
-        the two. Negative where every value changed the other way.
+        or downwards, ``max(images - adversarial)``, instead of the larger of
+        the two. Negative if every value changed in the other direction.
 
     Returns
     -------
     ndarray or Tensor of float, shape (N,)
-        Of the dtype of `images`; a tensor for tensors.
+        In the dtype of `images`; a tensor for tensors.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def perturbation_size(
     Notes
     -----
     The paper plots signed sizes: upwards in Figs 2b and 2f, downwards in Figs
-    4c and 6a. They agree with the norm wherever a perturbation of "linf"
-    reaches its size in both directions, as minimal ones all but always do.
+    4c and 6a. Signed sizes equal the norm if a perturbation reaches its "linf" size in
+    both directions, which almost all minimal perturbations do.
 
     References
     ----------
@@ -71,7 +71,7 @@ def perturbation_size(
 
 
 def _size(change: torch.Tensor, norm: str, signed: str | None) -> torch.Tensor:
-    """Measure each image."""
+    """Return the size of the change of each image."""
     change = change.flatten(1)
     if signed:
         return (change if signed == "positive" else -change).amax(1)

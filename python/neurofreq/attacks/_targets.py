@@ -1,4 +1,4 @@
-"""Target classes of targeted attacks."""
+"""Draw target classes for targeted attacks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ METHODS = ("elm", "cls")
 def shuffled_targets(
     labels: Any, *, seed: int, method: str = "elm"
 ) -> NDArray[np.int64]:
-    """Draw target labels, none equal to the truth.
+    """Draw target classes, none equal to the label.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def shuffled_targets(
         The same seed gives the same targets.
     method : {"elm", "cls"}
         "elm": shuffle the labels of all images, element by element; their
-        histogram is unchanged. "cls": shuffle the classes present, so that all
+        histogram is unchanged. "cls": shuffle the classes that occur, so that all
         images of a class get the same other class.
 
     Returns
@@ -40,7 +40,7 @@ def shuffled_targets(
     TypeError
         If `labels` are not integers.
     ValueError
-        If `labels` is empty, one class holds more than half of it ("elm"), or
+        If `labels` is empty, one class has more than half of the images ("elm"), or
         there is only one class ("cls").
 
     References

@@ -1,8 +1,8 @@
-"""The ``neurofreq`` command: a thin face over the package.
+"""The ``neurofreq`` command.
 
-What a user got wrong is one sentence on stderr and exit code 2; ``--traceback``
-shows where it came from. A bug, of the user's model or of ours, keeps its traceback.
-An interrupted run ends with exit code 130.
+A user's error is one sentence on stderr with exit code 2; ``--traceback`` shows where
+it was raised. A bug, in the user's model or in neurofreq, keeps its traceback. An
+interrupted run ends with exit code 130.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command and end with its status."""
+    """Run the command and exit with its status."""
     console.raise_on_interrupt()
     try:
         app()
@@ -72,7 +72,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _errors.say("neurofreq: interrupted", err=True)
         status = console.INTERRUPTED
-    console.end_on_interrupt()  # while the interpreter ends
+    console.end_on_interrupt()  # for Ctrl-C while the interpreter shuts down
     with _errors.quietly_without_reader():
         sys.stdout.flush()
     sys.exit(status)

@@ -1,4 +1,4 @@
-"""What the commands share: their options, and loading what was named."""
+"""Options that several commands share, and functions that load models and data."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ Trace = Annotated[
 
 
 def place(device: str) -> torch.device:
-    """Return the device that was named."""
+    """Return the device with this name."""
     from neurofreq._shared.inputs import validate
 
     return validate.device(device)
 
 
 def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
-    """Load the models that were named."""
+    """Load the models of these specs, by label."""
     from neurofreq._shared import runtime
     from neurofreq.models import load_model, parse_spec
     from neurofreq.models.loading import require_weights

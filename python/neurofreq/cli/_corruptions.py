@@ -1,4 +1,4 @@
-"""Commands of common corruptions: accuracy under them, folders of them."""
+"""Commands for common corruptions: measure accuracy, and write corrupted folders."""
 
 from __future__ import annotations
 

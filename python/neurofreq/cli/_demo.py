@@ -1,12 +1,12 @@
-"""``neurofreq demo``: two small networks, no data needed, and their report.
+"""``neurofreq demo``: train two small networks without data files, and report on them.
 
-Both networks have the same start, images and order of batches. One is trained
-on labels alone, the other also towards the similarities of a simulated V1:
-Gabor energy cells with spiking noise, mostly tuned to low frequencies. Nothing
-here is a recording. The stimuli and the weight of the regularizer were chosen, by
-trying some twenty settings on one seed and on the first test images, so that the
-shift to low frequencies shows; the report measures it on test images not looked at
-before. Two small networks are an illustration, not evidence about training methods.
+Both networks have the same initial weights, images and order of batches. One is trained
+on labels only. The other is also trained towards the similarities of a simulated V1:
+Gabor energy cells with spiking noise, mostly tuned to low frequencies. No recorded data
+are used. The stimuli and the weight of the regularizer were chosen so that the shift to
+low frequencies shows: about twenty settings were tried, with one seed, on the first
+test images. The report uses other test images. Two small networks are an illustration,
+not evidence about training methods.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from neurofreq.studies import ModelEntry
 
 BASELINE, NEURAL = "baseline", "V1-regularized"
-# Stimuli mix the shape of one image with the texture of another here (units of
-# Nyquist): in the training images both belong to the class, and a network that
-# sees texture alone could copy the similarities of a cortex that sees shape.
+# Mixing frequency (units of Nyquist) of stimuli with the shape of one image and the
+# texture of another. In training images both cues agree, so a network that uses only
+# texture could reproduce the similarities of a cortex that uses shape.
 STIMULUS_FREQUENCY = 0.35
-# Test images on which the settings below were chosen; the report leaves them out.
+# The settings below were chosen on these test images; the report excludes them.
 N_SEEN = 1000
-SIGMAS = (1.0, 1.5, 2.0)  # of the networks behind a blur, in pixels
+SIGMAS = (1.0, 1.5, 2.0)  # widths of blurs in front of networks, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How much of everything the demo does."""
+    """The amounts of data, training and measurements in the demo."""
 
     n_train: int = 2000
     n_test: int = 500
@@ -75,20 +75,8 @@ def run(
 ) -> Report:
     """Train both networks and write the report that compares them.
 
-    Parameters
-    ----------
-    out_dir : path
-        Made where it is missing.
-    tiny : bool
-        Seconds instead of minutes; its numbers mean nothing.
-    progress : bool
-        Show progress bars.
-    command : str
-        Kept in settings.json.
-
-    Returns
-    -------
-    Report
+    `tiny` takes seconds instead of minutes; its numbers mean nothing. `command` is
+    recorded in settings.json.
     """
     from neurofreq import data, report
 
@@ -113,19 +101,10 @@ def run(
 
 
 def entries(*, tiny: bool = False, progress: bool = True) -> list[ModelEntry]:
-    """Train five small networks for the synthetic images: figures without data.
+    """Train five small networks on synthetic images, for figures without data files.
 
-    Parameters
-    ----------
-    tiny : bool
-        Seconds instead of minutes; their numbers mean nothing.
-    progress : bool
-        Show progress bars.
-
-    Returns
-    -------
-    list of ModelEntry
-        The two of the demo, groups "base" and "neural", and three behind a blur.
+    These are the two networks of the demo, in the groups "base" and "neural", and three
+    behind a blur. `tiny` takes seconds instead of minutes; its numbers mean nothing.
     """
     from neurofreq import data
     from neurofreq.studies import ModelEntry
@@ -153,19 +132,12 @@ def trained(
 ) -> nn.Module:
     """Return a network trained on labels, and on V1's similarities if asked.
 
-    Parameters
-    ----------
-    train : ImageSet
-    size : Size
-    towards_v1 : bool
-    sigma : float, optional
-        Of a blur in front of it, in pixels.
-    progress : bool
+    `sigma` is the width of a blur in front of the network, in pixels.
     """
     from neurofreq import frequency, models, neural, regularize, training
 
     blur = "" if sigma is None else f",blur={sigma}"
-    with runtime.seeded(0):  # all networks start alike
+    with runtime.seeded(0):  # all networks get the same initial weights
         model = models.load_model(f"small_cnn,width={size.width}{blur}")
     pull = None
     if towards_v1:
@@ -196,19 +168,8 @@ def trained(
 
 
 def sentences(report: Report) -> list[str]:
-    """Say what a report of the demo shows, from its numbers alone.
-
-    Parameters
-    ----------
-    report : Report
-        Of `run`, complete.
-
-    Returns
-    -------
-    list of str
-        Three sentences.
-    """
-    # A quantity that neither network defines has no row: NaN, said as such.
+    """Return three sentences on the results of a complete report of `run`."""
+    # A quantity that is undefined for both networks has no row and becomes NaN.
     known = [
         "f_rev",
         "f_half",
@@ -234,7 +195,7 @@ def sentences(report: Report) -> list[str]:
 
 
 def _direction(row: Any, values: Any, expected: str) -> str:
-    """Say whether a difference has the expected sign, and how sure that is."""
+    """Return a phrase on a difference: its sign, numbers and certainty."""
     base, ours = float(values[BASELINE]), float(values[NEURAL])
     if math.isnan(base) or math.isnan(ours):
         return "could not be compared: a curve never crosses its level"
@@ -248,7 +209,7 @@ def _direction(row: Any, values: Any, expected: str) -> str:
 
 
 def _word(row: Any, expected: str, opposite: str) -> str:
-    """Say which way a difference goes, and whether the paper found that."""
+    """Return the direction of a difference, and whether the paper found the same."""
     if row["low"] > 0.0:
         return f"{expected}, as in the paper"
     if row["high"] < 0.0:

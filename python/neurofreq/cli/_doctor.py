@@ -1,4 +1,4 @@
-"""``neurofreq doctor``."""
+"""The command ``neurofreq doctor``."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What of an error a user of the command line is shown.
+"""Decide which errors the command line shows as one sentence.
 
-A refusal is one sentence: neurofreq raised it itself, by a ``raise`` of its own, as
-every check of an argument, a file or a model's answer does. Anything else is a bug, of
-the user's model or of ours, and keeps its traceback.
+A refusal is an error that neurofreq raises with its own ``raise`` statement, such as a
+failed check of an argument, a file or a model's logits. A refusal is shown as one
+sentence. All other errors are bugs, in the user's model or in neurofreq, and keep their
+traceback.
 """
 
 from __future__ import annotations
@@ -25,20 +26,20 @@ if TYPE_CHECKING:
 
 _RAISE = opcode.opmap["RAISE_VARARGS"]
 _REFUSALS = (ValueError, TypeError, OSError, ImportError, AttributeError)
-_PIPE_CLOSED = 141  # as a program that SIGPIPE ended
+_PIPE_CLOSED = 141  # the exit code of a program that SIGPIPE ended
 _LIBRARIES = tuple(
     {sysconfig.get_path(one) + os.sep for one in ("stdlib", "purelib", "platlib")}
 )
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a text; control characters in names do not reach the terminal."""
+    """Print a text with control characters escaped."""
     typer.echo(printable(text, keep="\n\t"), err=err)
 
 
 @contextlib.contextmanager
 def plainly(traceback: bool) -> Iterator[None]:
-    """Turn a refusal into one sentence and exit code 2, an interrupt into 130."""
+    """Turn a refusal into one sentence and exit code 2, Ctrl-C into exit code 130."""
     try:
         with quietly_without_reader():
             yield
@@ -56,13 +57,7 @@ def plainly(traceback: bool) -> Iterator[None]:
 
 
 def is_refusal(error: Exception) -> bool:
-    """Return whether neurofreq refused something, or the system did for it.
-
-    Parameters
-    ----------
-    error : Exception
-        Just caught.
-    """
+    """Return whether this caught error is a refusal by neurofreq or the system."""
     from neurofreq import ModelError
 
     if isinstance(error, ModelError):
@@ -71,7 +66,7 @@ def is_refusal(error: Exception) -> bool:
         return False
     frames = _frames(error.__traceback__)
     if isinstance(error, OSError) and error.errno is not None:
-        # A folder that cannot be written, a full disk: raised below our own code.
+        # Unwritable folders and full disks raise inside a library that we called.
         while len(frames) > 1 and _is_library(frames[-1]):
             frames.pop()
         return _is_ours(frames[-1])
@@ -100,7 +95,7 @@ def _is_library(entry: TracebackType) -> bool:
 
 @contextlib.contextmanager
 def quietly_without_reader() -> Iterator[None]:
-    """Leave without a word where the reader of the output is gone, as ``head`` is."""
+    """Exit silently if the reader of the output, such as ``head``, has ended."""
     try:
         yield
     except BrokenPipeError:

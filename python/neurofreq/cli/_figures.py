@@ -1,4 +1,4 @@
-"""The command that measures models and draws the paper's figures of them."""
+"""The command that measures models and draws the paper's figures."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def figures(
 def _names(
     only: list[str] | None, data: str | None, studies: Sequence[Path]
 ) -> tuple[str, ...]:
-    """Return which figures to draw; none where the studies decide."""
+    """Return the figures to draw; empty if the studies decide."""
     from neurofreq._shared.inputs import validate
 
     known = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6")
@@ -169,13 +169,13 @@ def _names(
 
 
 def _of(found: Sequence[StudyResult]) -> tuple[str, ...]:
-    """Return the figures of finished studies: the first one's images decide."""
+    """Return the figures for finished studies, depending on the first study's data."""
     is_imagenet = bool(found) and found[0].data.startswith("ImageNet")
     return ("fig2", "fig6") if is_imagenet else ("fig2", "fig4", "fig5")
 
 
 def _needed(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the measurements that figures need; a study has at least one."""
+    """Return the measurements that figures need, "clean" always among them."""
     from neurofreq.figures.choose import NEEDS
     from neurofreq.studies.settings import MEASUREMENTS
 
@@ -184,7 +184,7 @@ def _needed(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check(neural: Path | None, pairings: int | None) -> None:
-    """Check what is used after hours of measuring, or has another name there."""
+    """Check inputs that are used only after hours of measuring."""
     from neurofreq._shared.inputs import validate
     from neurofreq.figures.compared import recorded
 
@@ -207,7 +207,7 @@ def _read(folders: Sequence[Path]) -> list[StudyResult]:
 
 
 def _entries(models: Sequence[str], groups: Sequence[str]) -> list[Any]:
-    """Return the models that were named, in the groups that were."""
+    """Return the requested models with their groups."""
     from neurofreq.studies import ModelEntry
 
     chosen: dict[str, str] = {}
@@ -230,7 +230,7 @@ def _entries(models: Sequence[str], groups: Sequence[str]) -> list[Any]:
 def _measure(
     wanted: Study, out: Path, quiet: bool, *, device: str, batch_size: int
 ) -> StudyResult | None:
-    """Run the study; None in a process that leaves the drawing to another."""
+    """Run the study; return None in a process that does not draw."""
     from neurofreq import studies
     from neurofreq.studies.worker import rank_and_count
 
@@ -249,9 +249,9 @@ def _draw(
     is_strict: bool,
     **inputs: Any,
 ) -> bool:
-    """Draw what can be drawn, and return whether anything could be.
+    """Draw the figures that can be drawn, and return whether there were any.
 
-    What was asked for by name and cannot be drawn is an error.
+    With `is_strict`, a figure that cannot be drawn is an error.
     """
     import pandas as pd
 

@@ -166,7 +166,7 @@ def demo(
 
 
 def _targeted(untargeted: bool) -> bool | None:
-    """Return None where the flag is not given: a study beside then decides."""
+    """Return None without the flag: then the study of --beside decides."""
     return False if untargeted else None
 
 
@@ -183,7 +183,7 @@ def _run(
     progress: bool,
     **settings: Any,
 ) -> Report:
-    """Load what was named and measure it."""
+    """Load the models and the data, and measure."""
     from neurofreq import report as reporting
 
     place = _common.place(device)
@@ -199,7 +199,7 @@ def _run(
 
 
 def _finish(found: Report) -> None:
-    """Print the summary; an interrupted run ends as one."""
+    """Print the summary; exit with code 130 if the run was interrupted."""
     say(str(found))
     if not found.is_complete:
         say(

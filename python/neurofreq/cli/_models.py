@@ -1,4 +1,4 @@
-"""Commands of networks: the list of those with a name, and training by recipe."""
+"""Commands for networks: list named models, and train by recipe."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def train(
 
 
 def _recipe(name: str, fast: bool, changes: list[str]) -> Recipe:
-    """Return the recipe that was named, scaled and changed."""
+    """Return the named recipe, scaled down and changed as asked."""
     from neurofreq._shared.inputs import validate
     from neurofreq.training import RECIPES
 
@@ -160,7 +160,7 @@ def _stimuli(spec: str | None, n: int) -> Any:
 
 
 def _target(name: str | None, stimuli: Any, shuffle: bool, seed: int) -> Any:
-    """Return the target that was named, made of the stimuli or read from a file."""
+    """Return the target with this name, made from the stimuli or read from a file."""
     from neurofreq import neural
 
     if name is None:
@@ -184,7 +184,7 @@ def _target(name: str | None, stimuli: Any, shuffle: bool, seed: int) -> Any:
 
 
 def _responses(path: Path | None, shuffle: bool, seed: int) -> Any:
-    """Return the responses of a file, exchanged between images where asked."""
+    """Return the responses in a file, with images exchanged if `shuffle` is set."""
     import numpy as np
 
     from neurofreq.neural.target import exchanged

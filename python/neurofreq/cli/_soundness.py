@@ -73,7 +73,7 @@ def _version(package: str) -> str:
 
 
 def self_test() -> list[Check]:
-    """Run each self-test on the host, and on the first CUDA device if there is one."""
+    """Run each self-test on the CPU, and on the first CUDA device if there is one."""
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     return [
         _run(name, test, device) for device in devices for name, test in TESTS.items()

@@ -1,4 +1,4 @@
-"""Commands of studies: run one, see how far it is, export its numbers."""
+"""Commands for studies: run a study, show its progress, export its numbers."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def export(
 
 
 def _finish(found: StudyResult) -> None:
-    """Print the numbers; an interrupted study ends as one, a failed one as failed."""
+    """Print the numbers; exit with 130 if interrupted, 1 if something failed."""
     from neurofreq.studies.worker import rank_and_count
 
-    if rank_and_count()[0] > 0:  # another one of the job says it, and ends it
+    if rank_and_count()[0] > 0:  # rank 0 prints the numbers
         interrupted(found)
         return
     say(found.tables["summary"].drop(columns="x").to_string(index=False))
@@ -94,14 +94,14 @@ def _finish(found: StudyResult) -> None:
 
 
 def untrained(found: StudyResult) -> None:
-    """Tell which models have random weights."""
+    """Print which models have random weights."""
     names = [model.name for model in found._plan.models if model.is_random]
     if names:
         say(f"random weights: {', '.join(names)}")
 
 
 def interrupted(found: StudyResult) -> None:
-    """Leave where a study was interrupted."""
+    """Exit with code 130 if the study was interrupted."""
     if found.missing:
         say(
             f"interrupted: {len(found.missing)} measurements are missing; the same "
@@ -112,7 +112,7 @@ def interrupted(found: StudyResult) -> None:
 
 
 def failures(found: StudyResult, traceback: bool) -> None:
-    """Print what failed, and why."""
+    """Print the failed measurements and their errors."""
     for one in found.failed:
         text = one.traceback.rstrip()
         text = text if traceback else text.splitlines()[-1]

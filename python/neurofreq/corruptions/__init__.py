@@ -1,7 +1,7 @@
-"""Common corruptions: made, written to disk, and judged by models.
+"""Common corruptions: corrupt images, write corrupted data sets, and measure accuracy.
 
-`corrupt` and `Corruption` change images, `write_corrupted` keeps a corrupted data set
-as a `CorruptedFolder`, and `corruption_accuracy` says what models make of either.
+`corrupt` and `Corruption` change images, `write_corrupted` writes a corrupted data set
+as a `CorruptedFolder`, and `corruption_accuracy` measures models on either.
 """
 
 from neurofreq.corruptions._corrupt import (

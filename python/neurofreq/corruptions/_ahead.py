@@ -1,4 +1,4 @@
-"""Making the next batch in the background while the last one is used."""
+"""Compute the next batches in the background while the current one is used."""
 
 from __future__ import annotations
 
@@ -16,21 +16,11 @@ if TYPE_CHECKING:
 def ahead(
     make: Callable[[Request], Made], requests: Iterable[Request], *, depth: int = 2
 ) -> Generator[Made, None, None]:
-    """Yield ``make(request)`` for each request, in order, made in one thread.
+    """Yield ``make(request)`` for each request in order, computed in one thread.
 
-    Parameters
-    ----------
-    make : callable
-        Gains where it releases the interpreter. What it raises is raised where
-        its result would have come.
-    requests : iterable
-    depth : int
-        The most results that wait to be used, at least 1.
-
-    Notes
-    -----
-    Close the iterator (``contextlib.closing``) where its user may fail: it waits
-    for the one call under way and makes no more.
+    `depth` is the largest number of finished results that wait. An exception of `make`
+    is raised in place of its result. Close the iterator (``contextlib.closing``) if its
+    user may fail: it then waits for the current call and starts no more.
     """
     waiting: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="neurofreq-ahead") as pool:

@@ -1,4 +1,4 @@
-"""Common corruptions of images, in batches and as a transform."""
+"""Corrupt images, in batches or as a transform."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ Layout: TypeAlias = Literal["nhwc", "nchw"]
 Parameters: TypeAlias = Literal["auto", "cifar", "tinyimagenet", "imagenet"]
 
 CORRUPTIONS: Final[tuple[str, ...]] = tuple(_neurofreq.corruption_names())
-"""All corruptions, in the published order: the fifteen of the paper, then the four
-that the benchmark keeps for validation (`EXTRA_CORRUPTIONS`)."""
+"""All corruptions in the published order: the 15 of the paper, then the 4 that the
+benchmark keeps for validation (`EXTRA_CORRUPTIONS`)."""
 
 CORRUPTION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -45,18 +45,19 @@ CORRUPTION_GROUPS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "high": ("gaussian_noise", "shot_noise", "impulse_noise"),
     }
 )
-"""The paper's fifteen by the frequencies they alter (Li et al. 2023, Table A)."""
+"""The 15 corruptions of the paper, grouped by the frequencies that they alter (Li et
+al. 2023, Table A)."""
 
 EXTRA_CORRUPTIONS: Final[tuple[str, ...]] = CORRUPTIONS[15:]
-"""Corruptions that the paper does not use; they are in no group."""
+"""Corruptions that the paper does not use. They belong to no group."""
 
 LEAST_SIDE: Final = 16
-"""Of images that can be corrupted, in pixels."""
+"""Smallest side of images that can be corrupted, in pixels."""
 
 PARAMETERS: Final[tuple[str, ...]] = ("auto", "cifar", "tinyimagenet", "imagenet")
-"""Sets of published constants, as `corrupt` takes them."""
+"""Sets of published constants that `corrupt` accepts."""
 
-# Values per call of the kernel: between calls Ctrl-C is heard.
+# Values per call of the kernel: Ctrl-C takes effect between calls.
 _PART: Final = 2**24
 
 
@@ -78,63 +79,64 @@ def corrupt(
     ----------
     images : ndarray or Tensor, shape (N, H, W, C) or (N, C, H, W)
         uint8 from 0 to 255, or float32 or float64 in [0, 1]; at least 16 by 16
-        pixels. Three channels are red, green and blue, any other number are gray
-        planes.
+        pixels. Three channels are red, green and blue. Any other number of channels are
+        gray planes.
     name : str
         One of `CORRUPTIONS`.
     severity : int
         1 (weak) to 5 (strong).
     seed : int
-        With the index of an image it determines that image's randomness,
-        whatever the batch, the layout or the thread count.
+        The seed and the index of an image determine the image's randomness. The batch,
+        the layout and the number of threads do not change it.
     layout : {"nhwc", "nchw"}, optional
-        Where the channels are. May be left out if exactly one of the second and
-        the last axis has length 1 or 3.
+        Position of the channels. May be omitted if exactly one of the second and the
+        last axis has length 1 or 3.
     parameters : {"auto", "cifar", "tinyimagenet", "imagenet"}
         The published constants of CIFAR-10-C, Tiny ImageNet-C or ImageNet-C.
-        "auto" goes by the shorter side: up to 48 pixels "cifar", up to 144
+        "auto" depends on the shorter side: up to 48 pixels "cifar", up to 144
         "tinyimagenet", above "imagenet".
     first_index : int
-        Index of the first image: pass the start of a batch within its data set
-        to get what one call on the whole set would give.
+        Index of the first image. For a batch of a data set, pass the index of its first
+        image: the result then equals that of one call on the whole data set.
     textures : path, optional
         Folder with the published photographs of frost, ``frost1.png`` to
-        ``frost5.jpg``. Without it frost draws textures of its own.
+        ``frost5.jpg``. Without this folder, frost generates its own textures.
     progress : bool
-        Show a bar.
+        Show a progress bar.
 
     Returns
     -------
     ndarray or Tensor
-        As `images`: same kind, shape, dtype and device, values in range. A new
+        Same kind, shape, dtype and device as `images`, values in the same range. A new
         array without gradient.
 
     Raises
     ------
     TypeError
-        Not an array or tensor, or another dtype.
+        If `images` is not an array or tensor, or has another dtype.
     ValueError
-        Unknown name (the nearest is named), severity or parameters, an
-        ambiguous or wrong layout, images too small, empty, NaN or out of range.
+        If the name (the message suggests the nearest one), severity or parameters are
+        unknown, the layout is ambiguous or wrong, or images are too small, empty, NaN
+        or out of range.
     FileNotFoundError
-        A texture is not in its folder.
+        If a texture is missing from its folder.
 
     Notes
     -----
-    Kernels compute in single precision. uint8 results are truncated, not rounded,
-    as in the published code, which darkens by half a grey level on average.
-    ``jpeg_compression`` and ``pixelate`` are defined on 8 bits: floats are rounded
-    to the nearest level first, and the result is one of 256 levels.
+    Kernels compute in single precision. uint8 results are truncated, not rounded, as in
+    the published code; this darkens images by half a gray level on average.
+    ``jpeg_compression`` and ``pixelate`` are defined on 8 bits: floats are first
+    rounded to the nearest level, and the result has 256 levels.
 
-    Constants in pixels (radii, displacements) are the published ones whatever the
-    size of the image.
+    Constants in pixels (radii, displacements) are the published ones for every image
+    size.
 
-    Differences from the paper: it reads the published CIFAR-10-C, Tiny
-    ImageNet-C and ImageNet-C files, which also went through 8 bits and, for
-    the ImageNet ones, JPEG; images here are corrupted on the fly. Random
-    corruptions have the published distribution, not the published draws. Frost
-    draws its textures unless given the photographs. ``docs/corruptions.md`` has a
-    table of what is left beside the package ``imagecorruptions``.
+    Differences from the paper: the paper reads the published CIFAR-10-C, Tiny
+    ImageNet-C and ImageNet-C files, which were also stored with 8 bits and, for the
+    ImageNet ones, as JPEG. Images here are corrupted on the fly. Random corruptions
+    have the published distribution, but not the published random draws. Frost generates
+    its textures unless `textures` is given. ``docs/corruptions.md`` lists the remaining
+    differences from the package ``imagecorruptions``.
 
     References
     ----------
@@ -168,34 +170,37 @@ def corrupt(
 class Corruption(torch.nn.Module):
     """A corruption as a transform of images, for data sets and pipelines.
 
-    Takes a PIL image (RGB or L), one image (C, H, W) or (H, W, C), or a batch, and
-    returns the same kind: array, tensor, ``tv_tensors.Image`` or PIL image. Takes
-    samples too, such as (image, label) or {"image": image, "label": label}, as a
-    ``torchvision.transforms.v2.Compose`` passes them, and changes only the image;
-    labels, boxes and masks pass through. It can be pickled, and used in forked and
-    spawned workers.
+    Accepts a PIL image (RGB or L), one image (C, H, W) or (H, W, C), or a batch, and
+    returns the same kind: array, tensor, ``tv_tensors.Image`` or PIL image. Also
+    accepts samples such as (image, label) or {"image": image, "label": label}, as a
+    ``torchvision.transforms.v2.Compose`` passes them. Only the image is changed;
+    labels, boxes and masks pass through. A corruption can be pickled and used in forked
+    and spawned workers.
 
     Parameters
     ----------
     name, severity, layout, parameters, textures
         As in `corrupt`; `layout` is "nchw" for (C, H, W) and "nhwc" for (H, W, C).
     seed : int, optional
-        Without a seed every call draws from torch's generator: the noise differs
-        between images, epochs and workers, which augmentation wants. With a seed, an
-        image is corrupted alike in every epoch: its randomness comes from the seed
-        and its `index`, or, where a pipeline passes none, from the seed and the
-        pixels themselves. So neither workers, nor their number, nor the order of
-        images matter; equal images get equal noise, images of one class do not.
+        Without a seed, every call draws from torch's generator. The noise then differs
+        between images, epochs and workers, which suits augmentation. With a seed, an
+        image gets the same corruption in every epoch: its randomness depends on the
+        seed and the image's `index`, or on the seed and the pixels if no index is
+        passed. The number of workers and the order of images have no effect. Without an
+        index, equal images get equal noise, and different images of a class get
+        different noise.
 
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
-        As `corrupt`; of name, severity, seed and parameters at once.
+        As `corrupt`; a wrong name, severity, seed or parameter set is reported at once.
 
     Notes
     -----
-    In a sample, PIL images and ``tv_tensors.Image`` are images; else arrays of 3 or 4
-    axes under "image", "images", "pixel_values" or "img"; else the first such array.
+    In a sample, PIL images and ``tv_tensors.Image`` count as images. If a sample has
+    none, its images are the arrays with 3 or 4 axes under the keys "image", "images",
+    "pixel_values" or "img". Without these keys, its image is the first array with 3 or
+    4 axes.
 
     Examples
     --------
@@ -227,7 +232,7 @@ class Corruption(torch.nn.Module):
         self.severity = int(severity)
         self.seed = None if seed is None else validate.seed(seed)
         self.layout: Layout | None = layout
-        self.parameter_set: Parameters = parameters  # `parameters` is the module's
+        self.parameter_set: Parameters = parameters  # nn.Module.parameters is taken
         self.textures = None if textures is None else str(textures)
 
     def forward(self, images: Any, *others: Any, index: int | None = None) -> Any:
@@ -237,16 +242,16 @@ class Corruption(torch.nn.Module):
         ----------
         images : image or sample
         *others
-            The rest of a sample, such as its label: then a tuple is returned.
+            The rest of a sample, such as its label; the result is then a tuple.
         index : int, optional
-            Of the image, or of the first one.
+            Index of the image, or of the first image of a batch.
         """
         first = None if index is None else validate.seed(index, "index")
 
         def change(image: Any) -> Any:
             nonlocal first
             at = first
-            if first is not None:  # of several images each has its own
+            if first is not None:  # every image gets its own index
                 first += len(image) if getattr(image, "ndim", 0) == 4 else 1
             return self._changed(image, at)
 
@@ -255,7 +260,7 @@ class Corruption(torch.nn.Module):
     def _changed(self, images: Any, index: int | None) -> Any:
         """Corrupt an image or a batch; `index` is that of the (first) image."""
         if not isinstance(images, (np.ndarray, torch.Tensor)):
-            from PIL import Image  # takes as long to import as all the rest
+            from PIL import Image  # slow to import
 
             if isinstance(images, Image.Image):
                 return self._picture(images, index)
@@ -298,7 +303,7 @@ class Corruption(torch.nn.Module):
     def _randomness(
         self, batch: NDArray[Any], index: int | None
     ) -> tuple[int, NDArray[np.uint64]]:
-        """Return the seed and the stream of each image."""
+        """Return the seed and the random stream of each image."""
         count = np.arange(len(batch), dtype=np.uint64)
         if index is not None:
             count = np.uint64(index) + count
@@ -391,7 +396,7 @@ def _layout(shape: tuple[int, ...], layout: Layout | None) -> Layout:
 
 
 def _digest(image: NDArray[Any]) -> int:
-    """Return a number that the pixels determine."""
+    """Return a number that depends on the pixels only."""
     pixels = np.ascontiguousarray(image)
     return int.from_bytes(
         hashlib.blake2b(pixels.data, digest_size=8).digest(), "little"

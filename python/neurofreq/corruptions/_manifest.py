@@ -1,4 +1,4 @@
-"""What `write_corrupted` notes of its folder: how it was made, and checksums."""
+"""Record how `write_corrupted` made a folder, and the checksums of its files."""
 
 from __future__ import annotations
 
@@ -18,28 +18,20 @@ if TYPE_CHECKING:
 
 MANIFEST = "corrupted.json"
 LABELS = "labels"
-_LOCK = ".corrupted"  # held while the file is read and written
+_LOCK = ".corrupted"  # held while the manifest is read and written
 _SUMS = "sha256"
 
 
 class Manifest:
-    """The manifest of a folder, there or not; safe between processes.
-
-    Parameters
-    ----------
-    folder : Path
-    """
+    """The manifest of a folder; it need not exist. Safe between processes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / MANIFEST
 
     def read(self) -> dict[str, Any]:
-        """Return what it holds; nothing where there is none, as in published folders.
+        """Return the manifest's values; empty for a published folder, which has none.
 
-        Raises
-        ------
-        ValueError
-            If it is damaged.
+        Raises ValueError if the manifest is damaged.
         """
         try:
             values = storage.read_json(self.path)
@@ -52,13 +44,7 @@ class Manifest:
         return values
 
     def claim(self, note: dict[str, Any]) -> None:
-        """Note what the folder holds; refuse one that holds something else.
-
-        Raises
-        ------
-        ValueError
-            If it is damaged, or holds another value of a key.
-        """
+        """Record the folder's settings; raise ValueError if it has other settings."""
         with self._held():
             found = self._read_for("out")
             if not found:
@@ -72,12 +58,12 @@ class Manifest:
             )
 
     def sums(self, name: str) -> list[str | None]:
-        """Return the checksums of an array, one per part; None where it has none."""
+        """Return the checksums of an array's parts; None for an unknown one."""
         found = self._read_for("data").get(_SUMS, {}).get(name, [])
         return found if isinstance(found, list) else []
 
     def note_sum(self, name: str, index: int, n_parts: int, digest: str) -> None:
-        """Note the checksum of a part of an array."""
+        """Record the checksum of one part of an array."""
         with self._held():
             values = self._read_for("out")
             sums = values.setdefault(_SUMS, {})
@@ -89,7 +75,7 @@ class Manifest:
         lock = self.folder / _LOCK
         with locks.held(lock, f"{MANIFEST} of {self.folder}"):
             yield
-            # Whoever waits for the removed file takes a new one.
+            # A process that waits for the removed file creates a new one.
             lock.unlink(missing_ok=True)
 
     def _read_for(self, argument: str) -> dict[str, Any]:

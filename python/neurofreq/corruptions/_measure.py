@@ -1,4 +1,4 @@
-"""Accuracy under common corruptions, made on the fly or read from a folder."""
+"""Measure accuracy under common corruptions, made on the fly or read from a folder."""
 
 from __future__ import annotations
 
@@ -99,34 +99,34 @@ def corruption_accuracy(
     Parameters
     ----------
     model : callable, or mapping of str to callable
-        Maps images (n, C, H, W) in [0, 1] to logits. Several models see each
-        corrupted image, which is made once. Left as found.
+        Maps images (n, C, H, W) in [0, 1] to logits. Each image is corrupted once and
+        shown to all models. Models are not changed.
     images : ndarray, Tensor, ImageSet, CorruptedFolder or path
         Clean images, corrupted on the fly: an array or tensor of shape (N, C, H,
-        W), uint8 or floats in [0, 1], or an `ImageSet`. Or corrupted ones: a
-        `CorruptedFolder`, or the path of one.
+        W), uint8 or floats in [0, 1], or an `ImageSet`. Or corrupted images: a
+        `CorruptedFolder`, or the path of such a folder.
     labels : array_like of int, shape (N,)
-        For an array or tensor of images, and for nothing else.
+        Required for an array or tensor of images; not allowed otherwise.
     clean : ImageSet, optional
-        Clean images beside a folder of corrupted ones, for severity 0.
+        Clean images for severity 0, if `images` is a folder of corrupted ones.
     corruptions : sequence of str, optional
-        By default the paper's that exist, or that the folder holds.
+        By default the 15 corruptions of the paper, or those of them that the folder
+        holds.
     severities : sequence of int
-        Of 1 to 5.
+        Some of 1 to 5.
     seed, parameters, textures
-        As of `corrupt`; not used with a folder.
+        As in `corrupt`; not used with a folder.
     gray : bool or "auto"
-        Show the luma of color images, after their corruption. "auto" does so
-        where the model refuses two of the images in color and takes their luma.
+        Show models the luma of color images, after the corruption. "auto" does this for
+        a model that refuses two of the images in color and accepts their luma.
     batch_size : int
-        Images per call of a model. Decides time, not numbers.
+        Images per call of a model. Changes time, not results.
     device : torch.device or str, optional
-        Where batches are sent; by default where the model's parameters are.
+        Where batches are sent; by default the device of the model's parameters.
     out : path, optional
-        A folder in which each finished cell is kept. A run that was stopped goes
-        on where it was: cells whose model, images and settings are the same are
-        read and not measured again. `studies.run` says what tells one model from
-        another.
+        A folder that keeps each finished cell. A stopped run continues from there:
+        cells with the same model, images and settings are read instead of measured.
+        `studies.run` explains how models are told apart.
     progress : bool
         Show a progress bar over images.
     level : float
@@ -140,27 +140,28 @@ def corruption_accuracy(
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of its range or images and labels do not fit.
+        If an argument is out of its range, or images and labels do not fit.
     ModelError
-        If a model returns something else than finite logits, or has fewer
-        classes than the labels need. Finished cells stay in `out`.
+        If a model returns anything but finite logits, or has fewer classes than the
+        labels need. Finished cells stay in `out`.
     FileNotFoundError
         If a folder lacks a part of its layout.
 
     Warns
     -----
     UserWarning
-        If a model has more or fewer outputs than the images have classes, or is right
-        no more often than by guessing.
+        If the number of a model's outputs differs from the number of classes, or its
+        accuracy is not better than guessing.
 
     Notes
     -----
-    uint8 images stay in 8 bits until they are shown, as in the published
-    benchmarks; floats are not rounded. While a model works on one batch, the
-    next ones are made in another thread.
+    uint8 images keep 8 bits until a model gets them, as in the published benchmarks;
+    floats are not rounded. While a model works on one batch, another thread prepares
+    the next ones.
 
-    Differences from the paper: it reads the published corrupted images; corrupted
-    on the fly, random corruptions have their distribution, not their draws.
+    Differences from the paper: the paper reads the published corrupted images. On the
+    fly, random corruptions have the published distribution, but not the published
+    random draws.
 
     References
     ----------
@@ -214,7 +215,7 @@ def corruption_accuracy(
 def _source(
     images: Any, labels: Any, clean: ImageSet | None, made: tuple[int, str, Any]
 ) -> tuple[Source, tuple[int, ...], tuple[str, ...]]:
-    """Return where images come from, the shape of one, and the corruptions."""
+    """Return the source of images, the shape of one image, and the corruptions."""
     if isinstance(images, (str, os.PathLike)):
         images = CorruptedFolder(images)
     if not isinstance(images, (np.ndarray, torch.Tensor, ImageSet, CorruptedFolder)):
@@ -242,7 +243,7 @@ def _source(
     seed, parameters, textures = made
     validate.one_of("parameters", parameters, PARAMETERS)
     if textures is not None:
-        _textures.digest(str(textures))  # refuses a folder that lacks one
+        _textures.digest(str(textures))  # raises if a texture is missing
     source = grid.Corrupting(images, validate.seed(seed), parameters, textures)
     return source, images.images.shape[1:], CORRUPTIONS
 
@@ -260,7 +261,7 @@ def _severities(severities: Sequence[int]) -> tuple[int, ...]:
 
 
 def _few(source: Source, cell: tuple[str, int]) -> NDArray[Any]:
-    """Return two images of a cell, or the only one, to try models on."""
+    """Return up to two images of a cell, to try models on."""
     n = min(2, source.n_images(cell[0]))
     return to_unit(source.pixels(grid.Part(*cell, 0, n), 0, n))
 
@@ -275,7 +276,7 @@ def _measure(
     device: Any,
     progress: bool,
 ) -> tuple[Found, dict[str, int]]:
-    """Return which images are named right, and how many classes each model names.
+    """Return correctness of every image, and the number of classes, for each model.
 
     Cells that are kept already are read.
     """
@@ -329,7 +330,7 @@ def _recorder(
     batch_size: int,
     device: Any,
 ) -> Callable[[Part, str], dict[str, Any]]:
-    """Return what names a kept item: everything that decides its numbers."""
+    """Return a function that makes the record of a cell, which decides its numbers."""
     probes = {
         is_gray: fingerprint.probes(source.some(), gray=is_gray)
         for is_gray in {one.is_gray for one in shown.values()}
@@ -345,7 +346,7 @@ def _recorder(
             one.model, probes[one.is_gray], name=name,
             batch_size=batch_size, device=device,
         )  # fmt: skip
-        labels = source.labels(first)  # before anything is kept
+        labels = source.labels(first)  # check the labels before anything is kept
         classes.fit(found.answers.shape[1], labels, source.n_classes, name)
         digests[name] = fingerprint.Known(store.folder).digest(name, found)
     of_part: dict[Part, dict[str, Any]] = {}
@@ -367,7 +368,7 @@ def _recorder(
 
 
 def _easiest(found: CorruptionAccuracy) -> NDArray[np.bool_]:
-    """Return which clean images are named right; without them, of the best cell."""
+    """Return correctness of clean images, or else of the most accurate cell."""
     if found.clean is not None:
         return found.clean
     cells = found.correct.reshape(-1, found.correct.shape[2])

@@ -1,6 +1,6 @@
-"""The images inside what a data pipeline passes on: an image, or a nest that holds one.
+"""Find and change the images in a sample of a data pipeline.
 
-The rule of torchvision's v2 transforms: of everything, only images change.
+As in torchvision's v2 transforms, only images change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Keys that data sets give the images of a sample.
+# Keys that data sets use for the images of a sample.
 _KEYS: Final = ("image", "images", "pixel_values", "img")
 
 Place = tuple[Any, ...]
@@ -27,23 +27,10 @@ Place = tuple[Any, ...]
 def changed(sample: Any, change: Callable[[Any], Any]) -> Any:
     """Return a sample of the same structure with its images changed.
 
-    Parameters
-    ----------
-    sample : object
-        An image, or any nest of tuples, lists and mappings.
-    change : callable
-        Takes an image and returns another; called for one image after the other.
-
-    Raises
-    ------
-    TypeError
-        If a nest holds no image.
-
-    Notes
-    -----
-    Images are Pillow's and ``tv_tensors.Image`` or ``Video``. Where there are none,
-    one array or plain tensor of three or four axes is: that under a key such as
-    "image" (or a list of arrays there), else the first.
+    A sample is an image, or nested tuples, lists and mappings. Images are Pillow's and
+    ``tv_tensors.Image`` or ``Video``. If there are none, arrays or plain tensors with 3
+    or 4 axes under a key such as "image" are images, else the first such array. Raises
+    TypeError if there is no image.
     """
     if not _is_nest(sample):
         if _is_torchvisions(sample, "TVTensor") and not _is_sure(sample):
@@ -64,13 +51,7 @@ def changed(sample: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def like(images: Any, array: NDArray[Any]) -> Any:
-    """Return an array as what the images were: an array, a tensor, a ``tv_tensors``.
-
-    Parameters
-    ----------
-    images : ndarray or Tensor
-    array : ndarray
-    """
+    """Return an array as the kind of the images: array, tensor or ``tv_tensors``."""
     if not isinstance(images, torch.Tensor):
         return array
     tensor = torch.from_numpy(array).to(images.device)
@@ -82,7 +63,7 @@ def like(images: Any, array: NDArray[Any]) -> Any:
 
 
 def _is_torchvisions(value: Any, *names: str) -> bool:
-    """Return whether a value is one of these ``tv_tensors``; without importing them."""
+    """Return whether a value is one of these ``tv_tensors``, without an import."""
     module = sys.modules.get("torchvision.tv_tensors")
     return module is not None and isinstance(
         value, tuple(getattr(module, name) for name in names)
@@ -118,7 +99,7 @@ def _leaves(value: Any, place: Place) -> Iterator[tuple[Place, Any]]:
 
 
 def _mapped(value: Any, place: Place, new: dict[Place, Any]) -> Any:
-    """Return a nest with the leaves at some places replaced."""
+    """Return nested containers with the leaves at some places replaced."""
     if not _is_nest(value):
         return new.get(place, value)
     parts = {key: _mapped(part, (*place, key), new) for key, part in _parts(value)}

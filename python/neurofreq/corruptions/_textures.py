@@ -1,4 +1,4 @@
-"""The published photographs of frost: read from a folder, and told apart."""
+"""Read the published photographs of frost, and compute their checksum."""
 
 from __future__ import annotations
 
@@ -12,24 +12,15 @@ import numpy as np
 from neurofreq import _neurofreq
 from neurofreq._shared.files import pictures
 
-# The published code holds six photographs, and draws from the first five.
+# The published code has six photographs, but draws from the first five only.
 NAMES: Final = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
 
 @lru_cache(maxsize=4)
 def read(folder: str) -> _neurofreq.Textures:
-    """Read the photographs.
+    """Return the photographs of a folder.
 
-    Parameters
-    ----------
-    folder : str
-
-    Raises
-    ------
-    FileNotFoundError
-        One of them is not in the folder.
-    ValueError
-        One of them is no image; see `pictures.read`.
+    Raises FileNotFoundError for a missing file, and ValueError as `pictures.read`.
     """
     return _neurofreq.Textures(
         [np.asarray(pictures.read(path, "textures")) for path in _paths(folder)]
@@ -38,17 +29,7 @@ def read(folder: str) -> _neurofreq.Textures:
 
 @lru_cache(maxsize=4)
 def digest(folder: str) -> str:
-    """Return what tells these photographs from others, wherever they lie.
-
-    Parameters
-    ----------
-    folder : str
-
-    Raises
-    ------
-    FileNotFoundError
-        One of them is not in the folder.
-    """
+    """Return the SHA-256 of the photographs; raise FileNotFoundError without one."""
     hashed = hashlib.sha256()
     for path in _paths(folder):
         hashed.update(hashlib.sha256(path.read_bytes()).digest())

@@ -1,4 +1,4 @@
-"""Writing a benchmark folder of corrupted images from clean ones."""
+"""Write a benchmark folder of corrupted images from clean images."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    # From name, severity and rows to corrupted images (n, H, W, C).
+    # Maps name, severity and rows to corrupted images (n, H, W, C).
     Change = Callable[[str, int, range], NDArray[np.uint8]]
 
-POLL_SECONDS = 0.5  # between two looks at what other processes write
-QUALITY = 85  # of JPEG files, as published
+POLL_SECONDS = 0.5  # between two checks of what other processes write
+QUALITY = 85  # JPEG quality of the published files
 
 
 def write_corrupted(
@@ -53,20 +53,20 @@ def write_corrupted(
     Parameters
     ----------
     data : ImageSet
-        Clean images; floats are rounded to 8 bits first.
+        Clean images. Floats are first rounded to 8 bits.
     out : path
-        Made where it is missing. Finished parts in it are kept, so a run that
-        was stopped goes on where it was.
+        Created if it is missing. Finished parts in the folder are kept, so a stopped
+        run continues where it stopped.
     names : sequence of str, optional
-        Of `CORRUPTIONS`; by default those of the paper's groups.
+        Some of `CORRUPTIONS`; by default those in the paper's groups.
     seed, parameters, textures
-        As of `corrupt`.
+        As in `corrupt`.
     layout : {"auto", "arrays", "files"}
         "arrays" writes ``labels.npy`` and ``NAME.npy``, as CIFAR-10-C; "files"
         writes ``NAME/SEVERITY/CLASS/*.JPEG`` of quality 85, as TinyImageNet-C and
-        ImageNet-C. "auto" writes files where the clean images are files.
+        ImageNet-C. "auto" writes files if the clean images are files, else arrays.
     batch_size : int
-        Images corrupted at once; decides time, not pixels.
+        Images corrupted at once. Changes time, not pixels.
     progress : bool
         Show a progress bar over images.
 
@@ -77,23 +77,23 @@ def write_corrupted(
     Raises
     ------
     TypeError, ValueError
-        An unknown name; images that `corrupt` refuses; gray images as files; a class or
-        file whose name leads out of its folder, and a link in the folder; a folder that
-        holds corruptions of other images, seeds, parameters or textures. Nothing is
-        written then.
+        For an unknown name; images that `corrupt` refuses; gray images with layout
+        "files"; a class or file whose name leads out of its folder; a link in the
+        folder; and a folder with corruptions of other images, seeds, parameters or
+        textures. Nothing is written in these cases.
     FileNotFoundError
-        A texture is not in its folder.
+        If a texture is missing from its folder.
 
     Notes
     -----
-    Files keep the names of the clean ones. ``corrupted.json`` notes of what and how
-    the corruptions were made, the order of the classes, and the SHA-256 of every
-    severity of an array; a JPEG file holds its own in a comment. What is damaged is
-    told and made again. Several processes may write one folder; each makes arrays
-    that no other has begun.
+    Files keep the names of the clean images. ``corrupted.json`` records the clean data,
+    the settings, the order of the classes, and the SHA-256 of every severity of an
+    array. A JPEG file holds its SHA-256 in a comment. Damaged parts are reported and
+    made again. Several processes may write to the same folder; each process makes
+    arrays that no other has started.
 
-    Differences from the paper: random corruptions have the published
-    distribution, not the published draws.
+    Differences from the paper: random corruptions have the published distribution, but
+    not the published random draws.
     """
     names = grouping.chosen(names, corruptions.CORRUPTIONS, "names")
     batch_size = validate.count("batch_size", batch_size)
@@ -122,7 +122,7 @@ def write_corrupted(
     Manifest(folder).claim(note)
     storage.sweep(folder)
 
-    held: dict[range, NDArray[np.uint8]] = {}  # the last rows, for cell after cell
+    held: dict[range, NDArray[np.uint8]] = {}  # the last rows: all cells use them
 
     def change(name: str, severity: int, rows: range) -> NDArray[np.uint8]:
         if rows not in held:
@@ -152,7 +152,7 @@ def write_corrupted(
 
 
 def _checked(data: Any) -> ImageSet:
-    """Return a set that can be corrupted."""
+    """Return the data, if they can be corrupted."""
     if not isinstance(data, ImageSet):
         raise TypeError(
             f"data: got {type(data).__name__}, expected an ImageSet, as open_data gives"
@@ -174,7 +174,7 @@ def _write_arrays(
     change: Change,
     step: Callable[[int], object],
 ) -> None:
-    """Write one array per corruption; its severities are kept one by one."""
+    """Write one array per corruption; each severity is kept as soon as it is made."""
     manifest = Manifest(folder)
     labels = np.tile(data.labels, len(SEVERITIES))
     storage.write_atomically(folder / "labels.npy", functools.partial(_save, labels))
@@ -208,7 +208,7 @@ def _write_array(
     cell: Callable[[str, int], NDArray[np.uint8]],
     step: Callable[[int], object],
 ) -> None:
-    """Write the array of one corruption, of the severities that are not whole."""
+    """Write the array of one corruption; make only missing or damaged severities."""
     folder, path = manifest.folder, manifest.folder / f"{name}.npy"
     if path.exists() and _is_whole(manifest, path, name, range(len(SEVERITIES))):
         step(len(SEVERITIES) * n_images)
@@ -229,7 +229,7 @@ def _write_array(
 
 
 def _is_whole(manifest: Manifest, path: Path, name: str, indices: range) -> bool:
-    """Whether the parts of an array are as they were written; tell where not."""
+    """Return whether the parts of an array are undamaged; warn if not."""
     sums = manifest.sums(name) or [None] * len(SEVERITIES)
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -244,7 +244,7 @@ def _is_whole(manifest: Manifest, path: Path, name: str, indices: range) -> bool
         warnings.warn(f"{path} is damaged: it is made again", stacklevel=2)
         return False
     for index, one in zip(indices, found, strict=True):
-        if sums[index] is None:  # of an earlier release, or just before a kill
+        if sums[index] is None:  # from an earlier release, or a killed process
             manifest.note_sum(name, index, len(SEVERITIES), one)
     return True
 
@@ -257,9 +257,9 @@ def _write_files(
     change: Change,
     step: Callable[[int], object],
 ) -> None:
-    """Write one file per image: corrupted in one thread, encoded in the others.
+    """Write one file per image; one thread corrupts, the other threads encode.
 
-    All cells of a batch come in a row: a clean file is decoded once.
+    All cells of a batch are made in turn, so that a clean file is decoded once.
     """
     cells = [(name, severity) for name in names for severity in SEVERITIES]
     for name, severity in cells:
@@ -284,7 +284,7 @@ def _write_files(
 
 
 def _places(data: ImageSet) -> list[Path]:
-    """Return CLASS/NAME.JPEG for every image, each another."""
+    """Return the path CLASS/NAME.JPEG of every image; raise if two are equal."""
     if data.images.shape[1] != 3:
         raise ValueError(
             f"data: got {data.images.shape[1]} channels, expected 3 for files"
@@ -310,7 +310,7 @@ def _places(data: ImageSet) -> list[Path]:
 
 
 def _refuse_links(folder: Path, names: Sequence[str], places: list[Path]) -> None:
-    """Require that what is to be written in a folder stays in it."""
+    """Raise if a folder to be written is a link, which may lead out of `folder`."""
     classes = {place.parent for place in places}
     cells = [Path(name, str(severity)) for name in names for severity in SEVERITIES]
     ways = [cell / one for cell in cells for one in classes]
@@ -318,11 +318,11 @@ def _refuse_links(folder: Path, names: Sequence[str], places: list[Path]) -> Non
 
 
 def _is_whole_file(path: Path) -> bool:
-    """Whether a file is as it was written; tell where not."""
+    """Return whether a file is there and undamaged; warn if it is damaged."""
     if not path.exists():
         return False
     try:
-        if not pictures.is_sealed(path):  # of an earlier release
+        if not pictures.is_sealed(path):  # written by an earlier release
             pictures.read(path)
     except ValueError:
         warnings.warn(f"{path} is damaged: it is made again", stacklevel=2)
@@ -331,7 +331,7 @@ def _is_whole_file(path: Path) -> bool:
 
 
 def _write_jpeg(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write a file that is complete or absent, whenever the process ends."""
+    """Write a JPEG file atomically."""
     content = pictures.sealed_jpeg(pixels, QUALITY)
     storage.write_atomically(path, lambda file: file.write(content), is_synced=False)
 
@@ -341,7 +341,7 @@ def _batches(n: int, size: int) -> list[range]:
 
 
 def _bytes(images: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return images as 8 bits."""
+    """Return images as uint8."""
     if images.dtype == np.uint8:
         return images
     return np.rint(255.0 * images).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Benchmark folders of corrupted images: CIFAR-10-C, TinyImageNet-C, ImageNet-C."""
+"""Read folders of corrupted images: CIFAR-10-C, TinyImageNet-C, ImageNet-C."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEVERITIES = (1, 2, 3, 4, 5)
-# Folders of the archives in which ImageNet-C is published.
+# Folders in the published archives of ImageNet-C.
 _ARCHIVES = ("noise", "blur", "weather", "digital", "extra")
 _LAYOUTS = (
     "labels.npy and NAME.npy (CIFAR-10-C), or NAME/SEVERITY/CLASS/*.JPEG (ImageNet-C)"
@@ -33,28 +33,28 @@ class CorruptedFolder:
     Parameters
     ----------
     folder : path
-        Either ``labels.npy`` and one ``NAME.npy`` per corruption, uint8 of shape
-        (5 n, H, W, C), severity 1 first: CIFAR-10-C. They are memory-mapped.
-        Or ``NAME/SEVERITY/CLASS/*.JPEG``: TinyImageNet-C and ImageNet-C, also as
-        their archives unpack (``blur/NAME`` and so on). Files are decoded when
-        they are indexed.
+        Either ``labels.npy`` and one ``NAME.npy`` per corruption, as CIFAR-10-C: uint8
+        of shape (5 n, H, W, C), severity 1 first. These arrays are memory-mapped. Or
+        ``NAME/SEVERITY/CLASS/*.JPEG``, as TinyImageNet-C and ImageNet-C, also as their
+        archives unpack (``blur/NAME`` and so on). Files are decoded when they are
+        indexed.
     classes : sequence of str, optional
-        All classes in the order of the labels, of which some may have no folder; by
-        default those that the writer noted, otherwise as `open_folder` numbers the
-        folders of the first cell.
+        All classes in the order of the labels; some of them may have no folder. The
+        default is the order in ``corrupted.json``, or else the order in which
+        `open_folder` numbers the folders of the first cell.
     resize, crop : int, optional
-        As of `ImageFiles`, for folders of files. Li et al. read ImageNet-C, whose
+        As in `ImageFiles`, for folders of files. Li et al. read ImageNet-C, whose
         files are 224 pixels wide, with 256 and 224.
 
     Attributes
     ----------
     folder : Path
     names : tuple of str
-        The corruptions it holds, sorted.
+        Its corruptions, sorted.
     severities : tuple of int
-        Those of the first corruption.
+        The severities of the first corruption.
     labels : ndarray of int64, shape (n,)
-        Of the images of every cell.
+        The labels of the images of every cell.
     class_names : tuple of str
 
     Raises
@@ -83,7 +83,7 @@ class CorruptedFolder:
         self._form = {"resize": resize, "crop": crop}
         self._held: dict[tuple[str, int], ImageSet] = {}
         self._first: tuple[str, ...] | None = None
-        self._whole: set[tuple[str, int]] = set()  # whose checksums were compared
+        self._whole: set[tuple[str, int]] = set()  # cells with a verified checksum
         self._arrays = _arrays(self.folder)
         self._folders = {} if self._arrays else _folders(self.folder)
         self.names = tuple(sorted(self._arrays or self._folders))
@@ -126,15 +126,15 @@ class CorruptedFolder:
         Raises
         ------
         ValueError
-            If the name or severity is unknown, a class is empty, or the cell
-            holds other images than the first.
+            If the name or severity is unknown, a class is empty, or the images of the
+            cell differ from those of the first cell.
         FileNotFoundError
             If the cell or one of its classes is missing.
         """
         validate.one_of("name", name, self.names)
         if severity not in SEVERITIES:
             raise ValueError(f"severity: got {severity!r}, expected 1 to 5")
-        if (name, severity) not in self._held:  # the last one, for batch after batch
+        if (name, severity) not in self._held:  # keep one cell: batches come in a row
             read = self._rows if self._arrays else self._files
             self._held = {(name, severity): read(name, severity)}
         return self._held[name, severity]
@@ -146,7 +146,7 @@ class CorruptedFolder:
         return self._named(rows.transpose(0, 3, 1, 2), self.labels, name, severity)
 
     def _check(self, name: str, severity: int, rows: NDArray[Any]) -> None:
-        """Compare rows with the checksum that the writer noted, once."""
+        """Compare rows with the recorded checksum, once per cell."""
         sums = self._sums.get(name)
         if not sums or (name, severity) in self._whole:
             return
@@ -179,7 +179,7 @@ class CorruptedFolder:
 
 
 def _arrays(folder: Path) -> dict[str, Path]:
-    """Return the arrays of corruptions by name; none in a folder of files."""
+    """Return the paths of arrays by corruption; empty for a folder of files."""
     found = {
         path.stem: path
         for path in folder.glob("*.npy")
@@ -215,7 +215,7 @@ def _severities(folder: Path) -> tuple[int, ...]:
 
 
 def _row_labels(folder: Path) -> NDArray[np.int64]:
-    """Return the labels of one severity, which all five must share."""
+    """Return the labels of one severity; all five must be equal."""
     path = folder / "labels.npy"
     labels = _read(path)
     if (
@@ -237,7 +237,7 @@ def _row_labels(folder: Path) -> NDArray[np.int64]:
 
 
 def _mapped(path: Path, n_rows: int) -> NDArray[np.uint8]:
-    """Return an array of images without reading it."""
+    """Return a memory-mapped array of images, after a check of shape and dtype."""
     rows = _read(path)
     is_right = rows.dtype == np.uint8 and rows.ndim == 4 and len(rows) == n_rows
     if not is_right or rows.shape[3] not in (1, 3):
@@ -259,7 +259,7 @@ def _read(path: Path) -> NDArray[Any]:
 
 
 def _noted(folder: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Return the classes and checksums noted; none in a published folder."""
+    """Return the recorded classes and checksums; empty for a published folder."""
     try:
         values = Manifest(folder).read()
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""Corrupted images through models: made in the background, judged as they come.
+"""Run models on corrupted images, which are made in the background.
 
-A cell is one corruption at one severity; the clean images are a cell of
-severity 0. This is the one loop behind `corruption_accuracy` and the report.
+A cell is one corruption at one severity; the clean images are a cell of severity 0.
+`corruption_accuracy` and the report use this loop.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from neurofreq.corruptions.folder import CorruptedFolder
     from neurofreq.data import ImageSet
 
-# A part of a cell is measured and kept at once, and its clean images are held.
+# Limits of a part: results are kept part by part, and a part's clean images are held in
+# memory.
 _PART_IMAGES = 10_000
 _PART_BYTES = 2**29
 
@@ -44,17 +45,17 @@ class Part(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A model, and whether it is shown the luma of the images."""
+    """A model, and whether it gets the luma of the images."""
 
     model: Any
     is_gray: bool = False
 
 
 class Source(Protocol):
-    """Where corrupted images come from; asked from one thread."""
+    """Where corrupted images come from; called from one thread."""
 
     n_classes: int
-    """Of the labels; 0 where the classes have no names."""
+    """Number of classes of the labels; 0 if the classes have no names."""
 
     def n_images(self, name: str) -> int:
         """Return the number of images of a cell."""
@@ -66,21 +67,14 @@ class Source(Protocol):
         """Return the labels of a part."""
 
     def record(self, part: Part) -> dict[str, Any]:
-        """Return what decides the images of a part, as JSON values."""
+        """Return everything that decides the images of a part, as JSON values."""
 
     def some(self) -> Any:
-        """Return images by which models are told apart, whatever is measured."""
+        """Return images for fingerprints of models, the same for every measurement."""
 
 
 class Corrupting:
-    """Cells made from clean images as they are asked for.
-
-    Parameters
-    ----------
-    data : ImageSet
-    seed, parameters, textures
-        As of `corrupt`.
-    """
+    """Cells that are made from clean images on demand."""
 
     def __init__(
         self, data: ImageSet, seed: int, parameters: Any = "auto", textures: Any = None
@@ -119,7 +113,7 @@ class Corrupting:
         return self.data.labels[part.start : part.stop]
 
     def record(self, part: Part) -> dict[str, Any]:
-        """Return what decides the images of a part."""
+        """Return everything that decides the images of a part."""
         rows = (part.start, part.stop)
         if rows not in self._digests:
             self._digests[rows] = self.data.take(np.arange(*rows)).digest()
@@ -136,13 +130,7 @@ class Corrupting:
 
 
 class Reading:
-    """Cells read from a benchmark folder, and clean images beside it.
-
-    Parameters
-    ----------
-    folder : CorruptedFolder
-    clean : ImageSet, optional
-    """
+    """Cells that are read from a benchmark folder, with optional clean images."""
 
     def __init__(self, folder: CorruptedFolder, clean: ImageSet | None) -> None:
         self.folder, self.clean = folder, clean
@@ -164,7 +152,7 @@ class Reading:
         return labels[part.start : part.stop]
 
     def record(self, part: Part) -> dict[str, Any]:
-        """Return what decides the images of a part."""
+        """Return everything that decides the images of a part."""
         rows = np.arange(part.start, part.stop)
         return {"data": self._cell(part).take(rows).digest()}
 
@@ -182,14 +170,9 @@ class Reading:
 def parts(
     cells: Sequence[tuple[str, int]], source: Source, image_bytes: int
 ) -> list[Part]:
-    """Split cells into parts, all cells of the first rows first.
+    """Split cells into parts; the parts of all cells with the first rows come first.
 
-    Parameters
-    ----------
-    cells : sequence of (str, int)
-    source : Source
-    image_bytes : int
-        Of one image: a part of clean images is decoded once and held.
+    In this order the clean images of a part are decoded once.
     """
     size = max(1, min(_PART_IMAGES, _PART_BYTES // image_bytes))
     found = [
@@ -209,28 +192,12 @@ def judge(
     batch_size: int = 256,
     device: torch.device | str | None = None,
 ) -> None:
-    """Find out which images each model names right, part by part.
+    """Measure which images each model classifies correctly, part by part.
 
-    While the models work on one batch, the next two are made in another thread.
-
-    Parameters
-    ----------
-    work : sequence of (Part, names)
-        Parts, each with the models that are to see it.
-    source : Source
-    models : mapping of str to Shown
-    take : callable
-        Given what is found as it is found: the part, the name of the model, which
-        images are named right, bool (stop - start,), and how many classes the model
-        names. A generator would change a StopIteration that a model raises.
-    batch_size : int
-    device : torch.device or str, optional
-        As of `calling.predict`.
-
-    Raises
-    ------
-    ModelError
-        Wrong or non-finite logits, or fewer classes than the labels need.
+    `take` gets each result at once: part, model name, correctness (stop - start,), and
+    the model's number of classes. It is a callback because a generator would change a
+    StopIteration that a model raises. Raises ModelError for wrong logits or too few
+    classes.
     """
     requests = [
         (part, names, start, min(start + batch_size, part.stop))

@@ -1,4 +1,4 @@
-"""Which group of frequencies a corruption belongs to, and which ones are averaged."""
+"""Assign corruptions to frequency groups, and choose those that enter the means."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from neurofreq.corruptions._corrupt import CORRUPTION_GROUPS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# The groups of the paper's Table A, whose corruptions every mean is over.
+# The groups of the paper's Table A; only their corruptions enter the means.
 GROUPS = ("low", "medium", "high")
 EXTRA = "extra"
 
 
 def group_of(name: str) -> str:
-    """Return "low", "medium" or "high"; "extra" outside the paper's fifteen."""
+    """Return "low", "medium" or "high"; "extra" for corruptions not in the paper."""
     for group in GROUPS:
         if name in CORRUPTION_GROUPS[group]:
             return group
@@ -26,29 +26,17 @@ def group_of(name: str) -> str:
 
 
 def averaged(names: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the names that means are over, in their order."""
+    """Return the names of the corruptions that enter the means, in order."""
     return tuple(name for name in names if group_of(name) != EXTRA)
 
 
 def chosen(
     names: Sequence[str] | None, known: Sequence[str], name: str = "corruptions"
 ) -> tuple[str, ...]:
-    """Return the corruptions asked for; by default the known ones of the paper.
+    """Return the requested corruptions; by default the known ones of the paper.
 
-    Parameters
-    ----------
-    names : sequence of str, optional
-    known : sequence of str
-        Those that can be had.
-    name : str
-        What the caller calls them.
-
-    Raises
-    ------
-    TypeError
-        If it is one word, or no sequence.
-    ValueError
-        If there is none, one twice, or one that is not known.
+    Raises TypeError for a string or no sequence, and ValueError for unknown, repeated
+    or no names.
     """
     if names is None:
         return averaged(known)

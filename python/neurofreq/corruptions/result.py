@@ -1,4 +1,4 @@
-"""Accuracy in every cell of a corruption benchmark, and means with joint intervals."""
+"""Hold accuracy for every cell of a corruption benchmark, and compute means."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CLEAN = "clean"
 
 @dataclasses.dataclass(frozen=True)
 class CorruptionAccuracy:
-    """Which corrupted images a model names right, and the numbers made of it.
+    """Correctness of a model on every corrupted image, and accuracies with intervals.
 
-    Intervals are percentile bootstrap intervals over images. An image is drawn
-    with all its corruptions, so that means over cells are over the same images.
-    Means are over the corruptions of the paper's groups; others ("extra") have
-    cells and no part in a mean.
+    Intervals are percentile bootstrap intervals over images. Images are resampled
+    together with all their corruptions, so that means over cells use the same images.
+    Means are over the corruptions in the paper's groups. Other corruptions ("extra")
+    have cells, but do not enter the means.
 
     Attributes
     ----------
@@ -39,9 +39,9 @@ class CorruptionAccuracy:
     correct : ndarray of bool, shape (K, S, N)
         Per corruption, severity and image.
     clean : ndarray of bool, shape (M,), or None
-        Of the clean images, where there were any.
+        For the clean images, if they were measured.
     level : float
-        Of the intervals.
+        Coverage of the intervals.
     """
 
     corruptions: tuple[str, ...]
@@ -86,7 +86,7 @@ class CorruptionAccuracy:
 
     @property
     def by_group(self) -> pd.DataFrame:
-        """Mean over the corruptions of each group and severities (Fig 2c)."""
+        """Mean over the corruptions of each group and over severities (Fig 2c)."""
         present = [grouping.group_of(name) for name in self.corruptions]
         groups = [group for group in grouping.GROUPS if group in present]
         weights = [self._weights(group=group) for group in groups]
@@ -95,7 +95,7 @@ class CorruptionAccuracy:
 
     @property
     def by_corruption(self) -> pd.DataFrame:
-        """Mean of each corruption over severities."""
+        """Mean over severities for each corruption."""
         weights = [
             np.outer(np.array(self.corruptions) == name, self._one_severity())
             for name in self.corruptions
@@ -113,7 +113,7 @@ class CorruptionAccuracy:
         return self._estimates(self._weights()[None])[0]
 
     def curve(self, over: Literal["severity", "group"]) -> Curve:
-        """Return `by_severity` or `by_group` as ``neurofreq.plot`` draws it."""
+        """Return `by_severity` or `by_group` as a curve for ``neurofreq.plot``."""
         from neurofreq.plot import Curve
 
         validate.one_of("over", over, ("severity", "group"))
@@ -137,7 +137,7 @@ class CorruptionAccuracy:
     def _weights(
         self, *, severity: int | None = None, group: str | None = None
     ) -> NDArray[np.float64]:
-        """Return the share of every cell (K, S) in a mean; NaN where none has any."""
+        """Return the weight of every cell (K, S) in a mean; NaN if no cell has any."""
         groups = [grouping.group_of(name) for name in self.corruptions]
         rows = np.array(
             [one != grouping.EXTRA and group in (None, one) for one in groups]
@@ -151,7 +151,7 @@ class CorruptionAccuracy:
         return zip(keys, found, strict=True)
 
     def _estimates(self, weights: NDArray[np.float64]) -> list[Estimate]:
-        """Return one mean over cells per row of weights (Q, K, S)."""
+        """Return one mean over cells for each row of weights (Q, K, S)."""
         n_images = self.correct.shape[2]
         values = self.correct.reshape(-1, n_images).T.astype(np.float64)
         flat = weights.reshape(len(weights), -1)

@@ -1,6 +1,6 @@
 """Images with labels: data sets in their official layouts, clean and corrupted.
 
-Nothing is downloaded: a data set is a folder that you give.
+Nothing is downloaded: you pass the folder of a data set.
 """
 
 from importlib import import_module
@@ -35,7 +35,10 @@ __dir__ = __all__.copy  # modules of the package are not listed
 
 
 def __getattr__(name: str) -> Any:
-    """Return what is in `neurofreq.corruptions`, which is built on this package."""
+    """Load names from `neurofreq.corruptions` on first access.
+
+    That package imports this one, so that an import at the top would be circular.
+    """
     if name in ("CorruptedFolder", "write_corrupted"):
         return getattr(import_module("neurofreq.corruptions"), name)
     raise AttributeError(f"module 'neurofreq.data' has no attribute {name!r}")

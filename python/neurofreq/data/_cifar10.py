@@ -1,4 +1,4 @@
-"""CIFAR-10 in its two official layouts."""
+"""Read CIFAR-10 in its two official layouts."""
 
 from __future__ import annotations
 
@@ -57,16 +57,17 @@ def open_cifar10(
     Returns
     -------
     ImageSet
-        uint8, (N, 3, 32, 32), in the official order. Of the binary version the test
-        images are mapped and not read; the five files of "train" are joined in
-        memory, 154 MB.
+        uint8, (N, 3, 32, 32), in the official order. The test images of the binary
+        version are memory-mapped. The five files of "train" are joined in memory, 154
+        MB.
 
     Raises
     ------
     FileNotFoundError
         If the folder or one of its files does not exist.
     ValueError
-        If a file is damaged or holds something else, or there are fewer images.
+        If a file is damaged or is not a CIFAR-10 batch, or there are fewer than n
+        images.
     """
     root = validate.path("folder", folder)
     readers = {
@@ -98,7 +99,7 @@ def _assemble(
     found = np.concatenate([labels for _, labels in batches])[:n].astype(np.int64)
     if n is not None and len(found) < n:
         raise ValueError(f"n: got {n}, expected at most {len(found)}")
-    images = images.reshape(-1, 3, 32, 32)  # still a view of the file
+    images = images.reshape(-1, 3, 32, 32)  # no copy of a memory-mapped file
     return ImageSet(images, found, CIFAR10_CLASSES, f"CIFAR-10 {split}")
 
 
@@ -110,7 +111,7 @@ def _read_binary(folder: Path, stem: str) -> Batch:
         raise ValueError(
             f"data: {path} has {size} bytes, expected records of 3073: truncated?"
         )
-    records = np.memmap(path, dtype=RECORD, mode="c")  # writing changes a copy
+    records = np.memmap(path, dtype=RECORD, mode="c")  # copy-on-write
     return _checked(path, np.asarray(records["pixels"]), np.array(records["label"]))
 
 
@@ -121,7 +122,7 @@ def _read_pickle(folder: Path, stem: str) -> Batch:
         batch = _ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
         pixels = np.asarray(batch[b"data"])
         labels = np.asarray(batch[b"labels"])
-    except Exception as error:  # of any kind, by which byte is damaged
+    except Exception as error:  # the type depends on which byte is damaged
         raise ValueError(
             f"data: {path} is no CIFAR-10 batch ({type(error).__name__}: {error})"
         ) from error
@@ -150,7 +151,7 @@ def _require(path: Path) -> None:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Admits NumPy arrays and plain containers, and nothing that runs code."""
+    """Unpickles NumPy arrays and plain containers only, so that no code can run."""
 
     ADMITTED = frozenset(
         {

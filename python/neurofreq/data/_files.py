@@ -1,4 +1,4 @@
-"""Image files as one array that is decoded where it is indexed."""
+"""Present image files as one array that is decoded when it is indexed."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files that stand for an array (N, C, H, W).
+    """Image files that act as an array (N, C, H, W).
 
-    Indexing decodes the images asked for, in parallel; nothing is kept. Picklable, and
-    safe in a forked worker.
+    Indexing decodes the requested images in parallel and keeps none of them. Can be
+    pickled and used in forked workers.
 
     Every file becomes 8-bit RGB. Gray is repeated; palettes and CMYK are converted as
-    Pillow does. Gray of 16 bits is divided by 257 and rounded; of colors with 16 bits
-    the high byte is read. EXIF orientation, color profiles and gamma are not applied,
-    as in torchvision. Refused, with the name of the file: transparent pixels, several
-    pictures in one file, floats and 32 bits, content of another format than the suffix
-    says, and more than 2**26 (67 million) pixels, before memory is taken.
+    in Pillow. 16-bit gray is divided by 257 and rounded; 16-bit colors are reduced to
+    their high byte. EXIF orientation, color profiles and gamma are ignored, as in
+    torchvision. A file is refused, with its name in the error, if it has transparent
+    pixels, several pictures, floats or 32 bits, another format than its suffix, or more
+    than 2**26 (67 million) pixels (checked before memory is allocated).
 
     Attributes
     ----------
     root : Path
     names : tuple of str
-        Paths below `root`, N of them.
+        Paths relative to `root`, N of them.
     size : tuple of int
         Height and width after `resize` and `crop`.
     resize : int, optional
         Scale the shorter side to this many pixels, bilinear and antialiased.
     crop : int, optional
-        Then cut a centred square of this side.
+        After that, cut out a centered square of this side.
     is_gray : bool
-        Give the luma, float32 in [0, 1] with C = 1; otherwise uint8 with C = 3.
+        Return the luma, float32 in [0, 1] with C = 1, instead of uint8 with C = 3.
     """
 
     root: Path
@@ -65,12 +65,12 @@ class ImageFiles:
         resize: int | None = None,
         crop: int | None = None,
     ) -> ImageFiles:
-        """Return the files as an array of the size that the first one has.
+        """Return the files as an array with the size of the first image.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If there is no file, or the first one is no image.
+            If there is no file, or the first file is not an image.
         """
         if not names:
             raise ValueError(f"data: {root} holds no image")
@@ -79,17 +79,17 @@ class ImageFiles:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, H, W)."""
+        """The shape (N, C, H, W)."""
         return (len(self.names), 1 if self.is_gray else 3, *self.size)
 
     @property
     def ndim(self) -> int:
-        """Four."""
+        """The number of axes, 4."""
         return 4
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The dtype of what indexing gives."""
+        """The dtype of indexed images."""
         return np.dtype(np.float32 if self.is_gray else np.uint8)
 
     def __len__(self) -> int:
@@ -97,12 +97,12 @@ class ImageFiles:
         return len(self.names)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Decode one image (C, H, W), or those of a slice or index array.
+        """Decode one image (C, H, W), or the images of a slice or index array.
 
         Raises
         ------
         FileNotFoundError, ValueError
-            If a file is missing, damaged, or of another size than the first.
+            If a file is missing, damaged, or has another size than the first one.
         """
         if np.ndim(key) == 0 and not isinstance(key, slice):
             return self._pixels([self.names[operator.index(key)]])[0]
@@ -116,16 +116,16 @@ class ImageFiles:
         return np.asarray(self[:], dtype=dtype)
 
     def take(self, index: Any, axis: int = 0) -> ImageFiles:
-        """Return the files of indices or a mask, undecoded; `axis` is 0."""
+        """Return the files of indices or of a mask, not decoded; `axis` is 0."""
         rows = validate.index("index", index, len(self))
         return replace(self, names=tuple(self.names[i] for i in rows))
 
     def gray(self) -> ImageFiles:
-        """Return the same files, to be decoded to their luma."""
+        """Return the same files, decoded to luma."""
         return replace(self, is_gray=True)
 
     def digest(self) -> str:
-        """Return the SHA-256 of names, contents and the wanted form."""
+        """Return the SHA-256 of the files' names and contents, and of all settings."""
 
         def content(name: str) -> bytes:
             return hashlib.sha256(_present(self.root / name).read_bytes()).digest()
@@ -175,7 +175,7 @@ def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uin
             )
         from PIL import Image
 
-        # The shorter side is `resize`, the longer one cut to a whole number.
+        # The shorter side becomes `resize`; the longer one is rounded down.
         short = min(image.size)
         width, height = (resize * side // short for side in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR)

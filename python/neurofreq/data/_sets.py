@@ -1,4 +1,4 @@
-"""Images with labels: in memory, memory-mapped, or decoded where indexed."""
+"""Hold images with labels: in memory, memory-mapped, or decoded when indexed."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class ImageSet:
     images : ndarray, Tensor or ImageFiles, shape (N, C, H, W)
         uint8 from 0 to 255, or float32 or float64 in [0, 1].
     labels : array_like of int, shape (N,)
-        Places in the list of all classes of the model that is measured. A pandas
-        Series is read by position, whatever its index. Strings, also of a pandas
-        Categorical, are looked up in `class_names`.
+        Positions in the list of all classes of the measured model. A pandas Series is
+        read by position; its index is ignored. Strings, including a pandas Categorical,
+        are looked up in `class_names`.
     class_names : sequence of str
-        All classes in the order of the model's outputs, also those without an image;
-        empty where they have no names.
+        All classes in the order of the model's outputs, including classes without an
+        image. Empty if the classes have no names.
     name : str
         For tables and captions.
 
     Attributes
     ----------
     images : ndarray or ImageFiles, shape (N, C, H, W)
-        float32 in [0, 1] from `load_data`. From `open_data` also uint8 from 0
-        to 255, and then perhaps a memory map or files.
+        `load_data` gives float32 in [0, 1]. `open_data` may also give uint8 from 0 to
+        255, as an array, a memory map or files.
     labels : ndarray of int64, shape (N,)
     class_names : tuple of str
     name : str
@@ -49,12 +49,12 @@ class ImageSet:
     Raises
     ------
     TypeError
-        If `images` are none of these or of another dtype, labels are not integers, or
-        a name is no string.
+        If `images` have another type or dtype, labels are not integers, or a name is
+        not a string.
     ValueError
-        If images have another rank, channels on the last axis, values out of range or
-        masked ones, there are more or fewer labels than images, a label is negative or
-        has no name, or a name is there twice.
+        If images have another rank, channels on the last axis, masked values or values
+        out of range; if the numbers of labels and images differ; if a label is negative
+        or has no name; or if a name occurs twice.
     """
 
     images: Any
@@ -63,7 +63,7 @@ class ImageSet:
     name: str
 
     def __post_init__(self) -> None:
-        """Check what was given, and hold it as arrays."""
+        """Check the arguments and convert them to arrays."""
         if not isinstance(self.name, str):
             kind = type(self.name).__name__
             raise TypeError(f"name: got {kind}, expected a string")
@@ -85,18 +85,20 @@ class ImageSet:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[NDArray[Any], np.int64]:
-        """Return one image (C, H, W) in [0, 1] and its label, as a data set does."""
+        """Return one image (C, H, W) in [0, 1] and its label."""
         return to_unit(self.images[index]), self.labels[index]
 
     def take(
         self, which: int | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
     ) -> ImageSet:
-        """Return the first n images, or those of indices from 0 up or of a mask.
+        """Return the first n images, or the images of an index array or of a mask.
+
+        Indices count from 0 and are not negative.
 
         Raises
         ------
         TypeError, ValueError
-            If it is none of these, or there are fewer images.
+            If `which` is none of these, or there are too few images.
         """
         if np.ndim(which) == 0:
             index = np.arange(self._count(which))
@@ -107,21 +109,21 @@ class ImageSet:
         )
 
     def sample(self, n: int, *, seed: int = 0) -> ImageSet:
-        """Return n images drawn once without replacement, in their old order.
+        """Return n images drawn without replacement, in their original order.
 
-        The first n of a set that is sorted by class would be of few classes.
+        Use this for a set that is sorted by class: its first n images show few classes.
 
         Raises
         ------
         TypeError, ValueError
-            If n is no integer, or there are fewer images.
+            If n is not an integer, or there are too few images.
         """
         drawn = np.random.default_rng(validate.seed(seed)).permutation(len(self))
         drawn = drawn[: self._count(n)]
         return self.take(np.sort(drawn))
 
     def gray(self) -> ImageSet:
-        """Return the luma of colour images, shape (N, 1, H, W); gray as it is."""
+        """Return the luma of color images (N, 1, H, W), or gray images unchanged."""
         if self.images.shape[1] == 1:
             return self
         is_lazy = isinstance(self.images, ImageFiles)
@@ -129,7 +131,7 @@ class ImageSet:
         return replace(self, images=images, name=f"{self.name}, gray")
 
     def digest(self) -> str:
-        """Return the SHA-256 of images and labels; of files, names and contents."""
+        """Return the SHA-256 of images (for files: names and contents) and labels."""
         is_lazy = isinstance(self.images, ImageFiles)
         images = self.images.digest() if is_lazy else self.images
         return storage.data_digest(images, self.labels)
@@ -139,7 +141,7 @@ class ImageSet:
         return replace(self, images=to_unit(np.asarray(self.images)))
 
     def _count(self, n: Any) -> int:
-        """Return a number of images that there are."""
+        """Return the checked number of images to take."""
         n = validate.integer("n", n)
         if not 1 <= n <= len(self):
             raise ValueError(f"n: got {n}, expected 1 to {len(self)}")
@@ -147,7 +149,7 @@ class ImageSet:
 
 
 def _checked(images: Any) -> Any:
-    """Return images as an array or as files, in bytes or in floats of [0, 1]."""
+    """Return images as files, or as an array of uint8 or of floats in [0, 1]."""
     if isinstance(images, ImageFiles):
         return images
     images = validate.stored(images)
@@ -160,7 +162,7 @@ def _checked(images: Any) -> Any:
 
 
 def _numbers(labels: Any, names: tuple[str, ...]) -> Any:
-    """Return labels as they are; of strings, their places among the names."""
+    """Return labels unchanged, or the positions of strings among the names."""
     if isinstance(labels, torch.Tensor):
         return labels
     values = validate.host(labels, "labels")

@@ -1,4 +1,4 @@
-"""Data SPECs: one line that names a set of images."""
+"""Open the images that a data SPEC names, such as ``cifar10:FOLDER``."""
 
 from __future__ import annotations
 
@@ -20,24 +20,22 @@ _FOLDERS: dict[str, Callable[..., ImageSet]] = {
 
 
 def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> ImageSet:
-    """Return the images a data SPEC names, as they are stored.
+    """Return the images that a data SPEC names, as they are stored.
 
     Parameters
     ----------
     spec : str
-        ``synthetic``; ``cifar10:FOLDER`` where FOLDER holds
-        ``cifar-10-batches-py`` or ``cifar-10-batches-bin``, or is one of them;
-        ``tinyimagenet:FOLDER``, the official archive, unpacked;
-        ``imagenet:FOLDER``, folders of classes, images resized to 256 and
-        cropped to 224 pixels. A file ``classes.txt`` beside the folders names the
-        classes in the order of a model's outputs, one a line, where that is not
-        ImageNet's order.
+        ``synthetic``; ``cifar10:FOLDER`` where FOLDER holds ``cifar-10-batches-py`` or
+        ``cifar-10-batches-bin``, or is one of them; ``tinyimagenet:FOLDER``, the
+        official archive, unpacked; ``imagenet:FOLDER``, folders of classes, images
+        resized to 256 and cropped to 224 pixels. If the order of a model's outputs is
+        not that of ImageNet, a file ``classes.txt`` beside the folders gives the
+        classes in the model's order, one per line.
     split : {"test", "train"}
-        "test" is the validation set where the labels of the test set are not
-        public.
+        "test" is the validation set if the labels of the test set are not public.
     n : int, optional
-        The first n images; of sets sorted by class, n fixed random ones. By
-        default all, 2000 of the synthetic set.
+        The first n images; for sets sorted by class, n random images that are the same
+        in every call. The default is all images, and 2000 for the synthetic set.
 
     Returns
     -------
@@ -48,9 +46,9 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     Raises
     ------
     TypeError
-        If spec is no string, or n no integer.
+        If `spec` is not a string, or n is not an integer.
     ValueError
-        An unknown spec or split, fewer than n images, or a damaged file.
+        For an unknown spec or split, fewer than n images, or a damaged file.
     FileNotFoundError
         If the folder or one of its files does not exist.
     """
@@ -78,7 +76,7 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
 
 
 def load_data(spec: str, *, split: Split = "test", n: int | None = None) -> ImageSet:
-    """Return the images a data SPEC names, as floats in memory.
+    """Return the images that a data SPEC names, as floats in memory.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""The embedded image set: every class shows in shape and in texture.
+"""Generate the synthetic image set: each class has its own shape and its own texture.
 
 A class has one smooth silhouette (spatial frequencies below about 0.12
 cycles/pixel) and one grating (0.20 to 0.44 cycles/pixel at random, orientation
-by class) over natural 1/f noise. Either cue alone tells the classes apart, so which of
-the two a network uses is its own choice, and hybrid images can ask it.
+by class) over natural 1/f noise. Each cue alone identifies the class. A network may use
+either cue, and hybrid images show which one it uses.
 """
 
 from __future__ import annotations
@@ -32,22 +32,10 @@ def draw(
     shape_contrast: float = SHAPE_CONTRAST,
     texture_contrast: float = TEXTURE_CONTRAST,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the first n images and labels of a split.
+    """Return the first n images (n, 1, 32, 32) in [0, 1] and labels (n,) of a split.
 
-    Parameters
-    ----------
-    n : int
-        Image i is the same whatever n.
-    split : {"train", "test"}
-    shape_contrast, texture_contrast : float
-        Half the peak-to-peak amplitude of each cue; 0 takes the cue away.
-
-    Returns
-    -------
-    images : ndarray of float32, shape (n, 1, 32, 32)
-        In [0, 1].
-    labels : ndarray of int64, shape (n,)
-        Image i shows class i modulo 8.
+    Image i shows class i modulo 8 and does not depend on n. A contrast is half the
+    peak-to-peak amplitude of a cue; 0 removes the cue.
     """
     labels = np.arange(n, dtype=np.int64) % len(CLASSES)
     jitter, noise = _randomness(n, STREAMS[split])
@@ -58,7 +46,7 @@ def draw(
 
 
 def _randomness(n: int, stream: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Six uniform numbers in [-1, 1] and one field of white noise per image."""
+    """Return six uniform numbers in [-1, 1] and one field of white noise per image."""
     jitter = np.empty((n, 6, 1, 1))
     noise = np.empty((n, SIZE, SIZE))
     for index in range(n):
@@ -69,12 +57,12 @@ def _randomness(n: int, stream: int) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def _radius() -> NDArray[np.float64]:
-    """|f| on the half plane of a real FFT, cycles/pixel."""
+    """Return abs(f) on the half plane of a real FFT, in cycles/pixel."""
     return np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE))
 
 
 def _natural_noise(white: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Noise with an amplitude spectrum of 1/|f|, mean 0, unit deviation."""
+    """Return noise with an amplitude spectrum of 1/abs(f), mean 0 and deviation 1."""
     radius = _radius()
     radius[0, 0] = np.inf
     pink = np.fft.irfft2(np.fft.rfft2(white) / radius, s=(SIZE, SIZE))
@@ -84,7 +72,7 @@ def _natural_noise(white: NDArray[np.float64]) -> NDArray[np.float64]:
 def _silhouettes(
     labels: NDArray[np.int64], jitter: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """One smooth shape per image, from -1 (ground) to 1, jittered in place."""
+    """Return one smooth, jittered shape per image, from -1 (background) to 1."""
     grid = np.arange(SIZE) - (SIZE - 1) / 2
     x = grid[None, None, :] - 3.0 * jitter[:, 0]
     y = grid[None, :, None] - 3.0 * jitter[:, 1]
@@ -100,7 +88,7 @@ def _silhouettes(
         return np.maximum(abs(along) - 11.0, abs(across) - 3.5)
 
     bars = [bar(degrees) for degrees in (0.0, -45.0, 90.0, 45.0)]
-    # Distances to the outline, negative inside, in the order of CLASSES.
+    # Signed distances to the outline, negative inside, in the order of CLASSES.
     distances = np.stack(
         [
             radius - 7.5,
@@ -119,8 +107,8 @@ def _silhouettes(
 def _gratings(
     labels: NDArray[np.int64], jitter: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """One sine grating per image, orientation by class, phase at random."""
-    # A stride of 3 keeps neighbours in shape apart in texture.
+    """Return one sine grating per image: orientation by class, random phase."""
+    # With a stride of 3, classes with similar shapes get different orientations.
     angle = (3 * labels % len(CLASSES)) * (np.pi / len(CLASSES))
     low, high = TEXTURE_FREQUENCY
     frequency = low + (high - low) * (0.5 + 0.5 * jitter[:, 5])

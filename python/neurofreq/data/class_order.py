@@ -1,4 +1,4 @@
-"""The order of classes: which label the folder of a class has."""
+"""Decide the order of classes, and so the label of each class folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LISTING: Final = "classes.txt"
-_MOST_NUMBERS: Final = 100_000  # folders named by numbers: more is a date or the like
-# TinyImageNet has so many of ImageNet's classes, and numbers them by themselves.
+_MOST_NUMBERS: Final = 100_000  # larger folder numbers are no labels, but dates etc.
+# TinyImageNet has 200 of ImageNet's classes, with its own numbers, and 64 x 64 pixels.
 _TINY_CLASSES, _TINY_SIZE = 200, (64, 64)
 
 
@@ -27,12 +27,7 @@ def imagenet() -> tuple[str, ...]:
 
 
 def listed(root: Path) -> tuple[str, ...] | None:
-    """Return the classes that ``classes.txt`` beside the folders names, if it is there.
-
-    Parameters
-    ----------
-    root : Path
-    """
+    """Return the classes in ``classes.txt`` beside the folders, or None without it."""
     path = root / LISTING
     if not path.is_file():
         return None
@@ -41,7 +36,7 @@ def listed(root: Path) -> tuple[str, ...] | None:
 
 
 def _text(path: Path) -> str:
-    """Return a text in UTF-8, with or without a mark of its byte order."""
+    """Return a UTF-8 text, with or without a byte order mark."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -49,26 +44,13 @@ def _text(path: Path) -> str:
 
 
 def of_folders(root: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
-    """Return all classes in the order of labels, for folders that say no order.
+    """Return all classes in the order of labels, for (sorted) folders without a list.
 
-    Parameters
-    ----------
-    root : Path
-        Where the folders are.
-    folders : tuple of str
-        Sorted.
-
-    Returns
-    -------
-    tuple of str
-        For folders that are all named by WordNet ids of ImageNet, its 1000 classes;
-        for numbers, those from 0 to the highest; otherwise the folders themselves.
-        200 folders of 64 x 64 pixels are TinyImageNet, which has an order of its own.
-
-    Raises
-    ------
-    ValueError
-        If two folders have one number, or some are named by numbers and some not.
+    If all folders are WordNet ids of ImageNet, these are its 1000 classes; 200 such
+    folders with images of 64 x 64 pixels are TinyImageNet, which has its own order. If
+    all folders are numbers, these are 0 to the highest number. Otherwise these are the
+    folders. Raises ValueError if two folders have the same number, or only some folders
+    are numbers.
     """
     numbers = [name for name in folders if name.isascii() and name.isdigit()]
     other = next((name for name in folders if name not in numbers), None)
@@ -87,14 +69,10 @@ def of_folders(root: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
 def given(
     root: Path, folders: tuple[str, ...], classes: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the classes that a caller gave, of which some may have no folder.
+    """Return the classes that a caller gave; some of them may have no folder.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If they are no names, one is given twice, or a folder is none of them.
-    FileNotFoundError
-        If none has a folder.
+    Raises TypeError or ValueError for anything but distinct names and for a folder that
+    is not a class, and FileNotFoundError if no class has a folder.
     """
     names = validate.distinct("classes", classes)
     known = set(names)
@@ -113,12 +91,9 @@ def given(
 
 
 def images_in(folder: Path) -> list[str]:
-    """Return the names of the images in a folder, sorted.
+    """Return the sorted names of the images in a folder.
 
-    Raises
-    ------
-    ValueError
-        If there are images beside and in a folder below, which would be left out.
+    Raises ValueError if a sub-folder holds more images, which would be left out.
     """
     inside = sorted(folder.iterdir())
     found = [path.name for path in inside if _is_image(path)]
@@ -132,12 +107,12 @@ def images_in(folder: Path) -> list[str]:
 
 
 def _is_image(path: Path) -> bool:
-    """Return whether a path is named as an image."""
+    """Return whether a path has the suffix of an image and is not hidden."""
     return path.suffix.lower() in pictures.SUFFIXES and not path.name.startswith(".")
 
 
 def _numbered(root: Path, folders: Iterable[str]) -> tuple[str, ...]:
-    """Return names of all numbers up to the highest, as folders write them."""
+    """Return the class names 0 to the highest number, written as the folders are."""
     by_number: dict[int, str] = {}
     for name in folders:
         if int(name) in by_number:
@@ -153,7 +128,7 @@ def _numbered(root: Path, folders: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_tiny(root: Path, folders: tuple[str, ...]) -> bool:
-    """Whether folders of ImageNet's classes are those of TinyImageNet."""
+    """Return whether these folders, named as ImageNet's classes, are TinyImageNet."""
     if len(folders) != _TINY_CLASSES:
         return False
     first = images_in(root / folders[0])[:1]

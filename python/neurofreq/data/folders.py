@@ -1,4 +1,4 @@
-"""Folders of image files: TinyImageNet, ImageNet, and any folder of classes."""
+"""Open folders of image files: TinyImageNet, ImageNet, and any folder of classes."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ def open_folder(
     Parameters
     ----------
     folder : path
-        Holds ``CLASS/*.JPEG``; other image suffixes count too, other files do
-        not. Images are decoded when they are indexed.
+        Holds ``CLASS/*.JPEG``. Files with other image suffixes are read too; all other
+        files are ignored. Images are decoded when they are indexed.
     classes : sequence of str, optional
-        All classes in the order of the model's outputs: the label of an image is the
-        place of its folder's name here. A class may have no folder; a folder must
-        have a class. By default the lines of a file ``classes.txt`` beside the
-        folders. Without both, folders that are all named by WordNet ids of
-        ImageNet's 1000 classes have ImageNet's labels (200 folders of 64 x 64 pixels
-        are TinyImageNet and count by themselves), folders named by numbers have
-        those, and others count from 0 in alphabetical order, as in torchvision's
-        ``ImageFolder``.
+        All classes in the order of the model's outputs. The label of an image is the
+        position of its folder's name in this list. A class may have no folder, but
+        every folder must be a class. The default is the list in a file ``classes.txt``
+        beside the folders, one class per line. Without this file, the names of the
+        folders decide: WordNet ids of ImageNet's 1000 classes get ImageNet's labels
+        (but 200 such folders with images of 64 x 64 pixels are TinyImageNet, and are
+        numbered alphabetically), numbers are the labels themselves, and other names are
+        numbered from 0 in alphabetical order, as in torchvision's ``ImageFolder``.
     resize, crop : int, optional
-        As of `ImageFiles`; without them all images must have one size.
+        As in `ImageFiles`. Without them, all images must have the same size.
 
     Returns
     -------
     ImageSet
-        Sorted by class and file name; uint8. ``class_names`` are all classes.
+        uint8, sorted by class and file name. ``class_names`` holds all classes.
 
     Raises
     ------
     FileNotFoundError
-        If the folder is missing or has no folder of a class.
+        If the folder is missing or holds no class folder.
     TypeError, ValueError
-        If a folder has no image or its first file is none, `classes` are not names
-        or one is given twice, a folder is none of them, or two folders have one
+        If a folder has no image or its first file is not an image, `classes` are not
+        distinct names, a folder is not in `classes`, or two folders have the same
         number.
     """
     root = validate.path("folder", folder)
@@ -106,13 +106,13 @@ def open_imagenet(
     Returns
     -------
     ImageSet
-        Labels of folders named by WordNet ids are those of ImageNet's 1000 classes,
-        however many folders there are.
+        Folders named by WordNet ids get the labels of ImageNet's 1000 classes, for any
+        number of folders.
 
     Raises
     ------
     FileNotFoundError, TypeError, ValueError
-        As `open_folder`, or if some folders are classes of ImageNet and some not.
+        As `open_folder`, or if only some folders are classes of ImageNet.
     """
     root = validate.path("folder", folder)
     has_parts = any((root / part).is_dir() for part in ("train", "val"))
@@ -140,16 +140,17 @@ def open_tinyimagenet(
     Parameters
     ----------
     folder : path
-        Holds ``wnids.txt``, ``train`` and ``val``, or ``tiny-imagenet-200``.
+        Holds ``wnids.txt``, ``train`` and ``val``, or holds a folder
+        ``tiny-imagenet-200`` with them.
     split : {"test", "train"}
         "test" is the validation set: labels of the test set are not public.
 
     Returns
     -------
     ImageSet
-        uint8, (N, 3, 64, 64). Labels are places in the sorted list of classes,
-        as ``ImageFolder`` on ``train`` gives them. Training images are sorted by
-        class, validation images in the order of their annotations.
+        uint8, (N, 3, 64, 64). Labels are positions in the sorted list of classes, as
+        ``ImageFolder`` on ``train`` gives them. Training images are sorted by class,
+        validation images are in the order of their annotations.
 
     Raises
     ------
@@ -181,13 +182,7 @@ def open_tinyimagenet(
 
 
 def class_folders(root: Path) -> tuple[str, ...]:
-    """Return the names of the sub-folders, sorted.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the folder does not exist or has none.
-    """
+    """Return the sorted names of the sub-folders; raise FileNotFoundError if none."""
     if not root.is_dir():
         raise FileNotFoundError(f"data: {root} is missing, expected a folder")
     names = [path.name for path in root.iterdir() if path.is_dir()]
@@ -222,7 +217,7 @@ def _annotated(
 
 
 def _images(folder: Path, prefix: str) -> Iterator[str]:
-    """Yield the images of one class, sorted; there must be some."""
+    """Yield the sorted images of one class; raise if there are none."""
     if not folder.is_dir():
         raise FileNotFoundError(f"data: {folder} is missing, expected images in it")
     found = class_order.images_in(folder)
@@ -240,7 +235,7 @@ def _image_set(
     resize: int | None = None,
     crop: int | None = None,
 ) -> ImageSet:
-    """Join the files of each class."""
+    """Join the files of all classes."""
     paths = tuple(path for group in files for path in group)
     labels = np.repeat(np.arange(len(files)), [len(group) for group in files])
     images = ImageFiles.of(root, paths, resize=resize, crop=crop)

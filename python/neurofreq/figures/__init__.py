@@ -1,12 +1,13 @@
-"""The figures of Li et al. 2023, each from measured data, with its numbers.
+"""Draw the figures of Li et al. 2023 from measured data, each with its numbers.
 
-Every function takes what was measured and returns a long table and a figure. The
-table has the columns figure, panel, model, group, quantity, x, value, low, high, n,
-unit, paper and weights: one row per number, its 95 % interval (bootstrap over
-images), the images it was taken over (of a correlation, the networks; its interval is
-over images, too), the paper's number where that is known, and whether the weights
-are "given" or "random". `study` makes the study of all networks that come with the
-package, and `draw` takes from studies what belongs in a figure.
+Every figure function takes measured models and returns a long table and a figure.
+The table has one row per number, with the columns figure, panel, model, group,
+quantity, x, value, low, high, n, unit, paper and weights. ``low`` and ``high`` are
+the 95 % interval (bootstrap over images). ``n`` is the number of images; for a
+correlation over networks it is the number of networks, and the interval is still
+over images. ``paper`` is the paper's number where it is known. ``weights`` are
+"given" or "random". `study` makes the study of all networks that come with the
+package, and `draw` chooses the models of finished studies that a figure shows.
 """
 
 from neurofreq.figures._draw import Drawn, draw
@@ -35,4 +36,4 @@ __all__ = [
     "study",
 ]
 
-__dir__ = __all__.copy  # modules of the package are not listed
+__dir__ = __all__.copy  # hide the modules of the package

@@ -1,4 +1,4 @@
-"""Drawing a figure of whole studies: each takes the models that belong in it."""
+"""Draw a figure from whole studies: choose the models that it shows."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 
 
 class Drawn(NamedTuple):
-    """A figure of studies.
+    """A figure drawn from studies.
 
     Attributes
     ----------
     table : DataFrame
+        One row per number, with the columns that `neurofreq.figures` describes.
     figure : Figure
     note : str
-        What is to be known of the models in it; empty where nothing is.
+        Which models are left out, and why; other remarks on the models shown.
+        Empty without a remark.
     """
 
     table: pd.DataFrame
@@ -52,21 +54,21 @@ def draw(
     study: Study | None = None,
     neural: str | os.PathLike[str] | None = None,
 ) -> Drawn:
-    """Draw one of the paper's figures of all models of studies that belong in it.
+    """Draw one of the paper's figures from all fitting models of the studies.
 
     Parameters
     ----------
     name : str
         "fig1" to "fig6".
     found : sequence of StudyResult
-        Of `studies.run` or `studies.load`.
+        Results of `studies.run` or `studies.load`.
     study : Study, optional
-        Of `study`, with data loaded: whose images Figures 1 and 3 show, and whose
-        networks Figure 1 compares.
+        A study with its data loaded, as `study` returns it. Figures 1 and 3 show its
+        images, and Figure 1 compares its networks.
     neural : path, optional
-        Recorded stimuli and responses of Figure 1: an npz file with ``images``
-        beside what `neural.Responses.save` or `neural.Target.save` writes. By
-        default the target is that of a simulated V1, and is called so.
+        Recorded stimuli and responses for Figure 1: an npz file with ``images`` and
+        the arrays that `neural.Responses.save` or `neural.Target.save` writes. By
+        default the target comes from a simulated V1, and its label says this.
 
     Returns
     -------
@@ -76,19 +78,23 @@ def draw(
     Raises
     ------
     NotDrawnError
-        A ValueError: which models it lacks, or why they do not fit.
+        A ValueError that says which models are missing, or why they do not fit.
 
     Notes
     -----
-    Figures 1 to 3 compare a model of the group "neural" with the first of "base"
-    that saw the same images; Figure 2 has a row for each data set, at most two;
-    Figure 3 falls back on one of "adv". A pair is of one study or of studies that
-    agree in data, settings and release. Figures 4 to 6 take every model that has
-    all of their measurements, from the first study that has one and from those
-    that agree with it; the note names the others. Beside models of colour images
-    they leave those out that saw them in gray. Blurred models of three sigmas in
-    their names, such as "blur-1.5", make the series of Figures 5 and 6; those with
-    the paper's sigma are then the group, where there is one.
+    Figures 1 to 3 compare a model of the group "neural" with the first model of the
+    group "base" that was shown the same images. Figure 2 has a row for each data set,
+    at most two. Figure 3 uses a model of the group "adv" if there is none of the group
+    "neural". Both models of a pair come from one study, or from studies that agree in
+    data, settings and release.
+
+    Figures 4 to 6 show every model that has all measurements of the figure. The models
+    come from the first study that has such a model and from the studies that agree
+    with it; the note names the other studies. If some models were shown color images,
+    models that were shown gray versions of color images are left out. Blurred models
+    of at least three sigmas make the series of Figures 5 and 6; sigma is read from the
+    name, such as "blur-1.5". The models with the paper's sigma, if there are any, then
+    form the group "blur".
     """
     validate.one_of("name", name, tuple(NEEDS))
     try:
@@ -167,7 +173,7 @@ def _hybrids(found: Sequence[StudyResult], study: Study | None) -> Drawn:
 
 
 def _names(chosen: Pairs, n_drawn: int) -> str:
-    """Say which pairs are drawn, and what is left out."""
+    """Say which pairs are drawn and which are left out."""
     named = [" and ".join(m.name for m in pair.models) for pair in chosen.pairs]
     parts = [f"of {'; '.join(named[:n_drawn])}"]
     if others := named[n_drawn:]:

@@ -1,4 +1,4 @@
-"""Figure 1: neural similarity regularization, drawn from real similarities."""
+"""Figure 1: neural similarity regularization, drawn from measured similarities."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fig1(
     n_shown: int = 12,
     cmap: str = "RdBu_r",
 ) -> tuple[pd.DataFrame, Figure]:
-    """Draw Figure 1: the similarities that training pulls together.
+    """Draw Figure 1: the similarities before and after training towards a target.
 
     Parameters
     ----------
@@ -47,40 +47,42 @@ def fig1(
         In [0, 1], C = 1 or 3.
     neural, before, after : array_like of float, shape (N, N), or Target
         Similarities of the stimuli in the neural response space, and in the
-        model's feature space before and after training; N >= 4. A target's source
-        is written below its matrix, and above it where nothing was recorded.
+        model's feature space before and after training; N >= 4. The source of a
+        target is written below its matrix, and also above it if nothing was recorded.
     titles : sequence of str
-        What the two model spaces are.
+        Titles of the two model spaces.
     n_shown : int
-        Stimuli drawn as pictures, spread evenly over the order of the matrices.
+        Number of stimuli drawn as pictures, spread evenly over the order of the
+        matrices.
     cmap : str
-        Of the matrices.
+        Colormap of the matrices.
 
     Returns
     -------
     table : DataFrame
-        similarity_correlation of each model space with the neural one, and of
-        after less before (paired over images); mds_1 and mds_2 of every stimulus,
-        x its index. The group of every row is the source of the neural similarities.
+        similarity_correlation of each model space with the neural space, and the
+        difference after - before (paired over images); mds_1 and mds_2 of every
+        stimulus, with the index of the stimulus as x. The group of every row is the
+        source of the neural similarities.
     figure : Figure
-        The stimuli; per space its similarity matrix, all in one order and on one
-        scale of colours, and its stimuli in the plane that keeps their
-        similarities best, where points of one colour are one stimulus.
+        Left, the stimuli. For each space, its similarity matrix and its stimuli as
+        points in the plane that preserves their similarities best. All matrices have
+        the same order and color scale. Points of the same color are the same stimulus.
 
     Raises
     ------
     ValueError
-        If a matrix holds no similarities, `stimuli` no images in [0, 1] of 1 or 3
-        channels, or their numbers differ.
+        If a matrix holds no similarities, `stimuli` are not images in [0, 1] with 1
+        or 3 channels, or the numbers of images differ.
 
     Notes
     -----
-    The order is spectral: along the neural similarities' second eigenvector of
-    the graph Laplacian. The planes are classical multidimensional scaling, the
-    model's turned onto the neural one (rotation, reflection and scale). Intervals
-    are 95 %, bootstrap over stimuli.
+    The order follows the second eigenvector of the graph Laplacian of the neural
+    similarities (spectral seriation). The planes are classical multidimensional
+    scaling. The planes of the model are aligned with the neural plane by rotation,
+    reflection and scale. Intervals are 95 %, bootstrap over stimuli.
 
-    Differences from the paper: its Fig 1 is a sketch, this one is measured.
+    Differences from the paper: its Fig 1 is a sketch, this figure is measured.
 
     References
     ----------
@@ -115,7 +117,7 @@ def fig1(
     parts = figure.subfigures(1, 2, width_ratios=[1.25, 6.25], squeeze=False)
     left, right = parts.ravel()
     _stimuli(left, pictures, shown, ranks)
-    broken = source.replace(" (", "\n(", 1)  # a matrix is narrower than its source
+    broken = source.replace(" (", "\n(", 1)  # the source is wider than the matrix
     texts = {"neural": f"target: {broken}" if source else "what training pulls towards"}
     for key in ("before", "after"):
         one = correlations[key]
@@ -126,7 +128,7 @@ def fig1(
 
 
 def _heads(neural: Any, titles: Sequence[str]) -> tuple[dict[str, str], str]:
-    """Return what stands above each space, and the source of the target."""
+    """Return the title of each space and the source of the target."""
     if len(titles) != 2:
         raise ValueError(f"titles: got {len(titles)}, expected two: before, after")
     target, source = "neural responses", ""
@@ -141,7 +143,7 @@ def _heads(neural: Any, titles: Sequence[str]) -> tuple[dict[str, str], str]:
 def _correlate(
     table: Table, spaces: dict[str, Floats], source: str
 ) -> dict[str, Estimate]:
-    """Add the correlations with the neural space, and return them."""
+    """Add the correlations with the neural space to the table, and return them."""
     quantities = {
         key: analysis.similarity_correlation(spaces["neural"], spaces[key])
         for key in ("before", "after")
@@ -159,7 +161,7 @@ def _stimuli(
     shown: NDArray[np.intp],
     ranks: NDArray[np.intp],
 ) -> None:
-    """Draw some stimuli in two columns, framed in the colour of their points."""
+    """Draw some stimuli in two columns, framed in the color of their points."""
     axes = figure.subplots(-(-len(shown) // 2), 2, squeeze=False).ravel()
     tints = _tints(ranks)
     for ax in axes[len(shown) :]:
@@ -180,7 +182,7 @@ def _draw_spaces(
     pictures: tuple[NDArray[Any], NDArray[np.intp]],
     cmap: str,
 ) -> None:
-    """Draw each space as a column: its matrix with its words, above its plane."""
+    """Draw each space as a column: its matrix, the text below, and its plane."""
     heads, texts = words
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[call-arg]
     axes = figure.subplots(2, len(spaces), squeeze=False)
@@ -212,7 +214,7 @@ def _plane(
     ranks: NDArray[np.intp],
     pictures: tuple[NDArray[Any], NDArray[np.intp]],
 ) -> None:
-    """Draw stimuli as points coloured along their order, some as pictures."""
+    """Draw stimuli as points colored by their order, and some as pictures."""
     from matplotlib.colors import Normalize
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
@@ -236,7 +238,7 @@ def _plane(
 
 
 def _tints(ranks: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the colour of each stimulus, along their order; shape (N, 4)."""
+    """Return the color of each stimulus by its order; shape (N, 4)."""
     from matplotlib import colormaps
 
     place = np.empty(len(ranks))
@@ -245,5 +247,5 @@ def _tints(ranks: NDArray[np.intp]) -> NDArray[np.float64]:
 
 
 def _tile(picture: NDArray[Any]) -> NDArray[Any]:
-    """Return an image as imshow takes it."""
+    """Return an image in the form that imshow takes."""
     return picture[0] if len(picture) == 1 else np.moveaxis(picture, 0, -1)

@@ -1,4 +1,4 @@
-"""Figure 2: a baseline and a neurally regularized model, four panels a pair."""
+"""Figure 2: a baseline and a neurally regularized model, four panels per pair."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ def fig2(
     budget: float = 10 / 255,
     cmap: str = "jet",
 ) -> tuple[pd.DataFrame, Figure]:
-    """Draw Figure 2: what neural regularization does to robustness.
+    """Draw Figure 2: the effect of neural regularization on robustness.
 
     Parameters
     ----------
     models : sequence of Measured
-        A baseline and its neurally regularized model; then, for panels e-h, such
-        a pair on a second data set. With "clean" and "corruption/NAME" of the
-        paper's fifteen for panels a, c, "attack" for panels b, d.
+        A baseline and its neurally regularized model; for panels e-h, another pair
+        on a second data set. Panels a and c need "clean" and "corruption/NAME" for
+        the paper's fifteen corruptions, panels b and d need "attack".
     titles : sequence of str
-        What each pair was trained for.
+        The title of each pair, such as its training data.
     chance : sequence of float
         Accuracy of guessing, for each pair; NaN draws no line.
     budget : float
         The largest budget drawn in panel b, in pixel units of [0, 1].
     cmap : str
-        Of the maps in panel d.
+        Colormap of the maps in panel d.
 
     Returns
     -------
@@ -61,30 +61,30 @@ def fig2(
         accuracy (% at severity x); success (% at x/255) and size_at_success (1/255
         at x %); accuracy_low, _medium and _high (%); power_below (% at x
         cycles/pixel) and frequency_at_power (cycles/pixel at x %); not_found, the
-        attacked images without a perturbation, where there are any.
+        number of attacked images without a perturbation, if it is not 0.
     figure : Figure
         (a) Accuracy against severity, mean over fifteen corruptions, chance
-        dashed; (b) success against budget; (c) accuracy by the corruptions'
-        frequencies, mean over severities; (d) radial profiles of the minimal
-        perturbations, f_0.5 marked, and their spectra, each logarithmic between
-        its own minimum and maximum. (e-h) The same for the second pair. Black is
-        the baseline, orange the regularized model.
+        dashed; (b) success against budget; (c) accuracy by the frequency group of
+        the corruptions, mean over severities; (d) radial profiles of the minimal
+        perturbations with f_0.5 marked, and their spectra, each on a logarithmic
+        scale between its own minimum and maximum. (e-h) The same for the second pair.
+        Black is the baseline, orange the regularized model.
 
     Raises
     ------
     ValueError
-        If there are not two or four models, a pair has no title or chance, or one
-        of a pair lacks what the other has, or has not all of it.
+        If there are not two or four models, a pair has no title or chance, or only
+        one model of a pair has a measurement or all parts of it.
 
     Notes
     -----
-    Intervals are 95 %, bootstrap over images. A panel that neither model of a
-    pair was measured for is left blank and says so.
+    Intervals are 95 %, bootstrap over images. If neither model of a pair was measured
+    for a panel, the panel is left blank with a note.
 
     Differences from the paper: chance is 1 in 200 for TinyImageNet, where the
     paper's line is at 5 %; sizes are the largest absolute pixel change, not the
-    largest signed one. f_0.5 is interpolated on the thresholds that were
-    measured: 30 in the paper's Fig 2, 25 by default here.
+    largest signed change. f_0.5 is interpolated on the thresholds of the
+    measurement: 30 in the paper's Fig 2, 25 by default here.
 
     References
     ----------
@@ -203,7 +203,7 @@ def _spectra(
         drawn[role] = curve._replace(color=COLORS[role])
     plot.plot_radial_profiles(drawn, ax)
     ax.set(xlabel="spatial frequency |f| / $f_s$", ylabel="power below |f| (%)")
-    # The left curve leaves room above it, the right one below.
+    # There is room above the left curve and below the right curve.
     places = ((0.03, 0.62, 0.36, 0.36), (0.65, 0.05, 0.36, 0.36))
     models = dict(zip(ROLES, pair, strict=True))
     from_left = sorted(models, key=lambda role: drawn[role].mark)
@@ -216,7 +216,7 @@ def _spectra(
 
 
 def _share_legend(figure: Figure) -> None:
-    """Put one legend above all panels: colours mean the same in each."""
+    """Put one legend above all panels, because all panels use the same colors."""
     handles: dict[str, Artist] = {}
     for ax in figure.axes:
         for handle, name in zip(*ax.get_legend_handles_labels(), strict=True):
@@ -248,7 +248,7 @@ def _have_attacks(ax: Axes, pair: Sequence[Measured]) -> bool:
 
 
 def _fit_top(ax: Axes, drawn: dict[str, Curve]) -> None:
-    """End the axis above the highest bar: some accuracies are far from 100 %."""
+    """End the axis above the highest bar: some accuracies are far below 100 %."""
     highest = max(
         100.0 * float(np.max(np.asarray(curve.high))) for curve in drawn.values()
     )

@@ -1,4 +1,4 @@
-"""Figure 3: hybrid images, and which part of them two models see."""
+"""Figure 3: hybrid images, and which part of them two models recognize."""
 
 from __future__ import annotations
 
@@ -37,27 +37,28 @@ def fig3(
     models : sequence of Measured
         A baseline and its neurally regularized model, with "hybrid".
     low, high : array_like of float, shape (C, H, W)
-        Two images of different classes, in [0, 1], C = 1 or 3: one example gives
-        its low and the other its high frequencies.
+        Two images of different classes, in [0, 1], C = 1 or 3. The examples take the
+        low frequencies of the first and the high frequencies of the second.
     frequencies : sequence of float
         Mixing frequencies of the examples, in units of Nyquist.
     roles : sequence of str
-        What the two models are, in the legend, the colours and the table: for
-        another robust model than a regularized one, ``("base", "adv")``.
+        Names of the two models in the legend and the table, which also choose the
+        colors. For a robust model that is not neurally regularized, for example
+        ``("base", "adv")``.
 
     Returns
     -------
     table : DataFrame
         p_low_minus_p_high (percentage points at x of Nyquist) and f_rev.
     figure : Figure
-        (a) The parts and the hybrid at each mixing frequency; (b) p_low - p_high
-        against mixing frequency with its interval, f_rev marked. Black is the
-        baseline, orange the regularized model; others as their groups.
+        (a) The two images and their hybrid at each mixing frequency; (b) p_low -
+        p_high against mixing frequency with its interval, f_rev marked. Black is the
+        baseline, orange the regularized model; other roles have their group's color.
 
     Raises
     ------
     ValueError
-        If there are not two models, or one has no "hybrid".
+        If there are not two models, or a model has no "hybrid".
 
     Notes
     -----

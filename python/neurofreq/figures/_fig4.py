@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from neurofreq.studies import Measured
 
-_COLUMNS = (7, 8)  # maps in a row: eight where that saves one
-_MAP = 1.08  # inches, height of a row of maps with its titles
+_COLUMNS = (7, 8)  # maps in a row: eight if that saves a row
+_MAP = 1.08  # inches, height of a row of maps with their titles
 
 
 def fig4(
@@ -36,41 +36,42 @@ def fig4(
     Parameters
     ----------
     models : sequence of Measured
-        With "attack". A group is attacked on the same images.
+        With "attack". All models of a group are attacked on the same images.
     size : {"mean", "median"}
-        The mean is over the images for which a perturbation was found, the median
-        over all of them: the others need more than any size.
+        The mean is over the images for which a perturbation was found. The median is
+        over all images; an image without a perturbation counts as infinitely large.
     cmap : str
-        Of the maps.
+        Colormap of the maps.
 
     Returns
     -------
     table : DataFrame
-        The profiles ("power_below", in % at x cycles/pixel) and f_half of group
-        means in panel b; f_half (cycles/pixel), size (1/255, largest pixel change)
-        and their correlation over models in panel c, with "not_found", the attacked
-        images without a perturbation, where there are any. The maps of panel a are the
-        models' own arrays.
+        Panel b: the profiles ("power_below", in % at x cycles/pixel) and f_half of the
+        group means. Panel c: f_half (cycles/pixel), size (1/255, largest pixel change)
+        and their correlation over models, and "not_found", the number of attacked
+        images without a perturbation, if it is not 0. The maps of panel a are not in
+        the table; they are arrays of the models.
     figure : Figure
-        (a) Mean power of the perturbations, each map logarithmic between its own
-        minimum and maximum, zero frequency blank; (b) radial profiles, thin per
-        model, thick per group with its interval, f_0.5 marked; (c) size against
+        (a) Mean power of the perturbations, each map on a logarithmic scale between
+        its own minimum and maximum, zero frequency blank; (b) radial profiles, thin
+        per model, thick per group with its interval, f_0.5 marked; (c) size against
         f_0.5, with intervals of both.
 
     Raises
     ------
     ValueError
-        If no model has an attack, or one that others have is missing, the images
-        or frequencies differ within a group, an attack found nothing, or `size` is
-        another word.
+        If no model has an attack, some models have an attack and others do not, the
+        images or frequencies differ within a group, an attack found nothing, or `size`
+        is unknown.
 
     Notes
     -----
-    Intervals are 95 %, bootstrap over images. A perturbation that was not found
-    has no power and no size: n counts those that were, in a group of any member.
+    Intervals are 95 %, bootstrap over images. An image without a perturbation has no
+    power and no size: n counts the images with a perturbation; for a group, the images
+    with a perturbation in any of its models.
 
     Differences from the paper: the size is the largest absolute pixel change,
-    not the largest signed one.
+    not the largest signed change.
 
     References
     ----------
@@ -96,7 +97,7 @@ def fig4(
 
 
 def _rows(models: Sequence[Measured]) -> list[list[Measured]]:
-    """Lay the groups out in rows: those that fit into one share it."""
+    """Lay out the groups in rows: small groups share a row."""
     groups = list(_panels.grouped(models).values())
     return min((_filled(groups, most) for most in _COLUMNS), key=len)
 
@@ -114,7 +115,7 @@ def _filled(groups: list[list[Measured]], most: int) -> list[list[Measured]]:
 
 
 def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
-    """Draw the maps under their models' names, in the colours of their groups."""
+    """Draw the maps below their models' names, in the colors of their groups."""
     n_columns = max(_COLUMNS[0], *map(len, rows))
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
     tints = looks(_panels.grouped([model for row in rows for model in row]))
@@ -141,7 +142,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
                     rotation=90, ha="right", va="center", fontsize=8,
                     fontweight="bold", color=tint,
                 )  # fmt: skip
-                # In the gap between maps: only the first column makes room.
+                # Other columns have a gap between the maps for this text.
                 text.set_in_layout(ax is line[0])
                 previous = model.group
         for ax in line[len(row) :]:
@@ -150,7 +151,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
 
 
 def _short(name: str, most: int = 16) -> str:
-    """Return a name that fits above its map: the label of the paper, or its end."""
+    """Return a name that fits above its map: the paper's label, or its last part."""
     from neurofreq.figures._paper import label
 
     shown = label(name)

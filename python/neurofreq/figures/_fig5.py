@@ -27,34 +27,34 @@ def fig5(
     Parameters
     ----------
     models : sequence of Measured
-        With "hybrid"; "corruption/NAME" of the paper's fifteen for panel b. A
-        group is measured on the same images.
+        With "hybrid" for panel a, and also "corruption/NAME" for the paper's fifteen
+        corruptions for panel b. All models of a group are measured on the same images.
     series : mapping of float to Measured or a sequence of them, optional
-        Blurred models by at least three sigmas in pixels, for the dashed line:
-        of several of one sigma the mean. They may be among `models` too.
+        Blurred models of at least three sigmas, by sigma in pixels, for the dashed
+        line. Several models of one sigma are averaged. They may be among `models` too.
 
     Returns
     -------
     table : DataFrame
-        The curves ("p_low_minus_p_high", percentage points at x of Nyquist) and
-        f_rev of group means in panel a; f_rev and corruption_accuracy (%) in panel
-        b, where rows of the group "blur series" have sigma as x.
+        Panel a: the curves ("p_low_minus_p_high", percentage points at x of Nyquist)
+        and f_rev of the group means. Panel b: f_rev and corruption_accuracy (%); rows
+        of the group "blur series" have sigma as x.
     figure : Figure
         (a) p_low - p_high against mixing frequency, thin per model, thick per
         group with its interval, f_rev marked; (b) accuracy over all 75 cells
-        against f_rev, with intervals of both, and the blur series with its
-        quadratic fit.
+        (corruption and severity) against f_rev, with intervals of both, and the blur
+        series with its quadratic fit.
 
     Raises
     ------
     ValueError
-        If no model has either measurement, some have one and others lack it, a
-        group's images or frequencies differ, or the series is too short.
+        If no model has either measurement, some models have a measurement and others
+        do not, a group's images or frequencies differ, or the series is too short.
 
     Notes
     -----
-    Intervals are 95 %, bootstrap over images. A panel that no model was measured
-    for is left blank and says so. A model whose curve never crosses zero has no
+    Intervals are 95 %, bootstrap over images. If no model was measured for a panel, the
+    panel is left blank with a note. A model whose curve never crosses zero has no
     f_rev: NaN in the table, and no point.
 
     References
@@ -82,16 +82,7 @@ def accuracy_panel(
     models: Sequence[Measured],
     series: Mapping[float, Measured | Sequence[Measured]] | None,
 ) -> None:
-    """Draw the scatter of Figs 5b and 6b, or leave it blank.
-
-    Parameters
-    ----------
-    ax : Axes
-    table : Table
-    letter : str
-    models : sequence of Measured
-    series : mapping of float to Measured or a sequence of them, optional
-    """
+    """Draw the scatter plot of Figs 5b and 6b, or leave the panel blank with a note."""
     blurred = {
         sigma: [one] if isinstance(one, Measured) else list(one)
         for sigma, one in (series or {}).items()

@@ -1,4 +1,4 @@
-"""Figure 6: the two scatters for models trained on ImageNet."""
+"""Figure 6: the two scatter plots for models trained on ImageNet."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def fig6(
     Returns
     -------
     table : DataFrame
-        As panel c of `fig4` and panel b of `fig5`.
+        The rows of panel c of `fig4` and of panel b of `fig5`.
     figure : Figure
         (a) Size of minimal perturbations against f_0.5; (b) accuracy over all 75
-        cells against f_rev; with intervals of both.
+        cells (corruption and severity) against f_rev; with intervals of both.
 
     Raises
     ------
@@ -51,8 +51,8 @@ def fig6(
 
     Notes
     -----
-    As in `fig4` and `fig5`; a panel that no model was measured for is left blank
-    and says so.
+    As in `fig4` and `fig5`. If no model was measured for a panel, the panel is left
+    blank with a note.
 
     References
     ----------

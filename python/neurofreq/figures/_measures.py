@@ -1,8 +1,8 @@
-"""Quantities of measured models and of groups, and what is missing for them.
+"""Compute the quantities of measured models and groups, and check that they exist.
 
-A panel whose measurement no model has is left blank with a note. Where some
-models have it and some do not, that is an error: a group mean over whichever
-happen to be finished would look like the group's.
+If no model has the measurement of a panel, the panel is left blank with a note. If
+only some models have it, that is an error: a mean over the finished models would
+look like the mean of the group.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 GRAY_LEVELS = 255.0
 _CORRUPTED = grouping.averaged(CORRUPTIONS)
-# What of a measurement is averaged into a curve: values per image and abscissa.
+# The array of each measurement that is averaged into a curve, (images, x values).
 _CURVES = {"attack": "radial", "hybrid": "difference"}
 _NEEDED = {
     "clean": ("clean",),
@@ -44,22 +44,14 @@ _NEEDED = {
 
 
 class NotMeasuredError(ValueError):
-    """The models lack what a figure needs, or were not measured alike."""
+    """The models lack a measurement of the figure, or were not measured alike."""
 
 
 def check(models: Sequence[Measured], *measurements: str) -> None:
     """Check the models of a figure before anything is computed.
 
-    Parameters
-    ----------
-    models : sequence of Measured
-    *measurements : str
-        Those that the figure's panels show.
-
-    Raises
-    ------
-    ValueError
-        If there is no model, a name twice, or none of the measurements.
+    Raises ValueError if there is no model or a name occurs twice, and NotMeasuredError
+    if the models have none of the figure's measurements.
     """
     names = [model.name for model in models]
     if not names:
@@ -75,28 +67,14 @@ def check(models: Sequence[Measured], *measurements: str) -> None:
 
 
 def has(model: Measured, measurement: str) -> bool:
-    """Return whether a model has a measurement, and all of it.
-
-    Parameters
-    ----------
-    model : Measured
-    measurement : {"clean", "hybrid", "attack", "corruption"}
-    """
+    """Return whether a model has all of a measurement: all corruptions, for example."""
     return all(key in model.arrays for key in _NEEDED[measurement])
 
 
 def have(models: Sequence[Measured], measurement: str) -> bool:
-    """Return whether the models have a measurement: all True, none False.
+    """Return whether all models have a measurement (True) or none has (False).
 
-    Parameters
-    ----------
-    models : sequence of Measured
-    measurement : {"clean", "hybrid", "attack", "corruption"}
-
-    Raises
-    ------
-    ValueError
-        If some have it and some do not, or not all of it.
+    Raises NotMeasuredError if only some models have it, or a model has a part of it.
     """
     needed = _NEEDED[measurement]
     missing = {m.name: [key for key in needed if key not in m.arrays] for m in models}
@@ -116,12 +94,8 @@ def have(models: Sequence[Measured], measurement: str) -> bool:
 def size(model: Measured, statistic: str = "mean") -> Quantity:
     """Return the mean or median minimal perturbation, in pixel units of [0, 1].
 
-    Parameters
-    ----------
-    model : Measured
-    statistic : {"mean", "median"}
-        The mean is over the images for which a perturbation was found, the median
-        over all, of which the others need infinitely much.
+    The mean is over the images for which a perturbation was found. The median is over
+    all images; an image without a perturbation counts as infinitely large.
     """
     distance = _found(model)["distance"]
     measure = {"mean": analysis.mean_size, "median": analysis.median_size}
@@ -129,67 +103,33 @@ def size(model: Measured, statistic: str = "mean") -> Quantity:
 
 
 def n_found(models: Sequence[Measured]) -> int:
-    """Return for how many attacked images a perturbation was found, of any model.
-
-    Parameters
-    ----------
-    models : sequence of Measured
-        One, or a group attacked on the same images.
-    """
+    """Return for how many attacked images a perturbation was found in any model."""
     found = [np.isfinite(one.arrays["attack"]["distance"]) for one in models]
     return int(np.any(found, axis=0).sum())
 
 
 def over_found(one: Estimate, models: Sequence[Measured]) -> Estimate:
-    """Return an estimate that counts the images of `n_found` alone.
-
-    Parameters
-    ----------
-    one : Estimate
-    models : sequence of Measured
-    """
+    """Return the estimate with `n_found` as its number of images."""
     return dataclasses.replace(one, n=n_found(models))
 
 
 def half_power(model: Measured, share: float = 0.5) -> Quantity:
-    """Return the frequency below which a share of the power lies.
-
-    Parameters
-    ----------
-    model : Measured
-    share : float
-    """
+    """Return the frequency below which a share of the power lies, in cycles/pixel."""
     return analysis.half_power(_found(model), share)
 
 
 def reversal(model: Measured) -> Quantity:
-    """Return the mixing frequency where p_low = p_high.
-
-    Parameters
-    ----------
-    model : Measured
-    """
+    """Return the mixing frequency where p_low = p_high, in units of Nyquist."""
     return mean_reversal([model])
 
 
 def mean_reversal(models: Sequence[Measured]) -> Quantity:
-    """Return where the mean of the models' p_low - p_high is 0.
-
-    Parameters
-    ----------
-    models : sequence of Measured
-        One, or a group measured on the same images.
-    """
+    """Return the mixing frequency where the models' mean p_low - p_high is 0."""
     return _crossing(*_averaged(models, "hybrid", _as_they_are), 0.0)
 
 
 def corrupted(model: Measured) -> CorruptionAccuracy:
-    """Return the accuracy in all 75 cells, and of the same images when clean.
-
-    Parameters
-    ----------
-    model : Measured
-    """
+    """Return the accuracy in all 75 cells, and on the same images when clean."""
     cells = [model.arrays[key]["correct"] for key in _NEEDED["corruption"]]
     correct = np.stack(cells)
     clean = model.arrays.get("clean", {}).get("correct")
@@ -199,59 +139,32 @@ def corrupted(model: Measured) -> CorruptionAccuracy:
 
 
 def corruption_accuracy(model: Measured) -> Quantity:
-    """Return the mean accuracy over all 75 cells.
-
-    Parameters
-    ----------
-    model : Measured
-    """
+    """Return the mean accuracy over all 75 cells (corruption and severity)."""
     return analysis.accuracy(corrupted(model).correct)
 
 
 def mean_accuracy(models: Sequence[Measured]) -> Quantity:
-    """Return the models' mean of `corruption_accuracy`.
-
-    Parameters
-    ----------
-    models : sequence of Measured
-        One, or several measured on the same images.
-    """
+    """Return the mean of `corruption_accuracy` over models of the same images."""
     each = [corruption_accuracy(model) for model in models]
     return mean(each, [model.name for model in models])
 
 
 def radial_curve(models: Sequence[Measured]) -> Curve:
-    """Return the mean of the models' radial profiles, marked at its half power.
-
-    Parameters
-    ----------
-    models : sequence of Measured
-        One, or a group attacked on the same images.
-    """
+    """Return the mean of the models' radial profiles, with the half-power mark."""
     for model in models:
         _found(model)
     return _mean_curve(models, "attack", analysis.normalised, 0.5)
 
 
 def hybrid_curve(models: Sequence[Measured]) -> Curve:
-    """Return the mean of the models' p_low - p_high, marked at its reversal.
-
-    Parameters
-    ----------
-    models : sequence of Measured
-        One, or a group measured on the same images.
-    """
+    """Return the mean of the models' p_low - p_high, with the reversal mark."""
     return _mean_curve(models, "hybrid", _as_they_are, 0.0)
 
 
 def mean(members: Sequence[Quantity], names: Sequence[str]) -> Quantity:
-    """Return the mean of one quantity of several models, over the same images.
+    """Return the mean of one quantity over several models of the same images.
 
-    Parameters
-    ----------
-    members : sequence of Quantity
-    names : sequence of str
-        Of the models, for the error.
+    `names` are the names of the models for the error message.
     """
     values = _beside([one.values for one in members], names)
     ends = np.cumsum([one.values.shape[1] for one in members])[:-1]
@@ -279,7 +192,7 @@ def _crossing(x: Floats, values: Floats, averaged: Any, level: float) -> Quantit
 def _averaged(
     models: Sequence[Measured], measurement: str, transform: Any
 ) -> tuple[Floats, Floats, Any]:
-    """Return abscissae, values per image, and the mean over models of their means."""
+    """Return x, the values per image, and a function for the mean over the models."""
     items = [model.arrays[measurement] for model in models]
     names = [model.name for model in models]
     x = items[0]["frequency"]
@@ -314,7 +227,7 @@ def _beside(values: Sequence[Floats], names: Sequence[str]) -> Floats:
 
 
 def _found(model: Measured) -> Arrays:
-    """Return the attack's arrays, of which some perturbation must be found."""
+    """Return the arrays of the attack; raise if it found no perturbation."""
     item: Arrays = model.arrays["attack"]
     if not np.isfinite(item["distance"]).any():
         raise NotMeasuredError(f"models: no perturbation was found for {model.name}")

@@ -1,4 +1,4 @@
-"""Panels that more than one figure has: profiles, hybrid curves, two scatters."""
+"""Panels that several figures share: profiles, hybrid curves and two scatter plots."""
 
 from __future__ import annotations
 
@@ -24,16 +24,11 @@ if TYPE_CHECKING:
     from neurofreq.plot import Curve
     from neurofreq.studies import Measured
 
-_AT = 0.2  # cycles/pixel, where the paper's profiles of all groups are told apart
+_AT = 0.2  # cycles/pixel, where the profiles of the paper's groups differ clearly
 
 
 def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
-    """Return the models by group, groups in the captions' order, others last.
-
-    Parameters
-    ----------
-    models : sequence of Measured
-    """
+    """Return the models by group: first the groups of the paper, in its order."""
     groups = dict.fromkeys([*COLORS, *(model.group for model in models)])
     members = {group: [m for m in models if m.group == group] for group in groups}
     return {group: found for group, found in members.items() if found}
@@ -42,13 +37,8 @@ def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
 def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> None:
     """Draw radial profiles: thin per model, thick per group, with f_0.5.
 
-    Parameters
-    ----------
-    ax : Axes
-    table : Table
-        Takes the curves, the groups' f_0.5, and their power below 0.2.
-    panel : str
-    models : sequence of Measured
+    The curves, the groups' f_0.5 and their power below 0.2 cycles/pixel are added to
+    the table.
     """
     means = {}
     tints = looks(grouped(models))
@@ -71,13 +61,7 @@ def hybrid_curves(
 ) -> None:
     """Draw p_low - p_high: thin per model, thick per group, with f_rev.
 
-    Parameters
-    ----------
-    ax : Axes
-    table : Table
-        Takes the curves and the groups' f_rev.
-    panel : str
-    models : sequence of Measured
+    The curves and the groups' f_rev are added to the table.
     """
     means = {}
     tints = looks(grouped(models))
@@ -101,7 +85,7 @@ def _group_curves(
     quantity: str,
     measure: Callable[[Sequence[Measured]], Curve],
 ) -> Iterator[tuple[str, Curve, int]]:
-    """Draw each model's curve thinly; give each group's mean, and its images."""
+    """Draw a thin curve per model; yield each group, its mean curve and its n."""
     tints = looks(grouped(models))
     for group, members in grouped(models).items():
         curve = measure(members)
@@ -115,22 +99,14 @@ def _group_curves(
 
 
 def _n_images(models: Sequence[Measured], quantity: str) -> int:
-    """Return the images that a curve is a mean over."""
+    """Return the number of images that a curve is a mean over."""
     if quantity == "power_below":
         return _measures.n_found(models)
     return len(models[0].arrays["hybrid"]["difference"])
 
 
 def add_not_found(table: Table, panel: str, model: Measured, group: str) -> None:
-    """Say for how many images no perturbation was found, where it is any.
-
-    Parameters
-    ----------
-    table : Table
-    panel : str
-    model : Measured
-    group : str
-    """
+    """Add the number of images without a perturbation to the table, if it is not 0."""
     n = len(model.arrays["attack"]["distance"])
     lost = Estimate(n - _measures.n_found([model]), np.nan, np.nan, n)
     if lost.value:
@@ -142,14 +118,7 @@ def sizes(
 ) -> None:
     """Draw the size of minimal perturbations against f_0.5, and correlate them.
 
-    Parameters
-    ----------
-    ax : Axes
-    table : Table
-    panel : str
-    models : sequence of Measured
-    statistic : {"mean", "median"}
-        As in `_measures.size`.
+    `statistic` is "mean" or "median", as in `_measures.size`.
     """
     halves = [_measures.half_power(model) for model in models]
     found = [_measures.size(model, statistic) for model in models]
@@ -157,7 +126,7 @@ def sizes(
 
     def size(quantity: Quantity, members: Sequence[Measured]) -> Estimate:
         one = _scaled(quantity.estimate(), GRAY_LEVELS)
-        # A median is over all images: those without a perturbation are above it.
+        # A median is over all images, also over those without a perturbation.
         return one if statistic == "median" else _measures.over_found(one, members)
 
     for model, half, quantity in zip(models, halves, found, strict=True):
@@ -192,14 +161,8 @@ def accuracies(
 ) -> None:
     """Draw mean corruption accuracy against f_rev, with the blur series.
 
-    Parameters
-    ----------
-    ax : Axes
-    table : Table
-    panel : str
-    models : sequence of Measured
-    series : mapping of float to sequence of Measured
-        Blurred models by their sigma in pixels: of several of one sigma the mean.
+    `series` has blurred models by their sigma in pixels; several models of one sigma
+    are averaged.
     """
     unit = "Nyquist"
     tints = looks(grouped(models))
@@ -221,7 +184,7 @@ def accuracies(
         table.add(panel, row, "corruption_accuracy", y, "%", x=sigma)
         if np.isfinite(x.value):
             points[sigma] = (x.value, y.value)
-    if len(points) > 2:  # a parabola's worth
+    if len(points) > 2:  # a parabola needs three points
         _draw_series(ax, points)
     _finish(
         ax, "reversal frequency $f_{rev}$ (units of Nyquist)",
@@ -231,25 +194,25 @@ def accuracies(
 
 
 def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
-    """Draw the quadratic fit of accuracy on f_rev, its points, and the sigmas."""
+    """Draw the quadratic fit of accuracy on f_rev, its points, and two sigma labels."""
     from matplotlib.patheffects import withStroke
 
     x, y = np.array(list(points.values())).T
     tint = COLORS["blur"]
-    if len(np.unique(x)) > 2:  # three points, or there is no parabola
-        # Centred: frequencies are small numbers, whose squares are smaller still.
+    if len(np.unique(x)) > 2:  # a parabola needs three points
+        # `fit` rescales x, which keeps the fit of these small numbers well conditioned.
         fit = np.polynomial.Polynomial.fit(x, y, 2)
         grid = np.linspace(x.min(), x.max(), 100)
         label = r"blur, by $\sigma$"
         ax.plot(grid, fit(grid), "--", color=tint, linewidth=1.2, label=label)
     ax.plot(x, y, "o", color=tint, markersize=2.5, alpha=0.7)
-    # Below the least and the most blurred, where the curve of the others is not;
-    # beside each other where they are near.
+    # The labels stand below the end points, where the curve does not run. If the two
+    # points are near each other, one label goes to the left and one to the right.
     ends = sorted((min(points), max(points)), key=lambda sigma: points[sigma])
     gap = points[ends[1]][0] - points[ends[0]][0]
     is_near = gap < 0.2 * np.ptp(ax.get_xlim())
     places = ("right", "left") if is_near else ("center", "center")
-    # Another model's interval may run behind.
+    # The interval of another model may run behind the label.
     halo = [withStroke(linewidth=2.5, foreground="white")]
     for sigma, place in zip(ends, places, strict=True):
         ax.annotate(
@@ -267,7 +230,7 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
 
 
 def _thin(ax: Axes, curve: Curve, tint: str) -> None:
-    """Draw one model's line in the light colour of its group."""
+    """Draw the curve of one model as a thin, pale line in the color of its group."""
     y = 100.0 * np.asarray(curve.y)
     ax.plot(np.asarray(curve.x), y, color=tint, linewidth=0.6, alpha=0.45)
 
@@ -275,8 +238,8 @@ def _thin(ax: Axes, curve: Curve, tint: str) -> None:
 def _point(ax: Axes, x: Estimate, y: Estimate, look: Look) -> None:
     """Draw a model's marker with the intervals of both its numbers.
 
-    An interval without an upper end is an arrow to the top; a number that is not
-    finite has no place.
+    An interval without an upper end is an arrow to the top. A point with a number that
+    is not finite is not drawn.
     """
     if not np.isfinite([x.value, y.value]).all():
         return
@@ -314,8 +277,8 @@ def _means(
 def _correlation(sizes: Sequence[Quantity], halves: Sequence[Quantity]) -> Estimate:
     """Return Pearson's r of log size and f_0.5 over models; images resampled.
 
-    Undefined where a size is 0 (a model that names most images wrong needs none) or
-    infinite (a median where most attacks found nothing).
+    r is NaN if a size is 0 (the model misclassifies most clean images) or infinite (the
+    median, if most attacks found nothing).
     """
     values = [[one.estimate().value for one in many] for many in (sizes, halves)]
     drawn = [np.stack([one.resampled() for one in many], 1) for many in (sizes, halves)]
@@ -331,7 +294,7 @@ def _log(sizes: Any) -> Any:
 
 
 def _pearson(a: Any, b: Any) -> Any:
-    """Correlate row by row."""
+    """Return the correlation of each pair of rows."""
     a, b = (one - one.mean(axis=1, keepdims=True) for one in (a, b))
     with np.errstate(invalid="ignore"):
         return (a * b).sum(1) / np.sqrt((a * a).sum(1) * (b * b).sum(1))
@@ -350,7 +313,7 @@ def _percent(quantity: Quantity) -> Estimate:
 
 
 def _plain_ticks(ax: Axes) -> None:
-    """Write 1, 2, 5, 10 ... on a logarithmic axis, not powers; more if few fit."""
+    """Label a logarithmic axis with 1, 2, 5, 10 ..., or with even steps if few fit."""
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     low, high = ax.get_ylim()
@@ -363,7 +326,7 @@ def _plain_ticks(ax: Axes) -> None:
 
 
 def _finish(ax: Axes, xlabel: str, ylabel: str) -> None:
-    """Set labels and the faint grid of all plots."""
+    """Set the labels and the pale grid that all plots have."""
     ax.margins(0.08)
     ax.set_xlabel(xlabel, color=INK)
     ax.set_ylabel(ylabel, color=INK)

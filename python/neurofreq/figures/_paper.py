@@ -1,8 +1,8 @@
 """Numbers of Li et al. 2023, PLOS Comput Biol 19(3): e1010932.
 
-Read off the published figures: about 0.4 points of accuracy, 0.004 of
-frequency, 3 % of size. Points whose network is not named there enter the mean
-of their group alone.
+The numbers were read off the published figures, to about 0.4 points of accuracy,
+0.004 of frequency and 3 % of size. A point whose network the paper does not name
+enters only the mean of its group.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _GROUPED = {
     "c": ((79.1, 64.1, 52.1), (74.3, 74.3, 67.7)),
     "g": ((14.8, 13.4, 12.3), (15.6, 15.8, 18.4)),
 }
-_SIZES = {  # 1/255, at which 25, 50, 75, 90 % of the attacks succeed
+_SIZES = {  # size in 1/255 at which 25, 50, 75, 90 % of the attacks succeed
     "b": ((0.80, 1.20, 1.67, 2.17), (1.86, 2.84, 3.93, 5.07)),
     "f": ((1.27, 1.79, 2.36, 3.03), (1.73, 2.42, 3.25, 4.06)),
 }
-_POWER = {  # cycles/pixel, below which 25, 50, 75 % of the power lies
+_POWER = {  # frequency in cycles/pixel below which 25, 50, 75 % of the power lies
     "d": ((0.352, 0.438, 0.492), (0.253, 0.316, 0.388)),
     "h": ((math.nan, 0.315, 0.436), (math.nan, 0.301, 0.411)),
 }
@@ -45,7 +45,7 @@ SHARES = (25.0, 50.0, 75.0, 90.0)
 # Fig 3b: f_rev, and the ends of the curve in percentage points.
 _HYBRID = {"base": (0.52, -86.0, 83.0), "neural": (0.365, -80.0, 84.0)}
 
-# Figs 4b and 5a, group-mean curves: f_0.5 and power below 0.2; f_rev and the ends.
+# Group means. Fig 4b: f_0.5, power below 0.2 in %. Fig 5a: f_rev, ends of the curve.
 _PROFILES = {
     "adv": (0.164, 57.0), "blur": (0.188, 53.0), "pca": (0.284, 22.0),
     "crp": (0.351, 24.0), "base": (0.43, 13.0),
@@ -56,9 +56,9 @@ _REVERSALS = {
     "base": (0.44, -88.0, 89.0),
 }  # fmt: skip
 
-# Scatters: group, label where it is known, x, y.
+# Scatter plots: group, label (empty if unknown), x, y.
 _PERTURBED = ("f_half", "size")  # cycles/pixel; mean Linf in 1/255
-_RESULTS = ("f_rev", "corruption_accuracy")  # of Nyquist; over all cells in %
+_RESULTS = ("f_rev", "corruption_accuracy")  # units of Nyquist; % over all cells
 _POINTS = {
     ("fig4", "c"): (_PERTURBED, (
         ("base", "Base-WideRes", 0.435, 1.16), ("base", "", 0.409, 1.74),
@@ -78,7 +78,7 @@ _POINTS = {
         ("base", "", 0.432, 71.8), ("base", "", 0.400, 71.3), ("base", "", 0.458, 71.3),
         ("base", "", 0.443, 68.2), ("adv", "Rebuffi21", 0.182, 82.8),
         ("adv", "Gowal20", 0.170, 81.8),
-        # Five more, of which the ranges are known: the middle of each.
+        # Only the ranges of the other five points are readable: their middle.
         *(("adv", "", 0.166, 79.5),) * 5,
         ("crp", "Hendrycks20", 0.277, 89.2), ("crp", "Kireev21", 0.285, 88.5),
         ("blur", "Blur", 0.256, 83.3), ("pca", "PCA", 0.305, 81.8),
@@ -103,28 +103,17 @@ _CORRELATION = -0.93
 
 
 def number(row: dict[str, Any]) -> float:
-    """Return the paper's number for a row of a table; NaN where it is unknown.
-
-    Parameters
-    ----------
-    row : dict
-        With figure, panel, model, group, quantity and x.
-    """
+    """Return the paper's number for a row of a table; NaN if it is unknown."""
     x = None if math.isnan(row["x"]) else round(float(row["x"]), 6)
     key = (row["figure"], row["panel"], who(row), row["quantity"], x)
     return numbers().get(key, math.nan)
 
 
 def who(row: dict[str, Any]) -> str:
-    """Return whom a row is about, as the paper's numbers have it.
+    """Return the key of a row's model or group in the paper's numbers.
 
-    In Figs 2 and 3 the role is what counts; elsewhere a group has a mean, and a
-    network is known by its label in the figures.
-
-    Parameters
-    ----------
-    row : dict
-        With figure, model and group.
+    Rows of Figs 2 and 3 are found by their role. In the other figures, a group mean is
+    found by its group, and a network by its label.
     """
     role = row["figure"] in ("fig2", "fig3") or row["group"] in (ALL, BLUR_SERIES)
     about_group = role or row["model"] == GROUP_MEAN
@@ -132,18 +121,12 @@ def who(row: dict[str, Any]) -> str:
 
 
 def of_group(group: str) -> str:
-    """Return what a group is called here: no network's label begins so."""
+    """Return the key of a group, which cannot be the label of a network."""
     return f"group {group}"
 
 
 def label(model: str) -> str:
-    """Return a network's label in the paper's figures, or its name.
-
-    Parameters
-    ----------
-    model : str
-        A name of the registry, or a label.
-    """
+    """Return a registry model's label in the paper's figures, or the name itself."""
     return _labels().get(model, model)
 
 
@@ -199,7 +182,7 @@ def _hybrid(
 
 
 def _scatters() -> Iterator[tuple[Key, float]]:
-    """Yield the numbers of Figs 4c, 5b and 6: named points, and means of groups."""
+    """Yield the numbers of Figs 4c, 5b and 6: named points and group means."""
     yield (
         ("fig4", "c", of_group(ALL), "correlation_log_size_f_half", None),
         _CORRELATION,

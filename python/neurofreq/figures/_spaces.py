@@ -1,4 +1,4 @@
-"""Similarities as an order and as points in a plane."""
+"""Order images by their similarities, and place them in a plane."""
 
 from __future__ import annotations
 
@@ -13,24 +13,11 @@ if TYPE_CHECKING:
 
 
 def order(similarity: Floats) -> NDArray[np.intp]:
-    """Return the images so ordered that similar ones stand together.
+    """Return the order of the images that puts similar images next to each other.
 
-    Parameters
-    ----------
-    similarity : ndarray, shape (N, N)
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-
-    Notes
-    -----
-    Spectral seriation: by the second eigenvector of the Laplacian of the graph
-    whose edges are the similarities above the least of them.
-
-    References
-    ----------
-    Atkins, Boman & Hendrickson 1998, SIAM J Comput 28:297.
+    Spectral seriation by the Fiedler vector of the graph whose edges are the
+    similarities above their minimum: Atkins, Boman & Hendrickson 1998, SIAM J Comput
+    28:297.
     """
     edges = similarity - similarity.min()
     np.fill_diagonal(edges, 0.0)
@@ -39,23 +26,9 @@ def order(similarity: Floats) -> NDArray[np.intp]:
 
 
 def coordinates(similarity: Floats) -> Floats:
-    """Return the images in the plane that keeps their similarities best.
+    """Return the points (N, 2) that preserve the similarities of the images best.
 
-    Parameters
-    ----------
-    similarity : ndarray, shape (N, N)
-        Cosines: squared distances are 2 - 2 S.
-
-    Returns
-    -------
-    ndarray, shape (N, 2)
-
-    Notes
-    -----
-    Classical multidimensional scaling.
-
-    References
-    ----------
+    Classical multidimensional scaling of cosines, whose squared distances are 2 - 2 S:
     Torgerson 1952, Psychometrika 17:401.
     """
     centred = similarity - similarity.mean(axis=0)
@@ -65,21 +38,10 @@ def coordinates(similarity: Floats) -> Floats:
 
 
 def aligned(points: Floats, reference: Floats) -> Floats:
-    """Return points turned, mirrored and scaled onto others of the same images.
+    """Return points rotated, mirrored and scaled to match a reference; both centered.
 
-    Parameters
-    ----------
-    points, reference : ndarray, shape (N, 2)
-        Centred.
-
-    Notes
-    -----
-    Orthogonal Procrustes, with the scale that brings both to one size, so that a
-    space without the reference's structure does not shrink to a point.
-
-    References
-    ----------
-    Schönemann 1966, Psychometrika 31:1.
+    Orthogonal Procrustes: Schönemann 1966, Psychometrika 31:1. The scale gives both the
+    same norm, because the optimal scale would shrink an unrelated space to a point.
     """
     left, _, right = np.linalg.svd(points.T @ reference)
     size = np.linalg.norm(points)

@@ -1,4 +1,4 @@
-"""The study behind all figures: the networks of the package and the user's own."""
+"""The study behind all figures: the networks of the package and the user's models."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from neurofreq.models import ZooCard
 
-N_FULL = 1000  # images attacked, as in the paper, which mixes and corrupts 10,000
-OTHER = "other"  # the group of a model of which nothing is known
+N_FULL = 1000  # images attacked, as in the paper; the paper mixes and corrupts 10,000
+OTHER = "other"  # the group of an unknown model
 
 
 def study(
@@ -31,33 +31,32 @@ def study(
     measurements: Sequence[str] = MEASUREMENTS,
     **settings: Any,
 ) -> Study:
-    """Return the study whose measurements all figures are drawn of.
+    """Return the study that has all measurements of the figures.
 
     Parameters
     ----------
     data : str or ImageSet
-        A data SPEC of `data.load_data`, of which the test images are taken.
+        Test images, or a data SPEC of `data.load_data`, whose test images are used.
     models : sequence of ModelEntry, mapping or str
-        The user's own, as in `studies.Study`. One without a group has that of
-        `models.list_models`, if that knows its weights, and is else "other".
+        Your own models, as in `studies.Study`. A model without a group gets the group
+        of its row in `models.list_models`, or "other" if it has no row there.
     zoo : bool
-        Whether the networks of the package that were trained for these images
-        are in it, see `fitting`.
+        Whether to add the networks of the package that were trained for these images.
     n_images : int, optional
-        The first N of a data SPEC; by default all, of ImageNet as many as are
-        measured.
+        The first N images of a data SPEC. By default all images; for ImageNet, only as
+        many as are measured.
     n_attack, n_hybrid, n_corruption : int
-        Images attacked, mixed (in six pairings) and corrupted (in all 75 cells),
-        or all, where there are fewer.
+        Number of images that are attacked, mixed (in six pairings) and corrupted (in
+        all 75 cells); all images if there are fewer.
     measurements : sequence of str
         All four by default.
     **settings : value
-        Others of `studies.Study`.
+        Other settings of `studies.Study`.
 
     Returns
     -------
     Study
-        Its data are loaded. Gray networks are shown colour images as gray ones.
+        With its data loaded. Gray networks are shown gray versions of color images.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def study(
         "n_attack": n_attack, "n_hybrid": n_hybrid, "n_corruption": n_corruption,
     }  # fmt: skip
     images = _images(data, n_images, max(counts.values()))
-    # Named by strings or mappings too, which a study turns into entries.
+    # Strings and mappings are allowed too: `Study` turns them into entries.
     given: Any = models
     own = [_grouped(one) for one in Study(images, given).models] if given else []
     cards = fitting(images) if zoo else []
@@ -95,11 +94,8 @@ def study(
 def fitting(images: ImageSet) -> list[ZooCard]:
     """Return the networks of the package that were trained for these images.
 
-    Parameters
-    ----------
-    images : ImageSet
-        Whose name begins as the card's data, with as many classes, and the
-        network's channels or three.
+    They fit if the set's name begins with the name of the card's data, the number of
+    classes is equal, and the images have the network's channels or three channels.
     """
     channels = images.images.shape[1]
     return [
@@ -120,19 +116,20 @@ def _images(data: str | ImageSet, n_images: int | None, n_needed: int) -> ImageS
         kind = type(data).__name__
         raise TypeError(f"data: got {kind}, expected a data SPEC or an ImageSet")
     if n_images is None and data.startswith("imagenet:"):
-        n_images = min(n_needed, len(open_data(data)))  # all are 30 GB as floats
+        n_images = min(n_needed, len(open_data(data)))  # all images: 30 GB as floats
     return load_data(data, split="test", n=n_images)
 
 
 def _grouped(entry: ModelEntry) -> ModelEntry:
-    """Return a model with a group."""
+    """Return the entry with a group."""
     return entry if entry.group else dataclasses.replace(entry, group=_group(entry))
 
 
 def _group(entry: ModelEntry) -> str:
-    """Return the group of a network that others trained, where it is known.
+    """Return the group of a network with published weights, or "other".
 
-    An architecture of this package may have been trained for anything.
+    An architecture of this package has no known group, because the user's weights may
+    be trained on any data and in any way.
     """
     if not isinstance(entry.spec, str):
         return OTHER
@@ -142,7 +139,7 @@ def _group(entry: ModelEntry) -> str:
 
 
 def _nothing(images: ImageSet, zoo: bool) -> str:
-    """Say why there is no model, and what to do."""
+    """Say why there is no model, and what the user can do."""
     got = "none"
     if zoo:
         names = ", ".join(card.name for card in zoo_cards())

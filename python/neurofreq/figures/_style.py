@@ -1,4 +1,4 @@
-"""How all figures look: size, type, and the colour and marker of every group."""
+"""The style of all figures: size, type, and the color and marker of every group."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Print resolution, and a page's width in inches: type is as large as it is read.
+# Print resolution, and the width of a page in inches, so that type has its print size.
 DPI = 300
 WIDTH = 7.5
 INK = "#333333"
-_MOST_IN_A_ROW = 4  # entries of a legend, which is as wide as a panel
+_MOST_IN_A_ROW = 4  # legend entries that fit into the width of a panel
 
-# Black, orange and green are the paper's for base, neural and blur; the others are
-# Okabe and Ito's, so that no two groups are alike to a colour-blind reader, and
-# markers repeat what colours say.
+# Black, orange and green are the paper's colors of base, neural and blur. The others
+# are from the palette of Okabe and Ito, which color-blind readers can tell apart. The
+# markers distinguish the groups without color.
 COLORS = {
     "base": "#1b1b1b",
     "adv": "#0072b2",
@@ -32,33 +32,30 @@ COLORS = {
     "shuffle": "#56b4e9",
     "pixel": "#8c6d31",
 }
-# Blur is "the green dot" of the paper's captions.
+# The paper's captions call blur "the green dot".
 MARKERS = {
     "base": "D", "adv": "s", "crp": "^", "blur": "o", "pca": "v", "neural": "P",
     "shuffle": "X", "pixel": "*",
 }  # fmt: skip
 
-# Of groups by any other name, in their order; of a length each, so that two share
-# both not before the twentieth.
+# For all other groups, in their order. Five colors and four markers: only the 21st
+# group repeats a pair of color and marker.
 _SPARE_COLORS = ("#777777", "#882255", "#332288", "#999933", "#661100")
 _SPARE_MARKERS = ("h", "<", ">", "p")
 
 
 class Look(NamedTuple):
-    """The colour and the marker of a group."""
+    """The color and the marker of a group."""
 
     color: str
     marker: str
 
 
 def looks(groups: Iterable[str]) -> dict[str, Look]:
-    """Return how each group of a figure looks.
+    """Return the color and marker of each group of a figure.
 
-    Parameters
-    ----------
-    groups : iterable of str
-        In one order in all panels: groups that the paper has not take spare
-        colours and markers in it.
+    Groups that the paper does not have get spare colors by their order, so the order
+    must be the same in all panels.
     """
     spare = zip(cycle(_SPARE_COLORS), cycle(_SPARE_MARKERS), strict=False)
     return {
@@ -68,12 +65,9 @@ def looks(groups: Iterable[str]) -> dict[str, Look]:
 
 
 def new_figure(height: float) -> Figure:
-    """Return a figure of a page's width, outside pyplot so that none is left open.
+    """Return a figure of a page's width and this height in inches.
 
-    Parameters
-    ----------
-    height : float
-        In inches.
+    The figure is made outside pyplot, so that it is not left open.
     """
     from matplotlib.figure import Figure
 
@@ -81,20 +75,14 @@ def new_figure(height: float) -> Figure:
 
 
 def panel(ax: Axes, letter: str, title: str = "") -> Axes:
-    """Give a panel its letter and title, and its type the size of a page.
-
-    Parameters
-    ----------
-    ax : Axes
-    letter, title : str
-    """
+    """Write a panel's letter and title, and set the font sizes of its labels."""
     ax.set_title(letter, loc="left", fontsize=10, fontweight="bold", color=INK)
     if title:
         beside = ax.annotate(
             title, (0.0, 1.0), (13, 6.5), xycoords="axes fraction",
             textcoords="offset points", fontsize=8, color=INK,
         )  # fmt: skip
-        beside.set_in_layout(False)  # it may be longer than the panel is wide
+        beside.set_in_layout(False)  # a long title must not shrink the panel
     for axis in (ax.xaxis, ax.yaxis):
         axis.label.set_fontsize(8)
     ax.tick_params(labelsize=7)
@@ -105,13 +93,7 @@ def panel(ax: Axes, letter: str, title: str = "") -> Axes:
 
 
 def blank(ax: Axes, note: str) -> Axes:
-    """Leave a panel without data, and say why.
-
-    Parameters
-    ----------
-    ax : Axes
-    note : str
-    """
+    """Leave a panel without data, and write the reason into it."""
     ax.set_axis_off()
     ax.text(
         0.5,
@@ -127,13 +109,7 @@ def blank(ax: Axes, note: str) -> Axes:
 
 
 def group_legend(ax: Axes, groups: Iterable[str]) -> None:
-    """Put the groups' markers into the legend, whatever else has a label.
-
-    Parameters
-    ----------
-    ax : Axes
-    groups : iterable of str
-    """
+    """Put a legend of groups above the axes, followed by the other labeled artists."""
     from matplotlib.lines import Line2D
 
     handles = [
@@ -145,7 +121,7 @@ def group_legend(ax: Axes, groups: Iterable[str]) -> None:
     ]  # fmt: skip
     handles += ax.get_legend_handles_labels()[0]  # type: ignore[arg-type]
     n_rows = -(-len(handles) // _MOST_IN_A_ROW)
-    # In lines above the axes: inside it would lie on intervals.
+    # Inside the axes, the legend would cover intervals.
     ax.legend(
         handles=handles, frameon=False, fontsize=7, handletextpad=0.4,
         handlelength=1.6, columnspacing=0.8, loc="lower right", labelspacing=0.2,

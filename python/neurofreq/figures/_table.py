@@ -24,14 +24,9 @@ COLUMNS = (
 
 
 class Table:
-    """Collects the rows of one figure.
+    """Collects the rows of one figure, such as "fig2".
 
-    Parameters
-    ----------
-    figure : str
-        Such as "fig2".
-    models : sequence of Measured
-        Whose weights are said in the rows; without them they are "given".
+    The rows of models with random weights say so; without `models`, all are "given".
     """
 
     def __init__(self, figure: str, models: Sequence[Measured] = ()) -> None:
@@ -50,21 +45,10 @@ class Table:
         x: float = float("nan"),
         scale: float = 1.0,
     ) -> None:
-        """Add one number.
+        """Add one number; `model` is its name and group.
 
-        Parameters
-        ----------
-        panel : str
-        model : tuple of str
-            Its name and group.
-        quantity : str
-        estimate : Estimate
-        unit : str
-            Of the value after scaling.
-        x : float
-            Where the quantity is taken, such as a severity.
-        scale : float
-            From the estimate's unit to the table's.
+        `unit` is the unit after multiplying the estimate by `scale`. `x` is where the
+        quantity is taken, such as a severity.
         """
         name, group = model
         self._rows.append(
@@ -94,19 +78,10 @@ class Table:
         *,
         scale_x: float = 1.0,
     ) -> None:
-        """Add a curve of fractions, in per cent, point by point.
+        """Add a curve of fractions point by point, in percent.
 
-        Parameters
-        ----------
-        panel : str
-        model : tuple of str
-        quantity : str
-        curve : Curve
-        n : int
-            Images it was taken over.
-        unit : str
-        scale_x : float
-            From the curve's unit of x to the table's.
+        `n` is the number of images; `scale_x` converts the curve's x to the table's
+        unit.
         """
         from neurofreq.intervals import Estimate
 
@@ -124,32 +99,32 @@ class Table:
 
         for row in self._rows:
             row["paper"] = _paper.number(row)
-            # A point of several models has all their names.
+            # The name of a point over several models is the list of their names.
             is_random = not self._random.isdisjoint(row["model"].split(", "))
             row["weights"] = "random" if is_random else "given"
         return pd.DataFrame(self._rows, columns=list(COLUMNS))
 
 
 def compare(table: pd.DataFrame) -> pd.DataFrame:
-    """Say how far each result is from the paper's.
+    """Compare each result with the paper's number.
 
     Parameters
     ----------
     table : DataFrame
-        Of a figure, or several joined.
+        The table of a figure, or of several figures joined.
 
     Returns
     -------
     DataFrame
-        The rows whose number in the paper is known: figure, panel, model, group,
-        quantity, x, ours, low, high, unit, paper, difference (ours less the
-        paper's) and within, whether the paper's lies in our interval.
+        The rows for which the paper's number is known: figure, panel, model, group,
+        quantity, x, ours, low, high, unit, paper, difference (ours - paper) and within
+        (whether the paper's number lies in our interval).
 
     Notes
     -----
-    The paper's numbers were mostly read off its figures, to about 0.4 points of
-    accuracy, 0.004 of frequency and 3 % of size. They are of its own networks and
-    data; of others they are an orientation.
+    Most of the paper's numbers were read off its figures, to about 0.4 points of
+    accuracy, 0.004 of frequency and 3 % of size. They apply to the paper's networks and
+    data. For other networks and data they only give an orientation.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which of the measured models belong into which figure."""
+"""Choose which of the measured models a figure shows."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ NEEDS = {
     "fig5": ("hybrid", "corruption"),
     "fig6": ("attack", "hybrid", "corruption"),
 }
-"""Measurements without which a model is in none of a figure's panels."""
-# The paper's one blurred network of Figs 4 and 5, and of its ImageNet networks.
+"""The measurements that a model needs to appear in each figure."""
+# Sigma in pixels of the paper's blurred network in each figure.
 PAPERS_SIGMA = {"fig4": 1.5, "fig5": 1.5, "fig6": 3.0}
 _SIGMA = re.compile(r"blur[-=_ ]?(\d+(?:\.\d+)?)")
-_LEAST = 3  # sigmas that make a series
+_LEAST = 3  # a series needs this many sigmas
 _PART = "not measured whole"
 
 
 class NotDrawnError(ValueError):
-    """A figure cannot be drawn of these models; begins with its name."""
+    """A figure cannot be drawn from these models; the message begins with its name."""
 
 
 class Pair(NamedTuple):
-    """A baseline and another model of the same images."""
+    """A baseline and another model that was shown the same images."""
 
     models: tuple[Measured, Measured]
     data: str
@@ -43,18 +43,18 @@ class Pair(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What both were measured on, in words."""
+        """Describe the images that both were measured on."""
         name = self.data.removesuffix(" test").removesuffix(" val")
         return f"grayscale {name}" if self.models[0].is_gray else name
 
     @property
     def chance(self) -> float:
-        """The accuracy of guessing; NaN where the classes are not counted."""
+        """The accuracy of guessing; NaN if the number of classes is not known."""
         return 1.0 / self.n_classes if self.n_classes else math.nan
 
 
 class Pairs(NamedTuple):
-    """The pairs of a figure, one of a data set, and which models are left out."""
+    """The pairs of a figure, one per data set, and a note on the models left out."""
 
     pairs: list[Pair]
     note: str
@@ -63,13 +63,8 @@ class Pairs(NamedTuple):
 class Robust(NamedTuple):
     """The models of a figure about groups.
 
-    Attributes
-    ----------
-    models : list of Measured
-    series : dict of float to list of Measured, or None
-        Blurred models by sigma, where there are three sigmas.
-    note : str
-        Which measured ones are left out, and why; empty where none is.
+    `series` has the blurred models by sigma, None with fewer than three sigmas. `note`
+    says which measured models are left out and why; it may be empty.
     """
 
     models: list[Measured]
@@ -82,19 +77,8 @@ def pairs(
 ) -> Pairs:
     """Return a baseline and a model of a group, for each data set that has them.
 
-    Parameters
-    ----------
-    name : str
-        Of the figure.
-    found : sequence of StudyResult
-        Those of one data set are joined.
-    groups : sequence of str
-        The first of which there is a pair.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or a data set has none that was measured alike.
+    Results of one data set are joined. The first of `groups` that has a pair is used.
+    Raises NotDrawnError if there is no pair, or a data set has none measured alike.
     """
     sets: dict[tuple[str, int], list[tuple[StudyResult, Measured]]] = {}
     for one in found:
@@ -125,29 +109,17 @@ def pairs(
 def robust(name: str, found: Sequence[StudyResult]) -> Robust:
     """Return the models of Figure 4, 5 or 6.
 
-    Parameters
-    ----------
-    name : str
-    found : sequence of StudyResult
-
-    Returns
-    -------
-    Robust
-        Models of studies that agree, see `together`. Those that saw gray images
-        made of colour ones stand beside none that saw colour: a group is of one
-        kind. Where blurred models of three sigmas make a series and one has the
-        paper's sigma, finished or not, that one is the group.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two.
+    The models come from studies that agree, see `together`. Models that were shown gray
+    versions of color images are never combined with models that were shown color
+    images. If blurred models of three sigmas make a series, the group "blur" is the
+    model with the paper's sigma, if there is one, finished or not. Raises NotDrawnError
+    if there are fewer than two models.
     """
     models, parts = together(found, NEEDS[name])
     whole = [one for one in models if _has(one, NEEDS[name])]
     is_gray = all(one.is_gray for one in whole)
     line = series([one for one in whole if one.is_gray == is_gray])
-    # Whatever is finished: the group is the same when all is.
+    # Unfinished models count too, so that the group does not change when they finish.
     sigmas = series([one for one in models if one.is_gray == is_gray])
     is_series = len(sigmas) >= _LEAST and PAPERS_SIGMA[name] in sigmas
     is_line = len(line) >= _LEAST and name != "fig4"
@@ -178,20 +150,11 @@ def robust(name: str, found: Sequence[StudyResult]) -> Robust:
 def together(
     found: Sequence[StudyResult], measurements: Sequence[str]
 ) -> tuple[list[Measured], list[str]]:
-    """Return the models of the studies whose numbers stand beside each other.
+    """Return the models of studies whose numbers can be compared.
 
-    Parameters
-    ----------
-    found : sequence of StudyResult
-    measurements : sequence of str
-
-    Returns
-    -------
-    models : list of Measured
-        Of the first study that has the measurements of some model, of those that
-        agree with it in data, settings and release, and of those that have none.
-    left : list of str
-        The other studies, and in what they differ.
+    These are the models of the first study that has the measurements for some model, of
+    the studies that agree with it in data, settings and release, and of studies without
+    results. The second value names the other studies and how they differ.
     """
     models: list[Measured] = []
     left: list[str] = []
@@ -205,18 +168,13 @@ def together(
             left.append(f"the models of {one.out_dir}, measured with {why}")
         else:
             models += one.measured
-    # Of a model that one study has nothing of and another has, what there is.
+    # If several studies list a model, the measured one is used.
     known = {one.name for one in models if one.arrays}
     return [one for one in models if one.arrays or one.name not in known], left
 
 
 def series(models: Sequence[Measured]) -> dict[float, list[Measured]]:
-    """Return the blurred models by the sigma in their names.
-
-    Parameters
-    ----------
-    models : sequence of Measured
-    """
+    """Return the blurred models by the sigma in their names."""
     found: dict[float, list[Measured]] = {}
     for one in models:
         sigma = sigma_of(one)
@@ -226,7 +184,7 @@ def series(models: Sequence[Measured]) -> dict[float, list[Measured]]:
 
 
 def sigma_of(one: Measured) -> float | None:
-    """Return the sigma in a blurred model's name; None without."""
+    """Return the sigma in a blurred model's name, or None."""
     sigma = _SIGMA.search(one.name) if one.group == "blur" else None
     return float(sigma.group(1)) if sigma else None
 

@@ -1,4 +1,4 @@
-"""What Figure 1 compares: stimuli, a target, and the spaces of two networks."""
+"""The inputs of Figure 1: stimuli, a target, and the spaces of two networks."""
 
 from __future__ import annotations
 
@@ -18,25 +18,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-N_STIMULI = 100  # where nothing was recorded
+N_STIMULI = 100  # if there is no recording
 
 
 class Stimuli(NamedTuple):
-    """Images and the similarities of what they evoke.
-
-    Attributes
-    ----------
-    images : ndarray of float32, shape (N, C, H, W)
-    target : Target
-        It says whether neurons were recorded.
-    """
+    """Images (N, C, H, W) in float32 and the similarities of the responses to them."""
 
     images: NDArray[np.float32]
     target: neural.Target
 
 
 def simulated(images: ImageSet) -> Stimuli:
-    """Return the first images, gray, and the similarities of a simulated V1."""
+    """Return the first images, in gray, and their similarities in a simulated V1."""
     shown = images.take(min(N_STIMULI, len(images))).gray().load().images
     return Stimuli(shown, neural.v1_similarity(shown))
 
@@ -44,19 +37,11 @@ def simulated(images: ImageSet) -> Stimuli:
 def recorded(path: str | os.PathLike[str]) -> Stimuli:
     """Read recorded responses, or their similarities, with the images.
 
-    Parameters
-    ----------
-    path : path
-        An npz file: ``images``, uint8 or float in [0, 1], (N, H, W) or (N, C, H,
-        W), beside what `neural.Responses.save` or `neural.Target.save` writes.
-        Neurons that never differ are left out, others weighed by reliability.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it lacks one of these, or their numbers of images differ.
+    The npz file has ``images``, uint8 or float in [0, 1], (N, H, W) or (N, C, H, W),
+    and the arrays of `neural.Responses.save` or `neural.Target.save`. Neurons whose
+    responses never differ are left out; the others are weighted by reliability. Raises
+    FileNotFoundError if there is no such file, and ValueError if an array is missing or
+    the numbers of images differ.
     """
     file = validate.npz(path, "neural")
     names = set(file)
@@ -82,14 +67,7 @@ def recorded(path: str | os.PathLike[str]) -> Stimuli:
 
 
 def seen(images: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return stimuli of the size and the channels of a network's images.
-
-    Parameters
-    ----------
-    images : ndarray, shape (N, C, H, W)
-    like : ndarray, shape (M, D, I, J)
-        C and D are 1 or 3.
-    """
+    """Return stimuli with the size and the channels of a network's images `like`."""
     whole = ImageSet(images, np.zeros(len(images), np.int64), ("none",), "stimuli")
     gray = whole.gray().images if like.shape[1] == 1 else images
     pixels = torch.from_numpy(np.ascontiguousarray(gray))
@@ -101,22 +79,10 @@ def seen(images: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.f
 
 
 def space(model: nn.Module, images: NDArray[np.float32]) -> neural.Target:
-    """Return the similarities of a network's features.
+    """Return the similarities of a network's features, averaged over its layers.
 
-    Parameters
-    ----------
-    model : nn.Module
-    images : ndarray, shape (N, C, H, W)
-
-    Raises
-    ------
-    ValueError
-        If its layers are not known, see `features.stages`.
-
-    Notes
-    -----
-    The mean over the layers that a regularizer compares, which is how it weighs
-    them when it starts.
+    These are the layers and the equal weights that a regularizer starts with. Raises
+    ValueError if the layers are not known, see `features.stages`.
     """
     inner = features.unwrapped(model)
     layers = features.stages(inner)

@@ -1,4 +1,4 @@
-"""Frequencies: power spectra, hybrid images, and errors along Fourier directions."""
+"""Spatial frequencies: power spectra, hybrid images, and Fourier sensitivity."""
 
 from neurofreq.frequency._hybrid import (
     FREQUENCIES,

@@ -1,4 +1,4 @@
-"""Hybrid images: low frequencies of one image, high frequencies of another.
+"""Make hybrid images: low frequencies of one image, high frequencies of another.
 
 Mixing frequencies are in units of Nyquist (0.5 cycles/pixel), as the paper plots
 them: `a` means 0.5 a cycles/pixel.
@@ -30,29 +30,29 @@ FREQUENCIES = (
     0.0, 0.07, 0.12, 0.16, 0.19, 0.22, 0.25, 0.32, 0.42, 0.57, 0.70, 0.85, 1.0
 )  # fmt: skip
 
-# Values of a batch transformed at once: they stay in a processor's outer cache.
+# Values per transform, few enough for a processor's last-level cache.
 _VALUES = 2**19
 
 
 class HybridCurve(NamedTuple):
-    """Which of two images a model sees, over the mixing frequency.
+    """Which of two images a model recognizes, as a function of the mixing frequency.
 
     Attributes
     ----------
     frequency : ndarray of float64, shape (F,)
         Mixing frequencies, ascending, in units of Nyquist.
     p_low, p_high : ndarray of float64, shape (F,)
-        Fraction of hybrids given the low (high) image's label, over images and
+        Fraction of hybrids classified as the low (high) image's label, over images and
         pairings: argmax accuracies, 0 to 1.
     reversal_frequency : float
         f_rev, in units of Nyquist: where ``p_low - p_high`` first rises
         through 0, interpolated linearly; NaN if it never does.
     interval : tuple of float
         95 % percentile bootstrap interval of `reversal_frequency` over images;
-        NaN, NaN where more than half of the resamples never cross.
+        NaN, NaN if more than half of the resamples never cross 0.
     difference : ndarray of float64, shape (N, F)
-        Per low image, the mean over pairings of (given the low label) - (given
-        the high label): what a bootstrap of any other statistic resamples.
+        Per low image, the mean over pairings of (low label predicted) - (high label
+        predicted). Resample these rows to bootstrap any other statistic.
     """
 
     frequency: NDArray[np.float64]
@@ -66,7 +66,7 @@ class HybridCurve(NamedTuple):
 def hybrid_pairs(
     labels: Any, *, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pair every image with one of another class.
+    """Pair every image with an image of another class.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def hybrid_pairs(
     TypeError
         If `labels` are not integers.
     ValueError
-        If `labels` is empty or one class holds more than half of it.
+        If `labels` is empty, or one class has more than half of the images.
 
     References
     ----------
@@ -103,31 +103,30 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     Parameters
     ----------
     low, high : ndarray or Tensor, shape (N, C, H, W)
-        Two batches of one kind, shape, dtype (float32 or float64) and device,
-        in [0, 1]. Arrays of any strides are read in place.
+        Two batches of the same type, shape, dtype (float32 or float64) and device,
+        in [0, 1]. Arrays of any strides are read without a copy.
     frequency : float or sequence of float
-        Mixing frequency a, from 0 up, in units of Nyquist.
+        Mixing frequency a in units of Nyquist, 0 or more.
 
     Returns
     -------
     ndarray or Tensor, shape (N, C, H, W), or (F, N, C, H, W) for F frequencies
-        Of the same kind and dtype, in [0, 1]; a tensor on its device with its
-        gradient.
+        Same type and dtype, in [0, 1]; a tensor stays on its device and has a gradient.
 
     Raises
     ------
     TypeError
-        If a batch is no array or tensor of float32 or float64.
+        If a batch is not an array or tensor of float32 or float64.
     ValueError
         Another rank, an empty axis, values out of [0, 1], batches that differ,
         or a frequency that is negative or not finite.
 
     Notes
     -----
-    ``clip(IFFT(M F_low + (1 - M) F_high))`` with ``M`` the closed disc |f| <=
-    0.5 a, as ``clip(high + IFFT(M FFT(low - high)))``. DC is always the low
-    image's. At a = 1 the corners beyond Nyquist are still the high image's;
-    from sqrt(2) up the low image comes back unchanged.
+    The result is ``clip(IFFT(M F_low + (1 - M) F_high))``, where ``M`` is the closed
+    disc |f| <= 0.5 a, computed as ``clip(high + IFFT(M FFT(low - high)))``. DC always
+    comes from the low image. At a = 1 the corners beyond Nyquist still come from the
+    high image; from a = sqrt(2) on, the result is the low image.
 
     References
     ----------
@@ -156,33 +155,33 @@ def hybrid_curve(
     device: torch.device | str | None = None,
     gray: bool | Literal["auto"] = "auto",
 ) -> HybridCurve:
-    """Measure which of two images a model sees, over the mixing frequency.
+    """Measure which of two images a model recognizes, over the mixing frequency.
 
     Parameters
     ----------
     model : callable
-        Maps a batch (n, C, H, W) in [0, 1] to logits (n, n_classes); what it
-        raises passes through. An ``nn.Module`` is run in evaluation mode
-        without gradients, and left as found. A warning tells of answers that
-        change from call to call, or with the images beside.
+        Maps a batch (n, C, H, W) in [0, 1] to logits (n, n_classes). Its exceptions
+        pass through. An ``nn.Module`` runs in evaluation mode without gradients, and is
+        not changed. A warning is given if logits change between equal calls, or with
+        the other images of a batch.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64 in [0, 1]; the hybrids are given to the model in this
-        dtype, or in that of its parameters where it refuses this one.
+        float32 or float64 in [0, 1]. The model gets hybrids in this dtype, or in the
+        dtype of its parameters if it refuses this one.
     labels : array_like of int, shape (N,)
-        The class of every image; no class may hold more than half of them.
+        The class of every image; no class may have more than half of the images.
     frequencies : sequence of float, optional
         Mixing frequencies in units of Nyquist, ascending, at least two; by
         default the 13 of Figs 3 and 5.
     seeds : iterable of int
-        One pairing of all images each (`hybrid_pairs`).
+        One pairing of all images per seed (`hybrid_pairs`).
     batch_size : int
         Hybrids per call of the model.
     device : torch.device or str, optional
-        Where hybrids are mixed and given to the model; by default where its
-        parameters are. The model itself is not moved.
+        Where hybrids are mixed and passed to the model; by default the device of its
+        parameters. The model itself is not moved.
     gray : bool or "auto"
-        Mix the luma of color images, as `corruption_accuracy` shows it: "auto" where
-        the model refuses the colors and takes their luma.
+        Mix the luma of color images. "auto" does this if the model refuses color
+        images and accepts their luma, as in `corruption_accuracy`.
 
     Returns
     -------
@@ -193,14 +192,14 @@ def hybrid_curve(
     ModelError
         Logits of a wrong shape, with fewer classes than labels, or not finite.
     TypeError, ValueError
-        As `hybrid_images` and `hybrid_pairs`; another number of labels than
-        images; frequencies not ascending; no seed; `batch_size` less than 1; a
-        device that torch cannot see.
+        As `hybrid_images` and `hybrid_pairs`; different numbers of labels and
+        images; frequencies that are not ascending; no seed; `batch_size` less than 1; a
+        device that torch cannot use.
 
     Notes
     -----
-    Memory beside `images` is that of a few batches: hybrids are mixed batch by
-    batch, one frequency at a time, from one forward transform per batch. The
+    Besides `images`, memory is needed for a few batches only: hybrids are mixed batch
+    by batch, one frequency at a time, from one forward transform per batch. The
     bootstrap resamples low images, each with all its pairings.
 
     References
@@ -234,7 +233,7 @@ def hybrid_curve(
 def _curve(
     grid: list[float], low: NDArray[np.float64], high: NDArray[np.float64]
 ) -> HybridCurve:
-    """Average hit rates over images, and find the reversal with its interval."""
+    """Average hit rates over images, and compute the reversal with its interval."""
     frequency = np.array(grid)
     difference = low - high
     resamples = resampled_means(difference)
@@ -283,7 +282,7 @@ def _take(images: Array, rows: NDArray[np.int64], device: torch.device) -> torch
 def _shown(
     model: Model, images: Array, gray: bool | Literal["auto"], device: torch.device
 ) -> Array:
-    """Return the images in color, or their luma where that is asked for."""
+    """Return the images in color, or their luma if requested or needed."""
     gray = luma.wanted(gray)
 
     def few() -> NDArray[Any]:
@@ -297,14 +296,14 @@ def _shown(
 def _choices(
     ask: calling.Classifier, hybrids: torch.Tensor, labels: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the class the model gives each hybrid."""
+    """Return the class that the model predicts for each hybrid."""
     logits = calling.check_logits(ask(hybrids), len(hybrids))
     classes.fit(logits.shape[1], labels)
     return logits.argmax(dim=1).cpu().numpy()
 
 
 def _mixing_frequencies(value: float | Sequence[float], name: str) -> list[float]:
-    """Return mixing frequencies as a list: finite, from 0 up."""
+    """Return mixing frequencies as a list of finite numbers, 0 or more."""
     frequencies = np.atleast_1d(validate.real(value, name, kinds="fiu"))
     if frequencies.ndim != 1 or frequencies.size == 0:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Fourier sensitivity: how often a model errs with one frequency added."""
+"""Measure Fourier sensitivity: the error rate with one spatial frequency added."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class FourierSensitivity(NamedTuple):
-    """What `fourier_sensitivity` returns.
+    """Result of `fourier_sensitivity`.
 
     Attributes
     ----------
     error_rate : ndarray of float64, shape (H, W)
-        Share of images named wrong with each frequency added, fftshifted as
-        `power_spectrum` is: DC is ``[H // 2, W // 2]``.
+        Error rate with each frequency added, 0 to 1, fftshifted as `power_spectrum`: DC
+        is at ``[H // 2, W // 2]``.
     clean_error_rate : float
-        Share of images named wrong as they are.
+        Error rate for unchanged images, 0 to 1.
     """
 
     error_rate: NDArray[np.float64]
@@ -33,24 +33,10 @@ class FourierSensitivity(NamedTuple):
 
 
 def fourier_basis(height: int, width: int, row: int, column: int) -> Any:
-    """Return the real image of one frequency, with unit length.
+    """Return a cosine (H, W) of one frequency, float64 with unit L2 norm.
 
-    Parameters
-    ----------
-    height, width : int
-    row, column : int
-        Place in the fftshifted spectrum: frequency ``(row - H // 2) / H`` and
-        ``(column - W // 2) / W`` cycles/pixel.
-
-    Returns
-    -------
-    Tensor of float64, shape (H, W)
-        A cosine; the same for a frequency and its opposite. Sum of squares 1.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Sides that are no positive integers, or a place outside the spectrum.
+    `row` and `column` are positions in the fftshifted spectrum: the frequency is
+    ``(row - H // 2) / H`` and ``(column - W // 2) / W`` cycles/pixel.
     """
     height, width = validate.count("height", height), validate.count("width", width)
     row, column = validate.integer("row", row), validate.integer("column", column)
@@ -80,22 +66,22 @@ def fourier_sensitivity(
     ----------
     model : callable
         Maps images (n, C, H, W) in [0, 1] to logits (n, n_classes). An
-        ``nn.Module`` is run in evaluation mode and left as found.
+        ``nn.Module`` runs in evaluation mode and is not changed.
     images : ndarray or Tensor, shape (N, C, H, W)
         float32 or float64 in [0, 1].
     labels : array_like of int, shape (N,)
     norm : float
-        Length (L2) of what is added to each channel, in pixel units of [0, 1];
+        L2 norm of the change of each channel, in pixel units of [0, 1];
         4 for CIFAR-10 in the source.
     seed : int
-        Of the sign for each image and channel. An image's signs depend on its
-        place in `images` alone, and are the same for all frequencies.
+        Seed of the sign for each image and channel. An image's signs depend only on its
+        position in `images`, and are the same for all frequencies.
     batch_size : int
         Images per call of the model.
     device : torch.device or str, optional
-        By default where the model's parameters are.
+        By default the device of the model's parameters.
     progress : bool
-        Show a bar over frequencies.
+        Show a progress bar over frequencies.
 
     Returns
     -------
@@ -104,15 +90,15 @@ def fourier_sensitivity(
     Raises
     ------
     TypeError, ValueError
-        Bad images, labels or arguments.
+        Wrong images, labels or arguments.
     ModelError
-        If the model returns something else than finite logits, or has fewer
+        If the model returns anything but finite logits, or has fewer
         classes than the labels need.
 
     Notes
     -----
-    The model sees all images once for each pair of opposite frequencies, some
-    ``H * W / 2`` times. Sums are clipped to [0, 1].
+    The model gets all images once for each pair of opposite frequencies, about
+    ``H * W / 2`` times. Changed images are clipped to [0, 1].
 
     References
     ----------
@@ -153,7 +139,7 @@ def fourier_sensitivity(
 
 
 def _signs(n: int, n_channels: int, seed: int) -> torch.Tensor:
-    """Return 1 or -1 for each image and channel, (n, C, 1, 1); a stream per image."""
+    """Return random signs (n, C, 1, 1), from one random stream per image."""
     rows = [
         np.random.default_rng((seed, i)).integers(2, size=n_channels) for i in range(n)
     ]
@@ -161,12 +147,12 @@ def _signs(n: int, n_channels: int, seed: int) -> torch.Tensor:
 
 
 def _opposite(place: int, side: int) -> int:
-    """Return the place of the negative frequency on an axis of the spectrum."""
+    """Return the position of the negative frequency on an axis of the spectrum."""
     return (2 * (side // 2) - place) % side
 
 
 def _places(height: int, width: int, progress: bool) -> Any:
-    """Go through one place of each pair of opposite frequencies."""
+    """Return one position of each pair of opposite frequencies, with a progress bar."""
     from tqdm.auto import tqdm
 
     places = [

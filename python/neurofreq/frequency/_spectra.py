@@ -1,4 +1,4 @@
-"""Power spectra: which spatial frequencies a perturbation is made of.
+"""Compute power spectra: the spatial frequencies of images and perturbations.
 
 Frequencies are in cycles/pixel: the sampling frequency is 1, Nyquist is 0.5 and
 the corner of a square spectrum is 0.7071.
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class RadialProfile(NamedTuple):
-    """How the power of a spectrum gathers within a growing radius.
+    """Cumulative power of a spectrum within a growing radius.
 
     Attributes
     ----------
     frequency : ndarray of float64, shape (T,)
         Thresholds from 0 to the largest frequency of the grid, cycles/pixel.
     cumulative : ndarray of float64, shape (T,)
-        Share of the power at or below each threshold, 0 to 1; DC is left out.
+        Share of the power at or below each threshold, 0 to 1, without DC.
     half_power : float
         The half-power frequency f_0.5, cycles/pixel: where `cumulative`
         crosses one half, interpolated linearly between thresholds.
@@ -47,32 +47,31 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
     Parameters
     ----------
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64, any finite values: perturbations are signed. Arrays
-        of any strides are read in place.
+        float32 or float64, any finite values, since perturbations are signed. Arrays
+        of any strides are read without a copy.
     demean : bool
-        Subtract each plane's mean first. In exact arithmetic that changes DC
-        alone, which is NaN in the result anyway; it keeps the rounding of a
+        Subtract each plane's mean first. In exact arithmetic this changes DC
+        only, which is NaN in the result anyway. It keeps the rounding error of a
         large mean out of the other frequencies.
 
     Returns
     -------
     ndarray or Tensor of float64, shape (H, W)
-        Mean of |F|^2 with F the unnormalised transform, fftshifted, NaN at DC
-        (``[H // 2, W // 2]``). A tensor comes back on its device with its
-        gradient.
+        Mean of |F|^2, where F is the unnormalized transform, fftshifted, NaN at DC
+        (``[H // 2, W // 2]``). A tensor stays on its device and has a gradient.
 
     Raises
     ------
     TypeError
-        If `images` is no array or tensor of float32 or float64.
+        If `images` is not an array or tensor of float32 or float64.
     ValueError
         If `images` has another rank, an empty axis, or NaN or infinite values.
 
     Notes
     -----
-    No window and no normalisation per image: large perturbations weigh more.
-    Besides the result, arrays need less than 32 MB for planes of up to 256 x
-    256 pixels, whatever N. Every number of threads gives the same bits.
+    There is no window and no normalization per image: large perturbations weigh more.
+    In addition to the result, arrays need less than 32 MB for planes of up to 256 x
+    256 pixels, for any N. The result is bit-identical for every number of threads.
 
     References
     ----------
@@ -92,11 +91,11 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     Parameters
     ----------
     power : ndarray or Tensor, shape (H, W)
-        As `power_spectrum` returns it. The value at DC is not read.
+        As returned by `power_spectrum`. The value at DC is ignored.
     n_thresholds : int
-        Thresholds from 0 to the largest |f|, at least 2. The half-power
-        frequency is interpolated between them and depends on their number: 25
-        is that of Figs 4 and 6, 30 that of Fig 2; compare only equal numbers.
+        Thresholds from 0 to the largest |f|, at least 2. The half-power frequency is
+        interpolated between thresholds and depends on their number: Figs 4 and 6 use
+        25, Fig 2 uses 30. Compare only results with equal numbers.
 
     Returns
     -------
@@ -107,7 +106,7 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     ------
     ValueError
         If `power` has another rank, is empty, or is negative or not finite
-        anywhere but at DC, or `n_thresholds` is less than 2.
+        anywhere except at DC, or `n_thresholds` is less than 2.
 
     References
     ----------
@@ -121,10 +120,10 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
 
 
 class SpectrumAccumulator:
-    """A mean power spectrum that grows batch by batch and merges with others.
+    """A mean power spectrum that is updated batch by batch and merged with others.
 
-    Sums are kept in double precision: how images are split into batches
-    changes the result by rounding only.
+    Sums are in double precision: the split into batches changes the result by rounding
+    only.
 
     Parameters
     ----------
@@ -156,7 +155,7 @@ class SpectrumAccumulator:
 
     @property
     def power(self) -> NDArray[np.float64]:
-        """The mean so far, shape (H, W), as `power_spectrum` returns it.
+        """The mean so far, shape (H, W), as returned by `power_spectrum`.
 
         Raises
         ------
@@ -173,12 +172,13 @@ class SpectrumAccumulator:
         Parameters
         ----------
         images : ndarray or Tensor, shape (N, C, H, W)
-            As for `power_spectrum`; N and C may change from batch to batch.
+            As for `power_spectrum`; N and C may differ between batches.
 
         Raises
         ------
         TypeError, ValueError
-            As `power_spectrum`, or images of another size. Nothing is added.
+            As `power_spectrum`, or images of another size. The accumulator is then
+            unchanged.
         """
         plain = validate.batch(images)
         if tuple(plain.shape[2:]) != self._total.shape:
@@ -194,17 +194,17 @@ class SpectrumAccumulator:
         return self
 
     def merge(self, other: SpectrumAccumulator) -> SpectrumAccumulator:
-        """Add what another accumulator holds and return this one.
+        """Add the sums of another accumulator and return this one.
 
         Parameters
         ----------
         other : SpectrumAccumulator
-            Of the same size; left unchanged.
+            Of the same size; not changed.
 
         Raises
         ------
         TypeError
-            If `other` is no accumulator.
+            If `other` is not a `SpectrumAccumulator`.
         ValueError
             If sizes or `demean` differ.
         """
@@ -243,12 +243,12 @@ class SpectrumAccumulator:
         Parameters
         ----------
         state : mapping
-            What `state` returned, or the opened ``.npz`` file of it.
+            The result of `state`, or its opened ``.npz`` file.
 
         Raises
         ------
         ValueError
-            If a key is missing or holds what no accumulator can hold.
+            If a key is missing, or its value is impossible for an accumulator.
         """
         missing = {"total", "count", "demean"} - set(state)
         if missing:
@@ -276,10 +276,10 @@ class SpectrumAccumulator:
 
 
 def _total_power(images: Array, demean: bool) -> Array:
-    """Sum the power of all planes, shape (H, W), unshifted.
+    """Return the summed power of all planes, shape (H, W), not shifted.
 
-    NaN and infinity reach every frequency, so the sum tells whether the images
-    are finite, and the images need not be read twice.
+    NaN and infinity spread to every frequency, so the sum shows whether all images are
+    finite, without a second pass over the images.
     """
     total: Array
     if isinstance(images, torch.Tensor):

@@ -1,1 +1,1 @@
-"""What was measured, and the numbers with intervals that are made of it."""
+"""The measured values of models, and the numbers with intervals made from them."""

@@ -1,8 +1,8 @@
-"""From raw values per image to numbers and curves with bootstrap intervals.
+"""Turn raw values per image into numbers and curves with bootstrap intervals.
 
-Images are resampled with replacement; one seed gives every quantity over the
-same number of images the same resamples, so that a difference between two
-models on the same images is paired.
+Images are resampled with replacement. Quantities over the same number of images share
+the same resamples (one seed), so that a difference between two models on the same
+images is paired.
 """
 
 from __future__ import annotations
@@ -30,14 +30,10 @@ N_RESAMPLES = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """A statistic of per-image values: what is bootstrapped, and how.
+    """A statistic of per-image values and how it is bootstrapped.
 
-    Attributes
-    ----------
-    values : ndarray, shape (N, K)
-        One row per image.
-    statistic : callable
-        From means over images, shape (B, K), to the statistic, shape (B,).
+    `values` (N, K) has one row per image. `statistic` maps means over images, (B, K),
+    to the statistic, (B,).
     """
 
     values: Floats
@@ -50,9 +46,9 @@ class Quantity:
         return Estimate(value, low, high, len(self.values))
 
     def minus(self, other: Quantity) -> Estimate:
-        """Return this statistic less another's, paired over the same images.
+        """Return this statistic minus another, paired over the same images.
 
-        Undefined, NaN, where both are infinite.
+        NaN if both are infinite.
         """
         value = self.estimate().value - other.estimate().value
         with np.errstate(invalid="ignore"):
@@ -68,19 +64,13 @@ class Quantity:
 
 
 def accuracy(correct: NDArray[np.bool_]) -> Quantity:
-    """Return the fraction of images named right.
-
-    Parameters
-    ----------
-    correct : ndarray of bool, shape (..., N)
-        Leading axes are averaged over.
-    """
+    """Return the fraction of correct images of (..., N), over the leading axes too."""
     per_image = np.atleast_2d(correct).reshape(-1, correct.shape[-1]).mean(axis=0)
     return Quantity(per_image[:, None], lambda means: means[:, 0])
 
 
 def reversal(item: dict[str, NDArray[Any]]) -> Quantity:
-    """Return the mixing frequency where p_low = p_high."""
+    """Return the mixing frequency where p_low = p_high, in units of Nyquist."""
     frequency = item["frequency"]
     return Quantity(
         item["difference"], lambda means: _neurofreq.crossing(frequency, means, 0.0)
@@ -88,7 +78,7 @@ def reversal(item: dict[str, NDArray[Any]]) -> Quantity:
 
 
 def half_power(item: dict[str, NDArray[Any]], share: float = 0.5) -> Quantity:
-    """Return the frequency below which half, or another share, of the power lies."""
+    """Return the frequency below which a share of the power lies, in cycles/pixel."""
     frequency = item["frequency"]
     return Quantity(
         item["radial"],
@@ -97,20 +87,12 @@ def half_power(item: dict[str, NDArray[Any]], share: float = 0.5) -> Quantity:
 
 
 def median_size(distance: Floats, share: float = 0.5) -> Quantity:
-    """Return the median over images of the smallest perturbation, infinite ones too.
+    """Return the median over images of the smallest perturbation, or another quantile.
 
-    Parameters
-    ----------
-    distance : ndarray, shape (N,)
-        Infinite where the attack found nothing: larger than any that was found.
-    share : float
-        Of the images that need at most this size: another quantile.
-
-    Notes
-    -----
-    A median is read off the distribution function, whose value at every
-    observed size is a mean over images; an even count takes the midpoint. It is
-    infinite where nothing was found for half of the images or more.
+    The distance of an image without a perturbation is infinite: larger than any that
+    was found. The median is read off the distribution function, whose value at every
+    observed size is a mean over images. An even count takes the midpoint. The median is
+    infinite if nothing was found for half of the images or more.
     """
     sizes = np.unique(distance)
     below = (distance[:, None] <= sizes).astype(np.float64)
@@ -125,13 +107,7 @@ def median_size(distance: Floats, share: float = 0.5) -> Quantity:
 
 
 def mean_size(distance: Floats) -> Quantity:
-    """Return the mean size over the images for which a perturbation was found.
-
-    Parameters
-    ----------
-    distance : ndarray, shape (N,)
-        Infinite where the attack found nothing.
-    """
+    """Return the mean of the finite distances: images with a perturbation only."""
     found = np.isfinite(distance)
     values = np.stack([np.where(found, distance, 0.0), found], axis=1)
 
@@ -144,16 +120,9 @@ def mean_size(distance: Floats) -> Quantity:
 
 
 def similarity_correlation(first: Floats, second: Floats) -> Quantity:
-    """Return the correlation of two similarity matrices above their diagonals.
+    """Return the correlation of two similarity matrices (N, N) above their diagonals.
 
-    Parameters
-    ----------
-    first, second : ndarray, shape (N, N)
-        Of the same images, symmetric.
-
-    Notes
-    -----
-    An image drawn k times weighs k in every pair it is in; pairs of an image
+    An image that is drawn k times has weight k in all of its pairs. Pairs of an image
     with itself are left out.
     """
     n = len(first)
@@ -164,7 +133,7 @@ def similarity_correlation(first: Floats, second: Floats) -> Quantity:
     def statistic(means: Floats) -> Floats:
         one, x, y, xx, yy, xy = (((means @ p) * means).sum(axis=1) for p in planes)
         spread = (xx - x * x / one) * (yy - y * y / one)
-        with np.errstate(invalid="ignore", divide="ignore"):  # too few images drawn
+        with np.errstate(invalid="ignore", divide="ignore"):  # few distinct images
             return (xy - x * y / one) / np.sqrt(spread)
 
     return Quantity(np.eye(n), statistic)
@@ -192,14 +161,9 @@ def success_curve(distance: Floats, epsilons: Floats) -> Curve:
 def pointwise(
     x: Any, values: Floats, transform: Statistic = lambda means: means
 ) -> Curve:
-    """Return a curve of means over images with its pointwise interval.
+    """Return the mean over images at each x with its pointwise interval.
 
-    Parameters
-    ----------
-    x : array_like, shape (K,)
-    values : ndarray, shape (N, K)
-    transform : callable
-        Applied to rows of means, shape (B, K).
+    `transform` is applied to rows of means, shape (B, K).
     """
     resampled = transform(intervals.resampled_means(values, n_resamples=N_RESAMPLES))
     tail = 50.0 * (1.0 - LEVEL)
@@ -208,13 +172,13 @@ def pointwise(
 
 
 def budgets(distances: list[Floats]) -> Floats:
-    """Return 61 budgets from zero to just past nearly every finite size."""
+    """Return 61 budgets from zero to just above nearly every finite size."""
     finite = np.concatenate([d[np.isfinite(d)] for d in distances] or [np.zeros(0)])
     top = 1.02 * float(np.percentile(finite, 99.0)) if finite.size else 0.0
     return np.linspace(0.0, top or 1.0 / 255.0, 61)
 
 
 def normalised(means: Floats) -> Floats:
-    """Cumulative power as a fraction of all of it; zero where there is none."""
+    """Return cumulative power as a fraction of the total; zero if there is no power."""
     total = means[:, -1:]
     return np.divide(means, total, out=np.zeros_like(means), where=total > 0.0)

@@ -1,4 +1,4 @@
-"""The numbers of a model: which there are, how each is made and shown."""
+"""The summary numbers of a model: how each is computed and shown."""
 
 from __future__ import annotations
 
@@ -23,19 +23,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A number of the summary: how it is made and shown.
+    """A number of the summary: how it is computed and shown.
 
-    Attributes
-    ----------
-    key : str
-        Its column in summary.csv; `_low` and `_high` are appended.
-    title, unit : str
-    factor : float
-        From the CSV's unit to the page's.
-    decimals : int
-    build : callable
-        From the items of a model and a mask of attacked images (or None) to
-        the quantity, or None where it was not measured.
+    `key` is its column in summary.csv, followed by `_low` and `_high`. `factor`
+    converts from the CSV's unit to the page's. `build` takes the items of a model and a
+    mask of attacked images (or None), and returns the quantity, or None if it was not
+    measured.
     """
 
     key: str
@@ -49,10 +42,8 @@ class Column:
 def columns(corruptions: Sequence[str]) -> list[Column]:
     """Return the numbers of the summary in their order.
 
-    Parameters
-    ----------
-    corruptions : sequence of str
-        Those asked for: corrupted accuracy is the mean over the paper's among them.
+    Corrupted accuracy is the mean over those of the paper's corruptions that are among
+    `corruptions`.
     """
     wanted = [f"corruption/{name}" for name in grouping.averaged(corruptions)]
 
@@ -81,7 +72,7 @@ def found_by_both(first: Items, second: Items) -> NDArray[np.bool_] | None:
 
 
 def found_only(item: Arrays) -> Arrays:
-    """Return an attack's item with the radial rows of its successes alone."""
+    """Return an attack's item with the radial rows of its successes only."""
     return item | {"radial": item["radial"][item["success"]]}
 
 

@@ -1,7 +1,7 @@
-"""Networks and where they come from: a registry, a user's module, a file.
+"""Networks and their sources: a registry, your own module, or a file.
 
-Every network takes images in [0, 1] and normalises them itself, so that
-attacks and hybrids act on pixels. Nothing is downloaded.
+Every network takes images in [0, 1] and normalizes them itself, so that attacks and
+hybrids act on pixels. Nothing is downloaded.
 """
 
 from neurofreq.models._folding import fold_batch_norm
@@ -59,4 +59,4 @@ __all__ = [
     "zoo_cards",
 ]
 
-__dir__ = __all__.copy  # modules of the package are not listed
+__dir__ = __all__.copy  # hide the modules of the package

@@ -1,8 +1,8 @@
-"""Finding a network in a file of weights, under whatever prefix it is kept.
+"""Find a network in a file of weights, under any prefix.
 
-The network's own keys decide: wherever all of them follow one prefix, there is a copy
-of it. So wrappers (``module.``, ``net.``, ``backbone.``), records around a state dict,
-averages beside it, optimizers and losses need no list.
+A copy of the network is found by its keys: all of them follow the same prefix. So no
+list of wrappers (``module.``, ``net.``, ``backbone.``), of records around a state dict,
+or of stored averages, optimizers and losses is needed.
 """
 
 from __future__ import annotations
@@ -24,29 +24,24 @@ if TYPE_CHECKING:
 
     from neurofreq.models._weight_files import Contents
 
-# Parts of a key that wrappers put in anywhere: compiled, sharded, recomputed, parallel.
+# Parts of a key that wrappers insert anywhere: compiled, sharded, recomputed, parallel.
 WRAPPERS = frozenset(
     ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")
 )
-# Words in the names of what is kept beside a network and has its shapes.
+# Words in the names of tensors that are stored beside a network and have its shapes.
 _ASIDE = frozenset(
     ("ema", "swa", "averaged", "average", "optimizer", "exp", "grads", "momentum")
 )
-# Inside one state dict: an attacker's second copy and its means (MadryLab).
+# Stored in the network's state dict: an attacker's second copy and means (MadryLab).
 _KNOWN_BESIDE = ("attacker", "normalizer", "n_averaged")
 
 
 class Found(NamedTuple):
     """A copy of a network in a file.
 
-    Attributes
-    ----------
-    state : dict of str to Tensor
-        With the network's keys.
-    prefix : str
-        Of the file's keys; ends with a dot where it is not empty.
-    tensors : dict of str to Tensor
-        All of the file, by their place without wrappers.
+    `state` has the network's keys. `prefix` is the prefix of the file's keys and ends
+    with a dot if it is not empty. `tensors` are all tensors of the file, by their keys
+    without wrappers.
     """
 
     state: dict[str, Tensor]
@@ -54,7 +49,7 @@ class Found(NamedTuple):
     tensors: dict[str, Tensor]
 
     def under(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors below a prefix, by the rest of their names."""
+        """Return the tensors whose keys start with a prefix, which is removed."""
         return {
             name.removeprefix(prefix): tensor
             for name, tensor in self.tensors.items()
@@ -63,7 +58,7 @@ class Found(NamedTuple):
 
 
 def split(weights: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Return the path and the part of ``FILE#PART``; a file may have # in its name."""
+    """Return the path and the part of ``FILE#PART``; a file name may contain #."""
     text = os.fspath(weights)
     path, _, part = text.rpartition("#")
     if not path or Path(text).exists():
@@ -74,21 +69,11 @@ def split(weights: str | os.PathLike[str]) -> tuple[Path, str]:
 def load(
     model: nn.Module, weights: str | os.PathLike[str], *, sha256: str | None = None
 ) -> Found:
-    """Load a network's weights from a file, all of them or none.
+    """Load all of a network's weights from ``FILE`` or ``FILE#PART``.
 
-    Parameters
-    ----------
-    model : nn.Module
-    weights : path
-        ``FILE`` or ``FILE#PART`` where the file holds the network several times.
-    sha256 : str, optional
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it holds no copy of the network or several, or one of other shapes.
+    The part is needed if the file holds the network several times. Raises
+    FileNotFoundError if there is no such file, and ValueError if it holds no copy of
+    the network, several copies, or a copy of other shapes.
     """
     path, part = split(weights)
     contents = _weight_files.read(path, sha256=sha256)
@@ -122,7 +107,7 @@ def _find(
     fitting = [h for h in whole if _fits(h, keys, tensors, expected)]
     copies = _different(fitting or whole, keys, tensors)
     if len(copies) > 1 and not part:
-        # The network itself before averages and an optimizer's values beside it.
+        # Prefer the network to averages and to values of an optimizer.
         chosen = [h for h in copies if not _is_aside(h)] or copies
         if len(chosen) == 1 and fitting:
             left = ", ".join(_place(h) for h in copies if h not in chosen)
@@ -148,13 +133,13 @@ def _find(
 
 
 def _is_aside(home: str) -> bool:
-    """Return whether a place is that of averages or of an optimizer's values."""
+    """Return whether a prefix is that of averages or of an optimizer's values."""
     words = re.split(r"[._]", home.lower())
     return any(word in _ASIDE for word in words)
 
 
 def _wrappers(*groups: Mapping[str, Tensor]) -> frozenset[str]:
-    """Return the wrappers that can be taken off without two keys becoming one."""
+    """Return the wrappers that can be removed without two keys becoming the same."""
     off = WRAPPERS
     for keys in groups:
         if len({_plain(key, off) for key in keys}) < len(keys):
@@ -196,7 +181,7 @@ def _fits(
 def _different(
     homes: list[str], keys: Collection[str], tensors: Mapping[str, Tensor]
 ) -> list[str]:
-    """Return the copies that differ from those before them."""
+    """Return the prefixes of copies that differ from all copies before them."""
     kept: list[str] = []
     for home in homes:
         same = any(
@@ -220,10 +205,11 @@ def _equal(one: Tensor | None, other: Tensor | None) -> bool:
 def _beside(
     found: Found, expected: Mapping[str, Tensor]
 ) -> tuple[list[str], list[str]]:
-    """Return what is in the network's state dict and not of it: strange, and beside.
+    """Return the extra keys of the network's state dict: foreign ones, and others.
 
-    A key below a part that the network has too, or a number where it has numbers, is
-    of another network; anything else was stored with it.
+    A key is foreign, from another network, if its first part is also a part of this
+    network, or a number and this network has numbered parts. Other keys were stored
+    with the network.
     """
     wrappers = _wrappers(expected, found.tensors)
     keys = {_plain(key, wrappers) for key in expected}
@@ -244,7 +230,7 @@ def _beside(
 def _check_fit(
     found: Found, expected: Mapping[str, Tensor], contents: Contents, path: Path
 ) -> None:
-    # Old checkpoints lack batch norm's step counter, which inference ignores.
+    # Old checkpoints have no step counter of batch norm, which inference ignores.
     missing = [
         key
         for key in expected
@@ -284,7 +270,7 @@ def _check_fit(
 
 
 def _classes(found: Found, expected: Mapping[str, Tensor]) -> str:
-    """Return the end of a message where only the number of classes differs."""
+    """Return the end of a message if only the number of classes differs."""
     differing = [k for k in found.state if found.state[k].shape != expected[k].shape]
     last = list(expected)[-1].rpartition(".")[0]
     if {key.rpartition(".")[0] for key in differing} != {last}:
@@ -301,7 +287,7 @@ def _classes(found: Found, expected: Mapping[str, Tensor]) -> str:
 def _tell_left_out(
     found: Found, expected: Mapping[str, Tensor], contents: Contents, path: Path
 ) -> None:
-    """Say what was stored with a network and is not part of it."""
+    """Warn of what was stored with a network and is not loaded."""
     fronts = found.prefix == "network." or found.prefix.endswith(".network.")
     beside = [n for n in _beside(found, expected)[1] if not (fronts and "front." in n)]
     parts = [_some(beside)] if beside else []

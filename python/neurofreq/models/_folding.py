@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolutions before it."""
+"""Fold batch normalization into the convolutions before it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neurofreq._shared.networks import calling
 if TYPE_CHECKING:
     from neurofreq._shared.inputs.validate import Array
 
-# float32 rounds to 2e-5 behind a strong blur; a wrong fold is far more off.
+# float32 rounding reaches 2e-5 behind a strong blur; a wrong fold differs far more.
 TOLERANCE = 1e-4
 
 
@@ -24,16 +24,16 @@ def fold_batch_norm(
 ) -> nn.Module:
     """Return a copy of a model in which convolutions hold their batch norms.
 
-    In evaluation mode a batch norm is a fixed scale and shift per channel, and
-    the convolution before it can do both: the copy computes the same with fewer
-    passes over memory. It is for measuring, not for training.
+    In evaluation mode, a batch norm is a fixed scale and shift per channel. The copy
+    includes them in the convolution before it, and computes the same with fewer
+    passes over memory. Use the copy to measure, not to train.
 
     Parameters
     ----------
     model : nn.Module
-        Left as it is. ``torch.fx`` must be able to trace it.
+        It is not changed. ``torch.fx`` must be able to trace it.
     images : ndarray or Tensor, shape (N, C, H, W)
-        Images on which both are compared, in [0, 1].
+        Images in [0, 1], on which model and copy are compared.
     tolerance : float
         The largest difference of logits allowed, relative to the largest logit.
 
@@ -45,14 +45,14 @@ def fold_batch_norm(
     Raises
     ------
     TypeError
-        If `model` is no module.
+        If `model` is not a module.
     ValueError
         If the model cannot be traced, or the copy differs by more than
         `tolerance`.
 
     Notes
     -----
-    What the model raises for `images` comes out unchanged.
+    An exception that the model raises for `images` is passed on unchanged.
     """
     if not isinstance(model, nn.Module):
         got = validate.shown(model)
@@ -61,7 +61,7 @@ def fold_batch_norm(
     positive = 0.0 <= tolerance < float("inf")
     validate.within("tolerance", tolerance, positive, "0 or more")
     checked = calling.to_tensor(validate.images(images), calling.device_of(model))
-    expected = calling.predict(model, checked)  # what the model raises is its own
+    expected = calling.predict(model, checked)  # the model's own errors pass through
     with calling.evaluating(model):
         copied = copy.deepcopy(model)
     folded = _folded(_traced(copied))
@@ -76,10 +76,10 @@ def fold_batch_norm(
 
 
 def _traced(model: nn.Module) -> torch.fx.GraphModule:
-    """Trace a model that has just answered: what fails now, tracing made fail."""
+    """Trace a model that has just answered, so that any error is due to tracing."""
     try:
         return torch.fx.symbolic_trace(model)
-    except Exception as error:  # a traced value fails in any line of the user's code
+    except Exception as error:  # the user's code may raise anything on traced values
         raise ValueError(
             f"model: got one that cannot be traced, expected one without control flow "
             f"that depends on values ({type(error).__name__}: {error})"
@@ -87,7 +87,7 @@ def _traced(model: nn.Module) -> torch.fx.GraphModule:
 
 
 def _folded(graph: torch.fx.GraphModule) -> nn.Module:
-    """Fold each batch norm whose input is a convolution with no other use."""
+    """Fold each batch norm whose input is a convolution without other users."""
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None

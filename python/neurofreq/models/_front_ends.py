@@ -1,8 +1,8 @@
-"""What stands before a network: normalisation, a blur, principal components.
+"""Front ends of a network: normalization, a blur, principal components.
 
-Front ends act on pixels, before the normalisation. For a blur the order makes
-no difference (its weights sum to 1 and no channel looks at another), and
-principal components are fitted to pixels.
+Blur and principal components act on pixels, before the normalization. For a blur the
+order makes no difference: its weights sum to 1, and channels are independent. Principal
+components are fitted to pixels.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# What most CIFAR-10 code normalises with; the deviations are means over images.
+# The values in most CIFAR-10 code; the standard deviations are means over images.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 
-# Columns beside those asked for, and power iterations, of the randomised SVD.
+# Extra columns and power iterations of the randomized SVD.
 _OVERSAMPLING = 32
 _ITERATIONS = 4
 
 
 def _require_channels(images: Tensor, n_channels: int) -> None:
-    """Refuse images that would spread over the channels of the normalization."""
+    """Refuse images that would broadcast over the channels of the normalization."""
     if images.shape[1] != n_channels:
         raise ValueError(
             f"images: got {images.shape[1]} channels, expected {n_channels}"
         )
 
 
-# A tracer keeps the call as it is and does not look into it.
+# A tracer keeps the call and does not trace its body.
 torch.fx.wrap("_require_channels")
 
 
 class Normalized(nn.Module):
-    """A network behind its front end and its normalisation, ``(x - mean) / std``.
+    """A network with a front end and the normalization ``(x - mean) / std``.
 
     Parameters
     ----------
     network : nn.Module
-        Takes normalised images (N, C, H, W). Its layers are called
-        ``network.…``, with or without a front end.
+        Takes normalized images (N, C, H, W). The names of its layers begin with
+        ``network.``, with or without a front end.
     mean, std : sequence of float, length C
         In units of images in [0, 1].
     front : nn.Module, optional
@@ -61,9 +61,9 @@ class Normalized(nn.Module):
 
     Notes
     -----
-    ``state_dict`` holds ``network.…`` and, where there is one, ``front.…``; the
-    normalisation belongs to the architecture and is not stored. Any other
-    module takes a front end as ``nn.Sequential(Blur(1.5), module)``.
+    ``state_dict`` holds ``network.…`` and, with a front end, ``front.…``. The
+    normalization belongs to the architecture and is not stored. To put a front end
+    before any other module, use ``nn.Sequential(Blur(1.5), module)``.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Normalized(nn.Module):
         self.in_channels = len(mean)
         self.register_module("front", front)
         self.network = network
-        # Not persistent: a checkpoint holds the network alone.
+        # Not persistent, because a checkpoint holds only the network.
         shape = (1, len(mean), 1, 1)
         self.register_buffer("mean", torch.tensor(mean).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(shape), persistent=False)
@@ -100,7 +100,7 @@ class Normalized(nn.Module):
 
 
 class Blur(nn.Module):
-    """A fixed Gaussian blur of every channel by itself, at the image's own size.
+    """A fixed Gaussian blur of each channel, which keeps the size of the image.
 
     Parameters
     ----------
@@ -112,15 +112,16 @@ class Blur(nn.Module):
     kernel : Tensor, shape (2 * half + 1,)
         One axis of the separable kernel, sum 1, with ``half = ceil(2.5 * sigma)``:
         7, 9, 11 and 17 taps for sigma 1, 1.5, 2 and 3. A buffer, not a
-        parameter, and part of ``state_dict``: weights trained behind a blur say so.
+        parameter. It is part of ``state_dict``, so weights that were trained behind
+        a blur can be recognized.
 
     Notes
     -----
     Weights are proportional to ``exp(-(x² + y²) / (2 sigma²))`` and padding is
-    circular, so the blur commutes with circular shifts, leaves constant images
-    alone, and multiplies each Fourier coefficient by a number. Images may have
-    any number of channels and sides of at least ``half`` pixels; gradients
-    flow through.
+    circular. So the blur commutes with circular shifts, does not change constant
+    images, and multiplies each Fourier coefficient by a number. Images may have any
+    number of channels and sides of at least ``half`` pixels. The blur is
+    differentiable.
 
     References
     ----------
@@ -148,7 +149,7 @@ class Blur(nn.Module):
         Raises
         ------
         ValueError
-            If it is no odd number of taps that sum to 1.
+            If it is not an odd number of taps that sum to 1.
         """
         is_kernel = kernel.ndim == 1 and len(kernel) % 2 == 1 and len(kernel) > 1
         if not is_kernel or abs(float(kernel.sum()) - 1.0) > 1e-3:
@@ -162,7 +163,7 @@ class Blur(nn.Module):
 
     @property
     def sigma(self) -> float:
-        """Standard deviation in pixels, as the kernel has it."""
+        """Standard deviation in pixels, computed from the kernel."""
         half = len(self.kernel) // 2
         fall = math.log(float(self.kernel[half]) / float(self.kernel[-1]))
         return half / math.sqrt(2.0 * fall)
@@ -172,7 +173,7 @@ class Blur(nn.Module):
         return _blurred(images, self.kernel)
 
     def extra_repr(self) -> str:
-        """Return what ``print`` shows between the brackets."""
+        """Return the text that ``print`` shows between the parentheses."""
         return f"sigma={self.sigma:.4g}"
 
 
@@ -184,8 +185,8 @@ class PCA(nn.Module):
     mean : Tensor, shape (C, H, W)
         In units of images in [0, 1].
     components : Tensor, shape (K, C, H, W)
-        Orthonormal. Both are buffers and part of ``state_dict``, so they are
-        stored with a network's weights.
+        Orthonormal. Mean and components are buffers and part of ``state_dict``, so
+        they are stored with a network's weights.
 
     Raises
     ------
@@ -208,33 +209,33 @@ class PCA(nn.Module):
                 f"{tuple(mean.shape)}, expected (K, C, H, W) and (C, H, W)"
             )
         for name, values in (("mean", mean), ("components", components)):
-            # Copied in order: safetensors stores no views.
+            # Contiguous copies, because safetensors stores no views.
             own = values.detach().to(torch.get_default_dtype(), copy=True)
             self.register_buffer(name, own.contiguous())
         rows = self.components.flatten(1)
         off = float(
             (rows @ rows.T - torch.eye(len(rows), device=rows.device)).abs().max()
         )
-        # Halves, in which networks are stored, are good to three digits.
+        # Networks are stored in half precision, which has three digits.
         validate.within("components", off, off < 1e-2, "V Vᵀ to be the identity")
 
     @classmethod
     def fit(cls, images: Array, n_components: int = 512, *, seed: int = 0) -> PCA:
-        """Return the leading principal components of images, by randomised SVD.
+        """Return the leading principal components of images, by randomized SVD.
 
         Parameters
         ----------
         images : ndarray or Tensor, shape (N, C, H, W)
-            Training images in [0, 1], float32 or float64. A centred copy is held.
+            Training images in [0, 1], float32 or float64. A centered copy is made.
         n_components : int
             From 1 to N - 1 and to C * H * W.
         seed : int
-            Of the random projection. The state of torch's generator is left alone.
+            Seed of the random projection. The state of torch's generator is kept.
 
         Raises
         ------
         TypeError, ValueError
-            Bad images, or more components than they can have.
+            Bad images, or more components than the images can have.
 
         References
         ----------
@@ -245,7 +246,7 @@ class PCA(nn.Module):
         most = min(len(images) - 1, math.prod(images.shape[1:]))
         is_possible = n_components <= most
         validate.within("n_components", n_components, is_possible, f"1 to {most}")
-        # The order in memory would decide the order of sums.
+        # The memory layout would change the order of sums, and so the rounding.
         data = calling.as_tensor(images).detach().contiguous()
         mean = data.mean(dim=0)
         centred = (data - mean).flatten(1)
@@ -259,11 +260,11 @@ class PCA(nn.Module):
         return _projected(images, self.mean, self.components)
 
     def extra_repr(self) -> str:
-        """Return what ``print`` shows between the brackets."""
+        """Return the text that ``print`` shows between the parentheses."""
         return f"{len(self.components)} components of {self.mean.numel()}"
 
 
-# Wrapped: tracing, which folds batch norms, leaves the checks of shapes inside.
+# Wrapped, because `fold_batch_norm` cannot trace the checks of shapes inside.
 @torch.fx.wrap
 def _blurred(images: Tensor, kernel: Tensor) -> Tensor:
     half, n_channels = len(kernel) // 2, images.shape[1]
@@ -274,7 +275,7 @@ def _blurred(images: Tensor, kernel: Tensor) -> Tensor:
         )
     padded = nn.functional.pad(images, (half,) * 4, mode="circular")
     rows = kernel.expand(n_channels, 1, 1, -1)
-    # Half precision would add a rounding noise at all frequencies.
+    # Half precision would add rounding noise at all frequencies.
     with torch.autocast(images.device.type, enabled=False):
         across = nn.functional.conv2d(padded, rows, groups=n_channels)
         return nn.functional.conv2d(across, rows.transpose(2, 3), groups=n_channels)

@@ -1,9 +1,9 @@
-"""Reading exported programs (``.pt2``) so that no file runs code.
+"""Read exported programs (``.pt2``) so that no file can run code.
 
-torch's own loader unpickles what an archive asks it to, evaluates the text of symbolic
-sizes and guards, and resolves any dotted name as an operator. Here an archive is read
-as JSON and raw tensors, everything in it is checked against short lists, and torch
-loads a copy that holds what was checked and nothing else.
+torch's own loader unpickles objects of an archive, evaluates the text of symbolic sizes
+and guards, and resolves any dotted name as an operator. This module reads an archive as
+JSON and raw tensors and checks everything in it against short lists. torch then loads a
+copy that contains only the checked parts.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _OPERATOR = re.compile(
     r"|ge|and_|or_|not_)"
 )
 _FILE_OPERATORS = re.compile(r"torch\.ops\.aten\.(from_file|save|_?print|warn)\b.*")
-# Arguments that hold an object or a function in place of numbers, names and tensors.
+# Arguments that hold an object or a function instead of numbers, names and tensors.
 _OBJECTS = ("as_custom_obj", "as_operator", "custom_obj")
 _TREES = ("builtins.tuple", "builtins.list", "builtins.dict", None)
-# sympy evaluates the text of a size: arithmetic of symbols and these functions.
+# sympy evaluates the text of a size. Allowed: arithmetic of symbols, these functions.
 _FUNCTIONS = (
     "Symbol", "Integer", "Float", "Rational", "Add", "Mul", "Max", "Min", "Abs",
     "floor", "ceiling", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not",
@@ -54,36 +54,32 @@ _LONGEST_SIZE = 1000
 
 
 class Program(nn.Module):
-    """An exported program, which was frozen in one mode, as a plain module."""
+    """An exported program as a plain module; the program is frozen in one mode."""
 
     def __init__(self, program: nn.Module) -> None:
         super().__init__()
         self.program = program
 
     def train(self, mode: bool = True) -> Program:
-        """Set this module's flag only: the graph inside has no other mode."""
+        """Set only the flag of this module, because the graph has no other mode."""
         self.training = mode
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return what the program returns."""
+        """Return the output of the program."""
         return self.program(images)
 
 
 class _RefusedError(ValueError):
-    """Something in an archive that could run code or take memory without bound."""
+    """An archive contains something that could run code or take unlimited memory."""
 
 
 def load_program(path: Path) -> nn.Module:
     """Return the module of a file that ``torch.export.save`` wrote.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is not an exported program, or holds more than a graph of torch's own
-        operators and raw tensors.
+    Raises FileNotFoundError if there is no such file, and ValueError if it is not an
+    exported program, or holds more than a graph of torch's own operators and raw
+    tensors.
     """
     if not path.is_file():
         raise FileNotFoundError(f"model: there is no file {path}")
@@ -96,14 +92,14 @@ def load_program(path: Path) -> nn.Module:
             f"model: {path} is refused: {error}; if you trust the file, load it with "
             "torch.export.load(path).module() and pass the module"
         ) from None
-    except Exception as error:  # a damaged file raises a dozen kinds
+    except Exception as error:  # damaged files raise many types of errors
         raise ValueError(
             f"model: {path} is no exported program of torch {torch.__version__} "
             f"({_reason(error)})"
         ) from error
     try:
         return Program(_loaded(archive)).eval()
-    except Exception as error:  # so does a damaged graph, in torch
+    except Exception as error:  # torch raises many types for damaged graphs too
         raise ValueError(
             f"model: {path} is no exported program that torch {torch.__version__} "
             f"reads ({_reason(error)})"
@@ -119,13 +115,13 @@ def _loaded(archive: io.BytesIO) -> nn.Module:
     from torch.export.pt2_archive._package import load_pt2
 
     with warnings.catch_warnings():
-        # torch maps the archive read-only and warns of its own mapping.
+        # torch maps the archive read-only and then warns that it is not writable.
         warnings.filterwarnings("ignore", "The given buffer is not writable")
         return load_pt2(archive).exported_programs["model"].module()
 
 
 def _checked_copy(path: Path) -> io.BytesIO:
-    """Return an archive with the program and its raw tensors, all of it checked."""
+    """Return a copy of an archive: the checked program and its raw tensors."""
     from torch.export.pt2_archive._package import PT2ArchiveWriter
 
     records = _records(path)
@@ -154,7 +150,8 @@ def _checked_copy(path: Path) -> io.BytesIO:
 def _records(path: Path) -> dict[str, bytes]:
     """Return the members by their names below the archive's folder.
 
-    torch stores them as they are: a compressed member could be of any size.
+    torch stores members uncompressed. A compressed member is refused, because it could
+    unpack to any size.
     """
     with zipfile.ZipFile(path) as archive:
         problem = check_members(archive, path.stat().st_size)
@@ -178,7 +175,7 @@ def _json(value: Any) -> bytes:
 
 
 def _checked(value: Any, key: str = "", *, in_node: bool = False) -> Any:
-    """Return JSON of an archive without its free texts, or refuse it."""
+    """Return JSON of an archive without free text; raise if it is not allowed."""
     if isinstance(value, dict):
         return {
             _name(one): _checked(part, one, in_node=in_node or key == "nodes")
@@ -186,7 +183,7 @@ def _checked(value: Any, key: str = "", *, in_node: bool = False) -> Any:
             if one not in _OBJECTS or _refuse_object(part)
         }
     if isinstance(value, list):
-        if key == "guards_code":  # Python text that torch would run
+        if key == "guards_code":  # Python code that torch would run
             return []
         return [_checked(one, key, in_node=in_node) for one in value]
     if not isinstance(value, str):
@@ -203,20 +200,20 @@ def _checked_text(text: str, key: str, in_node: bool) -> str:
         _check_size(text)
     elif key in ("in_spec", "out_spec"):
         _check_tree(json.loads(text))
-    elif not (in_node and key in ("as_string", "as_strings")):  # printed by repr
+    elif not (in_node and key in ("as_string", "as_strings")):  # safe: repr escapes it
         return _name(text)
     return text
 
 
 def _refuse_object(part: Any) -> bool:
-    """Refuse an object in place of numbers; an absent one is null."""
+    """Raise if there is an object instead of numbers; null means no object."""
     if part is not None:
         raise _RefusedError("it holds objects besides tensors and numbers")
     return True
 
 
 def _name(text: str) -> str:
-    """Return a name that torch may write into the code of a graph."""
+    """Return a name that torch may write into the code of a graph, or raise."""
     if not _NAME.fullmatch(text):
         raise _RefusedError(f"{text[:40]!r} in it is no name")
     return text
@@ -229,7 +226,7 @@ def _operator(text: str) -> str:
 
 
 def _check_size(text: str) -> None:
-    """Require arithmetic: sympy evaluates the text as Python."""
+    """Require arithmetic, because sympy evaluates the text as Python."""
     try:
         nodes = list(ast.walk(ast.parse(text, mode="eval")))
     except (SyntaxError, ValueError, MemoryError, RecursionError):
@@ -241,7 +238,7 @@ def _check_size(text: str) -> None:
 
 
 def _is_arithmetic(node: ast.AST, is_called: bool) -> bool:
-    """Return whether a part of a size computes, and in no time."""
+    """Return whether a part of a size is arithmetic that takes little time."""
     if is_called:
         return isinstance(node, ast.Name) and node.id in _FUNCTIONS
     if isinstance(node, ast.Name):
@@ -249,12 +246,12 @@ def _is_arithmetic(node: ast.AST, is_called: bool) -> bool:
     if isinstance(node, ast.Constant):
         return not isinstance(node.value, (str, bytes)) or str(node.value).isalnum()
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-        return isinstance(node.left, ast.Name)  # powers of numbers grow without bound
+        return isinstance(node.left, ast.Name)  # powers of numbers can be huge
     return isinstance(node, _ARITHMETIC)
 
 
 def _check_tree(value: Any) -> None:
-    """Require the layout of inputs and outputs to be of Python's own containers."""
+    """Require that inputs and outputs are laid out in Python's own containers."""
     if isinstance(value, list):
         for one in value:
             _check_tree(one)
@@ -269,7 +266,7 @@ def _check_tree(value: Any) -> None:
 
 
 def _check_payload(one: dict[str, Any], data: bytes) -> None:
-    """Require raw numbers, as many as their shape says."""
+    """Require raw numbers, as many as the shape needs."""
     if one["use_pickle"]:
         raise _RefusedError("its weights are pickled")
     if not re.fullmatch(r"(weight|tensor)_\d+", one["path_name"]):

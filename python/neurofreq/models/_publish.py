@@ -1,4 +1,4 @@
-"""Writing a network that comes with the package."""
+"""Write a network that comes with the package."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 def write_zoo_model(
     model: nn.Module, card: ZooCard, folder: Path | None = None
 ) -> Path:
-    """Store a network and its card, and read it back.
+    """Store a network and its card, and check the files by reading them.
 
     Parameters
     ----------
     model : nn.Module
-        As ``load_model(card.spec)`` makes it, trained.
+        A trained network, made by ``load_model(card.spec)``.
     card : ZooCard
     folder : path, optional
-        Made where it is missing; by default that of the package.
+        Created if it does not exist; by default the folder of the package.
 
     Returns
     -------
     Path
-        The file of weights; the card is beside it and written last.
+        The file of weights. The card is in the same folder and is written last.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def write_zoo_model(
 
 
 def _stored(key: str, value: torch.Tensor) -> torch.Tensor:
-    """Return what is stored: vectors are few, and batch norm's ranges wide."""
+    """Return a tensor as stored: float16, but vectors (batch norm) as they are."""
     value = value.detach().cpu().contiguous()
     if value.is_floating_point() and value.ndim > 1:
         value = value.half()

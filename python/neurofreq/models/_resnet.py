@@ -1,4 +1,4 @@
-"""Residual networks for small images: ResNet18 of the papers, and ResNet-20."""
+"""Residual networks for small images: the papers' ResNet18, and ResNet-20."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Subsample(nn.Module):
-    """Every second pixel.
+    """Take every second pixel.
 
-    Before a 1x1 convolution it is that convolution's stride. Strided ones of few
-    channels (8 or 16, by processor) write past their memory in oneDNN while they
-    compute gradients, channels last.
+    Before a 1x1 convolution, this is the same as its stride 2. In oneDNN, strided
+    convolutions of few channels (fewer than 8 or 16, by CPU) write outside their memory
+    when they compute gradients in channels-last layout.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class SubsampledIdentity(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut; modules by the names of checkpoints."""
+    """Two 3x3 convolutions with a shortcut; modules named as in checkpoints."""
 
     def __init__(
         self, n_in: int, n_out: int, stride: int = 1, shortcut: nn.Module | None = None
@@ -56,31 +56,32 @@ class BasicBlock(nn.Module):
         self.downsample = shortcut
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return features of the block's width, rectified."""
+        """Return the rectified features of the block's width."""
         change = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(features)))))
         change += features if self.downsample is None else self.downsample(features)
         return self.relu(change)
 
 
 class CifarResNet(nn.Module):
-    """A residual network for small images: stem, stages of basic blocks, mean.
+    """A residual network for small images: stem, basic blocks, mean, linear layer.
 
     Parameters
     ----------
     depths, widths : sequence of int
-        Blocks and channels of each stage; every stage but the first halves
+        Blocks and channels of each stage. Every stage except the first halves
         height and width.
     n_classes, in_channels : int
     stem : {3, 7}
         Kernel size of the first convolution, stride 1, no max-pooling.
     projection : bool
-        Shortcut where the shape changes: a 1x1 convolution of every second
-        pixel with batch norm, or option A of He et al. without parameters.
+        Shortcut of blocks that change the shape. True: a 1x1 convolution of every
+        second pixel with batch norm. False: option A of He et al., without
+        parameters.
 
     Raises
     ------
     TypeError, ValueError
-        Counts that are no positive integers, or another stem.
+        If a count is not a positive integer, or the stem is not 3 or 7.
     """
 
     def __init__(
@@ -132,7 +133,7 @@ def _stage(
             shortcut = nn.Sequential()
             if stride != 1:
                 shortcut.add_module("subsample", Subsample())
-            # The names that checkpoints of such networks have.
+            # These names are used in checkpoints of such networks.
             shortcut.add_module("0", nn.Conv2d(n_in, n_out, 1, bias=False))
             shortcut.add_module("1", nn.BatchNorm2d(n_out))
     blocks = [BasicBlock(n_in, n_out, stride, shortcut)]
@@ -142,20 +143,20 @@ def _stage(
 
 @untrained
 def resnet20() -> Normalized:
-    """Return the CIFAR-10 ResNet-20 of He et al. 2016, option A shortcuts."""
+    """Return the CIFAR-10 ResNet-20 of He et al. 2016, with option A shortcuts."""
     network = CifarResNet((3, 3, 3), (16, 32, 64), projection=False)
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
 
 
 @untrained
 def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Normalized:
-    """Return the colour ResNet18 for images of 32 pixels, normalised as ImageNet.
+    """Return the color ResNet18 for images of 32 pixels, with ImageNet normalization.
 
     Parameters
     ----------
     base_width : int
-        Channels of the first stage, 64 in the papers; the stages
-        ``network.layer1`` to ``network.layer4`` have 1, 2, 4 and 8 times as many.
+        Channels of the first stage, 64 in the papers. The stages ``network.layer1`` to
+        ``network.layer4`` have 1, 2, 4 and 8 times as many.
     stem : {3, 7}
         Kernel size of the first convolution, stride 1, no max-pooling.
     n_classes : int
@@ -163,7 +164,7 @@ def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Nor
     Raises
     ------
     TypeError, ValueError
-        A number that is no positive integer, or another stem.
+        If a number is not a positive integer, or the stem is not 3 or 7.
 
     References
     ----------
@@ -185,15 +186,14 @@ def resnet18_gray(
     base_width : int
         Channels of the first stage; 64 in the paper.
     stem : {3, 7}
-        Kernel size of the first convolution: 3x3 in the authors' own CIFAR
-        networks, 7x7 in the code of Attias et al.; which of the two Figure 2
-        used is not established.
+        Kernel size of the first convolution: 3x3 in the authors' CIFAR networks, 7x7 in
+        the code of Attias et al. It is not known which of them Figure 2 used.
     n_classes : int
 
     Raises
     ------
     TypeError, ValueError
-        A number that is no positive integer, or another stem.
+        If a number is not a positive integer, or the stem is not 3 or 7.
 
     References
     ----------

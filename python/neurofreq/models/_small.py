@@ -1,4 +1,4 @@
-"""Plain convolution networks: the demo's, and those of published checkpoints."""
+"""Plain convolutional networks: for the demo, and for published checkpoints."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 def small_cnn(
     *, n_classes: int = 8, width: int = 16, in_channels: int = 1
 ) -> Normalized:
-    """Return three convolution stages and a linear layer, for 32-px demos.
+    """Return three convolution stages and a linear layer, for demos with 32x32 images.
 
     Parameters
     ----------
     n_classes, width, in_channels : int
-        `width` is the number of channels of the first stage; the stages are
-        called ``network.stage1`` to ``network.stage3``.
+        `width` is the number of channels of the first stage. The stages are called
+        ``network.stage1`` to ``network.stage3``.
 
     Raises
     ------
     TypeError, ValueError
-        A number that is no positive integer.
+        If a number is not a positive integer.
     """
     n_classes = validate.count("n_classes", n_classes)
     width = validate.count("width", width)
@@ -59,7 +59,7 @@ def small_cnn(
 def _plain_cnn(
     channels: Sequence[int], padding: int, widths: Sequence[int]
 ) -> nn.Sequential:
-    """Return 4x4 stride-2 convolutions, then linear layers, ReLU between all."""
+    """Return 4x4 convolutions of stride 2, then linear layers, with ReLU between."""
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise((3, *channels)):
         layers += [nn.Conv2d(n_in, n_out, 4, stride=2, padding=padding), nn.ReLU()]
@@ -71,20 +71,23 @@ def _plain_cnn(
 
 @untrained
 def cnn_a_mix4() -> Normalized:
-    """Return the adversarially trained CNN-A of the verification literature."""
+    """Return the architecture of CNN-A from the verification literature.
+
+    Its published weights are adversarially trained.
+    """
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, CIFAR10_MEAN, CIFAR10_STD)
 
 
 @untrained
 def cnn_a_wide() -> Normalized:
-    """Return the same architecture with the normalisation of Wong and Kolter."""
+    """Return the architecture of `cnn_a_mix4`, normalized as by Wong and Kolter."""
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, IMAGENET_MEAN, (0.225, 0.225, 0.225))
 
 
 @untrained
 def marabou_large() -> Normalized:
-    """Return the larger CIFAR-10 network of the Marabou benchmarks, on plain pixels."""
+    """Return the larger CIFAR-10 network of the Marabou benchmarks, not normalized."""
     network = _plain_cnn((32, 64), 0, (2304, 128, 64, 10))
     return Normalized(network, (0.0,) * 3, (1.0,) * 3)

@@ -1,7 +1,7 @@
-"""Networks and weights of others: torchvision, RobustBench, published files.
+"""Published networks and weights: torchvision, RobustBench, files of authors.
 
-Nothing is downloaded. Where a file is missing, the error says what to fetch and
-where it goes.
+Nothing is downloaded. If a file is missing, the error says which file to download and
+where to put it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-# RobustBench's own default folder, seen from the working directory.
+# RobustBench's default folder, relative to the working directory.
 ROBUSTBENCH_FOLDER = Path("models")
 _CIFAR10_HUB = "chenyaofo/pytorch-cifar-models"
 _RELEASES = f"https://github.com/{_CIFAR10_HUB}/releases/download"
 
 
 class Published(NamedTuple):
-    """A file of weights that its authors publish, and the network it is for."""
+    """A file of weights published by its authors, and the network it is for."""
 
-    network: str  # "hub", or a torchvision name; empty where neither has it
+    network: str  # "hub" or a torchvision name; empty if the network is in neither
     url: str
     file: str
 
@@ -85,7 +85,7 @@ PUBLISHED = {
 
 
 def _torchvision_models(name: str) -> Any:
-    """Return the package's module of networks, or say that it is not there."""
+    """Return torchvision's module of networks, or raise if it is not installed."""
     try:
         return importlib.import_module("torchvision.models")
     except ImportError as error:
@@ -99,12 +99,9 @@ def _torchvision_models(name: str) -> Any:
 
 @untrained
 def torchvision_network(name: str, *, n_classes: int = 1000) -> Normalized:
-    """Return a classifier of torchvision without weights, normalised as ImageNet.
+    """Return a torchvision classifier without weights, with ImageNet normalization.
 
-    Raises
-    ------
-    ValueError
-        If torchvision has no classifier of that name.
+    Raises ValueError if torchvision has no classifier with this name.
     """
     models = _torchvision_models(name)
     known = models.list_models(module=models)
@@ -113,21 +110,18 @@ def torchvision_network(name: str, *, n_classes: int = 1000) -> Normalized:
             f"model: got 'torchvision:{name}', expected a classifier of "
             f"torchvision.models.list_models(){nearest(name, known)}"
         )
-    # Two old networks warn unless told that their initialisation may take long.
+    # Two old networks warn of slow initialization unless this is set.
     extra = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
     network = models.get_model(name, weights=None, num_classes=n_classes, **extra)
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
 
 
 def torchvision_pretrained(name: str, entry: str) -> Normalized:
-    """Return a classifier of torchvision with weights from torch hub's cache.
+    """Return a torchvision classifier with weights from torch hub's cache.
 
-    Raises
-    ------
-    ValueError
-        If torchvision has no such network or weights.
-    FileNotFoundError
-        If the file is not in the cache: what to fetch, and where it goes.
+    Raises ValueError if torchvision has no such network or weights, and
+    FileNotFoundError, which says which file to download and where to put it, if it is
+    not in the cache.
     """
     models = _torchvision_models(name)
     model = torchvision_network(name)
@@ -149,12 +143,9 @@ def torchvision_pretrained(name: str, entry: str) -> Normalized:
 def published(name: str) -> nn.Module:
     """Return a network of `PUBLISHED` with its weights from torch hub's cache.
 
-    Raises
-    ------
-    FileNotFoundError
-        If a file is not there: what to fetch, and where it goes.
-    ValueError
-        If the file's digest is not the one in its name, or it does not fit.
+    Raises FileNotFoundError, which says which file to download and where to put it, if
+    it is not in the cache. Raises ValueError if the file's digest is not the one in its
+    name, or the file does not fit the network.
     """
     network, url, file = PUBLISHED[name]
     path = hub_checkpoint(file)
@@ -179,16 +170,11 @@ def published(name: str) -> nn.Module:
 
 
 def robustbench(text: str) -> nn.Module:
-    """Return a model of RobustBench, ``[DATASET/]NAME[:THREAT]``, from its folder.
+    """Return a RobustBench model, ``[DATASET/]NAME[:THREAT]``, from its folder.
 
-    Raises
-    ------
-    ImportError
-        If the package is not installed, or not whole.
-    ValueError
-        If it has no such model, or only a way to get it that would download.
-    FileNotFoundError
-        If the checkpoint is not there: what to fetch, and where it goes.
+    Raises ImportError if the package is not installed or not complete, ValueError if it
+    has no such model or could get it only by a download, and FileNotFoundError, which
+    says which file to download and where to put it, if the checkpoint is missing.
     """
     dataset, name, threat = robustbench_parts(text)
     listed = _robustbench_models(text)
@@ -256,7 +242,7 @@ def robustbench_parts(text: str) -> tuple[str, str, str]:
 
 
 def robustbench_paths(text: str, n_parts: int | None = None) -> Sequence[Path]:
-    """Return where RobustBench looks for the checkpoint, or those of an ensemble."""
+    """Return the paths of a RobustBench checkpoint; several for an ensemble."""
     dataset, name, threat = robustbench_parts(text)
     folder = ROBUSTBENCH_FOLDER / dataset / threat
     if n_parts is None:
@@ -265,23 +251,20 @@ def robustbench_paths(text: str, n_parts: int | None = None) -> Sequence[Path]:
 
 
 def hub_checkpoint(file: str) -> Path:
-    """Return where torch hub keeps a file of weights."""
+    """Return the path of a file of weights in torch hub's cache."""
     return Path(torch.hub.get_dir()) / "checkpoints" / file
 
 
 def digest_in(file: str) -> str | None:
-    """Return the digits of the SHA-256 that torch hub's file names end with."""
+    """Return the digits of the SHA-256 at the end of torch hub's file names."""
     found = re.search(r"-([0-9a-f]{8,})\.", file)
     return found and found[1]
 
 
 def require_fetched(name: str, files: dict[Path, str], first: str = "") -> None:
-    """Require files that the user fetches.
+    """Require files that the user must download.
 
-    Raises
-    ------
-    FileNotFoundError
-        Naming each missing file, its address and its place.
+    Raises FileNotFoundError with each missing file, its address and its place.
     """
     missing = [
         f"fetch {url} and save it as {path}"

@@ -1,4 +1,4 @@
-"""VGG19 with batch norm for grayscale TinyImageNet: the monkey's network."""
+"""VGG19 with batch norm for grayscale TinyImageNet, the network of the monkey data."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks.untrained import untrained
 from neurofreq.models._front_ends import Normalized
 
-# Up to and including the ReLU of conv3-1: what both tasks share.
+# Modules that both tasks share: up to and including the ReLU of conv3-1.
 N_SHARED = 17
 
 
-# Widths in units of the first, and number of convolutions, before each max-pooling.
+# Before each max-pooling: width in units of the first, and number of convolutions.
 _BLOCKS = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))
 
 
 def _features(base_width: int) -> nn.Sequential:
-    """Return the feature stack, from three channels on, as torch starts it."""
+    """Return the feature stack for three channels, with torch's initial weights."""
     modules: list[nn.Module] = []
     n_in = 3
     for factor, depth in _BLOCKS:
@@ -43,11 +43,11 @@ class Vgg19(nn.Module):
 
     Notes
     -----
-    Submodules, by the names a hook may use: ``shared`` is the trunk, the first 17
-    modules of the feature stack, from the image to the ReLU of conv3-1 (four
-    times `base_width` channels, a quarter of the image's side); ``private`` the
-    other features, which keep their torchvision numbers 17 to 52; ``readout``
-    the classifier. Features start as torchvision starts them.
+    Hooks can use these submodules. ``shared`` is the trunk: the first 17 modules of
+    the feature stack, from the image to the ReLU of conv3-1 (four times `base_width`
+    channels, a quarter of the image's side). ``private`` has the other features,
+    with their torchvision numbers 17 to 52. ``readout`` is the classifier. Features
+    are initialized as in torchvision.
     """
 
     def __init__(self, base_width: int = 64, n_classes: int = 200) -> None:
@@ -82,28 +82,28 @@ def vgg19_bn(*, base_width: int = 64, n_classes: int = 200) -> Normalized:
     Parameters
     ----------
     base_width : int
-        Channels of the first convolutions, 64 in the paper; 16 makes a network
-        of a sixteenth of the weights.
+        Channels of the first convolutions, 64 in the paper. With 16, the network
+        has a sixteenth of the weights.
     n_classes : int
         200 in TinyImageNet.
 
     Returns
     -------
     Normalized
-        Takes (N, 1, H, W) in [0, 1] and normalises with mean 0.4519 and std
-        0.2221, those of grayscale TinyImageNet; the gray image stands in all
+        Takes (N, 1, H, W) in [0, 1] and normalizes with mean 0.4519 and std
+        0.2221, the values of grayscale TinyImageNet. The gray image is copied to all
         three channels of the first convolution. The trunk that the neural task
         shares is the submodule ``network.shared``.
 
     Raises
     ------
     TypeError, ValueError
-        A number that is no positive integer.
+        If a number is not a positive integer.
 
     Notes
     -----
-    The features are torchvision's, untrained. How the read-out started is not
-    published: it has torch's default.
+    The features are untrained, with torchvision's initialization. The initialization
+    of the read-out is not published; here it is torch's default.
 
     References
     ----------

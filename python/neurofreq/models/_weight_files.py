@@ -1,4 +1,4 @@
-"""Reading tensors out of files of weights: nothing in a file is imported or run."""
+"""Read tensors from files of weights without importing or running code of a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# What files that are no checkpoint begin with.
+# The first bytes of files that are not checkpoints, and what to tell the user.
 _SIGNATURES = (
     (b"version https://git-lfs", "a Git LFS pointer: fetch the file by git lfs pull"),
     (b"<", "a web page (HTML or XML) and not the file: download it again"),
@@ -38,14 +38,10 @@ _DEEPEST = 30
 
 
 class Contents(NamedTuple):
-    """What a file of weights holds.
+    """The contents of a file of weights.
 
-    Attributes
-    ----------
-    tensors : dict of str to Tensor
-        By their place in the file: keys of nested records joined by dots.
-    unread : tuple of str
-        Classes whose objects were not read.
+    `tensors` are named by their place in the file: the keys of nested records joined by
+    dots. `unread` has the classes whose objects were not read.
     """
 
     tensors: dict[str, Tensor]
@@ -53,7 +49,7 @@ class Contents(NamedTuple):
 
 
 class _Unread:
-    """Stands for an object of any class; keeps what was stored and runs nothing."""
+    """Replaces an object of any class: it keeps the stored state and runs no code."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.state: Any = None
@@ -66,7 +62,7 @@ class _Unread:
 
 
 class _UnreadDict:
-    """Stands for a class of dictionaries, whose items are read."""
+    """Replaces a class of dictionaries, whose items are read."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return dict()
@@ -75,12 +71,8 @@ class _UnreadDict:
 def read(path: Path, *, sha256: str | None = None) -> Contents:
     """Return the tensors of a file of weights.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the digest differs, or it is no torch file and no safetensors file.
+    Raises FileNotFoundError if there is no such file, and ValueError if the digest
+    differs or it is neither a torch file nor a safetensors file.
     """
     if not path.is_file():
         kind = "a folder, expected a file" if path.is_dir() else "there is no file"
@@ -91,7 +83,7 @@ def read(path: Path, *, sha256: str | None = None) -> Contents:
         head = file.read(64)
     if not head:
         raise ValueError(f"weights: {path} is empty")
-    # The length of a safetensors file's header comes before its JSON.
+    # A safetensors file begins with the length of its header (8 bytes), then JSON.
     if head[8:9] == b"{":
         return Contents(_safetensors(path), ())
     if zipfile.is_zipfile(path):
@@ -108,7 +100,7 @@ def read(path: Path, *, sha256: str | None = None) -> Contents:
 
 
 def check_members(archive: zipfile.ZipFile, size: int) -> str:
-    """Return what could take memory without bound; empty where nothing could."""
+    """Return why an archive could take unlimited memory, or an empty string."""
     members = archive.infolist()
     for one in members:
         if one.compress_type != zipfile.ZIP_STORED or one.flag_bits & 1:
@@ -136,7 +128,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse archives that are something else than a torch file."""
+    """Refuse archives that are not torch files."""
     with zipfile.ZipFile(path) as archive:
         problem = check_members(archive, path.stat().st_size)
         names = {name.partition("/")[2] for name in archive.namelist()}
@@ -157,7 +149,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _pickled(path: Path) -> Contents:
-    """Return the tensors of a torch file; any class in it is read as a stand-in."""
+    """Return the tensors of a torch file; objects of any class become stand-ins."""
     classes = _classes(path)
     stand_ins = {
         name: type("Unread", (_UnreadDict if _is_dict(name) else _Unread,), {})
@@ -168,10 +160,10 @@ def _pickled(path: Path) -> Contents:
     foreign = [n for n in foreign if n != "collections.OrderedDict"]
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(pairs):
-            warnings.simplefilter("ignore")  # of other protocols of pickle
-            with path.open("rb") as file:  # by its content: of a path the name decides
+            warnings.simplefilter("ignore")  # torch warns of other pickle protocols
+            with path.open("rb") as file:  # with a path, torch goes by the file's name
                 content = torch.load(file, weights_only=True, map_location="cpu")
-    except Exception as error:  # torch raises half a dozen kinds here
+    except Exception as error:  # torch raises many types of errors here
         held = f"; it holds {_some(foreign)}" if foreign else ""
         raise ValueError(
             f"weights: {path} cannot be read as tensors alone ({type(error).__name__})"
@@ -186,9 +178,9 @@ def _is_dict(name: str) -> bool:
 
 
 def _classes(path: Path) -> list[str]:
-    """Return the names of the classes and functions that a torch file asks for."""
+    """Return the names of the classes and functions that a torch file refers to."""
     found: dict[str, None] = {}
-    # A damaged file ends early. The reader of the images reports it.
+    # A damaged file ends early; reading its tensors reports it.
     with contextlib.suppress(Exception):
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
@@ -197,7 +189,7 @@ def _classes(path: Path) -> list[str]:
                         found |= dict.fromkeys(_globals(archive.read(name)))
             return list(found)
         with path.open("rb") as file:
-            for _ in range(4):  # magic number, protocol, machine, content
+            for _ in range(4):  # pickles: magic number, protocol, machine, content
                 found |= dict.fromkeys(_globals(file))
     return list(found)
 
@@ -229,7 +221,7 @@ def _tensors(
     if not isinstance(value, dict) or depth > _DEEPEST:
         return
     for key, part in value.items():
-        if key in _MODULE_PARTS and isinstance(part, dict):  # a whole module was saved
+        if key in _MODULE_PARTS and isinstance(part, dict):  # a pickled module
             part = {name: one for name, one in part.items() if name not in skipped}
             yield from _tensors(part, place, depth + 1)
         else:

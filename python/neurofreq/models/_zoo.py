@@ -1,8 +1,8 @@
-"""Networks trained here that come with the package: weights and a card each.
+"""Trained networks that come with the package: weights and a card each.
 
-A model ``NAME`` is two files of the folder ``zoo``: ``NAME.safetensors``, with
-matrices and kernels as float16 and vectors as they were, and ``NAME.json``, the
-card, which names the architecture as a spec of `load_model`.
+A model ``NAME`` has two files in the folder ``zoo``. ``NAME.safetensors`` has matrices
+and kernels as float16 and vectors unchanged. ``NAME.json`` is the card, which names the
+architecture as a spec of `load_model`.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ FOLDER = Path(__file__).resolve().parent.parent / "zoo"
 
 @dataclass(frozen=True)
 class ZooCard:
-    """What is known of a trained network.
+    """The description of a trained network.
 
     Parameters
     ----------
     name : str
-        Small letters, digits, ``_``, ``-`` and ``.``.
+        Lowercase letters, digits, ``_``, ``-`` and ``.``.
     spec : str
         The architecture, for example ``resnet18,base_width=16,blur=1.5``.
     group : str
         ``base``, ``adv``, ``crp``, ``blur``, ``pca`` or ``neural``.
     architecture : str
-        In words.
+        The architecture in words.
     in_channels, n_classes : int
     recipe : str
-        The command that reproduces it.
+        The command that reproduces the network.
     seed : int
     data : str
-        What it was trained on.
+        The training data.
     accuracies : dict of str to float
-        In percent; ``clean`` must be there.
+        In percent; ``clean`` is required.
     date : str
-        When it was trained, ISO 8601.
+        The date of training, ISO 8601.
     sha256 : str
-        Of the weights; `write_zoo_model` fills it in.
+        SHA-256 of the weights; `write_zoo_model` fills it in.
     """
 
     name: str
@@ -63,13 +63,7 @@ class ZooCard:
     sha256: str = ""
 
     def __post_init__(self) -> None:
-        """Check what others rely on.
-
-        Raises
-        ------
-        ValueError
-            A name that is no file name, an unknown group, or no clean accuracy.
-        """
+        """Check name, group and accuracies; raise ValueError if one is wrong."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]*", self.name):
             raise ValueError(
                 f"name: got {self.name!r}, expected small letters, digits, _, - and ."
@@ -92,19 +86,13 @@ def zoo_cards() -> list[ZooCard]:
     Raises
     ------
     ValueError
-        If a card is damaged, lacks a field or has an unknown one.
+        If a card is damaged, or has a missing or unknown field.
     """
     return [_read(path) for path in sorted(FOLDER.glob("*.json"))]
 
 
 def zoo_card(name: str) -> ZooCard:
-    """Return one card.
-
-    Raises
-    ------
-    ValueError
-        If there is no such model.
-    """
+    """Return the card of this name; raise ValueError if there is no such model."""
     path = FOLDER / f"{name}.json"
     known = [one.stem for one in sorted(FOLDER.glob("*.json"))]
     if name not in known:

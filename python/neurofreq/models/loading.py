@@ -1,4 +1,4 @@
-"""From a spec to a model in evaluation mode."""
+"""Load a model from a spec, in evaluation mode."""
 
 from __future__ import annotations
 
@@ -41,61 +41,60 @@ def load_model(
         One of
 
         - a network of `list_models`, with options after commas, as in
-          ``resnet18,base_width=16,stem=7``: the keywords of its function, and
-          ``blur=SIGMA`` in pixels or ``pca=K`` components in front of it;
+          ``resnet18,base_width=16,stem=7``. The options are the keywords of its
+          function, and ``blur=SIGMA`` in pixels or ``pca=K`` components in front of it;
         - ``torchvision:NAME``, a classifier with ``n_classes``, ``blur`` and
-          ``pca`` as options, or ``torchvision:NAME:WEIGHTS`` such as
-          ``torchvision:resnet50:IMAGENET1K_V2``, where torch hub's cache has them;
+          ``pca`` as options, or ``torchvision:NAME:WEIGHTS``, for example
+          ``torchvision:resnet50:IMAGENET1K_V2``, with weights from torch hub's cache;
         - ``robustbench:[DATASET/]NAME[:THREAT]``, by default ``cifar10`` and
-          ``Linf``, where the package is installed and its folder ``models`` has
+          ``Linf``. The package must be installed, and its folder ``models`` must have
           the checkpoint;
-        - ``zoo:NAME``, trained here and in the package;
-        - ``python.module:factory``, where the module is found from the current
-          directory too and the factory is called without arguments: this runs the
-          module's code, so a spec or a study of a stranger is a program of theirs;
+        - ``zoo:NAME``, a trained network of this package;
+        - ``python.module:factory``. The module may also be in the current directory,
+        and
+          the factory is called without arguments. This runs the module's code, so treat
+          a spec or a study of someone else like a program of theirs;
         - an exported program file (``.pt2``): a graph of torch's own operators and
-          raw tensors; one that holds anything else is refused.
+          raw tensors. A file that holds anything else is refused.
     weights : path, optional
-        Without a file, and as ``"random"``, a network's weights are random, drawn
-        from torch's generator: a network to be trained. Of safetensors and torch
-        files tensors alone are read: objects of other classes are left out, and no
-        code of a file is run. The network is found by its own keys, under any
-        prefix and in any record; a warning says what is left out of its state dict.
-        ``FILE#PART`` chooses one of several copies, such as
-        ``last.ckpt#state_dict_ema``. Weights that were stored with a blur or
-        principal components bring them along.
+        A safetensors or torch file. Without a file, and with ``"random"``, the weights
+        are random, drawn from torch's generator, for a network to be trained. Only
+        tensors are read: objects of other classes are left out, and no code of a file
+        is run. The network is found by its keys, under any prefix and in any record. A
+        warning says which other parts of its state dict are left out. ``FILE#PART``
+        chooses one of several copies, for example ``last.ckpt#state_dict_ema``. Weights
+        that were stored with a blur or principal components also load these.
     sha256 : str, optional
-        Hexadecimal digest the weights file must have, or its first 8 digits or
-        more.
+        The hexadecimal digest of the weights file, or at least its first 8 digits.
 
     Returns
     -------
     nn.Module
-        On the CPU; takes images (N, C, H, W) in [0, 1]. Layers of all but a
-        user's own modules and RobustBench's are called ``network.…``.
+        On the CPU; takes images (N, C, H, W) in [0, 1]. The names of its layers begin
+        with ``network.``, except in your own modules and RobustBench's.
 
     Raises
     ------
     ValueError
-        An unknown name or option, a spec of another form, weights that do not
+        If a name or option is unknown, the spec is malformed, or the weights do not
         fit, have another digest, or contradict the options.
     FileNotFoundError
-        If a file does not exist: for published weights, what to fetch, and
-        where it goes.
+        If a file does not exist. For published weights, the error says which file to
+        download and where to put it.
     ImportError, AttributeError
         If the module or its factory cannot be found.
     TypeError
-        If the factory returns anything but an ``nn.Module``.
+        If the factory does not return an ``nn.Module``.
     """
     text = _text(spec)
     is_random = weights is None or (isinstance(weights, str) and weights == RANDOM)
     file = None if is_random else str(validate.path("weights", weights))
-    with torch.device("cpu"):  # whatever device torch makes tensors on
+    with torch.device("cpu"):  # torch's default device may be another
         return _loaded(text, file, sha256)
 
 
 def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
-    """Return the network of a spec, as of `load_model`."""
+    """Return the network of a spec, as `load_model` does."""
     complete = _complete(spec)
     if complete is not None:
         if weights is not None:
@@ -118,12 +117,9 @@ def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
 
 
 def require_weights(spec: str, weights: str | None) -> None:
-    """Require that what is to be measured has weights, or is said to have random ones.
+    """Raise ValueError if a spec names only an architecture, without weights.
 
-    Raises
-    ------
-    ValueError
-        If a spec of an architecture alone names no weights.
+    The weights of a model to be measured must be given, or "random".
     """
     name = split_options(spec)[0]
     is_architecture = name in FACTORIES or name.startswith("torchvision:")
@@ -152,10 +148,7 @@ def _text(spec: str | PathLike[str]) -> str:
 def load_zoo(name: str) -> nn.Module:
     """Return a network of the package's zoo.
 
-    Raises
-    ------
-    ValueError
-        If there is none of that name, or its files were changed.
+    Raises ValueError if there is no such network, or its files were changed.
     """
     card = _zoo.zoo_card(name)
     path = _zoo.FOLDER / f"{name}.safetensors"
@@ -163,7 +156,7 @@ def load_zoo(name: str) -> nn.Module:
 
 
 def _complete(spec: str) -> Callable[[], nn.Module] | None:
-    """Return what makes a model that brings its own weights, None for others."""
+    """Return a function that makes a model with its own weights, or None."""
     if spec.endswith(".pt2"):
         return partial(_programs.load_program, Path(spec))
     source, _, rest = spec.partition(":")
@@ -212,7 +205,7 @@ def _put_front(
     *,
     has_weights: bool,
 ) -> None:
-    """Put before a network what the options ask for or its weights were stored with."""
+    """Add the front end of the options or of the stored weights to a network."""
     if len(asked) > 1:
         raise ValueError("model: got blur and pca, expected one front end")
     front: PCA | Blur | None = None
@@ -255,7 +248,7 @@ def _from_module(spec: str) -> nn.Module:
     try:
         model = _made(spec, module_name, factory_name)
     finally:
-        with suppress(ValueError):  # the module itself may have taken it out
+        with suppress(ValueError):  # the module may have removed it
             sys.path.remove(here)
     if not isinstance(model, nn.Module):
         raise TypeError(
@@ -265,12 +258,15 @@ def _from_module(spec: str) -> nn.Module:
 
 
 def _made(spec: str, module_name: str, factory_name: str) -> Any:
-    """Return what a module holds or its factory gives; it may import neighbours."""
+    """Return the module's object, or the result of its factory.
+
+    It may import modules beside it.
+    """
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # something that the module imports is missing
+            raise  # a module that this module imports is missing
         raise ImportError(
             f"model: cannot import {module_name!r} of {spec!r} ({error})"
         ) from error

@@ -1,4 +1,4 @@
-"""The registry: every network that has a name here, and where its weights are."""
+"""The registry: every network with a name here, and where its weights are."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class ModelInfo:
         ``base``, ``adv`` (adversarially trained), ``crp`` (trained against
         corruptions), ``blur`` or ``pca``.
     label : str
-        In the figures of Li et al. 2023, where it is in one.
+        Its label in the figures of Li et al. 2023, empty if it is in none.
     source : str
-        Who trained it, or where the architecture is from.
+        The authors of the weights, or the source of the architecture.
     accuracy : float or None
         Expected on clean test images, in percent, with the weights of `source`.
     availability : str
-        ``built in``: the architecture, untrained, for weights of one's own;
-        ``weights in the package``; ``needs a download``: `load_model` says of
-        what; ``fetched``: that file is where it belongs.
+        ``built in``: the architecture, untrained, for your own weights;
+        ``weights in the package``; ``needs a download``: `load_model` says which file;
+        ``fetched``: the file is in its place.
     """
 
     name: str
@@ -65,7 +65,7 @@ class ModelInfo:
     availability: str = BUILT_IN
 
 
-# Torchvision's own name for the file of a row, so that listing need not import it.
+# Torchvision's file name of a row, so that listing does not import torchvision.
 TORCHVISION_FILES = {"torchvision:resnet50:IMAGENET1K_V1": "resnet50-0676ba61.pth"}
 
 _HUB = "github.com/chenyaofo/pytorch-cifar-models"
@@ -89,7 +89,7 @@ _OWN = (
      "Blur", "own", None),
 )  # fmt: skip
 
-# The seventeen of Figures 4 and 5 but Blur and PCA; then those of Figure 6.
+# The seventeen of Figures 4 and 5 except Blur and PCA; then those of Figure 6.
 _OTHERS = (
     ("robustbench:Standard", "WRN-28-10", 10, "base", "Base-WideRes", "", 94.78),
     ("cifar10_resnet56", "ResNet-56", 10, "base", "Base-Res", _HUB, 94.22),
@@ -147,8 +147,8 @@ def list_models() -> list[ModelInfo]:
 
     Notes
     -----
-    Which networks the figures used is known by their labels and accuracies; the
-    row's source says so where more than one fits.
+    The networks of the figures were identified by their labels and accuracies. If
+    more than one network fits, the row's source says this.
     """
     rows = [ModelInfo(*row) for row in _OWN]
     rows += [
@@ -170,7 +170,7 @@ def list_models() -> list[ModelInfo]:
 
 
 def _is_here(name: str) -> bool:
-    """Return whether a file that a user fetches is where it belongs."""
+    """Return whether a file that the user downloads is in its place."""
     source, _, rest = name.partition(":")
     if source == "robustbench":
         return _sources.robustbench_paths(rest)[0].is_file()

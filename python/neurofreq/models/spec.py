@@ -1,4 +1,4 @@
-"""How a model is written in one line: label, name, options, weights."""
+"""Parse the one-line form of a model: label, name, options and weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from neurofreq._shared.networks.untrained import RANDOM
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-# Options that say what stands before any network.
+# Options for the front end of any network.
 FRONTS: dict[str, type] = {"blur": float, "pca": int}
 
 
 class ModelSpec(NamedTuple):
-    """What `parse_spec` returns."""
+    """The result of `parse_spec`."""
 
     label: str
     spec: str
@@ -32,20 +32,21 @@ def parse_spec(text: str) -> ModelSpec:
     ----------
     text : str
         For example ``resnet20@weights.th``, ``mine=package.module:factory`` or
-        ``narrow=resnet18,base_width=16,blur=1.5@weights.safetensors``. Commas
-        separate the options of a network, so a label has none; `load_model`
-        says which specs and options there are.
+        ``narrow=resnet18,base_width=16,blur=1.5@weights.safetensors``. Commas separate
+        the options of a network, so a label must not contain commas. `load_model` lists
+        the specs and options.
 
     Returns
     -------
     ModelSpec(label, spec, weights)
-        Without a label, the factory's, file's or network's name, with options;
-        of ``small_cnn@random``, that spec itself, so that every table tells it.
+        Without a label, the label is the name of the factory, file or network, with
+        options. With random weights it ends with ``@random``, so that every table
+        shows this.
 
     Raises
     ------
     TypeError
-        If `text` is no string.
+        If `text` is not a string.
     ValueError
         If a part is empty.
     """
@@ -74,10 +75,7 @@ def _default_label(spec: str) -> str:
 def split_options(spec: str) -> tuple[str, dict[str, str]]:
     """Split ``name,option=value,…`` into the name and the options' text.
 
-    Raises
-    ------
-    ValueError
-        If an option has no name or no value, or is given twice.
+    Raises ValueError if an option has no name or no value, or is repeated.
     """
     name, *parts = spec.split(",")
     options: dict[str, str] = {}
@@ -94,12 +92,9 @@ def split_options(spec: str) -> tuple[str, dict[str, str]]:
 def convert_options(
     factory: Callable[..., Any], options: Mapping[str, str], name: str
 ) -> dict[str, Any]:
-    """Return the values of options, each of the type of the factory's default.
+    """Return the values of options, each with the type of the factory's default.
 
-    Raises
-    ------
-    ValueError
-        If the factory has no such option, or the value is of another type.
+    Raises ValueError if the factory has no such option, or a value has another type.
     """
     parameters = inspect.signature(factory).parameters.values()
     types = FRONTS | {
@@ -125,6 +120,6 @@ def convert_options(
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message: which known word is nearest, if any is near."""
+    """Return the end of a message that suggests the nearest known word, if any."""
     near = get_close_matches(word, list(known), n=1)
     return f"; nearest is {near[0]!r}" if near else ""

@@ -1,7 +1,7 @@
-"""Responses to images, and the similarity targets made of them.
+"""Responses to images, and the similarity targets made from them.
 
-A target says where it comes from, see `SOURCES`: only "recording" and
-"predicted from recordings" rest on measured neurons.
+A target records its source, see `SOURCES`. Only the sources "recording" and "predicted
+from recordings" are based on measured neurons.
 """
 
 from neurofreq.neural._agreement import (
@@ -40,4 +40,4 @@ __all__ = [
     "v1_similarity",
 ]
 
-__dir__ = __all__.copy  # modules of the package are not listed
+__dir__ = __all__.copy  # hide the modules of the package

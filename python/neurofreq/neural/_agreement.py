@@ -1,4 +1,4 @@
-"""How far repeats, subjects and models agree."""
+"""Measure how well repeats, subjects and models agree."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 Method = Literal["pearson", "spearman"]
 _METHODS = ("pearson", "spearman")
-_UNBOUNDED = -1e12  # 2 r / (1 + r) of a correlation that is -1 but for rounding
+_UNBOUNDED = -1e12  # below this, 2 r / (1 + r) comes from r = -1 with rounding
 
 
 class NoiseCeiling(NamedTuple):
-    """Between which correlations the best possible model lies."""
+    """The bounds of the correlation that the best possible model could reach."""
 
     lower: float
     upper: float
@@ -43,7 +43,7 @@ def split_half(
     ----------
     trials : array_like of float, shape (n_trials, n_images, n_neurons)
         Responses to repeats, any unit; NaN or a masked entry means that there was
-        no such trial. The axes of xarray and pandas containers are read by their
+        no such trial. The axes of xarray and pandas containers are found by their
         names, as in `Responses`.
     level : {"neurons", "similarity"}
         "neurons": correlate each neuron's mean responses of the two halves over
@@ -51,7 +51,7 @@ def split_half(
     weights : array_like of float, shape (n_neurons,), optional
         For "similarity", as in `response_similarity`.
     n_splits : int
-        Random splits, over which the correlation is averaged.
+        Number of random splits. The correlation is averaged over them.
     spearman_brown : bool
         Whether to correct for the half number of trials, ``2 r / (1 + r)``.
     seed : int
@@ -60,23 +60,23 @@ def split_half(
     Returns
     -------
     ndarray of float64, shape (n_neurons,), or float
-        At most 1. A neuron whose half never differs has 0 in that split. The
-        correction means nothing where the halves disagree: below 0 it goes down
-        without bound, and where they correlate at -1 it is NaN.
+        At most 1. A neuron with a constant half has 0 in that split. The correction
+        has no meaning if the halves disagree: for negative correlations it has no
+        lower bound, and for a correlation of -1 it is NaN.
 
     Raises
     ------
     TypeError
-        Trials that are no real numbers, or `n_splits` or `seed` no integer.
+        If trials are not real numbers, or `n_splits` or `seed` is not an integer.
     ValueError
         Wrong rank, infinite values, an unknown level, or too few trials: a
         neuron needs two images with two trials, the similarity two trials of
-        every image and neuron. Weights as `response_similarity` refuses them.
+        every image and neuron. Weights that `response_similarity` refuses.
 
     Notes
     -----
-    Each image's trials are dealt to the halves in pairs, an odd last one is left
-    out; a neuron without some of the trials deals its own in the same order.
+    Each image's trials are assigned to the halves in pairs; an odd last trial is left
+    out. A neuron without some of the trials splits its own trials in the same order.
 
     References
     ----------
@@ -108,7 +108,7 @@ def similarity_correlation(
     first, second : array_like of float, shape (N, N), or Target
         Similarities of the same images in the same order, N >= 3.
     method : {"pearson", "spearman"}
-        Of the values, or of their ranks (ties share a rank).
+        Correlation of the values, or of their ranks (ties share a rank).
 
     Returns
     -------
@@ -117,10 +117,10 @@ def similarity_correlation(
     Raises
     ------
     ValueError
-        Other shapes, values that are no similarities, or that never differ, or
-        images of other names or in another order where both sides have names. A
-        side without names is of images 0 to N - 1: the same numbers in another
-        order are refused beside it.
+        Wrong shapes, values that are not similarities or all equal, or names of images
+        that differ or are in another order. A matrix without names counts as images 0
+        to N - 1: if the other matrix has these numbers as names, but in another order,
+        it is refused.
     """
     validate.one_of("method", method, _METHODS)
     a, a_images = named_similarity(first, "first")
@@ -134,7 +134,7 @@ def similarity_correlation(
 def noise_ceiling(
     similarities: Sequence[ArrayLike], *, method: Method = "pearson"
 ) -> NoiseCeiling:
-    """Compute what the best possible model could correlate with subjects.
+    """Compute how well the best possible model could correlate with subjects.
 
     Parameters
     ----------
@@ -146,25 +146,24 @@ def noise_ceiling(
     Returns
     -------
     NoiseCeiling
-        `upper`: mean correlation of each subject with the mean of all. `lower`:
-        with the mean of the others.
+        `upper`: mean correlation of each subject with the mean of all subjects.
+        `lower`: mean correlation of each subject with the mean of the others.
 
     Raises
     ------
     TypeError
-        One target in place of a sequence.
+        If `similarities` is a single target.
     ValueError
-        Fewer than two subjects, other shapes, a matrix of one value, or images of
-        other names or in another order where matrices have names (see
-        `similarity_correlation`).
+        Fewer than two subjects, wrong shapes, a constant matrix, or names of images
+        that differ or are in another order (see `similarity_correlation`).
 
     Notes
     -----
-    Pearson: entries above the diagonal are standardised within each subject before
+    Pearson: entries above the diagonal are standardized within each subject before
     they are averaged, so that `upper` is the exact maximum. Spearman: ranks are
     averaged, and the mean ranks are ranked again, so that both bounds are on the
-    scale of ``similarity_correlation(method="spearman")``; without ties within a
-    subject no ranking of the entries exceeds `upper`.
+    scale of ``similarity_correlation(method="spearman")``. Without ties within a
+    subject, no ranking of the entries exceeds `upper`.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Folds of a `PredictiveModel`, and training one: gradient steps, early stopping."""
+"""Make the folds of a `PredictiveModel`, and train a network on one of them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 BATCH = 256
-"""Images per pass where nothing is learned."""
+"""Images per pass without gradients."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a fit beside the data; see `PredictiveModel`."""
+    """The settings that decide a fit, besides the data; see `PredictiveModel`."""
 
     front: Literal["gabor", "learned"]
     n_channels: int
@@ -45,7 +45,7 @@ class Settings:
 
 
 class Fold(NamedTuple):
-    """A mask of images for each purpose, (N,)."""
+    """Masks (N,) of the images for training, early stopping and testing."""
 
     train: NDArray[np.bool_]
     stop: NDArray[np.bool_]
@@ -55,16 +55,12 @@ class Fold(NamedTuple):
 def network(settings: Settings, mean: Tensor) -> Network:
     """Return an untrained network for neurons of these mean responses.
 
-    Parameters
-    ----------
-    settings : Settings
-    mean : Tensor, shape (K,)
-        NaN for a neuron without any response.
+    The mean (K,) is NaN for a neuron without any response.
     """
     gabor = settings.front == "gabor"
     n_inputs = GaborEnergy.n_channels if gabor else 1
     positive = settings.loss == "poisson"
-    with torch.device("cpu"):  # whatever torch's default device is
+    with torch.device("cpu"):  # torch's default device may be another
         front = GaborEnergy() if gabor else nn.Identity()
         core = Core(n_inputs, settings.n_channels, settings.n_layers, settings.kernels)
         readout = PointReadout(mean, core.n_channels, settings.n_scales, positive)
@@ -74,33 +70,13 @@ def network(settings: Settings, mean: Tensor) -> Network:
 def train(
     settings: Settings, images: Tensor, responses: Tensor, fold: Fold, seed: int
 ) -> tuple[Network, int, float]:
-    """Train on a fold and keep the state that predicts its stopping images best.
+    """Train on a fold; return the network at its best epoch, the epoch and the loss.
 
-    Parameters
-    ----------
-    settings : Settings
-    images : Tensor, shape (N, 1, H, W)
-        Standardised.
-    responses : Tensor, shape (N, K)
-        Of scale 1; NaN counts for nothing, and a neuron without a response in
-        the training part learns nothing.
-    fold : Fold
-    seed : int
-        Of weights, order and positions; torch's own state is left as found.
-
-    Returns
-    -------
-    network : Network
-        In evaluation mode.
-    epoch : int
-        The best, from 1; 0 is the untrained network.
-    loss : float
-        On the stopping images.
-
-    Raises
-    ------
-    ModelError
-        A loss that is NaN or infinite.
+    Epochs count from 1; 0 is the untrained network. The loss is on the stopping images.
+    Images are (N, 1, H, W), standardized. Responses are (N, K) with scale 1. NaN is
+    ignored, and a neuron without a response in the training part learns nothing. The
+    seed decides weights, order and positions; torch's own random state does not change.
+    Raises ModelError if a loss is NaN or infinite.
     """
     with torch.device("cpu"):  # the optimizer makes tensors too
         return _train(settings, images, responses, fold, seed)
@@ -136,20 +112,16 @@ def _train(
 
 
 def predict(net: Network, images: Tensor) -> Tensor:
-    """Return the responses of all images, (N, K), in evaluation mode."""
+    """Return the responses to all images, (N, K), in evaluation mode."""
     with calling.evaluating(net), torch.no_grad():
         return torch.cat([net(part) for part in torch.split(images, BATCH)])
 
 
 def misfit(predicted: Tensor, observed: Tensor, loss: str) -> Tensor:
-    """Return the mean over observed responses of the negative log likelihood.
+    """Return the mean negative log likelihood of the observed responses, (N, K).
 
-    Parameters
-    ----------
-    predicted, observed : Tensor, shape (N, K)
-        NaN in `observed` counts for nothing.
-    loss : str
-        Of Poisson counts, or of Gaussian noise; up to constants.
+    The likelihood is "poisson" or "gaussian", up to constants. NaN in `observed` is
+    ignored.
     """
     seen = ~observed.isnan()
     truth = observed.nan_to_num()
@@ -163,7 +135,7 @@ def misfit(predicted: Tensor, observed: Tensor, loss: str) -> Tensor:
 def folds(
     groups: ArrayLike | None, n_images: int, n_folds: int, seed: int
 ) -> list[Fold]:
-    """Deal groups to folds at random, as even as their number allows."""
+    """Assign groups to folds at random, in parts of nearly equal numbers of groups."""
     labels = np.arange(n_images) if groups is None else np.asarray(groups)
     if labels.shape != (n_images,):
         raise ValueError(f"groups: got shape {labels.shape}, expected ({n_images},)")
@@ -182,7 +154,7 @@ def folds(
 
 
 def check_folds(folds: list[Fold], seen: NDArray[np.bool_]) -> None:
-    """Require responses to learn from and to stop by; `seen` is (N, K)."""
+    """Require responses for training and for early stopping; `seen` is (N, K)."""
     for number, fold in enumerate(folds):
         known = seen[fold.train].any(0)
         if not seen[fold.stop][:, known].any():
@@ -219,7 +191,7 @@ def _epoch(
     draw: torch.Generator,
     epoch: int,
 ) -> None:
-    """Take one step per batch; a last batch of one image is left out."""
+    """Take one step per batch; a last batch of a single image is left out."""
     net.train()
     order = index[torch.randperm(len(index), generator=draw)]
     for batch in torch.split(order, settings.batch_size):

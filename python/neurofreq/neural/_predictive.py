@@ -31,36 +31,38 @@ if TYPE_CHECKING:
 class PredictiveModel:
     """Predict recorded responses from images, by networks of a few folds.
 
-    The images fall into `n_folds` parts. For each part one network is trained:
-    it never sees that part, stops early on the next one, and learns from the
-    rest. So every image has a prediction by a network that knew nothing of it,
-    `held_out`, and `v` is the correlation of these with what was recorded. New
-    images get the mean over networks.
+    The images are split into `n_folds` parts, and one network is trained per part.
+    The network never sees that part, uses the next part for early stopping, and
+    learns from the rest. `held_out` therefore has a prediction of every image by a
+    network that was not trained on it, and `v` is the correlation of these
+    predictions with the recording. Predictions for new images are the mean over
+    networks.
 
     Parameters
     ----------
     size : (int, int), optional
-        Height and width to which images are brought, by area; their own by
-        default. 36 by 64 in the paper.
+        Height and width to which images are resized, by area averaging. By default
+        the size does not change. 36 by 64 in the paper.
     front : {"gabor", "learned"}
         First layer: fixed contrast energy of Gabor pairs (wavelengths of 4 to 16
         pixels of `size`) and luminance, for recordings of few images; or learned
         kernels, as in the paper.
     n_channels, n_layers : int
-        Of the densely connected core: channels of a layer, and layers that are
-        learned; 0 layers read a Gabor front directly.
+        Of the densely connected core: channels of a layer, and number of learned
+        layers. With 0 layers, neurons read the Gabor front directly.
     kernels : (int, int)
-        Odd kernel size of a learned first layer and of the others.
+        Odd kernel size of a learned first layer, and of the other layers.
     n_scales : int
-        Resolutions that a neuron reads, each half the one before.
+        Number of resolutions that a neuron reads; each is half the previous.
     loss : {"poisson", "gaussian"}
-        Likelihood of a response. "poisson" needs responses of 0 and more and
+        Likelihood of a response. "poisson" needs responses of at least 0 and
         makes predictions positive.
     sparsity, smoothness, weight_decay : float
-        Of the read-out's weights (L1), a learned first layer's kernels (share of
-        the Laplacian), and the core (L2, decoupled).
+        Penalties on the read-out's weights (L1), on the kernels of a learned first
+        layer (the Laplacian's share of their power), and on the core (L2, decoupled).
     lr, batch_size, max_epochs, patience
-        Of AdamW; training of a fold ends after `patience` epochs without gain.
+        Settings of AdamW. Training of a fold ends after `patience` epochs without
+        improvement.
     n_folds : int
         At least 3.
     seed : int
@@ -69,13 +71,13 @@ class PredictiveModel:
     Attributes
     ----------
     w : ndarray of float64, shape (K,)
-        Signal over noise of each neuron.
+        Signal-to-noise weight of each neuron.
     v : ndarray of float64, shape (K,)
         Correlation of `held_out` with the mean recorded response, over images.
     held_out : ndarray of float32, shape (N, K)
-        Predictions of the fitted images by networks that never saw them. NaN
-        where that network saw no response of the neuron at all: it takes no part
-        in `v` (NaN if nothing is left) nor in the mean over networks.
+        Predictions of the fitted images by networks that never saw them. NaN if
+        that network saw no response of the neuron at all. Such predictions are left
+        out of `v` (NaN if none remains) and of the mean over networks.
     history : list of dict
         "fold", "epoch" (the best; 0 is untrained) and "loss" of each fold.
 
@@ -87,13 +89,13 @@ class PredictiveModel:
     Notes
     -----
     Differences from the paper: its recordings had thousands of images, so one
-    network and one held-out set sufficed; folds spare the few images here, and so
-    does the Gabor front. The paper learned three layers. The
-    gaze shifter and the modulation by pupil and running are absent: they need
-    recordings of behaviour. Channel counts and penalties were never published.
+    network and one held-out set were enough. Folds and the Gabor front make this
+    model usable with few images. The paper learned three layers. The gaze shifter
+    and the modulation by pupil and running are left out, because they need
+    recordings of behavior. Channel counts and penalties were never published.
     Neurons with v below 0 get weight 0 in `neural_similarity`. Responses are
-    divided by each neuron's mean ("poisson") or standard deviation, so neurons
-    count alike in the loss.
+    divided by each neuron's mean ("poisson") or standard deviation ("gaussian"), so
+    that all neurons have the same weight in the loss.
 
     References
     ----------
@@ -170,36 +172,35 @@ class PredictiveModel:
         folder: Path | str | None = None,
         progress: bool = False,
     ) -> Self:
-        """Train the networks of all folds, and measure `v` on what each left out.
+        """Train the networks of all folds, and measure `v` on their held-out parts.
 
         Parameters
         ----------
         images : ndarray or Tensor, shape (N, C, H, W)
             float32 or float64 in [0, 1], C = 1 or 3 (converted to luminance).
         responses : Responses
-            To these images in this order. Gaps count for nothing.
+            Responses to these images in this order. Missing trials are ignored.
         groups : array_like, shape (N,), optional
-            Images of one group (frames of a movie, say) stay in one part; every
-            image its own group by default.
+            Images of the same group (frames of a movie, for example) stay in one part.
+            By default every image is its own group.
         weights : array_like of float, shape (K,), optional
-            In place of ``responses.reliability()``, which needs repeats.
+            Replace ``responses.reliability()``, which needs repeats.
         folder : path, optional
-            Finished folds are kept there; a run that was stopped goes on.
+            Finished folds are stored there; a run that was stopped continues.
         progress : bool
             Show a bar over folds.
 
         Returns
         -------
         PredictiveModel
-            This one.
+            Itself.
 
         Raises
         ------
         TypeError, ValueError
-            Images and responses of different numbers, a neuron that never
-            differs, responses below 0 with ``loss="poisson"``, fewer groups than
-            folds, a fold with no response at all to learn from or to stop by, or
-            unusable weights.
+            Images and responses of different numbers, a neuron with constant responses,
+            responses below 0 with ``loss="poisson"``, fewer groups than folds, a fold
+            without responses for training or early stopping, or unusable weights.
         ModelError
             If the loss of a fold becomes NaN or infinite.
         """
@@ -253,7 +254,7 @@ class PredictiveModel:
         Parameters
         ----------
         images : ndarray or Tensor, shape (N, C, H, W)
-            float32 or float64 in [0, 1]; brought to the size of the fit.
+            float32 or float64 in [0, 1]; resized to the size of the fit.
 
         Returns
         -------
@@ -278,21 +279,21 @@ class PredictiveModel:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Factors ``w v`` of the predictions, shape (K,); 0 where v is not above 0."""
+        """Factors ``w v`` of the predictions, shape (K,); 0 if v is not positive."""
         self._require_fit()
         factors: NDArray[np.float64] = self.w * np.where(self.v > 0.0, self.v, 0.0)
         return factors
 
     def held_out_similarity(self) -> Target:
-        """Return the similarity of the fitted images from `held_out` alone.
+        """Return the similarity of the fitted images, computed only from `held_out`.
 
-        The check of the paper: its correlation with the similarity of recorded
-        means says how well the model denoises.
+        The paper uses this check: the correlation of this similarity with the
+        similarity of the recorded means shows how well the model denoises.
 
         Raises
         ------
         ValueError
-            If `held_out` has NaN of a neuron with a weight, or no neuron has one.
+            If `held_out` is NaN for a neuron with a weight, or no neuron has a weight.
         """
         return predicted(self.held_out, self.weights, self._image_names)
 
@@ -322,7 +323,7 @@ class PredictiveModel:
             )
 
     def _inputs(self, luminance: NDArray[np.float64]) -> torch.Tensor:
-        """Return standardised images of the size of the fit, (N, 1, H, W)."""
+        """Return standardized images of the size of the fit, (N, 1, H, W)."""
         tensor = torch.from_numpy(luminance).float()[:, None].to(self.device)
         if tensor.shape[2:] != self._size:
             tensor = F.interpolate(tensor, size=self._size, mode="area")
@@ -336,10 +337,10 @@ class PredictiveModel:
         targets: torch.Tensor,
         fold: _fit.Fold,
     ) -> tuple[Network, dict[str, float]]:
-        """Train one fold, or read it where it is kept."""
+        """Train one fold, or read it if it is stored."""
         kept = None if store is None else store.load(record)
         if kept is not None:
-            with runtime.seeded(0):  # these weights are replaced
+            with runtime.seeded(0):  # keep torch's random state; weights are replaced
                 network = _fit.network(self.settings, targets.nanmean(0))
             row = {name: kept.pop(name).item() for name in ("fold", "epoch", "loss")}
             network.load_state_dict({k: torch.from_numpy(v) for k, v in kept.items()})
@@ -375,9 +376,9 @@ def neural_similarity(
     Raises
     ------
     RuntimeError
-        A model that is not fitted.
+        If a model is not fitted.
     TypeError, ValueError
-        Bad images, or no neuron that a model predicts.
+        Bad images, or a model in which no neuron has a positive weight.
 
     References
     ----------

@@ -30,15 +30,15 @@ class Responses:
     ----------
     trials : array_like of float, shape (T, N, K), or (N, K) for one trial
         In any unit. NaN, a masked entry or `pandas.NA` means that this neuron had
-        no such trial of this image; which trial of an image is first does not
-        matter. N >= 2, K >= 1. Containers are read by their names, see Notes.
+        no such trial of this image. The order of an image's trials does not
+        matter. N >= 2, K >= 1. The axes of containers are found by name, see Notes.
     image : mapping of str to array_like of length N, optional
-        Descriptors of the images, for example a name or a movie.
+        Descriptors of the images, for example the name or the movie.
     neuron : mapping of str to array_like of length K, optional
         Descriptors of the neurons, for example region and session.
     images : array_like of length N, optional
         Distinct names or indices of the images. By default those of the container,
-        or a descriptor called "image", "stimulus" or "picture" of distinct values.
+        or a descriptor with distinct values called "image", "stimulus" or "picture".
 
     Attributes
     ----------
@@ -46,17 +46,17 @@ class Responses:
         Read-only.
     image, neuron : dict of str to ndarray
     images : ndarray of length N, or None
-        Names or indices of the images in the order of the rows, which is that of
-        the similarities; None without names. `for_images` changes the order.
+        Names or indices of the images in the order of the rows, which is also the
+        order of the similarities; None without names. `for_images` changes it.
 
     Raises
     ------
     TypeError
-        Booleans, complex numbers, strings, or a container that is not read.
+        Booleans, complex numbers, strings, or a container of an unknown type.
     ValueError
         Wrong rank, fewer than two images, no neuron, infinite values, a neuron
-        without any trial, a descriptor of another length or of objects, names that
-        come twice, or a container whose axes are not clear.
+        without any trial, a descriptor of another length or of objects, repeated
+        names, or a container whose axes cannot be identified.
 
     Notes
     -----
@@ -64,20 +64,21 @@ class Responses:
     DataFrame or Series by its levels: "image" (also "stimulus", "picture"),
     "neuron" ("neuroid", "unit", "cell", "voxel", "electrode", "channel", "roi") and
     "trial" ("repetition", "repeat", "presentation"), also in the plural or with
-    "_id", "_name", "_index". One axis may carry several of them, as in
-    (presentation, neuroid) with the coordinates image_id and repetition; without a
-    trial, rows of one image are its trials. Other labels of an image or a neuron
-    become descriptors; other dimensions must have length one. A DataFrame whose
-    axes have no name is (images, neurons). `from_frame` reads a long table.
+    "_id", "_name", "_index". One axis may have several of these labels, for example
+    (presentation, neuroid) with the coordinates image_id and repetition. Without a
+    label of trials, the rows of an image are its trials. Other labels of an image or
+    a neuron become descriptors. Other dimensions must have length one. A DataFrame
+    whose axes have no name is (images, neurons). `from_frame` reads a long table.
 
-    Images named by whole numbers are sorted by them, so that row i is stimulus i of
-    an experiment that numbers its stimuli from 0; an ordered categorical keeps its
-    order; other names, and an index without a name, are in the order of the rows.
+    Images that are named by integers are sorted by them, so that row i is stimulus i
+    of an experiment that numbers its stimuli from 0. An ordered categorical keeps its
+    order. Other names, and an index without a name, keep the order of the rows.
 
-    Nothing is filled in or dropped unasked. What needs every image of every
-    neuron refuses responses with gaps; `complete` removes those images or those
-    neurons. What needs neurons that respond refuses one that never differs;
-    `active` removes them.
+    Missing trials are not filled in, and nothing is dropped by default. Methods that
+    need every image of every neuron raise an error if there are gaps; `complete`
+    removes the images or neurons with gaps. Methods that need varying responses
+    raise an error for a neuron whose responses never differ; `active` removes such
+    neurons.
 
     Examples
     --------
@@ -139,17 +140,17 @@ class Responses:
 
     @property
     def n_trials(self) -> int:
-        """Trials T, of the image that has most."""
+        """Number of trials T, of the image that has most trials."""
         return self.trials.shape[0]
 
     @property
     def n_images(self) -> int:
-        """Images N."""
+        """Number of images N."""
         return self.trials.shape[1]
 
     @property
     def n_neurons(self) -> int:
-        """Neurons K."""
+        """Number of neurons K."""
         return self.trials.shape[2]
 
     def __repr__(self) -> str:
@@ -172,7 +173,7 @@ class Responses:
         return (~np.isnan(self.trials)).sum(axis=0)
 
     def mean(self) -> NDArray[np.float64]:
-        """Return the mean over trials, (N, K); NaN where there was none."""
+        """Return the mean over trials, (N, K); NaN without a trial."""
         counts = self.counts()
         total = np.nansum(self.trials, axis=0)
         return np.divide(
@@ -210,7 +211,7 @@ class Responses:
         return Responses(trials, image=image, neuron=neuron, images=named)
 
     def for_images(self, images: ArrayLike) -> Responses:
-        """Return the responses to the images of these names, in their order.
+        """Return the responses to the images with these names, in their order.
 
         Parameters
         ----------
@@ -221,23 +222,22 @@ class Responses:
         Raises
         ------
         ValueError
-            If the images have no names, a name is not among them, or a name comes
-            twice.
+            If the images have no names, a name is unknown, or a name is repeated.
         """
         return self.select(images=image_names.places(self.images, images))
 
     def complete(self, drop: Literal["images", "neurons"]) -> Responses:
-        """Return responses without gaps: every neuron saw every image.
+        """Return responses without gaps: every neuron has a trial of every image.
 
         Parameters
         ----------
         drop : {"images", "neurons"}
-            What goes where a neuron has no trial of an image.
+            Whether to drop the images or the neurons that have gaps.
 
         Raises
         ------
         ValueError
-            If too little is left.
+            If fewer than two images or no neuron remain.
         """
         validate.one_of("drop", drop, ("images", "neurons"))
         seen = self.counts() > 0
@@ -246,12 +246,12 @@ class Responses:
         return self.select(neurons=seen.all(axis=0))
 
     def active(self) -> Responses:
-        """Return the neurons whose responses differ: without those that never fire.
+        """Return the neurons whose responses differ, without those that never fire.
 
         Raises
         ------
         ValueError
-            If none is left.
+            If no neuron remains.
         """
         return self.select(neurons=~self._silent())
 
@@ -261,24 +261,24 @@ class Responses:
         Raises
         ------
         ValueError
-            A neuron that never differs, or an image with a single trial.
+            If a neuron's responses never differ, or an image has a single trial.
         """
         self.require_active()
         return reliability(self.trials)
 
     def similarity(self, *, weights: ArrayLike | None = None) -> Target:
-        """Return the similarity of the mean responses, source "recording".
+        """Return the similarity of the mean responses, with the source "recording".
 
         Parameters
         ----------
         weights : array_like of float, shape (K,), optional
-            `reliability` by default; ones for none.
+            By default `reliability`. Pass ones for no weighting.
 
         Raises
         ------
         ValueError
-            A neuron that never differs, a neuron without a trial of an image
-            (see `complete`), or what `nf.response_similarity` refuses.
+            If a neuron's responses never differ, a neuron has no trial of an image
+            (see `complete`), or `nf.response_similarity` refuses the responses.
         """
         self.require_active()
         self.require_complete()
@@ -287,7 +287,7 @@ class Responses:
         return Target(similarity, "recording", images=self.images)
 
     def require_complete(self) -> None:
-        """Raise where a neuron has no trial of an image, naming both."""
+        """Raise if a neuron has no trial of an image; the message names both."""
         gaps = np.argwhere(self.counts() == 0)
         if len(gaps):
             image, neuron = gaps[0]
@@ -302,7 +302,7 @@ class Responses:
         return low == high
 
     def require_active(self) -> None:
-        """Raise where a neuron never differs, naming the first."""
+        """Raise if a neuron's responses never differ; the message names the first."""
         silent = np.flatnonzero(self._silent())
         if len(silent):
             raise ValueError(
@@ -314,8 +314,8 @@ class Responses:
     def join(scans: Sequence[Responses]) -> Responses:
         """Put the neurons of several scans of the same images side by side.
 
-        A scan with fewer trials gets NaN. Descriptors that all scans have are
-        kept; those of the images come from the first.
+        Trials that a scan does not have are NaN. Descriptors of neurons that all scans
+        have are kept; descriptors of images come from the first scan.
 
         Parameters
         ----------
@@ -324,7 +324,7 @@ class Responses:
         Raises
         ------
         ValueError
-            No scan, other numbers of images, or image descriptors that differ.
+            No scan, different numbers of images, or image descriptors that differ.
         """
         scans = [scans] if isinstance(scans, Responses) else list(scans)
         for scan in scans:
@@ -333,7 +333,7 @@ class Responses:
         return Responses._of(_tables.join(scans))
 
     def save(self, path: Path | str) -> None:
-        """Write an npz file of "trials", descriptors and the names of the images."""
+        """Write an npz file with "trials", the descriptors and the image names."""
         _tables.save(self, path)
 
     @classmethod
@@ -354,7 +354,7 @@ class Responses:
         key : str
             Name of the array in the file.
         image, neuron : mapping, optional
-            Descriptors beside those of the file.
+            Additional descriptors.
 
         Raises
         ------
@@ -365,19 +365,55 @@ class Responses:
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Responses:
-        """Read a long table, one response a row; see `_tables.from_frame`."""
+        """Read a long table with one response per row.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            The order of the rows does not matter if there is a column of trials.
+        **columns
+            The names of columns:
+
+            - ``response``, ``image``, ``neuron`` (str): the response, and the names of
+              image and neuron; by default "response", "image" and "neuron". Names that
+              are integers, also as floats, are sorted, so that row i of the result is
+              image i of an experiment that numbers its images from 0. An ordered
+              categorical keeps its order. Other names are in the order of their first
+              rows. The attribute `images` has the result's order.
+            - ``trial`` (str): the trial, which has the same number for neurons recorded
+              together. If trials are numbered through a whole experiment, they are
+              renumbered within each image. By default the first column called
+              "repetition", "repeat", "rep", "trial" or "presentation". Without one, the
+              rows of an image and neuron are its trials, in their order.
+            - ``neuron_descriptors`` (sequence of str): descriptors of the neurons; one
+              value per neuron.
+
+        Returns
+        -------
+        Responses
+            NaN if the table has no row for a trial, or a row without a response.
+
+        Raises
+        ------
+        TypeError
+            If `frame` is not a pandas table, or responses are not real numbers.
+        ValueError
+            No row, an unknown column, a row without image, neuron or trial, two rows of
+            the same trial, image and neuron, or a descriptor that differs within a
+            neuron.
+        """
         return cls._of(_tables.from_frame(frame, **columns))
 
     @classmethod
     def from_rsatoolbox(cls, dataset: Any, image: str = "image") -> Responses:
-        """Read an rsatoolbox dataset, one observation a trial of one image.
+        """Read an rsatoolbox dataset in which an observation is a trial of one image.
 
         Parameters
         ----------
         dataset : rsatoolbox.data.Dataset
             `measurements` (observations, channels): trials and neurons. Channel
-            descriptors become neuron descriptors; observation descriptors that do
-            not differ within an image become image descriptors.
+            descriptors become neuron descriptors. Observation descriptors that are the
+            same in all trials of an image become image descriptors.
         image : str
             The observation descriptor that names the image.
 
@@ -389,15 +425,15 @@ class Responses:
         return cls._of(_tables.from_rsatoolbox(dataset, image))
 
     def to_rsatoolbox(self) -> Any:
-        """Return an rsatoolbox dataset, one observation per trial that took place.
+        """Return an rsatoolbox dataset with one observation per trial that took place.
 
-        Observations carry "trial" and the image descriptors; where there is none
-        called "image", also "image", the names of the images or else their indices.
+        Observations have "trial" and the image descriptors. If there is no descriptor
+        "image", they also have "image": the names of the images, or else their indices.
         All observations of an image follow each other.
 
         Raises
         ------
         ImportError
-            Where rsatoolbox is not installed.
+            If rsatoolbox is not installed.
         """
         return _tables.to_rsatoolbox(self)

@@ -1,4 +1,4 @@
-"""Representational similarity of recorded responses, and how reliable neurons are."""
+"""Representational similarity of recorded responses, and reliability of neurons."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def response_similarity(
     responses : array_like of float, shape (N, K)
         Response of K neurons (or pixels, or units) to each of N >= 2 images, in
         any unit; finite. float32 stays float32, everything else becomes float64.
-        The axes of xarray and pandas containers are read by their names, as in
+        The axes of xarray and pandas containers are found by their names, as in
         `neural.Responses`.
     weights : array_like of float, shape (K,), optional
         Multiply the responses of each neuron, see `reliability`; finite, >= 0.
@@ -46,9 +46,9 @@ def response_similarity(
 
     Notes
     -----
-    Differences from the paper: several scans are averaged by the caller, as
-    matrices: ``np.mean([S1, S2, ...], axis=0)``. Sums run in float64; the Gram
-    product runs in the type of `responses`.
+    Differences from the paper: the caller averages the matrices of several scans,
+    ``np.mean([S1, S2, ...], axis=0)``. Sums are in float64; the Gram product is in
+    the type of `responses`.
 
     References
     ----------
@@ -69,9 +69,9 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
     ----------
     trials : array_like of float, shape (n_trials, n_images, n_neurons)
         Responses to repeats of the same images, in any unit. NaN or a masked
-        entry means that there was no such trial; images without any trial of a
-        neuron do not count for that neuron. The axes of xarray and pandas
-        containers are read by their names, as in `neural.Responses`.
+        entry means that there was no such trial. Images without any trial of a
+        neuron are left out for that neuron. The axes of xarray and pandas
+        containers are found by their names, as in `neural.Responses`.
 
     Returns
     -------
@@ -91,10 +91,10 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
 
     Notes
     -----
-    Differences from the paper: it does not state the divisors; both variances
-    here divide by one less than the count. With the same number of repeats
-    everywhere another choice scales all weights alike, which no similarity
-    notices.
+    Differences from the paper: it does not state the divisors. Here both variances
+    divide by the count minus one. If all images have the same number of repeats,
+    another divisor scales all weights by the same factor, which does not change a
+    similarity.
 
     References
     ----------

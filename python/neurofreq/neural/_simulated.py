@@ -1,4 +1,4 @@
-"""A simulated primary visual cortex: it stands in for a recording, and is none."""
+"""A simulated primary visual cortex: a substitute for a recording."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHARES = np.array([0.2, 0.25, 0.25, 0.15, 0.1, 0.05])
 """Shares of the population: biased to low frequencies, as in mouse V1."""
 
 _SEMISATURATION = 0.1
-"""Contrast at which divisive normalisation sets in."""
+"""Contrast at which divisive normalization begins."""
 
 
 def simulate_v1(
@@ -53,8 +53,8 @@ def simulate_v1(
     noise : {"poisson", "gaussian"}
         Gaussian noise has the variance of Poisson noise and goes below zero.
     seed : int
-        Of the population and of the noise: the same seed and `n_neurons` give
-        the same cells for any images of one size.
+        Seed of the population and of the noise. The same seed and `n_neurons` give
+        the same cells for all images of the same size.
 
     Returns
     -------
@@ -64,14 +64,14 @@ def simulate_v1(
     Raises
     ------
     TypeError
-        `images` of another type or dtype.
+        If `images` have another type or dtype.
     ValueError
-        Other shapes or values, counts below 1, or an unknown `noise`.
+        Wrong shapes or values, counts below 1, or an unknown `noise`.
 
     References
     ----------
     Adelson & Bergen 1985, J Opt Soc Am A 2:284 (energy); Heeger 1992, Vis
-    Neurosci 9:181 (normalisation); Niell & Stryker 2008, J Neurosci 28:7520
+    Neurosci 9:181 (normalization); Niell & Stryker 2008, J Neurosci 28:7520
     (mouse V1 prefers low frequencies).
     """
     n_trials = validate.count("n_trials", n_trials)
@@ -118,8 +118,9 @@ def _gabor_pairs(
 ) -> NDArray[np.float64]:
     """Draw even and odd Gabor filters, shape (2, n_neurons, H * W).
 
-    Both have zero mean, so that uniform images evoke nothing, and a length at
-    which a full-contrast grating of the preferred kind has energy about 1.
+    Both have mean zero, so that uniform images evoke no response. They are scaled so
+    that a full-contrast grating of the preferred frequency and orientation has energy
+    about 1.
     """
     height, width = size
     y, x = np.mgrid[:height, :width].reshape(2, -1)

@@ -1,6 +1,6 @@
 """Targets without recordings: simulated neurons, pixels, a teacher network.
 
-None of these rests on measured neurons, and each says so in its source.
+None of these is based on measured neurons, and the source of each target says this.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def v1_similarity(
 ) -> Target:
     """Compute the similarity target of a simulated V1: not a recording.
 
-    `simulate_v1`, then `nf.reliability` weights, then `nf.response_similarity`
-    of the mean over trials, as for recorded responses.
+    The steps are those for recorded responses: `simulate_v1`, then `nf.reliability`
+    weights, then `nf.response_similarity` of the mean over trials.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def pixel_similarity(images: Any) -> Target:
     Raises
     ------
     TypeError, ValueError
-        Images of another kind, fewer than two, or one that equals their mean.
+        Bad images, fewer than two images, or an image that equals their mean.
 
     References
     ----------
@@ -96,7 +96,7 @@ def threshold_similarity(
 def threshold_similarity(
     similarity: ArrayLike | Target, *, threshold: float = 0.8
 ) -> NDArray[np.float64] | Target:
-    """Turn similarities into 1 above a threshold, -1 below its negative, else 0.
+    """Replace similarities by 1 above a threshold, -1 below its negative, else 0.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def threshold_similarity(
     Returns
     -------
     ndarray of float64, shape (N, N), or Target
-        A target for a target, of the same source.
+        A target if `similarity` is a target, with the same source.
 
     Raises
     ------
@@ -149,34 +149,34 @@ def teacher_similarity(
     model : nn.Module
         Run in evaluation mode; left as found.
     layer : str
-        Name of a submodule, as in ``dict(model.named_modules())``; of one called
-        more than once, the last output. What it returned counts, also where a
-        later module changes that in place.
+        Name of a submodule, as in ``dict(model.named_modules())``. If it is called
+        more than once, its last output is used. The output is used as the submodule
+        returned it, even if a later module changes it in place.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64, in [0, 1] or standardised by you; N >= 2. They are
+        float32 or float64, in [0, 1] or standardized by you; N >= 2. They are
         converted to the type of the model's parameters.
     batch_size : int
-        Images a pass.
+        Images per pass.
 
     Returns
     -------
     Target
-        Source "teacher". Features lose their mean over images, unit by unit, as
-        neurons do in `nf.response_similarity`. All features are held at once.
+        Source "teacher". The mean over images is subtracted from each unit, as for
+        neurons in `nf.response_similarity`. All features are in memory at once.
 
     Raises
     ------
     ModelError
         If the layer is not reached, or returns no tensor of one row per image.
     TypeError, ValueError
-        Bad images, such as in [0, 255], an unknown layer, or features that do not
-        differ.
+        Bad images, for example in [0, 255], an unknown layer, or features that do
+        not differ between images.
 
     Warns
     -----
     UserWarning
-        If features of the first image depend on the images beside it, as with
-        batch statistics, or differ between equal passes, as with dropout.
+        If features of the first image depend on the other images of its batch, as
+        with batch statistics, or differ between repeated passes, as with dropout.
 
     References
     ----------
@@ -190,7 +190,7 @@ def teacher_similarity(
 
     def ask(part: torch.Tensor) -> torch.Tensor:
         _, (found,) = features.of(part.to(own), copies=True)
-        # Of half precision NumPy knows one kind.
+        # NumPy has no bfloat16.
         return found if found.dtype == torch.float64 else found.float()
 
     rows: list[NDArray[Any]] = []
@@ -207,11 +207,11 @@ def teacher_similarity(
 def _doubt(
     ask: Callable[[torch.Tensor], torch.Tensor], one: torch.Tensor, own: torch.dtype
 ) -> str | None:
-    """Say where features of an image depend on more than the image."""
+    """Return a warning if features of an image depend on more than the image."""
     few = steadiness.beside_others(one)
     try:
         first, again = ask(few), ask(few)
-    except Exception:  # the passes to come meet what is wrong here
+    except Exception:  # the passes that follow raise the same error
         return None
     try:
         single = ask(one)

@@ -1,4 +1,4 @@
-"""Responses joined, and from and to files, long tables and rsatoolbox."""
+"""Join responses, and convert them to and from files, long tables and rsatoolbox."""
 
 from __future__ import annotations
 
@@ -37,42 +37,7 @@ def from_frame(
     trial: str | None = None,
     neuron_descriptors: Sequence[str] = (),
 ) -> Recording:
-    """Read a long table, one response a row.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        The order of its rows does not matter where `trial` says which trial a row
-        is of.
-    response, image, neuron : str
-        Columns of the response, and of what names the image and the neuron. Whole
-        numbers, also as floats, are put in their order, so that row i of the result
-        is image i of an experiment that numbers its images from 0; an ordered
-        categorical is put in its order; others are in the order of their first
-        rows. The order is in `Responses.images`.
-    trial : str, optional
-        Column of the trial, the same for neurons recorded together. Trials that are
-        numbered through a whole experiment are numbered anew within each image. By
-        default the first column called "repetition", "repeat", "rep", "trial" or
-        "presentation"; without one the rows of an image and neuron are its trials,
-        in their order.
-    neuron_descriptors : sequence of str
-        Columns to keep beside the neuron; one value per neuron.
-
-    Returns
-    -------
-    Recording
-        NaN where the table has no row, or a row without a response.
-
-    Raises
-    ------
-    TypeError
-        No pandas table, or responses that are no real numbers.
-    ValueError
-        No row, a column that does not exist, a row without image, neuron or trial,
-        two rows of one trial, image and neuron, or a descriptor that differs within
-        a neuron.
-    """
+    """Read a long table with one response per row; see `Responses.from_frame`."""
     if not hasattr(frame, "columns") or not hasattr(frame, "iloc"):
         raise TypeError(f"frame: got {type(frame).__name__}, expected a pandas table")
     needed = [response, image, neuron, *neuron_descriptors]

@@ -1,4 +1,4 @@
-"""Names of images, which say that a row and a stimulus are of one image."""
+"""Names of images: check that rows of responses belong to the stimuli."""
 
 from __future__ import annotations
 
@@ -16,16 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 KEY = "images.names"
-"""Under which an npz file holds them; a file's "images" may be pixels."""
+"""The key of the names in an npz file, where "images" may be pixels."""
 
 
 def names(value: Any, count: int) -> NDArray[Any] | None:
     """Return `count` distinct names as a read-only array; None for None.
 
-    Raises
-    ------
-    ValueError
-        Another number or rank, a name that comes twice, or objects.
+    Raises ValueError for another number or rank, a repeated name, or objects.
     """
     if value is None:
         return None
@@ -56,7 +53,7 @@ def descriptors(
 
 
 def naming(descriptors: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
-    """Return the descriptor that names images: called so, and distinct."""
+    """Return the descriptor that names the images: by its key, with distinct values."""
     for key, values in descriptors.items():
         if _is_image(key) and len(np.unique(values)) == len(values):
             return values
@@ -64,12 +61,10 @@ def naming(descriptors: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
 
 
 def places(known: NDArray[Any] | None, wanted: Any) -> NDArray[np.int64]:
-    """Return where the wanted names are among the known ones.
+    """Return the positions of the wanted names among the known names.
 
-    Raises
-    ------
-    ValueError
-        Nothing known, a wanted name that is not known, or one that comes twice.
+    Raises ValueError if there are no known names, or a wanted name is unknown or
+    repeated.
     """
     if known is None:
         raise ValueError(
@@ -91,14 +86,10 @@ def places(known: NDArray[Any] | None, wanted: Any) -> NDArray[np.int64]:
 
 
 def agreed(tables: Mapping[str, NDArray[Any] | None]) -> NDArray[Any] | None:
-    """Return the names that all tables with names have; None where none has.
+    """Return the names that all tables with names share; None if none has names.
 
-    A table without names is of images 0 to N - 1: see `_require_counted`.
-
-    Raises
-    ------
-    ValueError
-        Names that differ, or another order.
+    A table without names counts as images 0 to N - 1, see `_require_counted`. Raises
+    ValueError if names differ or are in another order.
     """
     first: tuple[str, NDArray[Any]] | None = None
     for name, images in tables.items():
@@ -125,14 +116,10 @@ def require(
     name: str,
     of_what: str = "similarities",
 ) -> None:
-    """Raise unless stimuli are of this number and, where both have names, of these.
+    """Raise unless stimuli have this number and, if both have names, these names.
 
-    A side without names is of images 0 to N - 1: see `_require_counted`.
-
-    Raises
-    ------
-    ValueError
-        Another number of images, other images, or another order.
+    A side without names counts as images 0 to N - 1, see `_require_counted`. Raises
+    ValueError for another number of images, other images, or another order.
     """
     if not hasattr(stimuli, "__len__"):
         raise TypeError(
@@ -152,22 +139,22 @@ def require(
         return
     if (known.dtype.kind in "iuf") != (given.dtype.kind in "iuf"):
         return  # an index and a name cannot be compared
-    # A file is named with or without its folder and its suffix.
+    # A file may be named with or without its folder and its suffix.
     for form in (str, _file_name, _stem):
         pair = [[form(str(one)) for one in side.tolist()] for side in (given, known)]
         if pair[0] == pair[1]:
             return
-        if sorted(pair[0]) == sorted(pair[1]):  # these are the images, in another order
+        if sorted(pair[0]) == sorted(pair[1]):  # the same images in another order
             given, known = np.array(pair[0]), np.array(pair[1])
             break
     raise ValueError(_difference(name, given, known, f"those of the {of_what}"))
 
 
 def of(stimuli: Any) -> NDArray[Any] | None:
-    """Return the names that stimuli carry, or that they are; None without names."""
+    """Return the names of stimuli, or names given as stimuli; None without names."""
     if isinstance(stimuli, torch.Tensor):
         return None
-    inner = getattr(stimuli, "images", stimuli)  # of an ImageSet, its files
+    inner = getattr(stimuli, "images", stimuli)  # the files of an ImageSet
     if containers.kind_of(inner) is not None:
         return labels(inner)[0]
     given = getattr(inner, "names", None)
@@ -177,7 +164,7 @@ def of(stimuli: Any) -> NDArray[Any] | None:
 
 
 def labels(value: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return the names along the first two axes of a container; None without."""
+    """Return the names along the first two axes of a container; None without names."""
     kind = containers.kind_of(value)
     found: list[Any] = []
     if kind == "pandas":
@@ -197,19 +184,19 @@ def _coordinate(array: Any, dim: Any) -> NDArray[Any] | None:
     """Return the coordinate that names the images along a dimension."""
     along = [key for key, one in array.coords.items() if one.dims == (dim,)]
     if getattr(array.indexes.get(dim), "nlevels", 1) > 1:
-        along.remove(dim)  # tuples of what its levels hold
+        along.remove(dim)  # its values are tuples of the levels' values
     named = [key for key in along if key == dim or _is_image(key)]
     return array.coords[named[0]].values if named else None
 
 
 def _is_image(key: Any) -> bool:
-    """Return whether a label of this name names images."""
+    """Return whether a label with this name names images."""
     role = labelled.role_of(key)
     return role is not None and role[0] == "image"
 
 
 def _require_distinct(array: NDArray[Any]) -> None:
-    """Raise where a name comes twice."""
+    """Raise if a name is repeated."""
     found, counts = np.unique(array, return_counts=True)
     if (counts > 1).any():
         raise ValueError(
@@ -219,10 +206,11 @@ def _require_distinct(array: NDArray[Any]) -> None:
 
 
 def _require_counted(name: str, images: NDArray[Any], of: str) -> None:
-    """Raise where names beside a side without are its numbers in another order.
+    """Raise if the names are the numbers 0 to N - 1 in another order.
 
-    Such names are what a shuffled table keeps of the numbers of its rows; others,
-    which number nothing from 0 to N - 1, cannot be compared with places.
+    The other side has no names, so its images count as 0 to N - 1. A shuffled table
+    keeps the numbers of its rows as such names. Other names cannot be compared with
+    positions.
     """
     places = np.arange(len(images))
     if images.dtype.kind not in "iuf" or not np.array_equal(np.sort(images), places):
@@ -247,7 +235,7 @@ def _stem(path: str) -> str:
 
 
 def _difference(name: str, got: NDArray[Any], expected: NDArray[Any], of: str) -> str:
-    """Return what differs between two lists of names, as a message."""
+    """Return a message on how two lists of names differ."""
     a, b = got.tolist(), expected.tolist()
     if len(a) == len(b) and set(a) == set(b):
         place = next(k for k in range(len(a)) if a[k] != b[k])

@@ -1,10 +1,10 @@
-"""The network behind `PredictiveModel`: a shared core, one point per neuron.
+"""The network behind `PredictiveModel`: a shared core and a read-out per neuron.
 
-The core is a densely connected CNN; every layer sees the outputs of all layers
-before it. Its first layer is learned, or fixed: the contrast energy of Gabor pairs,
-for recordings of too few images to learn filters from. A neuron reads all of the
-core's channels, at several scales, at one point of the image: a position and a
-width of its own, and a weight per channel.
+The core is a densely connected CNN: every layer sees the outputs of all previous
+layers. Its first layer is learned or fixed. The fixed layer computes the contrast
+energy of Gabor pairs, for recordings with too few images to learn filters from. A
+neuron reads all channels of the core, at several scales, at one point of the image. Its
+position, width and channel weights are its own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 class GaborEnergy(nn.Module):
     """Fixed first layer: contrast energy of Gabor pairs, and the image itself.
 
-    Six orientations at wavelengths of 4, 8 and 16 pixels, the root of the summed
-    squares of two phases, and luminance, all at half the resolution.
+    Energy is the root of the summed squares of two phases, for six orientations and
+    wavelengths of 4, 8 and 16 pixels. Energy and luminance have half the resolution.
     """
 
     WAVELENGTHS = (4, 8, 16)
@@ -44,7 +44,7 @@ class GaborEnergy(nn.Module):
         return torch.cat(channels, 1)
 
     def _pairs(self, wavelength: int) -> Tensor:
-        """Return even, then odd filters of all orientations, without mean."""
+        """Return even, then odd filters of all orientations, with mean zero."""
         reach = wavelength * 3 // 4
         y, x = torch.meshgrid(*[torch.arange(-reach, reach + 1.0)] * 2, indexing="ij")
         angle = torch.arange(self.N_ORIENTATIONS)[:, None, None] / self.N_ORIENTATIONS
@@ -57,17 +57,11 @@ class GaborEnergy(nn.Module):
 
 
 class Core(nn.Module):
-    """Convolution, batch norm, ELU; each layer gets what the layers before gave.
+    """Convolution, batch norm, ELU; each layer gets the outputs of all previous layers.
 
-    Parameters
-    ----------
-    n_inputs : int
-        Channels that come in: 1, an image, or those of `GaborEnergy`, which are
-        standardised and handed on beside the layers' outputs.
-    n_channels, n_layers : int
-        Channels of each layer, and how many learned layers there are.
-    kernels : (int, int)
-        Odd size of the first kernel on an image, and of all others.
+    One input channel is an image. More channels come from `GaborEnergy`; they are
+    standardized and passed on beside the layers' outputs. `kernels` are the odd sizes
+    of the first kernel on an image, and of all others.
     """
 
     def __init__(
@@ -115,20 +109,11 @@ class Core(nn.Module):
 class PointReadout(nn.Module):
     """Read channels at one Gaussian position per neuron, at several scales.
 
-    In training a position is drawn from the neuron's Gaussian, so that a
-    gradient reaches position and width; otherwise it is the mean.
-
-    Parameters
-    ----------
-    mean : Tensor, shape (K,)
-        Mean response of each neuron: what is returned for weights of zero. NaN
-        for a neuron that nothing is known of: its bias is 0.
-    n_channels : int
-        Channels of the core.
-    n_scales : int
-        Each halves the resolution of the one before.
-    positive : bool
-        Whether responses are ``ELU(z) + 1`` of the weighted sum z, or z itself.
+    In training, a position is drawn from the neuron's Gaussian, so that position and
+    width get a gradient; otherwise the position is the mean. `mean` (K,) is the
+    response for weights of zero; NaN for a neuron without responses, whose bias is 0.
+    Each scale has half the resolution of the previous scale. Responses are ``ELU(z) +
+    1`` of the weighted sum z if `positive`, else z.
     """
 
     def __init__(
@@ -138,7 +123,7 @@ class PointReadout(nn.Module):
         n_neurons = len(mean)
         self.n_scales = n_scales
         self.positive = positive
-        # Draws are made on the host, so that they are the same on every device.
+        # Drawn on the CPU, so that the values are the same on every device.
         near = torch.empty(n_neurons, 2, device="cpu")
         self.position = nn.Parameter(near.uniform_(-0.3, 0.3))
         self.width = nn.Parameter(torch.full_like(near, 0.3))
@@ -150,16 +135,16 @@ class PointReadout(nn.Module):
         self.bias = nn.Parameter(mean.nan_to_num())
 
     def forward(self, features: Tensor, draw: torch.Generator | None = None) -> Tensor:
-        """Return responses, (N, K); positions are drawn where `draw` is given.
+        """Return responses, (N, K); with `draw`, positions are random.
 
-        A neuron whose position is NaN, as after a step that diverged, has NaN.
+        A neuron whose position is NaN, as after a step that diverged, returns NaN.
         """
         position: Tensor = self.position
         if draw is not None:
             noise = torch.randn(position.shape, generator=draw, device=draw.device)
             noise = noise.to(position)
             position = position + self.width * noise
-        # torch's gradient of a sample at NaN writes outside memory.
+        # torch's gradient of grid_sample at NaN writes outside its memory.
         lost = position.isnan().any(1)
         grid = (
             position.nan_to_num()
@@ -193,7 +178,7 @@ class Network(nn.Module):
         return self.learned(self.front(images))
 
     def learned(self, inputs: Tensor, draw: torch.Generator | None = None) -> Tensor:
-        """Return responses to what the front gave, which is computed once."""
+        """Return responses to the output of the front, which is computed only once."""
         features: Tensor = self.core(inputs)
         responses: Tensor = self.readout(features, draw)
         return responses

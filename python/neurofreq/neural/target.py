@@ -1,4 +1,4 @@
-"""A similarity target that says where it comes from."""
+"""A similarity target that records its source."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SOURCES = (
     "teacher",
     "shuffled",
 )
-"""Where the similarities of a target can come from."""
+"""The possible sources of the similarities of a target."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
     """Similarities of N images, and their source.
 
-    Wherever an array of similarities is accepted, so is a target:
+    A target is accepted wherever an array of similarities is accepted:
     ``np.asarray(target)`` is its matrix.
 
     Parameters
@@ -43,17 +43,17 @@ class Target:
     source : str
         One of `SOURCES`.
     detail : str
-        Anything a table should say beside the source.
+        Text that tables show beside the source.
     images : array_like of length N, optional
         Distinct names or indices of the images, in the order of the rows. By
         default the labels of a pandas frame, whose rows and columns must have the
-        same ones; None where the images have no names.
+        same labels; None if the images have no names.
 
     Raises
     ------
     ValueError
-        A matrix that is none, an unknown source, or names that are not distinct,
-        not N, or not the same for rows and columns.
+        If the matrix holds no similarities, the source is unknown, or the names are
+        not distinct, not N, or not the same for rows and columns.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Target:
 
     @property
     def label(self) -> str:
-        """The source, with the detail in brackets: what a table prints."""
+        """The source, with the detail in parentheses, as tables print it."""
         return f"{self.source} ({self.detail})" if self.detail else self.source
 
     @property
@@ -98,7 +98,7 @@ class Target:
         return array.copy() if copy else array
 
     def __repr__(self) -> str:
-        """Describe it in one line."""
+        """Describe the target in one line."""
         return f"Target({len(self)} images, {self.label})"
 
     def select(self, images: ArrayLike) -> Target:
@@ -122,35 +122,34 @@ class Target:
         )
 
     def for_images(self, images: ArrayLike) -> Target:
-        """Return the target of the images of these names, in their order.
+        """Return the target of the images with these names, in their order.
 
         Parameters
         ----------
         images : array_like
             Names or indices as in the attribute `images`, for example those of the
-            stimuli; distinct, at least two. Images of the target that are not
-            among them are left out.
+            stimuli; distinct, at least two. Other images of the target are left out.
 
         Raises
         ------
         ValueError
-            If the target's images have no names, a name is not among them, or a
-            name comes twice.
+            If the target's images have no names, a name is unknown, or a name is
+            repeated.
         """
         return self.select(image_names.places(self.images, images))
 
     def require_images(self, stimuli: Any, name: str = "stimuli") -> None:
-        """Raise unless these can be the images of the target, in its order.
+        """Raise unless the stimuli can be the images of the target, in its order.
 
         Parameters
         ----------
         stimuli : sized
-            Images, or their names. The number is compared; names are compared
-            where both sides have names: those of `data.ImageSet` or
-            `data.ImageFiles`, of an xarray DataArray, or an array of names. Where
-            one side has none, numbers from 0 to N - 1 must be in order.
+            Images, or their names. Their number is compared. Names are compared if both
+            sides have names: those of `data.ImageSet` or `data.ImageFiles`, of an
+            xarray DataArray, or an array of names. If one side has no names, and the
+            other side has the numbers 0 to N - 1 as names, these must be in order.
         name : str
-            What the caller calls them.
+            The caller's name of the argument, for the error message.
 
         Raises
         ------
@@ -160,10 +159,10 @@ class Target:
         image_names.require(self.images, len(self), stimuli, name)
 
     def shuffled(self, *, seed: int = 0) -> Target:
-        """Return the control: images exchanged, similarities kept.
+        """Return the control target: images exchanged, similarities kept.
 
-        One permutation of rows and columns in which no image stays in place:
-        the same values, between other images.
+        Rows and columns are permuted together so that no image keeps its place. The
+        values are the same, but between other images.
 
         Parameters
         ----------
@@ -195,7 +194,7 @@ class Target:
 
     @classmethod
     def load(cls, path: Path | str) -> Target:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         file = validate.npz(path)
         missing = {"similarity", "source", "detail"} - set(file)
         if missing:
@@ -211,7 +210,7 @@ class Target:
 
 
 def exchanged(n: int, seed: int) -> NDArray[np.int64]:
-    """Return an order of n images in which none stays in place: one cycle."""
+    """Return a permutation of n images in which none keeps its place: one cycle."""
     order = np.random.default_rng(validate.seed(seed)).permutation(n)
     moved = np.empty_like(order)
     moved[order] = np.roll(order, 1)
@@ -224,8 +223,8 @@ def mean_target(targets: Sequence[Target]) -> Target:
     Parameters
     ----------
     targets : sequence of Target
-        Of the same images in the same order, and of one source.
-        `Target.for_images` brings the images into an order.
+        Targets of the same images in the same order, from the same source. To reorder
+        images, use `Target.for_images`.
 
     Returns
     -------
@@ -234,8 +233,8 @@ def mean_target(targets: Sequence[Target]) -> Target:
     Raises
     ------
     ValueError
-        No target, different numbers of images, names of images that differ, or
-        different sources.
+        No target, different numbers of images, names of images that differ or are in
+        another order, or different sources.
 
     References
     ----------
@@ -260,7 +259,7 @@ def mean_target(targets: Sequence[Target]) -> Target:
         return scans[0]
     mean = np.mean([scan.similarity for scan in scans], axis=0)
     detail = f"mean of {len(scans)} scans"
-    if sources == ["shuffled"]:  # what was shuffled is known from the details alone
+    if sources == ["shuffled"]:  # only the details name the source that was shuffled
         detail += " (" + "), (".join(dict.fromkeys(one.detail for one in scans)) + ")"
     return Target(mean, sources[0], detail, images)
 
@@ -270,22 +269,14 @@ def named_similarity(
 ) -> tuple[NDArray[np.float64], NDArray[Any] | None]:
     """Return checked similarities, and the names of their images if they have any.
 
-    Parameters
-    ----------
-    value : array_like, pandas DataFrame or Target
-    name : str
-        What the caller calls it.
-
-    Raises
-    ------
-    ValueError
-        As `validate.similarity`, or names that differ between rows and columns.
+    `name` is the caller's name of the argument. Raises ValueError as
+    `validate.similarity`, or if names differ between rows and columns.
     """
     if isinstance(value, Target):
         return value.similarity, value.images
     rows, columns = image_names.labels(value)
     sides = {f"{name}, rows": rows, f"{name}, columns": columns}
-    # Of one side's names the other is too: the matrix is symmetric.
+    # The matrix is symmetric, so names of one side are also names of the other.
     named = {side: images for side, images in sides.items() if images is not None}
     names = image_names.agreed(named)
     return validate.similarity(value, name), names
@@ -298,10 +289,7 @@ def predicted(
 ) -> Target:
     """Return the target of predicted responses, (N, K), weighted by neuron.
 
-    Raises
-    ------
-    ValueError
-        Only weights of 0, or no prediction of a neuron with a weight.
+    Raises ValueError if all weights are 0, or a neuron with a weight has no prediction.
     """
     if not weights.any():
         raise ValueError("models: got no neuron with v > 0, expected at least one")

@@ -1,8 +1,8 @@
-"""Pictures of the measurements: each function draws on one Axes and returns it.
+"""Plot measurements: each function draws on one Axes and returns it.
 
-``plot_x(data, ax=None)``: without `ax` a new figure is made through pyplot.
-Nothing is shown, saved or styled globally. Several models come as a mapping
-from name to data and take fixed, colour-blind-safe colours in that order.
+``plot_x(data, ax=None)``: without `ax`, a new figure is made through pyplot.
+No function shows, saves or globally styles a figure. Pass several models as a mapping
+from name to data; they get fixed, color-blind-safe colors in that order.
 Bands and bars are intervals.
 """
 

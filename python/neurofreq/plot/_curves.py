@@ -1,4 +1,4 @@
-"""Curves, spectra and bars drawn from results."""
+"""Draw curves, spectra and bars from results."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
-# Okabe and Ito's palette in an order that keeps neighbours apart; black and
-# orange first, as the paper draws its baseline and its regularized model.
+# Okabe and Ito's palette, ordered so that adjacent colors differ clearly. Black and
+# orange come first, as in the paper for the baseline and the regularized model.
 COLORS = (
     "#1b1b1b",
     "#d55e00",
@@ -26,7 +26,7 @@ COLORS = (
     "#56b4e9",
     "#8c6d31",
 )
-# Models beyond the last colour: the colours again, drawn otherwise.
+# Models beyond the last color repeat the colors with other dashes or hatches.
 _DASHES = ("-", "--", ":", "-.")
 _HATCHES = ("", "////", "....", "xxxx")
 _INK = "#333333"
@@ -34,7 +34,7 @@ _GRID = "#e4e4e4"
 
 
 class Curve(NamedTuple):
-    """A line with its pointwise interval and one marked abscissa.
+    """A line with its pointwise interval and one marked x value.
 
     Attributes
     ----------
@@ -42,14 +42,14 @@ class Curve(NamedTuple):
     low, high : array_like, shape (K,), optional
         The interval of y.
     mark : float
-        An abscissa to mark, such as a reversal frequency; NaN for none.
+        An x value to mark, such as a reversal frequency; NaN for none.
     mark_interval : tuple of float
-        Its interval.
+        The interval of `mark`.
     color : str, optional
-        By default that of its position.
+        By default the color of `position`.
     position : int, optional
-        Decides colour, dashes and hatches: by default that among the curves drawn.
-        A model that has its own looks the same in pictures that lack others.
+        Decides color, dashes and hatches; by default the position among the curves of
+        the plot. Set it to give a model the same look in plots that lack other models.
     """
 
     x: ArrayLike
@@ -63,12 +63,12 @@ class Curve(NamedTuple):
 
 
 def color(position: int) -> str:
-    """Return the colour of the model at this position."""
+    """Return the color of the model at this position."""
     return COLORS[validate.count("position", position, 0) % len(COLORS)]
 
 
 def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
-    """Draw a power spectrum as the paper's maps: logarithmic, own range, jet.
+    """Draw a power spectrum as in the paper: logarithmic, own range, colormap jet.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
         Mean power, fftshifted; the DC cell is NaN and stays blank.
     ax : Axes, optional
     **kw
-        For ``Axes.imshow``; ``colorbar=False`` leaves the bar out.
+        For ``Axes.imshow``; ``colorbar=False`` omits the color bar.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
     Raises
     ------
     ValueError
-        If `power` is not a matrix or holds no positive value.
+        If `power` is not a matrix or has no positive value.
     """
     from matplotlib.colors import LogNorm
 
@@ -96,7 +96,7 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
         raise ValueError("power: got no positive value, expected a power spectrum")
     ax = _axes(ax)
     colorbar = kw.pop("colorbar", True)
-    # The map is linear in ln P; an empty cell (DC, or no power) stays blank.
+    # Colors are linear in ln P; a cell without power (such as DC) stays blank.
     masked = np.ma.masked_where(~(values > 0.0), values)
     keywords: dict[str, Any] = {
         "cmap": "jet",
@@ -109,7 +109,7 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
     )  # fmt: skip
     ticks = [-0.5, -0.25, 0.0, 0.25, 0.5]
     ax.set(xticks=ticks, yticks=ticks, xlabel="cycles/pixel", ylabel="cycles/pixel")
-    # A tick outside the map, as 0.5 is of even sizes, has stretched the limits.
+    # Ticks outside the map (0.5 for even sizes) have stretched the limits.
     ax.set(xlim=(left, right), ylim=(bottom, top))
     ax.tick_params(length=2, labelsize=8, colors=_INK)
     if colorbar:
@@ -127,9 +127,9 @@ def plot_radial_profiles(
 
     Parameters
     ----------
-    profiles : mapping of str to RadialProfile or Curve, or one of them
-        Frequency in cycles/pixel (sampling frequency 1) and power below it as
-        a fraction of the whole.
+    profiles : mapping of str to RadialProfile or Curve, or a single one
+        Frequency in cycles/pixel (sampling frequency 1), and power up to this frequency
+        as a fraction of the total.
     ax : Axes, optional
     **kw
         For ``Axes.plot``.
@@ -154,11 +154,11 @@ def plot_radial_profiles(
 def plot_hybrid_curves(
     curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
 ) -> Axes:
-    """Draw which image of a hybrid the model names, with the reversal marked.
+    """Draw which image of a hybrid the model recognizes, with the reversal marked.
 
     Parameters
     ----------
-    curves : mapping of str to HybridCurve or Curve, or one of them
+    curves : mapping of str to HybridCurve or Curve, or a single one
         Mixing frequency in units of Nyquist; for a Curve, y is p_low - p_high.
     ax : Axes, optional
     **kw
@@ -188,7 +188,7 @@ def plot_success_curves(
 
     Parameters
     ----------
-    curves : mapping of str to Curve, or one
+    curves : mapping of str to Curve, or a single one
         x is the budget in pixel units of [0, 1], y the fraction.
     ax : Axes, optional
     **kw
@@ -215,7 +215,7 @@ def plot_corruption_severity(
 
     Parameters
     ----------
-    curves : mapping of str to Curve, or one
+    curves : mapping of str to Curve, or a single one
         x is the severity, y the accuracy as a fraction.
     ax : Axes, optional
     **kw
@@ -239,7 +239,7 @@ def plot_corruption_groups(
 
     Parameters
     ----------
-    curves : mapping of str to Curve, or one
+    curves : mapping of str to Curve, or a single one
         x holds the names of the groups, y the accuracy as a fraction.
     ax : Axes, optional
     **kw
@@ -287,7 +287,7 @@ def _axes(ax: Axes | None) -> Axes:
 
 
 def _curves(data: Mapping[str, Any] | Any, argument: str) -> dict[str, Curve]:
-    """Accept one result or several; translate results of neurofreq."""
+    """Return one result or several as curves by name, with colors and positions."""
     if not isinstance(data, Mapping):
         data = {"": data}
     if not data:
@@ -341,7 +341,7 @@ def _draw(ax: Axes, curve: Curve, name: str, scale: float, **kw: Any) -> None:
 
 
 def _mark(ax: Axes, curve: Curve, level: float, drop_to: float) -> None:
-    """Draw a dot where the curve meets the level, its interval, a line to the axis."""
+    """Draw the marked point at the level, its interval, and a line to the axis."""
     if not np.isfinite(curve.mark):
         return
     tint = curve.color
@@ -358,7 +358,7 @@ def _mark(ax: Axes, curve: Curve, level: float, drop_to: float) -> None:
 
 
 def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
-    """Set labels, a faint grid, no box, and a legend where there is a name."""
+    """Set labels, a light grid and no box; add a legend if a curve has a name."""
     ax.set_xlabel(xlabel, fontsize=9, color=_INK)
     ax.set_ylabel(ylabel, fontsize=9, color=_INK)
     ax.tick_params(labelsize=8, length=3, colors=_INK)
@@ -372,7 +372,7 @@ def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
 
 
 def _extent(shape: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Edges of the cells in cycles/pixel, vertical frequency growing upwards."""
+    """Return the edges of the map in cycles/pixel; vertical frequency grows upwards."""
     height, width = shape
     x0 = -(width // 2) / width - 0.5 / width
     y0 = -(height // 2) / height - 0.5 / height

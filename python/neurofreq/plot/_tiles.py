@@ -1,4 +1,4 @@
-"""Pictures made of small images: example hybrids and example perturbations."""
+"""Draw grids of small images: example hybrids and example perturbations."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def plot_hybrid_examples(
     frequencies: Sequence[float] = EXAMPLE_FREQUENCIES,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one pair's low part, high part and hybrid, as Fig 3a does.
+    """Draw the low part, the high part and the hybrid of two images, as in Fig 3a.
 
     Parameters
     ----------
     low, high : array_like of float, shape (C, H, W)
         Two images of different classes, values in [0, 1], C = 1 or 3.
     frequencies : sequence of float
-        Mixing frequencies in units of Nyquist, one column each.
+        Mixing frequencies in units of Nyquist, one per column.
     ax : Axes, optional
 
     Returns
@@ -39,12 +39,12 @@ def plot_hybrid_examples(
 
     Notes
     -----
-    The high row has the mean of the high image added back for display.
+    For display, the mean of the high image is added to its high part.
     """
     from neurofreq.frequency import hybrid_images
 
     pair = [np.ascontiguousarray(image)[None] for image in (low, high)]
-    # A constant has no high frequencies: mixing with it leaves one part alone.
+    # A constant image has no frequencies but DC: a mix with it shows one part only.
     flat = [np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape) for x in pair]
     flat = [np.ascontiguousarray(x) for x in flat]
     columns = list(frequencies)
@@ -64,13 +64,13 @@ def plot_perturbation_examples(
     adversarial: Mapping[str, ArrayLike],
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw images, what the attack made of them, and the amplified change.
+    """Draw images, their adversarial images, and the amplified changes.
 
     Parameters
     ----------
     clean, adversarial : mapping of str to array_like, shape (n, C, H, W)
         Per model, in [0, 1], the same images for every model; C = 1 or 3. An
-        adversarial image of NaN says that none was found.
+        adversarial image of NaN means that none was found.
     ax : Axes, optional
 
     Returns
@@ -79,8 +79,8 @@ def plot_perturbation_examples(
 
     Notes
     -----
-    Each perturbation is amplified to fill the range around middle grey; its
-    true size, in 1/255, is written on it.
+    Each perturbation is amplified to fill the range around middle gray. The label on it
+    gives its true size in 1/255.
     """
     names = list(clean)
     rows, labels, sizes = [np.asarray(clean[names[0]])], ["image"], []
@@ -114,7 +114,7 @@ def _draw_rows(
     column_labels: Sequence[str] | None,
     ax: Axes | None,
 ) -> Axes:
-    """Show rows of images on white with a name for every row and column."""
+    """Draw rows of images on white, with a label for every row and column."""
     if ax is None:
         import matplotlib.pyplot as plt
 

@@ -1,7 +1,7 @@
-"""Training towards neurons: two regularizers, and the loss of one of them.
+"""Training towards neural data: two regularizers, and the loss of one of them.
 
-`SimilarityRegularizer` compares similarities of layers with a target, `CoTraining`
-predicts responses from a layer. Both attach to a model of your own.
+`SimilarityRegularizer` compares similarities of layers with a target. `CoTraining`
+predicts responses from a layer. Both attach to your own model.
 """
 
 from neurofreq.regularize._loss import SimilarityLoss, similarity_loss
@@ -15,4 +15,4 @@ __all__ = [
     "similarity_loss",
 ]
 
-__dir__ = __all__.copy  # modules of the package are not listed
+__dir__ = __all__.copy  # hide the modules of the package

@@ -31,28 +31,28 @@ def similarity_loss(
 ) -> Tensor:
     """Compute the distance between similarities of features and a target.
 
-    Per layer, the mean per channel is subtracted, features are flattened, and
-    the cosine of each pair of images is taken; layers mix with weights
-    ``softmax(logits)``; the loss is the mean over pairs of
-    ``(arctanh(mixture) - arctanh(target))^2``.
+    For each layer, the mean per channel is subtracted, features are flattened, and
+    the cosine of each pair of images is computed. The mixture is the mean of these
+    similarities over layers, with weights ``softmax(logits)``. The loss is the mean
+    over pairs of ``(arctanh(mixture) - arctanh(target))^2``.
 
     Parameters
     ----------
     features : Tensor or sequence of L Tensors, each of shape (N, C, ...)
-        Floating point, one device. Half precision is converted to float32.
-        Layers may differ in all axes but the first.
+        Floating point, on the same device. Half precision is converted to float32.
+        Layers may differ in all axes except the first.
     target : Tensor, shape (P,) with `pairs`, (N, N) without
         Similarities in [-1, 1].
     pairs : int64 Tensor, shape (P, 2), optional
         Indices of the two images of each pair, from 0 to N - 1. By default all
         N (N - 1) / 2 pairs of different images, at the same forward cost.
     means : sequence of L Tensors, shape (C,) each, optional
-        Subtracted per channel; no gradient reaches them. Zero by default.
+        Subtracted per channel; they get no gradient. Zero by default.
     logits : Tensor, shape (L,), optional
         Layer weights before the softmax. Equal weights by default.
     half : bool
-        Whether arctanh has its factor 1/2. False is the form of the authors'
-        code, exactly 4 times the loss.
+        Whether arctanh has its factor 1/2. False is the form in the authors' code,
+        which makes the loss exactly 4 times larger.
 
     Returns
     -------
@@ -62,23 +62,24 @@ def similarity_loss(
     Raises
     ------
     TypeError
-        Not tensors, or not of floating point.
+        If an argument is not a tensor, or not of floating point.
     RuntimeError
-        Tensors of a transform of ``torch.func``, or with forward-mode tangents.
+        If a tensor comes from a transform of ``torch.func``, or has a forward-mode
+        tangent.
     ValueError
         Fewer than two images, shapes that do not match, pair indices out of
-        range, or a target outside [-1, 1], not finite or, without pairs, not
+        range, or a target that is not in [-1, 1], not finite or, without pairs, not
         symmetric.
 
     Notes
     -----
     ``arctanh(x) = (ln(1 + x + e) - ln(1 - x + e)) / 2`` with e = 1e-5, as in
-    the authors' code: nothing is clamped, and the loss and its gradient stay
-    finite at x = 1 and -1. With ``create_graph=True`` gradients can be
+    the authors' code. Values are not clamped, and the loss and its gradient are
+    finite at x = 1 and -1. With ``create_graph=True``, gradients can be
     differentiated again. Features equal to the mean (length 0) have no
     direction: their similarities are 0, and they get no gradient.
 
-    Differences from the paper: `half`, and all pairs of a batch as an option.
+    Differences from the paper: the options `half` and all pairs of a batch.
 
     References
     ----------
@@ -100,7 +101,7 @@ class SimilarityLoss(Wide):
     Parameters
     ----------
     n_layers : int
-        Number of layers L whose features each call is given.
+        Number of layers L whose features are passed to each call.
     half : bool
         As in `similarity_loss`.
     beta : float
@@ -112,8 +113,8 @@ class SimilarityLoss(Wide):
         Trainable layer weights before the softmax, initially 0 (equal weights).
     mean_0, mean_1, ... : buffers, shape (C,) each
         Per channel, ``m <- beta m + (1 - beta) mean(features)`` over images and
-        positions, starting at 0. Updated before use, in training mode only,
-        and without gradient. Empty until the first features are seen.
+        positions, starting at 0. Updated before use, only in training mode, and
+        without gradient. Empty before the first call.
 
     Raises
     ------
@@ -142,7 +143,7 @@ class SimilarityLoss(Wide):
 
     @property
     def layer_weights(self) -> Tensor:
-        """Weights of the layers, shape (L,): positive, of sum 1."""
+        """Weights of the layers, shape (L,): positive, with sum 1."""
         return self.logits.detach().softmax(0)
 
     def forward(
@@ -165,8 +166,8 @@ class SimilarityLoss(Wide):
         Raises
         ------
         ModelError
-            If features are NaN or infinite, or too large for their dot products;
-            the running means stay as they were.
+            If features are NaN or infinite, or too large for their dot products.
+            The running means then do not change.
         """
         layers = _layers(features)
         return self.forward_unchecked(layers, *_known(layers, target, pairs))
@@ -174,9 +175,9 @@ class SimilarityLoss(Wide):
     def forward_unchecked(
         self, features: Sequence[Tensor], target: Tensor, index: Tensor | None
     ) -> Tensor:
-        """Compute as `forward`, of a target and pairs that are known to be right.
+        """Compute as `forward`, for a target and pairs that are known to be valid.
 
-        Their values are not looked at, so a device is waited for once, at the end.
+        Their values are not checked, so a device is waited for only once, at the end.
         Returns and raises as `forward`.
 
         Parameters
@@ -186,7 +187,7 @@ class SimilarityLoss(Wide):
         target : Tensor, shape (P,) or (N, N)
             On the features' device.
         index : int64 Tensor, shape (2, P), or None
-            The pairs, a row each of first and second images.
+            The pairs: a row of first images and a row of second images.
         """
         layers = _layers(features)
         if len(layers) != len(self.logits):
@@ -216,7 +217,7 @@ class SimilarityLoss(Wide):
         return f"n_layers={len(self.logits)}, half={self._half}, beta={self._beta}"
 
     def _mean(self, index: int, features: Tensor) -> Tensor:
-        """Return the running mean to subtract, not yet stored."""
+        """Return the running mean to subtract, without storing it."""
         mean: Tensor = getattr(self, f"mean_{index}")
         if mean.numel() == 0:
             mean = features.new_zeros(features.shape[1])
@@ -236,7 +237,7 @@ class SimilarityLoss(Wide):
 
 
 class _Loss(torch.autograd.Function):
-    """The loss with its gradient in closed form, which keeps no copy of features."""
+    """The loss with its gradient in closed form, which stores no copy of features."""
 
     @staticmethod
     def forward(
@@ -258,13 +259,13 @@ class _Loss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients in the logits and in every layer."""
+        """Return the gradients of the logits and of every layer."""
         target, index, logits, slope, *rest = ctx.saved_tensors
         n = len(rest) // 3
         pulls, means, layers = rest[:n], rest[n : 2 * n], rest[2 * n :]
         *_, of_logits = ctx.needs_input_grad[:5]
         with torch.autocast(layers[0].device.type, enabled=False):
-            if torch.is_grad_enabled():  # this gradient is differentiated in turn
+            if torch.is_grad_enabled():  # this gradient is differentiated again
                 _, slope, pulls = _neurofreq.similarity_loss(
                     layers, means, logits, target, index, ctx.half
                 )
@@ -285,7 +286,7 @@ class _Loss(torch.autograd.Function):
 
 
 def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
-    """Return checked features as a list, half precision as float32."""
+    """Return checked features as a list, with half precision converted to float32."""
     if torch._C._are_functorch_transforms_active():
         raise RuntimeError(_BACKWARD_ALONE)
     if not isinstance(features, (Tensor, Sequence)):
@@ -325,7 +326,7 @@ def _evaluate(
     index: Tensor | None,
     half: bool,
 ) -> Tensor:
-    """Return the loss of checked input; `index` is (2, P)."""
+    """Return the loss of checked inputs; `index` is (2, P)."""
     # Autocast would run the Gram product in half precision.
     with torch.autocast(layers[0].device.type, enabled=False):
         near = [m.detach().to(layer) for m, layer in zip(means, layers, strict=True)]
@@ -336,7 +337,7 @@ def _evaluate(
 def _known(
     layers: list[Tensor], target: Tensor, pairs: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Return target and pairs, (2, P), checked and on the features' device."""
+    """Return target and pairs (2, P), checked and on the features' device."""
     n, device = len(layers[0]), layers[0].device
     index = None if pairs is None else _pairs(pairs, n).to(device)
     shape = (n, n) if index is None else (index.shape[1],)
@@ -389,7 +390,7 @@ def _target(target: Tensor, shape: tuple[int, ...]) -> Tensor:
     target = target.detach()
     uneven = target - target.T if target.ndim == 2 else target.new_zeros(1)
     values = torch.stack([*target.aminmax(), uneven.abs().max()])
-    low, high, gap = values.tolist()  # one wait for the device
+    low, high, gap = values.tolist()  # wait for the device only once
     if not (low >= -1.0 - _ROUNDING and high <= 1.0 + _ROUNDING):
         raise ValueError(
             f"target: got values in [{low:.6g}, {high:.6g}], expected [-1, 1]"

@@ -1,4 +1,4 @@
-"""Pull the similarities of a user's own network towards a target."""
+"""Pull the similarities of your own network towards a target."""
 
 from __future__ import annotations
 
@@ -31,35 +31,36 @@ class SimilarityRegularizer(Attached):
     """Similarity loss of a model on stimuli whose target similarities are known.
 
     Each call of `loss` draws some stimuli, passes them through the model once,
-    and compares the similarities of the named layers' outputs with the target:
-    add it to the loss of your own training loop.
+    and compares the similarities of the named layers' outputs with the target.
+    Add its result to the loss of your training loop.
 
     Parameters
     ----------
     model : nn.Module
-        Your model. It is not registered here (its parameters are not among
-        `parameters`), not moved and not switched between training and
-        evaluation; where you move it, this follows. It carries hooks only while
-        `loss` runs; `close`, or the end of a ``with`` block, lets go of it. See
-        Notes for a distributed or compiled model.
+        Your model. It is not a submodule of the regularizer (`parameters` does not
+        contain its parameters), is not moved, and keeps its training mode. If you
+        move it, the regularizer follows. It has hooks only while `loss` runs. `close`,
+        or the end of a ``with`` block, releases the model. See Notes for a
+        distributed or compiled model.
     layers : sequence of str or "auto"
         Names of submodules, as in ``dict(model.named_modules())``, whose outputs
-        are compared; of a module called more than once, the last output.
-        "auto" takes a ResNet's stem and stages after their ReLU (convolutions
-        1, 5, 9, 13 and 17 of a ResNet18, as in the paper), or what a VGG gives
-        its max-pooling layers.
+        are compared. If a module is called more than once, its last output is used.
+        "auto" takes the stem and stages of a ResNet after their ReLU (convolutions
+        1, 5, 9, 13 and 17 of a ResNet18, as in the paper), or the inputs of a VGG's
+        max-pooling layers.
     similarity : array_like of float, shape (N, N)
         Target similarities of the stimuli in [-1, 1], symmetric: for example
         `response_similarity` of recorded responses.
     stimuli : Tensor, ndarray or ImageSet, shape (N, C, H, W)
         The images that evoked the responses, as the model takes them: in [0, 1],
-        or standardised by you where the model does not do so itself. float32 or
-        float64; every pass converts them to the type that the model's parameters
-        have then. Their size may differ from that of the training images. A target
-        with names of its images refuses an `ImageSet` of files in another order.
+        or standardized by you if the model does not do this itself. float32 or
+        float64; every pass converts them to the current type of the model's
+        parameters. Their size may differ from that of the training images. If the
+        target has names of its images, an `ImageSet` of files in another order is
+        refused.
     n_pairs : int
         Pairs of images per step. Pairs are drawn without replacement from all
-        N (N - 1) / 2; when all were used a new order begins.
+        N (N - 1) / 2; after all pairs were used, a new order begins.
     all_pairs : bool
         Draw ``2 * n_pairs`` images without replacement instead, and compare all
         pairs of them: more comparisons for the same forward pass.
@@ -68,7 +69,7 @@ class SimilarityRegularizer(Attached):
     beta : float
         Persistence of the running means, see `SimilarityLoss`.
     seed : int
-        Of the order of pairs or images. Step s of a seed is always the same.
+        Seed of the order of pairs or images. Step s of a seed is always the same.
 
     Attributes
     ----------
@@ -76,10 +77,10 @@ class SimilarityRegularizer(Attached):
         Holds the layer weights, the only parameters: give ``parameters()`` to
         the optimizer beside the model's own.
     target : str or None
-        The label of `similarity` where it is a `neural.Target`.
+        The label of `similarity` if it is a `neural.Target`.
     step : int64 buffer
-        Steps taken in training mode; part of ``state_dict``, so that a resumed
-        run draws what an uninterrupted one would.
+        Steps taken in training mode. It is part of ``state_dict``, so that a resumed
+        run draws the same stimuli as an uninterrupted run.
 
     Raises
     ------
@@ -87,31 +88,33 @@ class SimilarityRegularizer(Attached):
         If `model` is not a module, or `stimuli` have another dtype.
     ValueError
         Fewer than two images, stimuli in [0, 255], a layer that does not exist
-        (the nearest names are given), or a similarity that is not square, not
-        symmetric, outside [-1, 1], not finite, or not of the stimuli's number.
+        (the message suggests the nearest names), or a similarity matrix that is not
+        square, not symmetric, not in [-1, 1], not finite, or has another number of
+        images than the stimuli.
 
     Notes
     -----
-    The stimuli pass uses the model's current mode: in training mode it updates
-    batch-norm statistics too, as in joint training of the paper.
+    The stimuli pass uses the model's current mode. In training mode it also updates
+    batch-norm statistics, as in joint training of the paper.
 
-    A ``DistributedDataParallel`` model: every process draws the same stimuli,
-    passes its share through the wrapped module, and features are gathered with
-    their gradient. Averaged over processes, gradients are those of one process
-    with all stimuli; batch norm sees each share alone. A model that is compiled,
-    whole or in part: the stimuli pass runs eagerly, because hooks are not seen by
-    compiled code; your own calls stay compiled.
+    With a ``DistributedDataParallel`` model, every process draws the same stimuli and
+    passes its share through the wrapped module; features are gathered with their
+    gradient. Averaged over processes, the gradients are those of a single process
+    with all stimuli. Batch norm sees only the share of its process. With a model that
+    is compiled, completely or in part, the stimuli pass runs eagerly, because
+    compiled code ignores hooks. Your own calls stay compiled.
 
     Under autocast, and with a model in half precision, the model's pass is in half
-    precision and the loss in float32: target, running means and layer weights stay
-    in float32 where this is cast to 16 bits.
+    precision and the loss in float32. If the regularizer is cast to 16 bits, target,
+    running means and layer weights stay in float32.
 
-    The first `loss` in training and in evaluation mode passes two stimuli more, to
-    see that a layer's rows are images: buffers and random state stay as they were.
+    The first `loss` in training mode and in evaluation mode passes two more stimuli,
+    to check that the rows of a layer are images. Buffers and random state do not
+    change.
 
-    Differences from the paper: `all_pairs`, `half`, `joint`; otherwise as in joint
-    training there, with 16 pairs (up to 32 images) a step: an image of several pairs
-    passes once, and counts once in running means and batch norm.
+    Differences from the paper: the options `all_pairs`, `half` and `joint`. Otherwise
+    as in joint training there, with 16 pairs (up to 32 images) per step. An image in
+    several pairs passes once, and counts once in running means and batch norm.
 
     References
     ----------
@@ -176,10 +179,10 @@ class SimilarityRegularizer(Attached):
         Raises
         ------
         ModelError
-            If a layer is not reached, returns no tensor of a row per image, is
-            changed in place by a later module, ran without gradients although
-            they are on, or returns NaN or infinity: the message names it. Also
-            if all parameters before all layers are frozen.
+            If a layer is not reached, does not return a tensor with a row per image,
+            is changed in place by a later module, ran without gradients although
+            they are enabled, or returns NaN or infinity. The message names the
+            layer. Also if all parameters before all layers are frozen.
         """
         images, pairs = self._draw()
         _, features = self._reader.of(self._share(images))
@@ -194,27 +197,27 @@ class SimilarityRegularizer(Attached):
         Parameters
         ----------
         images : Tensor, shape (N, C, H, W)
-            Of the stimuli's channels, height and width.
+            With the stimuli's channels, height and width.
 
         Returns
         -------
         logits : Tensor, shape (N, n_classes)
-            Of `images`.
+            The logits of `images`.
         loss : Tensor, 0-dimensional
             As `loss`.
 
         Raises
         ------
         TypeError, ValueError
-            If images are no tensor or of another shape than the stimuli, or the
-            model works in several processes: their gradients would not be averaged.
+            If images are not a tensor or do not have the shape of the stimuli, or the
+            model runs in several processes, whose gradients would not be averaged.
         ModelError
             As `loss`.
 
         Notes
         -----
-        Faster than two passes, and not the paper's: in training mode batch norm
-        takes its statistics over images and stimuli together.
+        Faster than two passes, but different from the paper: in training mode, batch
+        norm computes its statistics over images and stimuli together.
         """
         if not isinstance(images, Tensor):
             raise TypeError(f"images: got {type(images).__name__}, expected a Tensor")
@@ -241,11 +244,11 @@ class SimilarityRegularizer(Attached):
         return logits[: len(images)], loss
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
-        """Return what `training_step` minimises: cross-entropy + alpha loss."""
+        """Return cross-entropy + alpha loss, which `training_step` minimizes."""
         return classification + alpha * loss
 
     def figures(self) -> dict[str, float]:
-        """Return what a learning curve should show beside the loss."""
+        """Return the values that a learning curve should show beside the loss."""
         weights = self.criterion.layer_weights.tolist()
         return {
             f"weight of {layer}": weight
@@ -253,7 +256,7 @@ class SimilarityRegularizer(Attached):
         }
 
     def digest(self) -> str:
-        """Return a name of everything that decides the loss beside the model."""
+        """Return a digest of everything that decides the loss besides the model."""
         settings = repr((self.layers, self.n_pairs, self.all_pairs, self.seed))
         settings += f"{self.criterion.extra_repr()}"
         text = settings + storage.data_digest(self.similarity, self.stimuli)
@@ -275,10 +278,10 @@ class SimilarityRegularizer(Attached):
         images: NDArray[np.int64],
         pairs: NDArray[np.int64] | None,
     ) -> Tensor:
-        """Return the loss of features of the drawn images, and count the step."""
+        """Return the loss for features of the drawn images, and count the step."""
         device, index = features[0].device, None
         if self.similarity.device != device:
-            self.to(device)  # the model was moved after this was built
+            self.to(device)  # the model was moved after the regularizer was built
         if pairs is None:
             drawn = torch.from_numpy(images).to(device)
             target = self.similarity[drawn][:, drawn]
@@ -299,7 +302,7 @@ class SimilarityRegularizer(Attached):
         return loss
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """Return distinct images and, unless all pairs, positions of pairs, (2, P)."""
+        """Return distinct images and positions (2, P) of pairs, None for all pairs."""
         n = len(self.stimuli)
         if self.all_pairs:
             return self._next(n, min(2 * self.n_pairs, n)), None
@@ -308,10 +311,10 @@ class SimilarityRegularizer(Attached):
         return images, positions.reshape(2, -1)
 
     def _next(self, n: int, count: int) -> NDArray[np.int64]:
-        """Return this step's `count` of n items, or what is left of the order."""
+        """Return this step's `count` of n items, or the rest of the order."""
         per_order = math.ceil(n / count)
         if self.all_pairs and n % count == 1:
-            per_order -= 1  # one image alone makes no pair
+            per_order -= 1  # a single image has no pair
         order, part = divmod(int(self.step), per_order)
         if self._order is None or self._order[0] != order:
             rng = np.random.default_rng((self.seed, order))
@@ -328,10 +331,10 @@ class SimilarityRegularizer(Attached):
 
 
 def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return pairs i < j, shape (2, P), of ranks in column-by-column order.
+    """Return the pairs i < j, shape (2, P), of ranks in column-by-column order.
 
-    Pair (i, j) has rank j (j - 1) / 2 + i. The root is exact to one step for
-    any number of images below 2^26, and that step is corrected.
+    Pair (i, j) has rank j (j - 1) / 2 + i. Below 2^26 images, the rounding error of the
+    root is at most one, which is corrected.
     """
     j = ((1.0 + np.sqrt(1.0 + 8.0 * ranks)) / 2.0).astype(np.int64)
     j -= j * (j - 1) // 2 > ranks

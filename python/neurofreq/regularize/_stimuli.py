@@ -1,4 +1,4 @@
-"""What regularizers share: the user's model, the stimuli, and a count of steps."""
+"""The base of both regularizers: your model, the stimuli, and a count of steps."""
 
 from __future__ import annotations
 
@@ -23,15 +23,9 @@ if TYPE_CHECKING:
 
 
 class Attached(Wide):
-    """A regularizer of a user's model, which is not one of its submodules.
+    """A regularizer attached to your model, which is not its submodule.
 
-    Parameters
-    ----------
-    model : nn.Module
-    layers : sequence of str or "auto"
-    stimuli : Tensor, ndarray or ImageSet, shape (N, C, H, W)
-    argument : str
-        What the caller calls the layers.
+    `argument` is the caller's name of the layers, for error messages.
     """
 
     stimuli: Tensor
@@ -57,19 +51,19 @@ class Attached(Wide):
 
     @property
     def model(self) -> nn.Module:
-        """The user's model, without distributed or compiled wrapping."""
+        """The model, without distributed or compiled wrapping."""
         return self._reader.model
 
     def close(self) -> None:
-        """Let go of the model; it carries no hooks outside `loss`."""
+        """Release the model; it has no hooks outside `loss`."""
         self._features = None
 
     def __enter__(self) -> Self:
-        """Return the regularizer, to be closed at the end of the block."""
+        """Return the regularizer; it is closed at the end of the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
+        """Close the regularizer."""
         self.close()
 
     @property
@@ -84,7 +78,7 @@ class Attached(Wide):
         return shown.to(calling.dtype_of(self.model))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """Move all but the count of steps: the host reads that one at every step."""
+        """Move everything except the count of steps, which is read on the CPU."""
         step = self.step
         super()._apply(fn, recurse)
         self.step = step

@@ -1,4 +1,4 @@
-"""Numbers that stay in single precision beside a model in half precision."""
+"""Parameters and buffers that stay in float32 beside a model in half precision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Wide(nn.Module):
-    """A module whose numbers stay in float32 where a model is cast to 16 bits."""
+    """A module whose tensors stay in float32 when a model is cast to 16 bits."""
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         def wide(tensor: Tensor) -> Tensor:

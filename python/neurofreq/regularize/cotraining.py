@@ -28,42 +28,43 @@ class CoTraining(Attached):
 
     Each call of `loss` passes a batch of stimuli through the model up to `layer`,
     reads every neuron's response at its Gaussian position, and returns the mean
-    squared error; `total` weighs it against the cross-entropy with two learned
-    log variances.
+    squared error. `total` adds this error and the cross-entropy, with weights from
+    two learned log variances.
 
     Parameters
     ----------
     model : nn.Module
-        Your model, as of `nf.SimilarityRegularizer`.
+        Your model, as in `nf.SimilarityRegularizer`.
     layer : str
-        Submodule whose output (N, C, H, W) is shared; the pass ends there.
+        Submodule whose output (N, C, H, W) is shared. The pass ends there.
     responses : array_like or Tensor of float, shape (N, K), or Responses
-        Of K neurons to N >= 2 images, finite: for a recording too small to train
-        on, what `nf.neural.PredictiveModel` predicts (denoised, as in the paper).
-        Containers are read by their names, as in `nf.neural.Responses`, and their
-        trials averaged; their images must be the stimuli's, in their order (see
-        `nf.neural.Target.require_images`).
+        Responses of K neurons to N >= 2 images, finite. If a recording is too small to
+        train on, use the predictions of `nf.neural.PredictiveModel` (denoised, as in
+        the paper). The axes of containers are found by their names, as in
+        `nf.neural.Responses`, and their trials are averaged. Their images must be the
+        stimuli, in the same order (see `nf.neural.Target.require_images`).
     stimuli : Tensor or ndarray, shape (N, C, H, W)
-        The images of those responses, as the model takes them: in [0, 1], or
-        standardised by you. Every pass converts them to the type that the model's
-        parameters have then.
+        The images of these responses, as the model takes them: in [0, 1], or
+        standardized by you. Every pass converts them to the current type of the
+        model's parameters.
     batch_size : int
         Stimuli per step.
     positive : bool
-        Whether predictions are ``ELU(z) + 1``, at least 0 as responses must be
-        then, or z, the weighted sum and a bias.
+        z is the weighted sum of features plus a bias. True: predictions are
+        ``ELU(z) + 1``, which is at least 0, and responses must be at least 0 too.
+        False: predictions are z.
     seed : int
-        Of the read-out's initial weights, the order of stimuli and the positions
+        Seed of the read-out's initial weights, the order of stimuli and the positions
         drawn in training. Step s of a seed is always the same.
     source : str
-        What the responses are of: a run says it in its settings.
+        Source of the responses, which a run stores in its settings.
 
     Attributes
     ----------
     target : str
         The source.
     log_variance : Parameter, shape (2,)
-        Of classification and of responses, initially 0.
+        Log variances of classification and of responses, initially 0.
     readout : nn.Module
         Position, width and channel weights of every neuron.
     step : int64 buffer
@@ -74,10 +75,10 @@ class CoTraining(Attached):
     TypeError
         If `model` is not a module, or `stimuli` have another dtype.
     ValueError
-        Responses that are not finite or not of the stimuli's number, negative ones
-        with `positive`, fewer than two images, a neuron that never fires (no
-        variance), an unknown layer, a container whose axes are not clear, or
-        names of images that are not the stimuli's or in another order.
+        Responses that are not finite or not as many as the stimuli, negative
+        responses with `positive`, fewer than two images, a neuron that never fires
+        (no variance), an unknown layer, a container whose axes cannot be identified,
+        or names of images that differ from the stimuli or are in another order.
     ModelError
         If the layer's output is not (N, C, H, W).
 
@@ -87,7 +88,8 @@ class CoTraining(Attached):
     divided by their standard deviation over all neurons and images, so that the
     loss has no unit.
 
-    Differences from the paper: the division; the initial width of positions is 0.3.
+    Differences from the paper: this division, and the initial width of positions,
+    which is 0.3.
 
     References
     ----------
@@ -141,8 +143,8 @@ class CoTraining(Attached):
         Raises
         ------
         ModelError
-            If the layer is not reached, its output has no row per image or no
-            graph (see `nf.SimilarityRegularizer.loss`), or is NaN or infinite: the
+            If the layer is not reached, or its output has no row per image, has no
+            graph (see `nf.SimilarityRegularizer.loss`), or is NaN or infinite. The
             message names the layer.
         """
         index = self._draw()
@@ -166,17 +168,18 @@ class CoTraining(Attached):
     forward = loss
 
     def joint(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Refuse: classification needs the whole model, stimuli only the trunk."""
+        """Raise: classification needs the whole model, stimuli only the trunk."""
         raise ValueError(
             "joint: got True, expected False for co-training: stimuli pass through "
             "the shared layers alone"
         )
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
-        """Return both losses, weighed by the learned variances; alpha is not used.
+        """Return the sum of both losses with the learned weights; alpha is not used.
 
-        Of a distributed model, the cross-entropy is the mean over processes, so
-        that all learn one variance; its gradient in the model is each one's own.
+        For a distributed model, the cross-entropy is averaged over processes, so that
+        all processes learn the same variance. Its gradient in the model is that of each
+        process.
         """
         del alpha
         classification = self._ranks.mean(classification)
@@ -189,7 +192,7 @@ class CoTraining(Attached):
         )
 
     def figures(self) -> dict[str, float]:
-        """Return what a learning curve should show beside the loss."""
+        """Return the values that a learning curve should show beside the loss."""
         classes, neurons = self.log_variance.tolist()
         return {
             "log variance of classes": classes,
@@ -197,7 +200,7 @@ class CoTraining(Attached):
         }
 
     def digest(self) -> str:
-        """Return a name of everything that decides the loss beside the model."""
+        """Return a digest of everything that decides the loss besides the model."""
         text = repr((self.layer, self.batch_size, self.readout.positive, self.seed))
         text += storage.data_digest(self.responses, self.stimuli)
         return hashlib.sha256(text.encode()).hexdigest()
@@ -208,7 +211,7 @@ class CoTraining(Attached):
         return f"layer={self.layer!r}, {k} neurons, {self.batch_size} of {n} stimuli"
 
     def _channels(self) -> int:
-        """Return the channels of the layer's output."""
+        """Return the number of channels of the layer's output."""
         first = torch.arange(2, device=self.stimuli.device)
         with calling.evaluating(self.model), torch.no_grad():
             _, (features,) = self._reader.of(self._shown(first), whole=False)
@@ -220,10 +223,10 @@ class CoTraining(Attached):
         return int(features.shape[1])
 
     def _draw(self) -> Tensor:
-        """Return this step's stimuli: batches of an order, then of a new one.
+        """Return this step's stimuli: batches of a random order, then of a new order.
 
-        No stimulus comes twice in an order; those that are left of it, fewer than
-        a batch, are not used.
+        No stimulus is repeated within an order. The rest of an order, less than a
+        batch, is not used.
         """
         per_order = len(self.stimuli) // self.batch_size
         order, part = divmod(int(self.step), per_order)
@@ -260,9 +263,9 @@ def _check_responses(responses: Any, stimuli: Any, positive: bool) -> Tensor:
 
 
 def mean_responses(responses: Any) -> tuple[Any, NDArray[Any] | None]:
-    """Return the mean over trials of a container, and its images' names.
+    """Return the mean over trials of a container, and the names of its images.
 
-    Arrays and tensors come back as they are.
+    Arrays and tensors are returned unchanged.
     """
     named = responses
     if not isinstance(responses, Responses):

@@ -1,8 +1,8 @@
-"""Models of finished studies that a report shows beside those it measures.
+"""Models of finished studies that a report shows beside the models it measures.
 
-Nothing of them is measured again, so everything that decides a number must be
-the same here and there: it is taken from the study where it is not asked for,
-and compared before any work.
+These models are not measured again. So everything that decides a number must agree:
+settings that are not given are taken from the study, and all are compared before any
+work.
 """
 
 from __future__ import annotations
@@ -40,50 +40,30 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Beside:
-    """A study whose models are shown.
-
-    Attributes
-    ----------
-    folder : Path
-    plan : Plan
-    measured : list of Measured
-        In the order of the plan's models.
-    """
+    """A study whose models are shown, in the order of its plan."""
 
     folder: Path
     plan: Plan
     measured: list[Measured]
 
     def identities(self) -> list[tuple[Identity, Measured]]:
-        """Return what tells each model from another, with what was measured of it."""
+        """Return the identity of each model with its measurements."""
         return list(zip(self.plan.models, self.measured, strict=True))
 
 
 def read(
     folders: Sequence[str | os.PathLike[str]], out_dir: str | os.PathLike[str]
 ) -> list[Beside]:
-    """Read studies, whose folders are not the report's.
+    """Read finished studies, whose folders must not be the report's folder.
 
-    Parameters
-    ----------
-    folders : sequence of path
-    out_dir : path
-        Of the report.
-
-    Raises
-    ------
-    TypeError
-        If `folders` is one path.
-    FileNotFoundError
-        If one holds no study.
-    ValueError
-        If one is the report's own folder.
+    Raises TypeError if `folders` is a single path, FileNotFoundError if a folder holds
+    no study, and ValueError if a folder is the report's own.
     """
     if isinstance(folders, (str, os.PathLike)):
         raise TypeError(f"beside: got {folders!r}, expected a list of folders")
     found = []
     for folder in map(Path, folders):
-        # The report's plan would take the place of the study's.
+        # The report would overwrite the study's plan.
         if folder.resolve() == Path(out_dir).resolve():
             raise ValueError(f"beside: got {folder}, expected another than out_dir")
         measured = result.load(folder).measured
@@ -92,14 +72,7 @@ def read(
 
 
 def settings(found: Sequence[Beside], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of the first study where none was given.
-
-    Parameters
-    ----------
-    found : sequence of Beside
-    given : mapping of str to value
-        None stands for what was not given.
-    """
+    """Return the given settings, with None replaced by the first study's value."""
     kept: dict[str, Any] = {}
     if found:
         theirs = found[0].plan.settings
@@ -109,17 +82,9 @@ def settings(found: Sequence[Beside], given: Mapping[str, Any]) -> dict[str, Any
 
 
 def measurements(found: Sequence[Beside], asked: Sequence[str] | None) -> Sequence[str]:
-    """Return what was asked for, else what all studies measured.
+    """Return the measurements asked for; by default those that all studies have.
 
-    Parameters
-    ----------
-    found : sequence of Beside
-    asked : sequence of str, optional
-
-    Raises
-    ------
-    ValueError
-        If the studies have no measurement in common.
+    Raises ValueError if the studies have no measurement in common.
     """
     if asked is not None:
         return asked
@@ -135,19 +100,10 @@ def measurements(found: Sequence[Beside], asked: Sequence[str] | None) -> Sequen
 
 
 def check(found: Sequence[Beside], study: Study) -> None:
-    """Check that the studies' numbers stand beside those of the report's study.
+    """Check that the numbers of the studies can be compared with the report's.
 
-    Parameters
-    ----------
-    found : sequence of Beside
-    study : Study
-        What the report measures, with its data.
-
-    Raises
-    ------
-    ValueError
-        If a name is there twice, a measurement is missing, or the data, a setting
-        that decides a number or the release of neurofreq is another.
+    Raises ValueError if a name occurs twice, a measurement is missing, or the data, a
+    setting that decides a number or the release of neurofreq differs.
     """
     if not found:
         return
@@ -169,14 +125,7 @@ def check(found: Sequence[Beside], study: Study) -> None:
 
 
 def items(found: Sequence[Beside], wanted: Sequence[str]) -> dict[str, Items]:
-    """Return what was measured of each model, as far as it is reported.
-
-    Parameters
-    ----------
-    found : sequence of Beside
-    wanted : sequence of str
-        The measurements of the report.
-    """
+    """Return the measurements of each model, of those that the report wants."""
     return {
         model.name: {
             key: arrays
@@ -189,15 +138,9 @@ def items(found: Sequence[Beside], wanted: Sequence[str]) -> dict[str, Items]:
 
 
 def images(found: Sequence[Beside], data: ImageSet) -> dict[str, NDArray[Any]]:
-    """Return the images each model was shown: of grey ones, the first examples.
-
-    Parameters
-    ----------
-    found : sequence of Beside
-    data : ImageSet
-    """
+    """Return the images each model was shown; for gray models the first examples."""
     colour = np.asarray(data.images)
-    # All of a large data set in grey would be one more copy of it in memory.
+    # A gray version of a large data set would be another copy of it in memory.
     first = data.take(range(min(N_EXAMPLES, len(data))))
     return {
         model.name: first.gray().images if model.is_gray else colour
@@ -219,7 +162,7 @@ def _check_names(found: Sequence[Beside], names: Sequence[str]) -> None:
 
 
 def _check_complete(one: Beside, wanted: Sequence[str]) -> None:
-    """Require every measurement of every model, as the figures do of a group."""
+    """Require every measurement of every model, as the figures do within a group."""
     for identity, model in one.identities():
         keys = [
             key
@@ -237,7 +180,7 @@ def _check_complete(one: Beside, wanted: Sequence[str]) -> None:
 
 
 def _check_origin(one: Beside, data: ImageSet, digest: str) -> None:
-    """Require the same images and labels, and the same release."""
+    """Require the same images, labels and release."""
     if one.plan.data_digest != digest:
         sizes = [len(m.arrays["clean"]["correct"]) for m in one.measured
                  if "clean" in m.arrays][:1]  # fmt: skip

@@ -28,17 +28,7 @@ def render(
     pictures: list[Picture],
     settings: dict[str, Any],
 ) -> str:
-    """Return the page as HTML.
-
-    Parameters
-    ----------
-    results : Results
-    tables : dict of str to DataFrame
-        From ``_tables.build``.
-    pictures : list of Picture
-    settings : dict
-        What settings.json holds.
-    """
+    """Return the page as HTML; `settings` is the content of settings.json."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -66,7 +56,7 @@ def render(
 
 
 def shown_columns(results: Results, summary: pd.DataFrame) -> list[Column]:
-    """Return the columns that hold a number for at least one model."""
+    """Return the columns that have a number for at least one model."""
     return [
         column
         for column in columns(results.corruptions)
@@ -75,7 +65,7 @@ def shown_columns(results: Results, summary: pd.DataFrame) -> list[Column]:
 
 
 def summary_rows(columns: list[Column], summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return one row per model: its name, its colour and formatted cells."""
+    """Return one row per model: its name, its color and its formatted cells."""
     rows = []
     for position, row in enumerate(summary.to_dict("records")):
         cells = [
@@ -110,14 +100,8 @@ def cell(
 ) -> Cell:
     """Format a number and its interval in the column's unit.
 
-    Parameters
-    ----------
-    column : Column
-    value, low, high : float
-        In the CSV's unit; NaN where undefined.
-    is_measured : bool
-    signed : bool
-        Write a plus sign too.
+    The arguments are in the CSV's unit, NaN if undefined. With `signed`, positive
+    numbers get a plus sign.
     """
     if not is_measured:
         return {"value": NO_NUMBER[1], "interval": ""}
@@ -138,7 +122,7 @@ def cell(
 def _difference_rows(
     columns: list[Column], differences: pd.DataFrame | None
 ) -> list[dict[str, Any]]:
-    """Return one row per model after the first: its differences to the first."""
+    """Return one row per model after the first: its differences from the first."""
     if differences is None:
         return []
     rows = []
@@ -162,7 +146,7 @@ def _difference_rows(
 
 
 def _visible(value: Any) -> Any:
-    """Write out the control characters of a text, in HTML or not yet."""
+    """Replace the control characters of a text, plain or HTML, by visible ones."""
     return type(value)(printable(value, keep="\n")) if isinstance(value, str) else value
 
 
@@ -171,5 +155,5 @@ def _data_uri(png: bytes) -> str:
 
 
 def _shown_width(png: bytes) -> int:
-    """Return how wide a picture may get: the page's text stays its measure."""
+    """Return the largest width at which a picture is shown, in CSS pixels."""
     return int.from_bytes(png[16:20], "big") * 3 // 4

@@ -1,4 +1,4 @@
-"""The report's pictures: each a figure, its caption and how it was measured."""
+"""The report's pictures: each is a figure with a caption about how it was measured."""
 
 from __future__ import annotations
 
@@ -25,23 +25,16 @@ if TYPE_CHECKING:
     from neurofreq.report._tables import Results
 
 DPI = 150
-# With more models, a legend among the curves would hide them.
+# With more models, a legend inside the axes would hide curves.
 MOST_INSIDE = 5
 _BAND = "Bands are 95 % bootstrap intervals over images."
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """One picture of the page.
+    """One picture of the page: a PNG, its texts, and its file name `key`.
 
-    Attributes
-    ----------
-    key : str
-        Name of its file.
-    title, caption, alt : str
-    png : bytes
-    is_wide : bool
-        Whether it takes the whole width of the page.
+    A wide picture takes the full width of the page.
     """
 
     key: str
@@ -53,12 +46,7 @@ class Picture:
 
 
 def draw(results: Results) -> list[Picture]:
-    """Draw every picture whose measurement is finished for some model.
-
-    Parameters
-    ----------
-    results : Results
-    """
+    """Draw every picture whose measurement is finished for some model."""
     makers = (
         _hybrid_curves,
         _radial_profiles,
@@ -71,7 +59,7 @@ def draw(results: Results) -> list[Picture]:
     )
     pictures = [picture for make in makers for picture in make(results)]
     narrow = [i for i, picture in enumerate(pictures) if not picture.is_wide]
-    if len(narrow) % 2:  # two to a row: the last one has no neighbour
+    if len(narrow) % 2:  # two in a row: the last picture is alone
         last = narrow[-1]
         pictures[last] = dataclasses.replace(pictures[last], is_wide=True)
     return pictures
@@ -194,7 +182,7 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
 
 
 def _placed(results: Results, curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Give each model's curve its place in the table, and so its colour there."""
+    """Give each model's curve its index in the table, which sets its color."""
     places = {name: place for place, name in enumerate(results.items)}
     return {n: curve._replace(position=places[n]) for n, curve in curves.items()}
 
@@ -206,7 +194,7 @@ def _spectra(results: Results) -> Iterator[Picture]:
     n_columns = min(len(items), 3)
     n_rows = -(-len(items) // n_columns)
     figure = new_figure(3.6 * n_columns, 3.0 * n_rows)
-    # Between the label of one map's bar and that of the next map's axis.
+    # Space between the color bar's label and the axis label of the next map.
     figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr, call-arg]
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, (name, item) in zip(panels, items.items(), strict=False):
@@ -277,13 +265,7 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure outside pyplot, so that none is left open.
-
-    Parameters
-    ----------
-    width, height : float
-        In inches.
-    """
+    """Return a figure of a size in inches; pyplot would keep the figure open."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
@@ -303,12 +285,7 @@ def _picture(
 
 
 def make_room(figure: Figure) -> None:
-    """Move a long legend below the axes, and make the figure taller by it.
-
-    Parameters
-    ----------
-    figure : Figure
-    """
+    """Move a long legend below the axes, and make the figure taller by its height."""
     for ax in figure.axes:
         handles, labels = ax.get_legend_handles_labels()
         legend = ax.get_legend()
@@ -323,14 +300,9 @@ def make_room(figure: Figure) -> None:
 
 
 def to_png(figure: Figure) -> bytes:
-    """Return a figure as a PNG on white.
-
-    Parameters
-    ----------
-    figure : Figure
-    """
+    """Return a figure as a PNG on a white background."""
     buffer = io.BytesIO()
-    # Tight, lest a long model name is cut off at the edge.
+    # A tight box, so that a long model name is not cut off at the edge.
     figure.savefig(
         buffer, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.08
     )
@@ -338,7 +310,7 @@ def to_png(figure: Figure) -> bytes:
 
 
 def _most_colourful(results: Results) -> np.ndarray:
-    """Return the colour images where some model saw them, else the grey ones."""
+    """Return the color images if some model was shown them, else the gray images."""
     return max(results.images.values(), key=lambda images: images.shape[1])
 
 

@@ -1,4 +1,4 @@
-"""What settings.json holds: all that decides the numbers, and where they are from."""
+"""The content of settings.json: everything that decides the numbers, and its origin."""
 
 from __future__ import annotations
 
@@ -26,15 +26,9 @@ if TYPE_CHECKING:
 def settings_record(
     work: Work, others: Sequence[Beside], command: str, missing: list[str]
 ) -> dict[str, Any]:
-    """Return what settings.json holds; no path but those in the command.
+    """Return the content of settings.json, without paths except those in the command.
 
-    Parameters
-    ----------
-    work : Work
-    others : sequence of Beside
-        Studies whose models are shown too.
-    command : str
-    missing : list of str
+    `others` are studies whose models are shown too.
     """
     import matplotlib
     import pandas as pd
@@ -85,7 +79,7 @@ def _measured_here(subject: Subject) -> dict[str, Any]:
 
 
 def _measured_before(plan: Plan, model: Identity) -> dict[str, Any]:
-    """Describe a model of a study, which knows no more of it."""
+    """Describe a model of a study from its plan alone."""
     return {
         "name": model.name,
         "kind": None,
@@ -97,7 +91,7 @@ def _measured_before(plan: Plan, model: Identity) -> dict[str, Any]:
 
 
 def _machine(work: Work) -> str:
-    """Say what kind of machine it was, not which."""
+    """Describe the type of machine without identifying it."""
     from neurofreq._shared.networks.calling import device_of
 
     text = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"

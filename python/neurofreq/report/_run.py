@@ -1,4 +1,4 @@
-"""`report.run`: a study is run or gone on with, and what it found is written."""
+"""`report.run`: run or continue a study, and write its results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from neurofreq.report._tables import Results
     from neurofreq.studies.worker import Work
 
-# All that a report may write; what else lies in its folders is somebody's own.
+# All files that a report may write or delete; other files belong to the user.
 _TABLES = (
     "summary", "differences", "hybrid", "attack", "success", "radial", "spectrum",
     "corruption",
@@ -46,18 +46,18 @@ _FIGURES = (
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What `run` measured and where it wrote it.
+    """The measurements of `run` and where it wrote them.
 
     Attributes
     ----------
     out_dir : Path
     tables : dict of str to DataFrame
         The CSV files: "summary" has one row per model with `_low` and
-        `_high` columns, "differences" each model less the first.
+        `_high` columns, "differences" each model minus the first.
     missing : tuple of str
-        What an interrupted run did not reach; empty when complete.
+        Measurements that an interrupted run did not reach; empty when complete.
     n_measured : int
-        Measurements made in this run; the others were read.
+        Number of measurements made in this run; the others were read.
     """
 
     out_dir: Path
@@ -78,7 +78,7 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything asked for was measured."""
+        """Whether all requested measurements are finished."""
         return not self.missing
 
     def _repr_html_(self) -> str:
@@ -151,52 +151,55 @@ def run(
     Parameters
     ----------
     models : mapping of str to nn.Module, sequence of nn.Module, or nn.Module
-        Each maps images (n, C, H, W) in [0, 1] to logits; normalisation is
-        inside. The first is the reference of differences. Left as found. Without
-        names, a model is called by its class, and numbered where that is not
-        enough. Random weights of neurofreq's own networks are told with the numbers.
+        Each model maps images (n, C, H, W) in [0, 1] to logits and normalizes the
+        images itself. Differences are relative to the first model. The models are not
+        changed. Models without names are called by their class, with a number if the
+        class occurs more than once. The report says which models have random weights
+        of neurofreq's own networks.
     data : ImageSet, tuple of arrays or str
-        Of ``neurofreq.data``: its ``load_data`` makes one of a SPEC, which may also
-        be given itself, and so does ``ImageSet(images, labels, class_names, name)``
-        from your own arrays. ``(images, labels)`` have numbers for class names.
+        Images with labels. A str is a SPEC of ``neurofreq.data.load_data``.
+        ``ImageSet(images, labels, class_names, name)`` holds your own arrays.
+        ``(images, labels)`` has numbers as class names.
     out_dir : path
-        Made where it is missing; finished measurements in it are reused when
+        Created if it does not exist. Finished measurements in it are reused if
         settings, weights and data agree.
     beside : sequence of path
-        Folders of finished studies (`studies.run`) or reports on the same data:
-        their models follow in every table and picture, and nothing of them is
-        measured. Settings that are not given here are then the first study's.
+        Folders of finished studies (`studies.run`) or reports on the same data. Their
+        models are added to every table and picture and are not measured. Settings
+        that are not given here are then taken from the first study.
     n_attack : int, optional
-        The first images are attacked: by default 200, or all where there are fewer.
+        Number of images that are attacked, counted from the first: by default 200, or
+        all if there are fewer.
     attack_steps : int, optional
-        The most steps of the attack per image (300); it stops where it has converged.
+        The most steps of the attack per image (300). The attack stops earlier when it
+        converges.
     targeted : bool, optional
         Attack towards shuffled labels (the default); otherwise any wrong class.
     n_hybrid, n_corruption : int, optional
-        Images for hybrids and corruptions; all by default.
+        Number of images for hybrids and corruptions; all by default.
     frequencies : sequence of float, optional
         Mixing frequencies, increasing, in units of Nyquist; by default
         ``hybrid.FREQUENCIES``.
     n_thresholds : int, optional
-        Of the radial profile; 25 by default, as in the paper's Figs 4 and 6.
+        Thresholds of the radial profile; 25 by default, as in the paper's Figs 4 and 6.
     seeds : iterable of int, optional
-        One pairing of hybrids each; 0 to 5 by default.
+        Each seed gives one pairing of hybrids; 0 to 5 by default.
     seed : int, optional
-        Of attack targets, attack and corruptions; 0 by default.
+        Seed of attack targets, attack and corruptions; 0 by default.
     batch_size : int
         Images per call of a model.
     device : torch.device or str, optional
-        Where batches are sent; by default where the model's parameters are.
+        Device of the batches; by default the device of the model's parameters.
     gray : {"auto", "always", "never"}
-        "auto" shows grey images to a model whose first convolution has one
+        "auto" shows gray images to a model whose first convolution has one
         input channel.
     measurements : sequence of str, optional
-        Of "clean", "hybrid", "attack" and "corruption"; by default all, or what
-        the studies beside all have.
+        Of "clean", "hybrid", "attack" and "corruption". By default all; with `beside`,
+        the measurements that all of those studies have.
     progress : bool
-        One bar over all measurements, with the time left.
+        Show one bar over all measurements, with the time left.
     command : str
-        Kept in settings.json, to say how to run this again.
+        Stored in settings.json, to document how to run this again.
 
     Returns
     -------
@@ -205,18 +208,18 @@ def run(
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of its range, a model does not fit the data, or a
-        study beside is not complete, was measured on other data or with other
+        If an argument is out of its range or a model does not fit the data. Also if a
+        study of `beside` is not complete, was measured on other data or with other
         settings, or has a model of the same name.
     FileNotFoundError
         If a folder of `beside` holds no study.
     ModelError
-        If a model returns something else than finite logits.
+        If a model does not return finite logits.
 
     Notes
     -----
-    Ctrl-C ends measuring, not the call: the report of what is done is written
-    and returned, and says what is missing.
+    Ctrl-C ends measuring, but the call still writes and returns the report of what is
+    finished. The report lists what is missing.
 
     Examples
     --------
@@ -250,7 +253,7 @@ def run(
         study, out_dir, Running(batch_size, device, progress), is_strict=True
     )
 
-    with contextlib.suppress(KeyboardInterrupt):  # the report says what is missing
+    with contextlib.suppress(KeyboardInterrupt):  # the report lists what is missing
         work.run()
     missing = work.missing()
     results = _results(work, others)
@@ -265,7 +268,7 @@ def run(
 def _named(
     models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
 ) -> Mapping[str, nn.Module]:
-    """Return models by their names; those without are called by their class."""
+    """Return models by their names; models without names are called by their class."""
     if isinstance(models, Mapping):
         return models
     listed = [models] if isinstance(models, nn.Module) else models
@@ -282,7 +285,7 @@ def _named(
 
 
 def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
-    """Return images with labels as a set."""
+    """Return images with labels as an ImageSet; a SPEC stays a string."""
     if not isinstance(data, (tuple, list)):
         return data
     if len(data) != 2:
@@ -294,7 +297,7 @@ def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
 
 
 def _defined(value: Any) -> Any:
-    """Return JSON values with null for numbers that are undefined."""
+    """Return JSON values with null for undefined numbers."""
     if isinstance(value, dict):
         return {key: _defined(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -304,7 +307,7 @@ def _defined(value: Any) -> Any:
 
 
 def _results(work: Work, others: Sequence[Beside]) -> Results:
-    """Gather what is finished, and what stands beside."""
+    """Gather the finished measurements, and those of the studies beside."""
     measured = {one.name: one.arrays for one in work.measured()}
     shown = {name: one.images for name, one in work.subjects.items()}
     is_corrupted = "corruption" in work.plan.measurements

@@ -1,4 +1,4 @@
-"""The report's tables: long ones per measurement, and one row per model."""
+"""The report's tables: long tables per measurement, and one row per model."""
 
 from __future__ import annotations
 
@@ -25,23 +25,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """What was measured, ready to be tabulated and drawn.
+    """The measurements of the report's models, ready to be tabulated and drawn.
 
-    Attributes
-    ----------
-    items : dict of str to dict
-        Per model, its finished measurements: "clean", "hybrid", "attack",
-        "corruption/NAME".
-    images : dict of str to ndarray
-        Per model, the images it was shown.
-    labels : ndarray of int64
-    class_names : sequence of str
-    data_name : str
-    settings : Settings
-    corruptions : tuple of str
-        The corruptions asked for.
-    random : frozenset of str
-        Models whose weights are random.
+    `items` has the finished measurements of each model by their keys: "clean",
+    "hybrid", "attack", "corruption/NAME". `images` has the images that each model was
+    shown. `corruptions` are the corruptions asked for. `random` are the models with
+    random weights.
     """
 
     items: dict[str, Items]
@@ -54,13 +43,13 @@ class Results:
     random: frozenset[str] = frozenset()
 
     def having(self, measurement: str) -> Iterator[tuple[str, Arrays]]:
-        """Yield (model, arrays) where this measurement is finished."""
+        """Yield (model, arrays) for models that have finished this measurement."""
         for name, items in self.items.items():
             if measurement in items:
                 yield name, items[measurement]
 
     def corrupted(self) -> dict[str, CorruptionAccuracy]:
-        """Return the result of models with all K corruptions finished.
+        """Return the accuracies of models that have finished all K corruptions.
 
         Clean accuracy is over the images that were corrupted.
         """
@@ -80,12 +69,7 @@ class Results:
 
 
 def build(results: Results) -> dict[str, pd.DataFrame]:
-    """Return every table that has rows, by the name of its file.
-
-    Parameters
-    ----------
-    results : Results
-    """
+    """Return every table that has rows, by the name of its file."""
     import pandas as pd
 
     tables = {
@@ -118,7 +102,7 @@ def _summary(results: Results) -> list[dict[str, Any]]:
 
 
 def _differences(results: Results) -> list[dict[str, Any]]:
-    """Tabulate each model less the first, paired over the same images."""
+    """Tabulate each model minus the first, paired over the same images."""
     names = list(results.items)
     rows = []
     for name in names[1:]:
@@ -211,7 +195,7 @@ def map_rows(model: str, power: NDArray[np.float64]) -> list[dict[str, Any]]:
 
 
 def _corruption(results: Results) -> list[dict[str, Any]]:
-    """Tabulate each corruption as soon as it is finished."""
+    """Tabulate each corruption that is finished, even if others are not."""
     rows = []
     for name in results.corruptions:
         for model, item in results.having(f"corruption/{name}"):
@@ -222,7 +206,7 @@ def _corruption(results: Results) -> list[dict[str, Any]]:
 
 
 def _rows(model: str, **arrays: Any) -> list[dict[str, Any]]:
-    """Turn arrays of one length into rows that begin with the model."""
+    """Turn arrays of the same length into rows that begin with the model."""
     lists = [np.asarray(value).tolist() for value in arrays.values()]
     return [
         {"model": model} | dict(zip(arrays, row, strict=True))

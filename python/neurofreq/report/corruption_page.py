@@ -1,4 +1,4 @@
-"""The ``neurofreq corruptions`` command: tables and pictures of accuracy."""
+"""Write the output of ``neurofreq corruptions``: tables and pictures of accuracy."""
 
 from __future__ import annotations
 
@@ -29,16 +29,9 @@ def write(
 ) -> dict[str, CorruptionAccuracy]:
     """Write cells.csv, means.csv, settings.json, severity.png and group.png.
 
-    Parameters
-    ----------
-    models : mapping of str to nn.Module
-    images : ImageSet or CorruptedFolder
-    out : Path
-        Made where it is missing; finished cells are kept in ``items``.
-    command : str
-        Kept in settings.json.
-    **how
-        Further arguments of `corruption_accuracy`.
+    `out` is created if it does not exist; finished cells are stored in its folder
+    ``items``. `command` is stored in settings.json. `how` has other arguments of
+    `corruption_accuracy`.
     """
     folder = folder_for(out)
     found = corruption_accuracy(dict(models), images, out=folder / "items", **how)
@@ -71,12 +64,7 @@ def write(
 
 
 def tables(found: Mapping[str, CorruptionAccuracy]) -> dict[str, pd.DataFrame]:
-    """Return every cell, and every mean, of all models as long tables.
-
-    Parameters
-    ----------
-    found : mapping of str to CorruptionAccuracy
-    """
+    """Return every cell, and every mean, of all models as long tables."""
     import pandas as pd
 
     cells, means = [], []

@@ -1,4 +1,4 @@
-"""The ``neurofreq spectrum`` command: spectrum of images or of a corruption."""
+"""Write the output of ``neurofreq spectrum``: spectrum of images or of a corruption."""
 
 from __future__ import annotations
 
@@ -26,17 +26,9 @@ if TYPE_CHECKING:
 def write(
     data: ImageSet, out: Path, *, corruption: str | None, severity: int, seed: int
 ) -> Estimate:
-    """Write spectrum.csv, radial.csv and spectrum.png; return f_0.5.
+    """Write spectrum.csv, radial.csv and spectrum.png to `out`; return f_0.5.
 
-    Parameters
-    ----------
-    data : ImageSet
-    out : Path
-        Made where it is missing.
-    corruption : str, optional
-        Take the change it makes instead of the images.
-    severity, seed : int
-        Of the corruption.
+    With a corruption, the spectrum is of the change that it makes to the images.
     """
     import pandas as pd
 

@@ -1,10 +1,10 @@
-"""Studies: many models measured alike, stored as each measurement completes.
+"""Measure many models in the same way, and store each measurement when it completes.
 
-A study is a table of items (model, measurement, settings). Each is kept under a
-name made of all that decides its numbers, so that a killed study goes on where
-it was and a changed one measures what changed. Processes work side by side on a
-folder they share; each claims what it measures, and a claim dies with its
-process.
+A study is a table of items (model, measurement, settings). The file name of an item is
+made from everything that decides its numbers. An interrupted study therefore continues
+where it stopped, and a changed study measures only the items that changed. Several
+processes can work on the same folder: each process claims an item before it measures
+the item, and a claim ends with its process.
 """
 
 from neurofreq.measured.record import Measured
@@ -25,4 +25,4 @@ __all__ = [
     "status",
 ]
 
-__dir__ = __all__.copy  # modules of the package are not listed
+__dir__ = __all__.copy  # hide the modules of the package

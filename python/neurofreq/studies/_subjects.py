@@ -1,4 +1,4 @@
-"""Each model paired with the images it is shown, and tried on two of them."""
+"""Pair each model with the images that it is shown, and try it on two of them."""
 
 from __future__ import annotations
 
@@ -30,16 +30,10 @@ _GRAY: dict[str, bool | Literal["auto"]] = {
 
 
 class Views:
-    """The images of a study, in colour and grey, each made once.
+    """The images of a study (floats in [0, 1]) in color and gray, each made once.
 
-    Parameters
-    ----------
-    data : ImageSet
-        Floats in [0, 1].
-    gray : str
-        "auto", "always" or "never".
-    fold : bool
-        Pair images with a faster copy of the model, see `fold_batch_norm`.
+    `gray` is "auto", "always" or "never". With `fold`, each model is replaced by a
+    faster copy, see `fold_batch_norm`.
     """
 
     def __init__(self, data: ImageSet, gray: str, *, fold: bool = False) -> None:
@@ -52,30 +46,17 @@ class Views:
 
     @functools.cached_property
     def gray(self) -> NDArray[np.float32]:
-        """The images in grey, made for the first model that is shown them."""
+        """The images in gray, made when the first model needs them."""
         return self._data.gray().images
 
     def subject(
         self, name: str, model: object, running: Running, known: Known
     ) -> Subject:
-        """Pair a model with the images it is shown, and try it on two of them.
+        """Pair a model with the images that it is shown, and try it on two of them.
 
-        Parameters
-        ----------
-        name : str
-        model : nn.Module
-        running : Running
-        known : Known
-            Tells which model it is.
-
-        Raises
-        ------
-        TypeError
-            If it is no ``nn.Module``.
-        ValueError
-            If it does not fit the images or the labels, or cannot be folded.
-        ModelError
-            If its logits are not finite.
+        Raises TypeError if `model` is not an ``nn.Module``, ValueError if it does not
+        fit the images or labels or cannot be folded, and ModelError if its logits are
+        not finite.
         """
         if not isinstance(model, nn.Module):
             raise TypeError(
@@ -105,14 +86,14 @@ class Views:
 
 
 def _folded(subject: Subject) -> Subject:
-    """Return the subject with a faster copy of its model, as another model's."""
+    """Return the subject with a faster copy of its model, and a digest of its own."""
     model = fold_batch_norm(subject.model, subject.images[:2])
     model.to(memory_format=torch.channels_last)
     return dataclasses.replace(subject, model=model, digest=f"{subject.digest}-folded")
 
 
 def _outputs(subject: Subject, running: Running) -> int:
-    """Return how many classes a model names, of a try before hours are spent on it."""
+    """Return a model's number of classes, from a trial before hours are spent on it."""
     ask = calling.tried(subject.model, subject.images, device=running.device)
     logits = calling.predict(
         ask,

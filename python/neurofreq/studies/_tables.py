@@ -1,4 +1,4 @@
-"""The long tables of a study: one row per model, quantity and place on its axis."""
+"""The long tables of a study: one row per model, quantity and x."""
 
 from __future__ import annotations
 
@@ -26,23 +26,15 @@ COLUMNS = ("model", "group", "quantity", "x", "value", "low", "high", "n", "weig
 def build(
     measured: Sequence[Measured], corruptions: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables of what is finished, all with the same columns.
+    """Return the tables of everything that is finished, all with the same columns.
 
-    Parameters
-    ----------
-    measured : sequence of Measured
-    corruptions : sequence of str
-        Those asked for: corrupted accuracy is the mean over the paper's among them.
-
-    Returns
-    -------
-    dict of str to DataFrame
-        "summary", one value per quantity; "hybrid", p_low - p_high against the
-        mixing frequency in units of Nyquist; "success", the fraction changed
-        within a Linf distance; "radial", cumulative power against cycles/pixel;
-        "corruption", accuracy against severity. Empty where nothing is finished.
-        ``low`` and ``high`` are 95 % bootstrap intervals over ``n`` images;
-        ``weights`` are "random" or "given".
+    "summary" has one value per quantity, where corrupted accuracy is the mean over
+    those of the paper's corruptions that the study asks for. "hybrid" has p_low -
+    p_high against the mixing frequency in units of Nyquist; "success" the fraction of
+    images changed within a Linf distance; "radial" cumulative power against
+    cycles/pixel; "corruption" accuracy against severity. ``low`` and ``high`` are 95 %
+    bootstrap intervals over ``n`` images; ``weights`` are "random" or "given". A table
+    is empty if nothing is finished.
     """
     attacked = [one.arrays["attack"] for one in measured if "attack" in one.arrays]
     epsilons = analysis.budgets([item["distance"] for item in attacked])

@@ -1,7 +1,7 @@
 """The measurements of a study, each as raw values per image.
 
-Everything here is kept per image, so that intervals and paired differences can
-be taken afterwards without running a model again.
+Values per image allow intervals and paired differences later without running a model
+again.
 """
 
 from __future__ import annotations
@@ -28,26 +28,16 @@ if TYPE_CHECKING:
     from neurofreq.studies.settings import Settings
 
 N_EXAMPLES = 6
-N_CANDIDATES = 1000  # images that an attack may start from
+N_CANDIDATES = 1000  # images that an attack may use as starting points
 ATTACK_PART = 100  # images attacked between two writes to disk
 
 
 @dataclasses.dataclass
 class Subject:
-    """One model with the images it is shown.
+    """One model with its images (N, C, H, W) in [0, 1] and labels (N,).
 
-    Attributes
-    ----------
-    name : str
-    model : nn.Module
-    images : ndarray of float32, shape (N, C, H, W)
-        Grey where the model wants one channel.
-    labels : ndarray of int64, shape (N,)
-    is_gray : bool
-        Whether `images` were made from colour images.
-    digest : str
-    n_outputs : int
-        The classes that the model names.
+    `is_gray` says whether `images` were made from color images; `n_outputs` is the
+    number of classes of the model.
     """
 
     name: str
@@ -61,7 +51,7 @@ class Subject:
 
 @dataclasses.dataclass(frozen=True)
 class Running:
-    """How the models are run; decides time, not numbers."""
+    """How the models are run. These settings affect the time, not the numbers."""
 
     batch_size: int = 256
     device: torch.device | str | None = None
@@ -69,7 +59,7 @@ class Running:
     step: Callable[[int], object] = lambda n: None
 
     def __post_init__(self) -> None:
-        """Check before any model is loaded."""
+        """Check the values before any model is loaded."""
         batch_size = validate.count("batch_size", self.batch_size)
         object.__setattr__(self, "batch_size", batch_size)
         progress = validate.flag("progress", self.progress)
@@ -78,7 +68,7 @@ class Running:
             validate.device(self.device)
 
     def classes(self, model: Any, images: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the class the model names for every image."""
+        """Return the class that the model predicts for every image."""
         logits = calling.predict(
             model, images, batch_size=self.batch_size, device=self.device
         )
@@ -86,17 +76,17 @@ class Running:
 
 
 def clean(subject: Subject, settings: Settings, running: Running) -> Arrays:
-    """Whether each image is named right: correct (N,)."""
+    """Return whether each image is classified correctly: correct (N,)."""
     named = running.classes(subject.model, subject.images)
     running.step(1)
     return {"correct": named == subject.labels}
 
 
 def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
-    """Which image of each hybrid the model names, averaged over pairings.
+    """Return which image of each hybrid the model predicts, averaged over pairings.
 
-    ``difference`` (N, F) is per low image; ``p_low`` and ``p_high`` (F,) are
-    means over images.
+    ``difference`` (N, F) is per low image; ``p_low`` and ``p_high`` (F,) are means over
+    images.
     """
     n = settings.n_hybrid
     curves = []
@@ -124,12 +114,12 @@ def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
 def attack(
     subject: Subject, settings: Settings, running: Running, rows: range
 ) -> Arrays:
-    """Minimal Linf perturbations of some of the images, and their power.
+    """Return minimal Linf perturbations of some of the images, and their power.
 
-    Distances are infinite where the attack found nothing, ``adversarial`` has
-    every image's last point (n, C, H, W), and ``radial`` (n, T) is
-    each image's cumulative power, ``power`` their mean spectrum. How the images
-    are split into calls changes nothing.
+    Distances are infinite if the attack found nothing. ``adversarial`` (n, C, H, W) has
+    the last point of every image, ``radial`` (n, T) the cumulative power of every
+    image, and ``power`` the mean spectrum. The numbers do not depend on how the images
+    are split into calls.
     """
     part = slice(rows.start, rows.stop)
     images, labels = subject.images[part], subject.labels[part]
@@ -161,7 +151,7 @@ def attack(
 
 
 def attack_parts(n_attack: int) -> list[range]:
-    """Split the attacked images into the parts that are kept one by one."""
+    """Split the attacked images into the parts that are stored one by one."""
     return [
         range(start, min(start + ATTACK_PART, n_attack))
         for start in range(0, n_attack, ATTACK_PART)
@@ -181,13 +171,9 @@ def joined(parts: list[Arrays]) -> Arrays:
 
 
 def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:
-    """Power of perturbations: mean map (H, W), cumulative per image (n, T).
+    """Return the power of perturbations: mean map (H, W), cumulative per image (n, T).
 
-    Parameters
-    ----------
-    change : ndarray, shape (n, C, H, W)
-        A zero perturbation has zero power and counts as an image.
-    settings : Settings
+    A perturbation of zero has power zero and counts as an image.
     """
     total = np.zeros(change.shape[2:])
     radial = np.zeros((len(change), settings.n_thresholds))
@@ -217,9 +203,9 @@ def corruption(
     settings: Settings,
     running: Running,
 ) -> dict[str, Arrays]:
-    """Whether each corrupted image is named right, per model: correct (5, N).
+    """Return which corrupted images are classified correctly: correct (5, N) per model.
 
-    The corruption is made once, in colour, and shown to every model.
+    Each corruption is made once, in color, and shown to every model.
     """
     n = settings.n_corruption
     source = grid.Corrupting(data.take(n), settings.seed)

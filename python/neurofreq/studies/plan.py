@@ -1,7 +1,7 @@
-"""The items of a study: what is to be measured, and what names each on disk.
+"""The items of a study: what is measured, and how each item is named on disk.
 
-The plan is kept as ``study.json``, so that a folder can be read, counted and
-exported without a model at hand.
+The plan is stored as ``study.json``, so that a study can be read, counted and exported
+without its models.
 """
 
 from __future__ import annotations
@@ -23,26 +23,17 @@ if TYPE_CHECKING:
     from neurofreq._shared.files.storage import Arrays
 
 FILE = "study.json"
-_LOCK = ".study"  # held while the file is read and written; it stays there, empty
+_LOCK = ".study"  # held while the plan is read and written; the empty file remains
 
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What tells one model's items from another's.
+    """A model of the plan: its label, and what distinguishes its items from others.
 
-    Attributes
-    ----------
-    name, group : str
-        Decide no number: an item of the same model has the same name on disk.
-    digest : str
-        Of state and answers (see `_shared.networks.fingerprint`); empty where it could
-        not be loaded.
-    is_gray : bool
-        Whether it is shown grey images made of colour images.
-    traceback : str
-        Why it could not be loaded.
-    is_random : bool
-        Whether its weights are those that neurofreq drew.
+    `name` and `group` decide no number, so renaming a model keeps its items. `digest`
+    is of the state and answers (see `_shared.networks.fingerprint`); it is empty if the
+    model could not be loaded, and `traceback` then says why. `is_gray`: shown gray
+    versions of color images. `is_random`: with random weights of neurofreq.
     """
 
     name: str
@@ -55,17 +46,11 @@ class Identity:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Item:
-    """One thing to measure and keep: of one model, a measurement or a part of it.
+    """One result to measure and store: a measurement of one model, or a part of it.
 
-    Attributes
-    ----------
-    model : str
-    key : str
-        "clean", "hybrid", "attack" or "corruption/NAME".
-    rows : range
-        The images attacked; empty for the others.
-    record : dict
-        All that decides the numbers; its digest is the item's name on disk.
+    `key` is "clean", "hybrid", "attack" or "corruption/NAME". `rows` are the attacked
+    images, empty for other measurements. `record` has everything that decides the
+    numbers; its digest is the item's name on disk.
     """
 
     model: str
@@ -75,36 +60,25 @@ class Item:
 
     @property
     def measurement(self) -> str:
-        """The measurement, without the corruption's name."""
+        """The measurement, without the name of the corruption."""
         return self.key.partition("/")[0]
 
     @property
     def words(self) -> str:
-        """The measurement for people, such as "attack" or "gaussian noise"."""
+        """The measurement in words, such as "attack" or "gaussian noise"."""
         return self.key.removeprefix("corruption/").replace("_", " ")
 
     def __str__(self) -> str:
-        """Return the model and the measurement for people."""
+        """Return the model and the measurement in words."""
         return f"{self.model}: {self.words}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All that a study consists of.
+    """Everything that a study consists of.
 
-    Attributes
-    ----------
-    name : str
-    data : str
-        The name of the images.
-    data_digest : str
-    models : tuple of Identity
-    settings : Settings
-    measurements : tuple of str
-    version : str
-        The release of neurofreq that measures.
-    n_classes : int
-        Of the images; 0 where it is not known.
+    `data` is the name of the images, `version` the release of neurofreq that measures,
+    and `n_classes` the number of classes of the images, 0 if unknown.
     """
 
     name: str
@@ -118,7 +92,7 @@ class Plan:
 
     @functools.cached_property
     def items(self) -> list[Item]:
-        """All items: one measurement of all models after the other."""
+        """All items: for each measurement, the items of all models."""
         return [
             self._item(model, key, rows)
             for measurement in MEASUREMENTS
@@ -130,12 +104,9 @@ class Plan:
         ]
 
     def gather(self, found: Callable[[Item], Arrays | None]) -> list[Measured]:
-        """Return what is finished of each model, parts of attacks joined.
+        """Return the finished measurements of each model, with parts of attacks joined.
 
-        Parameters
-        ----------
-        found : callable
-            From an item to its arrays, None where it is not finished.
+        `found` returns the arrays of an item, or None if it is not finished.
         """
         parts: dict[tuple[str, str], list[Arrays | None]] = {}
         for item in self.items:
@@ -160,12 +131,11 @@ class Plan:
         return [measurement]
 
     def write(self, folder: Path) -> Plan:
-        """Write the plan into its folder, and return it with what was kept of before.
+        """Write the plan into its folder, merged with the plan there, and return it.
 
-        A study is often run in parts, or by processes of which not each can load
-        every model: what is finished stays in sight. Kept are a model that could
-        be loaded before with the same data and settings, and not now; and any
-        measurement that is finished for all models.
+        A study is often run in parts, or by processes that cannot load every model. So
+        a model that could be loaded before with the same data and settings, but not
+        now, stays in the plan. So does any measurement that is finished for all models.
         """
         with locks.held(folder / _LOCK, f"{FILE} of {folder}"):
             whole = self._with_models(folder)._with_measurements(folder)
@@ -173,10 +143,10 @@ class Plan:
         return whole
 
     def _with_models(self, folder: Path) -> Plan:
-        """Return the plan with models of the one before in place of unloaded ones."""
+        """Return the plan with unloaded models taken from the plan in the folder."""
         try:
             before = Plan.read(folder)
-        except (FileNotFoundError, ValueError):  # none, or damaged from outside
+        except (FileNotFoundError, ValueError):  # no plan, or a damaged one
             return self
         deciding = ("data_digest", "settings", "version")
         if any(getattr(self, one) != getattr(before, one) for one in deciding):
@@ -191,7 +161,7 @@ class Plan:
         return dataclasses.replace(self, models=tuple(models))
 
     def _with_measurements(self, folder: Path) -> Plan:
-        """Return the plan with every other measurement that is finished for all."""
+        """Return the plan with other measurements that are finished for all models."""
         store, names = storage.Store(folder / "items"), list(self.measurements)
         for name in MEASUREMENTS:
             items = dataclasses.replace(self, measurements=(name,)).items
@@ -204,12 +174,8 @@ class Plan:
     def read(cls, folder: Path) -> Plan:
         """Return the plan of a folder.
 
-        Raises
-        ------
-        FileNotFoundError
-            If it holds none.
-        ValueError
-            If it is damaged.
+        Raises FileNotFoundError if the folder has no plan, and ValueError if it is
+        damaged.
         """
         path = folder / FILE
         if not path.is_file():
@@ -234,7 +200,7 @@ class Plan:
             ) from error
 
     def _is_plain(self) -> bool:
-        """Whether what a file holds beside settings is of the right types."""
+        """Return whether values of a file, besides settings, have the right types."""
         words = [self.name, self.data, self.data_digest, self.version]
         words += [word for m in self.models for word in (m.name, m.group, m.digest)]
         is_known = all(name in MEASUREMENTS for name in self.measurements)

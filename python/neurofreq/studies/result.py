@@ -1,4 +1,4 @@
-"""What a study has measured: read from its folder, counted, tabulated, exported."""
+"""The results of a study: read, count, tabulate and export them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STATES = ("done", "failed", "running", "missing")
 
 
 class Failure(NamedTuple):
-    """What went wrong: the model, its measurement in words, the traceback."""
+    """A failure: the model, its measurement in words, and the traceback."""
 
     model: str
     measurement: str
@@ -42,7 +42,7 @@ class Failure(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StudyResult:
-    """What a study has measured so far.
+    """The results of a study so far.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class StudyResult:
     measured : list of Measured
         In the order of the models.
     failed : tuple of Failure
-        The next run tries them again.
+        Models and measurements that failed. The next run tries them again.
     missing : tuple of str
-        What is neither finished nor failed.
+        Measurements that are neither finished nor failed.
     n_measured : int
-        Items that this call measured; others were read.
+        Number of items that this call measured; the others were read from the folder.
     """
 
     out_dir: Path
@@ -76,15 +76,15 @@ class StudyResult:
 
     @property
     def n_classes(self) -> int:
-        """Of the images; 0 where it is not known."""
+        """The number of classes of the images; 0 if unknown."""
         return self._plan.n_classes
 
     @functools.cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Long tables of model, group, quantity, x, value, low, high, n and weights.
 
-        "summary", "hybrid", "success", "radial" and "corruption", as far as
-        finished; "study" is all of them.
+        The keys are "summary", "hybrid", "success", "radial" and "corruption", each
+        with the rows of what is finished, and "study" with the rows of all of them.
         """
         import pandas as pd
 
@@ -119,7 +119,7 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     Parameters
     ----------
     out_dir : path
-        Of `run`, or of a report.
+        The folder of `run` or of a report.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     Raises
     ------
     FileNotFoundError
-        If it holds no study.
+        If the folder holds no study.
     ValueError
         If study.json is damaged.
     """
@@ -159,18 +159,9 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
 def differing(
     first: StudyResult, other: StudyResult, measurements: Iterable[str]
 ) -> str:
-    """Say why the numbers of another study do not stand beside those of a first.
+    """Say in which data, settings or release two studies differ; empty if they agree.
 
-    Parameters
-    ----------
-    first, other : StudyResult
-    measurements : iterable of str
-        Whose numbers are compared.
-
-    Returns
-    -------
-    str
-        What is other there in data, settings and release; empty where nothing is.
+    Only settings that decide `measurements` are compared.
     """
     ours, theirs = first._plan, other._plan
     parts = []
@@ -197,25 +188,25 @@ def failed(plan: Plan, failures: dict[Item, str]) -> tuple[Failure, ...]:
 
 
 def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
-    """Return how far a study is, also while it runs.
+    """Return the progress of a study, also while it runs.
 
     Parameters
     ----------
     out_dir : path
-        Of `run`.
+        The folder of `run`.
 
     Returns
     -------
     DataFrame
         A row per model and measurement: "model", "group", "measurement", and the
-        number of items "done", "failed" (tried again by the next run),
-        "running" (claimed by a process that lives) and "missing". A model that
-        could not be loaded has a row "loading".
+        number of items that are "done", "failed" (tried again by the next run),
+        "running" (claimed by a live process) and "missing". A model that could not be
+        loaded has a row with the measurement "loading".
 
     Raises
     ------
     FileNotFoundError
-        If it holds no study.
+        If the folder holds no study.
     """
     import pandas as pd
 
@@ -252,19 +243,19 @@ def _state(item: Item, store: Store) -> str:
 def export(
     out_dir: str | os.PathLike[str], folder: str | os.PathLike[str]
 ) -> list[Path]:
-    """Write the long table of a study, as CSV and where pyarrow is, as Parquet.
+    """Write the long table of a study as CSV, and as Parquet if pyarrow is installed.
 
     Parameters
     ----------
     out_dir : path
-        Of `run`.
+        The folder of `run`.
     folder : path
-        Made where it is missing.
+        Created if it does not exist.
 
     Returns
     -------
     list of Path
-        study.csv, and study.parquet where pyarrow is installed.
+        study.csv, and study.parquet if pyarrow is installed.
 
     Raises
     ------
@@ -284,12 +275,9 @@ def export(
 
 
 def folder_for(out_dir: str | os.PathLike[str]) -> Path:
-    """Return the folder as a path, made where it is missing.
+    """Return the folder as a path, and create it if it does not exist.
 
-    Raises
-    ------
-    ValueError
-        If it or a folder above it is a file.
+    Raises ValueError if the folder or a folder above it is a file.
     """
     folder = validate.path("out_dir", out_dir)
     for part in (folder, *folder.parents):

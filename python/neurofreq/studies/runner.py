@@ -1,4 +1,4 @@
-"""Running a study: data and models are loaded, then the work is done."""
+"""Run a study: load data and models, then measure."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def run(
     batch_size: int = 256,
     measurements: Sequence[str] | None = None,
 ) -> StudyResult:
-    """Measure every model of a study; keep each item as it completes.
+    """Measure every model of a study, and store each item when it completes.
 
     Parameters
     ----------
     spec : Study, mapping or path of a TOML file
         As `read` takes it.
     out_dir : path
-        Made where it is missing. Any number of processes, on any machines that
-        share it, may run the same study at once: none measures what another does.
+        Created if it does not exist. Any number of processes, on any machines that
+        share the folder, may run the same study at once: no item is measured twice.
     resume : bool
-        Read finished items whose settings, model and data agree; otherwise
-        forget them first, which one process alone can do.
+        Read finished items whose settings, model and data agree. With False, delete
+        them first and measure again, which only a single process can do.
     progress : bool
-        One bar over all items, whoever measures them, with the time left; under
-        ``torchrun``, of the first rank of each machine.
+        Show one bar over all items, whichever process measures them, with the time
+        left. Under ``torchrun``, the first rank of each machine shows the bar.
     device : torch.device or str, optional
-        Where models named by specs and all batches go; by default where each
-        model is. Under ``torchrun``, "cuda" is each rank's own device.
+        Device of the batches and of models that are named by specs. By default, the
+        device of each model. Under ``torchrun``, "cuda" is the rank's own device.
     batch_size : int
         Images per call of a model.
     measurements : sequence of str, optional
-        Instead of the study's own.
+        Replaces the measurements of the study.
 
     Returns
     -------
@@ -71,32 +71,33 @@ def run(
     Raises
     ------
     TypeError, ValueError, OSError
-        If the spec, the data or an argument is wrong. A model that cannot be
-        loaded and an item that fails are written down instead, with their
-        tracebacks, and the rest go on.
+        If the spec, the data or an argument is wrong. A model that cannot be loaded or
+        an item that fails raises nothing: its traceback is stored, and the run
+        continues with the others.
 
     Notes
     -----
-    Ctrl-C ends measuring, not the call: the result says what is missing. What
-    decides an item is in its record, so that a change of another setting, of
-    names or groups measures nothing again.
+    Ctrl-C ends measuring, but the call still returns a result that lists what is
+    missing. The record of an item holds everything that decides its numbers. A change
+    of another setting, of a name or of a group therefore measures nothing again.
 
-    A model is known by its state (names, shapes, types and values of its parameters
+    A model is identified by its state (names, shapes, types and values of parameters
     and of all buffers) and by its answers, in evaluation mode, to probe images: some of
-    the data, changed ones, noise and extreme images. They are kept beside the items and
-    compared within rounding (half the digits of the coarsest floating-point type in
-    use), so that another batch size, processor or device measures nothing again, nor
-    does a comment, a new name or another file. A model of the same name and state that
-    answers differently is told in one line and measured again; models of one state that
-    answer differently stand side by side. A model that draws at random in evaluation
-    mode is told, and known as far as torch's seed or its state says.
+    the data, changed images, noise and extreme images. The answers are stored beside
+    the items and compared within rounding (half the digits of the coarsest
+    floating-point type in use). So another batch size, processor, device, comment,
+    model name or weights file measures nothing again. If a model of the same name and
+    state answers differently, the run reports this and measures the model again.
+    Models of the same state that answer differently are kept apart. If a model draws
+    random numbers in evaluation mode, the run reports this; such a model is identified
+    only as far as torch's seed or its state allows.
 
-    Items of releases before 0.2 hold no answers: they are read, by `load` and the
-    figures, and a run measures them again.
+    Items of releases before 0.2 have no stored answers. `load` and the figures read
+    them, and a run measures them again.
 
-    The result and its tables are of this run's measurements. `load` and study.csv
-    also show other measurements that are finished for every model, and a model
-    that could not be loaded here but by another run with the same data and settings.
+    The result and its tables have the measurements of this run. `load` and study.csv
+    also show other measurements that are finished for every model, and models that
+    another run with the same data and settings could load.
 
     Examples
     --------
@@ -144,17 +145,11 @@ def prepare(
 ) -> Work:
     """Load data and models, write the plan, and return the work to be done.
 
-    Parameters
-    ----------
-    study : Study
-    out_dir : path
-    running : Running
-    is_strict : bool
-        Raise what goes wrong instead of writing it down.
+    With `is_strict`, errors are raised instead of stored as failures.
     """
     data = study.data
     if isinstance(data, ImageSet):
-        data = data.load()  # bytes as floats, files into memory
+        data = data.load()  # convert bytes to floats, read files into memory
     else:
         data = load_data(data, split="test", n=study.n_images)
     settings = make_settings(data, **study.settings)
@@ -187,7 +182,7 @@ def prepare(
 def _loaded(
     study: Study, views: Views, running: Running, known: Known, is_strict: bool
 ) -> tuple[list[Subject], tuple[Identity, ...]]:
-    """Load the models and try each; one that cannot be is written down."""
+    """Load the models and try each; store the traceback of a model that fails."""
     subjects, identities = [], []
     for entry in study.models:
         identity = Identity(entry.name, entry.group)
@@ -213,7 +208,7 @@ def _loaded(
 
 
 def _place(device: torch.device | str | None) -> torch.device | str | None:
-    """Return the device; of several ranks on a machine, each has its own."""
+    """Return the device; each of several ranks on a machine has its own."""
     if device is None or "LOCAL_RANK" not in os.environ:
         return device
     place = torch.device(device)

@@ -1,4 +1,4 @@
-"""What decides the numbers of a study, checked before any work."""
+"""The settings that decide the numbers of a study, checked before any work."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from neurofreq.data import ImageSet
 
 MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
-# Images attacked unless another number is asked for.
+# Images attacked by default.
 N_ATTACK = 200
-# The settings that decide each measurement: others may change and it is kept.
+# The settings that decide each measurement. It is kept if other settings change.
 _DECIDING = {
     "clean": (),
     "hybrid": ("n_hybrid", "frequencies", "seeds"),
@@ -30,15 +30,15 @@ _DECIDING = {
 _INTEGERS = (
     "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_thresholds", "seed",
 )  # fmt: skip
-# More images or attack steps than this are no study, but a damaged file.
+# More images or attack steps than this mean that the file is damaged.
 _MOST = 10_000_000
-# How many items a measurement is made of: decides its numbers, but no item's.
+# These settings decide which items a measurement has, but not the numbers of an item.
 _EXTENT = {"attack": ("n_attack",), "corruption": ("corruptions",)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What decides the numbers; ``neurofreq.studies.Study`` explains each."""
+    """The settings that decide the numbers; see ``neurofreq.studies.Study``."""
 
     n_attack: int = 0
     attack_steps: int = 300
@@ -59,20 +59,17 @@ class Settings:
         return attacks.BrendelBethge(norm="linf", steps=self.attack_steps)
 
     def deciding(self, measurement: str) -> dict[str, Any]:
-        """Return what decides this measurement, as JSON values."""
+        """Return the settings that decide this measurement, as JSON values."""
         values = dataclasses.asdict(self)
         values["attack"] = dataclasses.asdict(self.attack)
         return {name: values[name] for name in _DECIDING[measurement]}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Settings:
-        """Return the settings that ``dataclasses.asdict`` gave, read from JSON.
+        """Return the settings from the JSON of ``dataclasses.asdict``.
 
-        Raises
-        ------
-        TypeError, ValueError
-            If one is not known, of another type, or beyond what a study can have:
-            nothing is counted up to it.
+        Raises TypeError or ValueError if a value is unknown, has another type, or is
+        too large for a study, so that a damaged file cannot start an endless loop.
         """
         changed: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
@@ -86,7 +83,7 @@ class Settings:
 
 
 def _check_kept(name: str, value: Any, default: Any) -> None:
-    """Require a value of a file to be of its default's type, and of a sane size."""
+    """Require that a stored value has its default's type and a plausible size."""
     if isinstance(default, tuple):
         if not isinstance(value, tuple) or len(value) > _MOST:
             raise TypeError(f"{name}: got {value!r:.80}, expected a list")
@@ -102,12 +99,7 @@ def _check_kept(name: str, value: Any, default: Any) -> None:
 
 
 def agreeing(measurement: str) -> tuple[str, ...]:
-    """Return the settings in which two studies agree whose numbers are compared.
-
-    Parameters
-    ----------
-    measurement : str
-    """
+    """Return the settings that two studies must share to compare a measurement."""
     names = (*_DECIDING[measurement], *_EXTENT.get(measurement, ()))
     return tuple("attack_steps" if name == "attack" else name for name in names)
 
@@ -117,16 +109,7 @@ def differences(
 ) -> dict[str, tuple[Any, Any]]:
     """Return the settings in which two studies should agree and do not.
 
-    Parameters
-    ----------
-    ours, theirs : Settings
-    measurements : iterable of str
-        Whose numbers are compared.
-
-    Returns
-    -------
-    dict of str to tuple
-        Our value and theirs.
+    The values are pairs: ours, theirs.
     """
     names = dict.fromkeys(name for one in measurements for name in agreeing(one))
     values = {name: (getattr(ours, name), getattr(theirs, name)) for name in names}
@@ -146,10 +129,7 @@ def make_settings(
 ) -> Settings:
     """Return the checked settings of a study of these data.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If one is of another type or out of its range.
+    Raises TypeError or ValueError if a setting has another type or is out of range.
     """
     n_images = len(validate.images(np.asarray(data.images), unit_range=True))
     validate.labels(data.labels, count=n_images)
@@ -169,7 +149,7 @@ def make_settings(
                 f"{name}: got {value}, expected 1 to {n_images}, the number of images"
             )
     _check_numbers(settings)
-    # NumPy's integers pass as well, and are no JSON.
+    # NumPy's integers are accepted too, but JSON cannot store them.
     plain: dict[str, Any] = {name: int(getattr(settings, name)) for name in _INTEGERS}
     return dataclasses.replace(settings, **plain)
 
@@ -186,7 +166,7 @@ def _frequencies(values: Sequence[float]) -> tuple[float, ...]:
 
 
 def _check_numbers(settings: Settings) -> None:
-    """Check what does not depend on the data."""
+    """Check the values that do not depend on the data."""
     for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
         validate.count(name, getattr(settings, name), least)
     if len(set(settings.seeds)) < len(settings.seeds):

@@ -1,4 +1,4 @@
-"""What a study is, written in Python or as a TOML file, checked where it is made."""
+"""The definition of a study, in Python or as a TOML file, checked when it is made."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ class ModelEntry:
     ----------
     spec : str or nn.Module
         ``SPEC[@WEIGHTS]`` as `models.parse_spec` reads it, or a model that maps
-        images (n, C, H, W) in [0, 1] to logits. An architecture needs weights:
-        ``@random`` measures random ones, and is told with the results.
+        images (n, C, H, W) in [0, 1] to logits. A network without trained weights
+        needs WEIGHTS: ``@random`` measures random weights, and the results say so.
     name : str
-        Its label in tables and figures; by default the spec's.
+        Its label in tables and figures; by default the label of the spec.
     group : str
-        What it is plotted with: "base", "adv", "crp", "blur", "pca", "neural",
+        The group it is plotted in: "base", "adv", "crp", "blur", "pca", "neural",
         or any other word.
 
     Raises
     ------
     TypeError, ValueError
-        If one is of another type, or a spec of another form.
+        If a value has another type, or the spec is malformed.
     """
 
     spec: str | nn.Module
@@ -60,7 +60,7 @@ class ModelEntry:
     group: str = ""
 
     def __post_init__(self) -> None:
-        """Check the spec, and take the name from it where there is none."""
+        """Check the spec, and take the name from it if no name is given."""
         if isinstance(self.spec, str):
             label, spec, weights = parse_spec(self.spec)
             require_weights(spec, weights)
@@ -75,7 +75,7 @@ class ModelEntry:
             raise ValueError("models.name: got none, expected one for every module")
 
     def load(self, device: torch.device | str | None = None) -> nn.Module:
-        """Return the model; one loaded from a spec is put on the device.
+        """Return the model; a model that is loaded from a spec is put on the device.
 
         ``@random`` gives the same random weights in every process.
 
@@ -93,36 +93,37 @@ class ModelEntry:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """Which models are measured on which images, and how.
+    """Define which models are measured on which images, and how.
 
     Attributes
     ----------
     data : str or ImageSet
         A data SPEC of `data.load_data`, or images in [0, 1] with labels.
     models : sequence of ModelEntry
-        Each may also be a mapping of its attributes, or a spec alone.
+        Each may also be a mapping of its attributes, or only a spec.
     name : str
     n_images : int, optional
         The first N images of a data SPEC; all by default.
     measurements : sequence of str
         Of "clean", "hybrid", "attack" and "corruption".
     settings : mapping of str to value
-        ``n_attack``, ``n_hybrid``, ``n_corruption``: first images, by default 200,
-        all and all. ``attack_steps`` (300) at most, ``targeted`` (true) towards
-        shuffled labels. ``frequencies`` of mixing, in units of Nyquist; ``seeds``
-        of the pairings. ``n_thresholds`` (25) of the radial profile.
-        ``corruptions``, by default the paper's fifteen. ``seed`` (0) of targets,
-        attack and corruptions. ``gray``: "auto", "always" or "never". ``fold``
-        (false): measure a copy of each model by `models.fold_batch_norm`, weights
-        channels last, which has the same logits up to rounding and is faster on a
-        processor; a model that cannot be folded is written down as failed.
+        ``n_attack``, ``n_hybrid``, ``n_corruption``: number of images, counted from the
+        first; by default 200, all and all. ``attack_steps`` (300): most steps of the
+        attack. ``targeted`` (true): attack towards shuffled labels. ``frequencies``:
+        mixing frequencies, in units of Nyquist. ``seeds``: seeds of the pairings.
+        ``n_thresholds`` (25): thresholds of the radial profile. ``corruptions``: by
+        default the paper's fifteen. ``seed`` (0): seed of targets, attack and
+        corruptions. ``gray``: "auto", "always" or "never". ``fold`` (false): measure a
+        copy of each model made by `models.fold_batch_norm`, with channels-last weights.
+        The copy has the same logits up to rounding and is faster on a CPU; a model that
+        cannot be folded is stored as failed.
     keep_adversarial : bool
         Keep every attacked image, (n, C, H, W) float32, in a safetensors file.
 
     Raises
     ------
     TypeError, ValueError
-        If something is of another type or not known.
+        If a value has another type or is unknown.
     """
 
     data: str | ImageSet
@@ -154,21 +155,21 @@ class Study:
 
 
 def read(spec: Study | Mapping[str, Any] | str | os.PathLike[str]) -> Study:
-    """Return the study of a spec.
+    """Return the study that a mapping or a file defines.
 
     Parameters
     ----------
     spec : Study, mapping or path
-        A mapping has the attributes of `Study` as keys; a path is of a TOML file
-        with the same keys, ``[settings]`` as a table and ``[[models]]`` as an
-        array of tables. Paths in it are taken from the current directory.
+        A mapping has the attributes of `Study` as keys. A path is the path of a TOML
+        file with the same keys, ``[settings]`` as a table and ``[[models]]`` as an
+        array of tables. Paths in the file are relative to the current directory.
 
     Raises
     ------
     FileNotFoundError
         If the file does not exist.
     TypeError, ValueError
-        If it is no TOML, or a key is missing, unknown or of another type.
+        If the file is not TOML, or a key is missing, unknown or of another type.
     """
     if isinstance(spec, Study):
         return spec
@@ -188,13 +189,7 @@ def read(spec: Study | Mapping[str, Any] | str | os.PathLike[str]) -> Study:
 
 
 def check_measurements(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the measurements asked for.
-
-    Raises
-    ------
-    ValueError
-        If there is none, or one that is not known.
-    """
+    """Return the measurements; raise ValueError if there is none or one is unknown."""
     if isinstance(names, str) or not isinstance(names, Sequence):
         raise TypeError(f"measurements: got {names!r}, expected a list of words")
     unknown = [name for name in names if name not in MEASUREMENTS]
@@ -225,7 +220,7 @@ def _entries(models: Any) -> tuple[ModelEntry, ...]:
 
 
 def _attributes(where: str, table: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """Return the table where all its keys are attributes and none needed is missing."""
+    """Return the table if its keys are attributes and no required key is missing."""
     fields = dataclasses.fields(kind)
     _check_keys(where, table, tuple(field.name for field in fields))
     for field in fields:
@@ -245,7 +240,7 @@ def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str]) -> N
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of Python's own types, each of that of its default."""
+    """Return the settings as Python's own types, each with the type of its default."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         where, default = f"settings.{key}", getattr(Settings, key)

@@ -1,9 +1,10 @@
-"""Working through the items of a study, beside any number of other processes.
+"""Work through the items of a study, beside any number of other processes.
 
-Processes share nothing but the folder. Each goes through the pending items from
-a place of its own, claims what nobody else has, measures and keeps it; what
-others have claimed it looks at again, until every item is finished or failed.
-A process that dies gives its claims up, and the others take them over.
+Processes share only the folder. Each process goes through the pending items from a
+starting point of its own. It claims items that no other process has claimed, measures
+them and stores the results. It checks the items of other processes again until every
+item is finished or failed. The claims of a process that dies end with it, and other
+processes take over its items.
 """
 
 from __future__ import annotations
@@ -29,26 +30,17 @@ if TYPE_CHECKING:
     from neurofreq.studies.measuring import Running, Subject
     from neurofreq.studies.plan import Item, Plan
 
-POLL_SECONDS = 0.5  # between two looks at what other processes have claimed
+POLL_SECONDS = 0.5  # between two checks of the items that other processes claimed
 _BAR = "{desc} {percentage:3.0f}%|{bar}|{postfix} [{elapsed}<{remaining}]"
-_BACKWARD = 3  # image passes of one step of an attack, for the time left
+_BACKWARD = 3  # cost of an attack step in image passes, to estimate the time left
 
 
 class Work:
-    """The items of one run: read where they exist, measured where not.
+    """The items of one run: read if they exist, otherwise measured.
 
-    Parameters
-    ----------
-    plan : Plan
-    subjects : list of Subject
-        The models of the plan that could be loaded.
-    data : ImageSet
-    store : Store
-    running : Running
-    keep_adversarial : bool
-        Keep all adversarial images beside the numbers.
-    is_strict : bool
-        Whether an error ends the run instead of being written down.
+    `subjects` are the models of the plan that could be loaded. With `keep_adversarial`,
+    all adversarial images are stored beside the numbers. With `is_strict`, an error
+    ends the run instead of being stored as a failure.
     """
 
     def __init__(
@@ -73,7 +65,7 @@ class Work:
         self._bar: Any = None
 
     def run(self) -> None:
-        """Complete every item, or write down how it failed."""
+        """Complete every item, or store how it failed."""
         from tqdm.auto import tqdm
 
         pending = [item for item in _turned(self.items) if not self._is_settled(item)]
@@ -105,17 +97,17 @@ class Work:
                 classes.tell_guessing(arrays["correct"], n_outputs, item.model)
 
     def measured(self) -> list[Measured]:
-        """Return what is finished of each model."""
+        """Return the finished measurements of each model."""
         return self.plan.gather(self.finished.get)
 
     def forget(self) -> None:
-        """Remove every item from the folder, finished or failed."""
+        """Delete every item in the folder, finished or failed."""
         for item in self.items:
             self.store.discard(item.record)
             self._old[item] = None
 
     def missing(self) -> list[str]:
-        """Say which measurements are neither finished nor failed."""
+        """Return the measurements that are neither finished nor failed, in words."""
         return list(
             dict.fromkeys(
                 str(item)
@@ -125,7 +117,7 @@ class Work:
         )
 
     def _is_settled(self, item: Item) -> bool:
-        """Whether the item is finished, or has failed since this run began."""
+        """Return whether the item is finished, or has failed since this run began."""
         if item in self.finished or item in self.failures:
             return True
         arrays = self.store.load(item.record)
@@ -143,25 +135,25 @@ class Work:
         return not is_wanted or self.store.has_tensors(item.record)
 
     def _try(self, job: list[Item]) -> None:
-        """Claim what nobody else has of a job, and measure it."""
+        """Claim the items of a job that no other process has claimed, and measure."""
         with contextlib.ExitStack() as claims:
             mine = []
             for item in job:
                 lock = self.store.path(item.record, ".lock")
                 if self._is_settled(item) or not claims.enter_context(claim(lock)):
                     continue
-                if self._is_settled(item):  # while we claimed it
+                if self._is_settled(item):  # finished just before the claim
                     self._release(item)
                 else:
                     mine.append(item)
             if mine:
                 self._measure(mine)
-                for item in self.items:  # what others have done meanwhile counts, too
+                for item in self.items:  # count what other processes have finished
                     self._is_settled(item)
         self._show()
 
     def _measure(self, items: list[Item]) -> None:
-        """Measure items of one job; one that fails is written down, the rest go on."""
+        """Measure the items of a job; store an item's failure and continue."""
         running = dataclasses.replace(self.running, step=self._step(items))
         try:
             found = self._arrays(items, running)
@@ -169,7 +161,7 @@ class Work:
             if self.is_strict:
                 raise
             self._show()
-            if len(items) > 1:  # one of them is to blame: each alone
+            if len(items) > 1:  # measure each item alone to find the one that fails
                 for item in items:
                     self._measure([item])
                 return
@@ -199,7 +191,7 @@ class Work:
         if item.key == "attack":
             images = arrays["adversarial"]
             tensors = {"adversarial": images} if self.keep_adversarial else None
-            # A copy: a view would keep all of the part's images in memory.
+            # Copied, because a view would keep all images of the part in memory.
             arrays = arrays | {"adversarial": images[: measuring.N_EXAMPLES].copy()}
         self.store.save(item.record, arrays, tensors)
         self.finished[item] = arrays
@@ -207,12 +199,12 @@ class Work:
         self._release(item)
 
     def _release(self, item: Item) -> None:
-        """Remove the lock's file of a finished item, where the system lets us."""
+        """Delete the lock file of a finished item, if the system allows it."""
         with contextlib.suppress(OSError):
             self.store.path(item.record, ".lock").unlink(missing_ok=True)
 
     def _cost(self, item: Item) -> int:
-        """Return about how many images go through the model."""
+        """Return about how many images pass through the model."""
         settings = self.plan.settings
         return {
             "clean": len(self.data),
@@ -227,16 +219,16 @@ class Work:
         return sum(map(self._cost, [*self.finished, *self.failures]))
 
     def _show(self) -> None:
-        """Put the bar where the settled items are."""
+        """Set the bar to the cost of the settled items."""
         count = len(self.finished) + len(self.failures)
         self._bar.n = self._settled_cost()
         n_failed = len(self.failures)
-        n_failed += sum(bool(one.traceback) for one in self.plan.models)  # not loaded
+        n_failed += sum(bool(one.traceback) for one in self.plan.models)  # loading
         lost = f", {n_failed} failed" if n_failed else ""
         self._bar.set_postfix_str(f"{count}/{len(self.items)} items{lost}")
 
     def _step(self, items: list[Item]) -> Callable[[int], object]:
-        """Return what moves the bar within a job."""
+        """Return the callback that advances the bar within a job."""
         units = {
             "clean": 1,
             "hybrid": len(self.plan.settings.seeds),
@@ -248,7 +240,7 @@ class Work:
 
 
 def _jobs(items: list[Item]) -> list[list[Item]]:
-    """Group what is measured together: all models that see one corruption."""
+    """Group the items that are measured together: all models for one corruption."""
     jobs: dict[Any, list[Item]] = {}
     for item in items:
         is_shared = item.measurement == "corruption"
@@ -257,14 +249,14 @@ def _jobs(items: list[Item]) -> list[list[Item]]:
 
 
 def _turned(items: list[Item]) -> list[Item]:
-    """Begin where this rank does, so that ranks meet at the end."""
+    """Rotate the items by rank, so that ranks start apart and meet at the end."""
     rank, n_ranks = rank_and_count()
     first = rank * len(items) // n_ranks
     return items[first:] + items[:first]
 
 
 def shows_progress() -> bool:
-    """Return whether this process is the one of its machine that draws the bar."""
+    """Return whether this process draws the bar: the first rank of its machine."""
     return int(os.environ.get("LOCAL_RANK", 0)) == 0
 
 

@@ -53,4 +53,4 @@ __all__ = [
     "training_step",
 ]
 
-__dir__ = __all__.copy  # modules of the package are not listed
+__dir__ = __all__.copy  # hide the modules of the package

@@ -1,4 +1,4 @@
-"""The adversary of adversarial training: a batch moved towards a larger loss."""
+"""The adversary of adversarial training: it moves a batch towards a larger loss."""
 
 from __future__ import annotations
 
@@ -29,20 +29,19 @@ class Adversary:
         Radius of the ball, in pixel units of [0, 1].
     steps : int
         Gradient steps; 1 is the fast gradient sign method from a random start
-        (for "l2", the normalised gradient).
+        (for "l2", the normalized gradient).
     step : float
         Length of a step in units of `epsilon`.
 
     Notes
     -----
-    Starts from a uniform point of the ball's box ("linf") or a random direction
-    and radius ("l2"). Every point is projected to the ball and to [0, 1]. The
-    model answers in the mode it is in, as in the published code: running
-    averages of batch norm see perturbed images too. No parameter's gradient is
-    computed or changed.
+    The start is a uniform point of the ball's box ("linf"), or has a random direction
+    and radius ("l2"). Every point is projected to the ball and to [0, 1]. The mode of
+    the model does not change, as in the published code, so running averages of batch
+    norm also see perturbed images. No gradient of a parameter is computed or changed.
 
-    `nf.attacks.PGD` measures robustness, image by image, with restarts and a
-    final check; this is the short version that a training step can afford.
+    This is a short attack for training steps. To measure robustness, use
+    `nf.attacks.PGD`, which restarts and checks every image at the end.
 
     References
     ----------
@@ -66,7 +65,7 @@ class Adversary:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Adversary | None:
-        """Return the adversary of a recipe, None where it has none."""
+        """Return the adversary of a recipe, or None if it has none."""
         if recipe.adversary == "none":
             return None
         return cls(
@@ -86,21 +85,21 @@ class Adversary:
         Parameters
         ----------
         model : nn.Module
-            Maps images to logits; shown copies in the type of its parameters.
+            Maps images to logits. It is given copies in the type of its parameters.
         images : Tensor, shape (N, C, H, W)
             In [0, 1], on the model's device.
         labels : int64 Tensor, shape (N,)
         draws : torch.Generator
-            On the host, of the random start.
+            Generator of the random start, on the CPU.
         autocast : torch.dtype, optional
-            Type of the model's passes; the caller's own by default.
+            Type of the model's passes. By default, an autocast of the caller is kept.
         """
         moved = self._within(images, images + self._start(images, draws))
         for _ in range(self.steps):
             moved.requires_grad_(True)
             with torch.enable_grad():
                 with calling.autocast(moved.device, autocast):
-                    # A copy: the network may write into what it is given.
+                    # Copied, because the network may change its input in place.
                     shown = moved.to(calling.dtype_of(model), copy=True)
                     logits = calling.logits_of(model(shown))
                 loss = cross_entropy(logits.float(), labels, reduction="sum")
@@ -131,7 +130,7 @@ class Adversary:
             change = change.clamp(-self.epsilon, self.epsilon)
         else:
             change = change * (self.epsilon / _length(change).clamp_min(self.epsilon))
-        # Pixels move towards the image where the box cuts: the ball still holds.
+        # Clipping moves pixels towards the image, so the point stays in the ball.
         return (images + change).clamp(0.0, 1.0).detach()
 
 

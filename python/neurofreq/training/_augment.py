@@ -1,6 +1,6 @@
-"""Random shifts, mirrors and turns of training images, drawn from a generator.
+"""Random shifts, mirrors, turns and color changes of training images.
 
-Draws are made on the host, so that they are the same on every device.
+All draws come from a generator on the CPU, so that they are the same on every device.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def shift_and_flip(
     images : Tensor, shape (N, C, H, W)
         On any device; `padding` must be less than H and W.
     generator : torch.Generator
-        Source of the draws, on the host.
+        Source of the draws, on the CPU.
     padding : int
         Border around each image before a random crop of its size.
     mode : {"reflect", "constant"}
-        Whether the border mirrors the image or is 0.
+        "reflect": the border mirrors the image; "constant": the border is 0.
 
     Returns
     -------
@@ -63,33 +63,22 @@ def shift_and_flip(
     number = torch.arange(n, device=host)[:, None, None]
     index = number, rows[:, :, None], columns[:, None, :]
     image, row, column = (part.to(images.device) for part in index)
-    # Indices around a slice put the channels last.
+    # Index arrays on both sides of a slice put the channels last.
     crops = padded[image, :, row, column]
     return crops.permute(0, 3, 1, 2).contiguous()
 
 
 def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tensor:
-    """Turn each image about its centre by up to `degrees` either way.
+    """Turn each image about its center by up to `degrees` either way.
 
-    Parameters
-    ----------
-    images : Tensor, shape (N, C, H, W)
-    generator : torch.Generator
-        Source of the draws.
-    degrees : float
-        At least 0.
-
-    Returns
-    -------
-    Tensor, shape (N, C, H, W)
-        Bilinear; what comes from outside the image is 0.
+    Bilinear; pixels from outside the image are 0.
     """
     n, _, height, width = images.shape
     angle = torch.empty(n, device=generator.device)
     angle = angle.uniform_(-1.0, 1.0, generator=generator)
     angle = angle * math.radians(degrees)
     cos, sin = torch.cos(angle), torch.sin(angle)
-    ratio = height / width  # the grid is in units of half the width and height
+    ratio = height / width  # grid units are half the width and half the height
     matrix = torch.zeros(n, 2, 3, device=angle.device)
     matrix[:, 0, 0], matrix[:, 0, 1] = cos, -sin * ratio
     matrix[:, 1, 0], matrix[:, 1, 1] = sin / ratio, cos
@@ -99,7 +88,7 @@ def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tenso
 
 
 def shift_flip_and_turn(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Shift over a border of zeros, mirror, and turn by up to 15 degrees.
+    """Shift with a border of zeros, mirror, and turn by up to 15 degrees.
 
     The augmentation of grayscale TinyImageNet in Safarani et al. 2021.
     """
@@ -108,20 +97,9 @@ def shift_flip_and_turn(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def jitter(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
-    """Change brightness, contrast and, in colour, saturation of each image.
+    """Change brightness, contrast and, in color, saturation of images in [0, 1].
 
-    Parameters
-    ----------
-    images : Tensor, shape (N, C, H, W)
-        In [0, 1]; so is the result, clipped.
-    generator : torch.Generator
-        Source of the draws.
-    strength : float
-        Each factor is uniform in 1 - strength to 1 + strength; 0 to 1.
-
-    Returns
-    -------
-    Tensor, shape (N, C, H, W)
+    Each factor is uniform in 1 - strength to 1 + strength. Results are clipped.
     """
     factors = torch.empty(3, len(images), 1, 1, 1, device=generator.device)
     factors.uniform_(1.0 - strength, 1.0 + strength, generator=generator)
@@ -139,7 +117,7 @@ def _luma(images: Tensor) -> Tensor:
 
 
 def shift_turn_flip_and_jitter(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn by up to 2 degrees, shift, mirror, and change the colours by a quarter.
+    """Turn by up to 2 degrees, shift, mirror, and change the colors by up to a quarter.
 
     The augmentation of the networks "blur" of Li et al. 2023.
     """
@@ -159,4 +137,4 @@ AUGMENTATIONS: dict[str, Augment] = {
     "shift_flip_and_turn": shift_flip_and_turn,
     "shift_turn_flip_and_jitter": shift_turn_flip_and_jitter,
 }
-"""By the names that recipes use."""
+"""Augmentations by the names that recipes use."""

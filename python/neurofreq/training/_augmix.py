@@ -1,4 +1,4 @@
-"""AugMix: chains of simple operations, mixed with the image they began with."""
+"""AugMix: mix each image with chains of simple operations on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SHAPES = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
-"""Operations that move pixels; each image has one matrix."""
+"""Operations that move pixels; each image has a matrix."""
 
 
 def augmix(
@@ -34,15 +34,16 @@ def augmix(
     images : Tensor, shape (N, C, H, W)
         float32 in [0, 1], on any device.
     generator : torch.Generator
-        Source of the draws, on the host.
+        Source of the draws, on the CPU.
     severity : float
-        Largest strength of an operation, in (0, 10]; each is uniform from 0.1.
+        Largest strength of an operation, in (0, 10]; strengths are uniform from 0.1.
     width : int
         Chains per image.
     depth : int
-        Most operations of a chain; each chain has 1 to `depth`.
+        Largest number of operations in a chain; each chain has 1 to `depth`.
     alpha : float
-        Of the Dirichlet weights of chains and the Beta weight of the mixture.
+        Parameter of the Dirichlet weights of chains and of the Beta weight of the
+        mixture.
 
     Returns
     -------
@@ -52,15 +53,15 @@ def augmix(
     Raises
     ------
     TypeError, ValueError
-        Images of another type, rank or range, or a setting outside its range.
+        If images have another type, rank or range, or a setting is out of range.
 
     Notes
     -----
     The nine operations do not overlap with the common corruptions: rotation (up
     to 30 degrees at strength 10), shear (0.3), translation (a third of a side),
-    posterisation, solarisation, histogram equalisation and automatic contrast.
-    What comes from outside an image is 0. Values are rounded to 8 bits where an
-    operation is defined on those.
+    posterization, solarization, histogram equalization and automatic contrast.
+    Pixels from outside an image are 0. Values are rounded to 8 bits for operations
+    that are defined on 8-bit values.
 
     References
     ----------
@@ -87,7 +88,7 @@ def augmix(
 
 
 def _dirichlet(concentration: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw rows that sum to 1; Beta is the case of two columns."""
+    """Draw rows that sum to 1; with two columns, the Beta distribution."""
     gamma = torch._standard_gamma(concentration.double(), generator=generator)
     gamma = gamma.clamp_min(1e-30)
     return (gamma / gamma.sum(dim=1, keepdim=True)).float()
@@ -96,7 +97,7 @@ def _dirichlet(concentration: Tensor, generator: torch.Generator) -> Tensor:
 def _operate(
     images: Tensor, chosen: Tensor, severity: float, generator: torch.Generator
 ) -> Tensor:
-    """Apply one random operation to each chosen image, of a random strength."""
+    """Apply a random operation of random strength to each chosen image."""
     n = len(images)
     drawn: dict[str, Any] = {"generator": generator, "device": generator.device}
     kind = torch.randint(len(SHAPES) + len(_VALUES), (n,), **drawn)
@@ -118,11 +119,11 @@ def _operate(
 
 
 def _matrices(kind: Tensor, level: Tensor, images: Tensor) -> Tensor:
-    """Return what rotates, shears or shifts each image, shape (n, 2, 3)."""
+    """Return the matrix that rotates, shears or shifts each image, shape (n, 2, 3)."""
     height, width = images.shape[2:]
     matrix = torch.eye(2, 3, device=kind.device).repeat(len(kind), 1, 1)
     angle = torch.where(kind == 0, level / 10.0 * math.radians(30.0), 0.0)
-    ratio = height / width  # the grid is in units of half the width and height
+    ratio = height / width  # grid units are half the width and half the height
     matrix[:, 0, 0] = matrix[:, 1, 1] = angle.cos()
     matrix[:, 0, 1], matrix[:, 1, 0] = -angle.sin() * ratio, angle.sin() / ratio
     shear, shift = level / 10.0 * 0.3, level / 10.0 * 2.0 / 3.0
@@ -140,13 +141,13 @@ def _moved(images: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _posterized(images: Tensor, level: Tensor) -> Tensor:
-    """Keep the 4 leading bits, fewer the stronger."""
+    """Keep the 4 leading bits, or fewer at higher levels."""
     size = 2.0 ** (8.0 - (4.0 - (level * 0.4).floor()))
     return ((images * 255.0).round() / size).floor() * size / 255.0
 
 
 def _solarized(images: Tensor, level: Tensor) -> Tensor:
-    """Invert the bright pixels, more of them the stronger."""
+    """Invert the bright pixels, more of them at higher levels."""
     threshold = 1.0 - level / 10.0
     return torch.where(images < threshold, images, 1.0 - images)
 
@@ -161,7 +162,7 @@ def _contrasted(images: Tensor, level: Tensor) -> Tensor:
 
 
 def _equalized(images: Tensor, level: Tensor) -> Tensor:
-    """Make each channel's histogram of 256 values as flat as it can be."""
+    """Make each channel's histogram of 256 values as flat as possible."""
     del level
     values = (images * 255.0).round().long().flatten(2)
     counts = torch.zeros(*values.shape[:2], 256, device=values.device)

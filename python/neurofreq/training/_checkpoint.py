@@ -1,9 +1,9 @@
-"""A training run on disk: its state after the last whole epoch, in one file.
+"""A training run on disk: its state after the last complete epoch, in one file.
 
 A folder holds ``settings.json`` (what decides the numbers), ``last.safetensors``
-(everything needed to go on), ``best.safetensors`` (the weights with the best
-validation score; the last where nothing is held out), ``curves.csv`` and
-``curves.png``. Every file is written whole or not at all.
+(everything needed to continue), ``best.safetensors`` (the weights with the best
+validation score; the last weights if nothing is held out), ``curves.csv`` and
+``curves.png``. Every file is written completely or not at all.
 """
 
 from __future__ import annotations
@@ -36,21 +36,15 @@ if TYPE_CHECKING:
     from neurofreq.training._recipe import Recipe
 
 
-_ANSWERS = "answers"  # among the tensors of a run
-_TRAINED = "trained"  # there too: a flag for each parameter
-_N_SHOWN = 8  # images
+_ANSWERS = "answers"  # key of the model's answers among the tensors of a run
+_TRAINED = "trained"  # key of a flag per parameter
+_N_SHOWN = 8  # images that are used to compare models and augmentations
 REDRAW = 20.0
-"""Seconds after which the picture of an unfinished run is drawn again."""
+"""The picture of an unfinished run is redrawn after this many seconds."""
 
 
 class Checkpoints:
-    """The folder of one training run.
-
-    Parameters
-    ----------
-    folder : path
-        Made where it is missing.
-    """
+    """The folder of one training run, created if it does not exist."""
 
     def __init__(self, folder: str | PathLike[str]) -> None:
         self.folder = Path(folder)
@@ -68,17 +62,11 @@ class Checkpoints:
         regularizer: Any,
         augment: Augment | None = None,
     ) -> None:
-        """Write what decides the run's numbers, or compare it with what is there.
+        """Write the settings that decide the run, or compare them with the folder's.
 
-        An augmentation is told from another by what it makes of some images.
-        Beside them stands "target", what the regularizer's similarities say of
-        their source.
-
-        Raises
-        ------
-        ValueError
-            If the folder holds a run with something else; the first difference
-            is named.
+        Augmentations are compared by their output on some images. "target" is stored
+        beside the settings: the source that the regularizer's similarities name. Raises
+        ValueError with the first difference if the folder holds another run.
         """
         ours = recipe.as_dict() | {
             "seed": seed,
@@ -87,7 +75,7 @@ class Checkpoints:
             "augment function": None if augment is None else _made(augment, images),
             "neurofreq": runtime.VERSION,
         }
-        ours = json.loads(json.dumps(ours))  # as it is read: lists, not tuples
+        ours = json.loads(json.dumps(ours))  # tuples become lists, as in the file
         path = self.folder / "settings.json"
         if not path.exists():
             ours["target"] = getattr(regularizer, "target", None)
@@ -128,12 +116,9 @@ class Checkpoints:
             self._drawn = time.monotonic()
 
     def load(self, run: _Run) -> None:
-        """Bring a run to where the folder's ended; a new folder changes nothing.
+        """Restore the state of the folder's run; a new folder changes nothing.
 
-        Raises
-        ------
-        ValueError
-            If the file was damaged from outside: it is written whole or not at all.
+        Raises ValueError if the file is damaged or of a run of another model.
         """
         path = self.folder / "last.safetensors"
         if not path.exists():
@@ -157,18 +142,19 @@ class Checkpoints:
         _restore(run.optimizer, _part(tensors, "optimizer"))
         run.history, run.progress = history, progress
         if run.progress.best_epoch:
-            # Folders of before have none. What best.safetensors holds may be an epoch
-            # ahead, where the process was killed between the two files.
+            # Folders of earlier releases have no best state in this file. Then
+            # best.safetensors is used, which may be an epoch ahead if the process was
+            # killed between the two writes.
             best = _part(tensors, "best")
             run.best = best or storage.read_tensors(self.folder / "best.safetensors")[0]
             run.best_regularizer = _part(tensors, "best_regularizer") or None
-        if run.is_done:  # also what a kill after the last epoch left out
+        if run.is_done:  # a process killed after the last epoch wrote no curves
             self._write_curves(run)
 
     def _check_answers(self, run: _Run, kept: Tensor | None) -> None:
-        """Require the model that was trained here, which its weights alone are not."""
+        """Require the folder's model: the same weights may belong to another model."""
         now = _answers(run)
-        if kept is None or now is None:  # of earlier releases, or none to compare
+        if kept is None or now is None:  # an earlier release, or no finite answers
             return
         rounding = fingerprint.rounding(run.model, now)
         pair = now.double().numpy(), kept.double().numpy()
@@ -179,9 +165,10 @@ class Checkpoints:
             )
 
     def _check_manner(self, run: _Run, kept: dict[str, Tensor]) -> None:
-        """Require a model that trains as the one here, whose answers may be the same.
+        """Require a model that trains as the one of this folder.
 
-        Other initial weights make no other model: the folder's replace them.
+        Models with the same answers may train in different ways. Other initial weights
+        are no difference, because the folder's weights replace them.
         """
         theirs, ours = kept.get(_TRAINED), _trained(run)
         if theirs is not None and not torch.equal(theirs, ours):
@@ -242,21 +229,21 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def _answers(run: _Run) -> Tensor | None:
-    """Return what the model answers to the first images; None without a finite one."""
+    """Return the model's logits of the first images, or None if they are not finite."""
     with runtime.seeded(0, run.device), contextlib.suppress(ModelError):
         return calling.predict(unwrapped(run.model), run.images[:_N_SHOWN]).cpu()
     return None
 
 
 def _trained(run: _Run) -> Tensor:
-    """Return which parameters of the model the run's optimizer changes, as it began."""
+    """Return which of the model's parameters the run's optimizer was built with."""
     known = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
     ours = unwrapped(run.model).parameters()
     return torch.tensor([id(parameter) in known for parameter in ours])
 
 
 def _made(augment: Augment, images: Tensor) -> list[float] | str:
-    """Return a few numbers of what an augmentation makes of the first images."""
+    """Return a few numbers computed from an augmentation of the first images."""
 
     def once() -> list[float]:
         drawn = torch.Generator().manual_seed(0)

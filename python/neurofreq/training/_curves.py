@@ -1,4 +1,4 @@
-"""Learning curves: a table of all epochs, and its picture."""
+"""Learning curves: a table of all epochs and its picture."""
 
 from __future__ import annotations
 
@@ -33,12 +33,9 @@ def write_picture(history: Sequence[dict[str, float]], folder: Path) -> None:
 
 
 def draw(history: Sequence[dict[str, float]]) -> Figure:
-    """Return a figure of the losses, the validation scores and the rate by epoch.
+    """Return a figure of losses, validation scores and learning rate by epoch.
 
-    Parameters
-    ----------
-    history : sequence of dict
-        Rows of `nf.training.fit`; at least one.
+    `history` has at least one row of `nf.training.fit`.
     """
     from matplotlib.figure import Figure
 
@@ -58,7 +55,7 @@ def draw(history: Sequence[dict[str, float]]) -> Figure:
 
 
 def _panels(row: dict[str, float]) -> dict[str, list[str]]:
-    """Return the columns of each panel; empty panels are left out."""
+    """Return the columns of each panel, without empty panels."""
     weights = [name for name in row if name.startswith("weight of ")]
     scale = [name for name in row if name.startswith("log variance")]
     known = {"epoch", "lr", "loss", "cross_entropy", "validation_loss"}

@@ -1,4 +1,4 @@
-"""What a step is shown: augmented, mixed, noisy or adversarial images."""
+"""The inputs of a step: augmented, mixed, noisy or adversarial images."""
 
 from __future__ import annotations
 
@@ -20,21 +20,14 @@ if TYPE_CHECKING:
 
 
 class Shown(NamedTuple):
-    """Images to learn from, and other views of them that should be named alike."""
+    """Images to learn from, and other views that should get the same prediction."""
 
     images: Tensor
     views: tuple[Tensor, ...] = ()
 
 
 class Inputs:
-    """Prepares batches as a recipe says.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    augment : callable, optional
-        In place of the recipe's.
-    """
+    """Prepares batches by a recipe; `augment` replaces the recipe's augmentation."""
 
     def __init__(self, recipe: Recipe, augment: Augment | None = None) -> None:
         self.recipe = recipe
@@ -49,23 +42,11 @@ class Inputs:
         draws: torch.Generator,
         autocast: torch.dtype | None,
     ) -> Shown:
-        """Return what the step is shown, as `model` takes it.
+        """Return the inputs of the step, on the device of `labels`.
 
-        That is on the device of `labels`, in the type of the model's parameters:
-        until then, draws and operations are in the images' own.
-
-        Parameters
-        ----------
-        model : nn.Module
-            Asked by the adversary, and for the type of its parameters.
-        images : Tensor, shape (N, C, H, W)
-            On any device; they are prepared there.
-        labels : int64 Tensor, shape (N,)
-            On the model's device.
-        draws : torch.Generator
-            On the host.
-        autocast : torch.dtype, optional
-            Of the adversary's passes.
+        Draws and operations are in the type of `images`, on their device. The result
+        has the type of the model's parameters. The adversary calls the model, with its
+        passes in the type `autocast`. `draws` is a generator on the CPU.
         """
         batch = self.augment(images, draws)
         views: tuple[Tensor, ...] = ()
@@ -90,15 +71,9 @@ class Inputs:
 
 
 def noisy(images: Tensor, generator: torch.Generator, *, sd: float) -> Tensor:
-    """Add Gaussian noise to half of the images, drawn at random.
+    """Add Gaussian noise to half of the images, chosen at random; clip to [0, 1].
 
-    Parameters
-    ----------
-    images : Tensor, shape (N, C, H, W)
-        In [0, 1]; so is the result, clipped.
-    generator : torch.Generator
-    sd : float
-        Standard deviation, in pixel units of [0, 1].
+    `sd` is the standard deviation in pixel units of [0, 1].
     """
     host = generator.device
     noise = torch.empty(images.shape, dtype=images.dtype, device=host)

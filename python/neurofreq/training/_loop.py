@@ -1,4 +1,4 @@
-"""The training loop: seeded per epoch, and resumed at the last whole one."""
+"""The training loop: seeded per epoch, and resumed after the last complete epoch."""
 
 from __future__ import annotations
 
@@ -50,51 +50,51 @@ def fit(
     progress: bool = False,
     callback: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Train a classifier by a recipe, optionally towards cortex.
+    """Train a classifier by a recipe, optionally towards neural data.
 
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits, as of `training_step`. Trained in place, on its own
-        device; its training flags, and those of the regularizer, are restored at
-        the end. It is shown copies of the images, in the type of its parameters.
+        Maps images to logits, as in `training_step`. It is trained in place, on its own
+        device. Its training flags and those of the regularizer are restored at the end.
+        It is given copies of the images, in the type of its parameters.
     images : Tensor or ndarray, shape (N, C, H, W)
         float32 or float64 in [0, 1].
     labels : array_like of int, shape (N,)
-        Classes from 0 up.
+        Classes, from 0.
     recipe : Recipe, optional
         Every setting; ``Recipe()`` by default. Its `network` is not used here.
     regularizer : SimilarityRegularizer or CoTraining, optional
         Built on the same `model`.
     augment : callable, optional
-        ``augment(images, generator) -> images`` in place of the recipe's; `folder`
-        holds its name and source.
+        ``augment(images, generator) -> images`` replaces the recipe's augmentation. A
+        run in `folder` continues only if its output on some images is the same.
     folder : path, optional
-        Keeps the state after every epoch, the best weights and the learning
-        curves there. Where the folder holds a run, its weights replace those of
-        `model`, and the run goes on to the same numbers (on a CUDA device as far as
-        torch's own kernels repeat theirs).
+        Stores the state after every epoch, the best weights and the learning curves.
+        If the folder holds a run, its weights replace those of `model`, and the run
+        continues. The results are those of an uninterrupted run (on a CUDA device only
+        as far as torch's own kernels are reproducible).
     seed : int
-        Of the held-out images, the order, the augmentation and dropout. The
-        model's initial weights are yours; global random states are left as found.
+        Seed of the held-out images, the order, the augmentation and dropout. The
+        initial weights of the model are your own. Global random states do not change.
     progress : bool
         Show a progress bar.
     callback : callable, optional
-        Called with each epoch's row; raise in it to stop.
+        Called with each epoch's row. To stop training, raise an exception in it.
 
     Returns
     -------
     list of dict
-        One row per epoch: "epoch" (from 1), "lr" (at its end, of the phase that it
-        trained in), the mean losses of `training_step`, what the regularizer reports
-        (such as the weights of layers), and with held-out images "validation_loss"
-        and "validation_accuracy", of images as the recipe's adversary perturbs them.
+        One row per epoch: "epoch" (from 1), "lr" (at its end, in the phase of the
+        epoch), the mean losses of `training_step`, and what the regularizer reports
+        (such as the weights of layers). With held-out images also "validation_loss" and
+        "validation_accuracy", on images perturbed by the recipe's adversary, if any.
 
     Raises
     ------
     ModelError
         If a loss, or after an epoch any weight or the validation loss, is NaN or
-        infinite; the last good epoch stays in `folder`.
+        infinite. The last good epoch stays in `folder`.
     ValueError
         Mismatched shapes, labels out of range, a model in several processes, or a
         folder that holds a run with other settings or data.
@@ -102,7 +102,7 @@ def fit(
     Warns
     -----
     UserWarning
-        If the model returns probabilities in place of logits.
+        If the model returns probabilities instead of logits.
     """
     recipe = Recipe() if recipe is None else recipe
     validate.instance("model", model, nn.Module)
@@ -116,7 +116,7 @@ def fit(
     if regularizer is not None and regularizer.model is not unwrapped(model):
         raise ValueError("regularizer: got that of another model, expected this one's")
     data = calling.as_tensor(validate.images(images, unit_range=True))
-    # Draws and augmentations are never in half precision.
+    # Draws and augmentations need at least single precision.
     data = data.detach().to(torch.promote_types(calling.dtype_of(model), torch.float32))
     classes = calling.as_tensor(validate.labels(labels, count=len(data)))
     run = _Run(model, data, classes, recipe, regularizer, augment, seed)
@@ -138,7 +138,7 @@ def fit(
 
 
 class _Run:
-    """The state of a training run; `Checkpoints` writes and reads it."""
+    """The state of a training run, which `Checkpoints` writes and reads."""
 
     def __init__(
         self,
@@ -175,7 +175,7 @@ class _Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether the epochs or the falls of a plateau are used up."""
+        """Whether all epochs are done, or a plateau has used all falls of the rate."""
         falls = self.recipe.schedule == "plateau" and (
             self.progress.falls > self.recipe.n_phases
         )
@@ -212,7 +212,7 @@ class _Run:
         return row
 
     def keep_best(self) -> None:
-        """Give model and regularizer their best state, where images were held out."""
+        """Load the best state into model and regularizer, if images were held out."""
         if self.best is not None:
             unwrapped(self.model).load_state_dict(self.best)
         if self.best_regularizer is not None:
@@ -221,7 +221,7 @@ class _Run:
         torch.clear_autocast_cache()
 
     def check_classes(self) -> None:
-        """Require classes for all labels, also of held-out images, before any step."""
+        """Require a logit for every label, also of held-out images, before any step."""
         measuring = calling.evaluating(self.model), runtime.seeded(0, self.device)
         with measuring[0], measuring[1], torch.no_grad():
             logits = self._logits(self.images[:1])
@@ -265,7 +265,7 @@ class _Run:
         return torch.bfloat16 if self.recipe.precision == "bfloat16" else None
 
     def _validate(self, number: int) -> Row:
-        """Score the held-out images, keep the best state, follow a plateau."""
+        """Score the held-out images, store the best state, and follow a plateau."""
         loss, accuracy = self._score()
         if not math.isfinite(loss):
             raise ModelError(
@@ -286,13 +286,13 @@ class _Run:
         self.best = {name: value.clone() for name, value in state.items()}
         if self.regularizer is not None:
             state = self.regularizer.state_dict()
-            # The count of steps goes on: it decides what is drawn.
+            # Without the count of steps, which decides the draws and must not go back.
             self.best_regularizer = {
                 name: value.clone() for name, value in state.items() if name != "step"
             }
 
     def _check_finite(self, number: int) -> None:
-        """Require finite weights and buffers, before an epoch counts as whole."""
+        """Require finite weights and buffers before an epoch counts as complete."""
         states = {"model": unwrapped(self.model).state_dict()}
         if self.regularizer is not None:
             states["regularizer"] = self.regularizer.state_dict()
@@ -309,7 +309,8 @@ class _Run:
     def _score(self) -> tuple[float, float]:
         """Return mean cross-entropy and accuracy on the held-out images.
 
-        Perturbed by the recipe's adversary, from the same starts in every epoch.
+        The recipe's adversary perturbs them from the same starting points in every
+        epoch.
         """
         loss, right = 0.0, 0
         draws = self._draws(0)
@@ -328,19 +329,19 @@ class _Run:
         return loss / len(self.held), right / len(self.held)
 
     def _draws(self, epoch: int) -> torch.Generator:
-        """Return the source of an epoch's draws; 0 is the choice of images."""
-        # The golden ratio's fraction spreads neighbouring seeds and epochs apart.
+        """Return the generator of an epoch; epoch 0 chooses the held-out images."""
+        # Multiples of the golden ratio's fraction keep nearby seeds and epochs apart.
         spread = (self.seed + epoch * 0x9E3779B97F4A7C15) % 2**63
         return torch.Generator("cpu").manual_seed(spread)
 
 
 def _permuted(n: int, draws: torch.Generator) -> Tensor:
-    """Return the numbers below n in a random order."""
+    """Return the numbers 0 to n - 1 in a random order."""
     return torch.randperm(n, generator=draws, device=draws.device)
 
 
 def _beside(device: torch.device, images: Tensor) -> Tensor:
-    """Move the images to a device that has room for twice as many."""
+    """Move the images to a CUDA device if it has room for twice as many."""
     if device.type != "cuda":
         return images
     free, _ = torch.cuda.mem_get_info(device)
@@ -348,7 +349,7 @@ def _beside(device: torch.device, images: Tensor) -> Tensor:
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Split indices; a last batch of one image is dropped unless it is the only."""
+    """Split indices into batches; drop a last batch of one image unless it is alone."""
     batches = list(torch.split(order, batch_size))
     if len(batches) > 1 and batch_size > 1 and len(batches[-1]) == 1:
         batches.pop()
@@ -357,7 +358,7 @@ def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
 
 @contextmanager
 def _training(model: nn.Module, progress: bool, run: _Run) -> Iterator[Any]:
-    """Training mode, seeds and a bar, all undone at the end."""
+    """Set training mode, seeds and a bar; undo all of them at the end."""
     from tqdm.auto import tqdm
 
     both = [model] if run.regularizer is None else [model, run.regularizer]

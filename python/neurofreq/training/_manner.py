@@ -1,8 +1,8 @@
 """How a model trains: its answers and gradients in training mode, dropout included.
 
-Models with the same weights and the same answers in evaluation mode may still train
-in different ways. What is drawn at random is so on one kind of device alone: on
-others nothing is compared.
+Models with the same weights and the same answers in evaluation mode may still train in
+different ways. Random draws are reproducible only on the same type of device, so
+nothing is compared across types.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-_N_AGAIN = 4  # passes, before a model that differs is taken for another one
+_N_AGAIN = 4  # more passes that must all agree before a model counts as another
 
 
 def key(device: torch.device) -> str:
-    """Return the name under which a run keeps its manner on a kind of device."""
+    """Return the key under which a run stores its manner on a type of device."""
     if device.type == "cuda":
         return f"training on {torch.cuda.get_device_name(device)}"
     return f"training on {device.type} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def steady(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
-    """Return the manner of a model, None where it has none or draws on its own."""
+    """Return the manner of a model, or None if it has none or is not reproducible."""
     first, again = _found(model, images), _found(model, images)
     if first is None or again is None or not _are_alike(model, first, again):
         return None
@@ -42,7 +42,7 @@ def steady(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
 
 
 def is_same(model: nn.Module, images: Tensor, kept: dict[str, Tensor]) -> bool:
-    """Return whether a model trains as kept; so it is where it draws on its own."""
+    """Return whether a model trains as stored; True if it is not reproducible."""
     first = _found(model, images)
     if first is None or _are_alike(model, first, kept):
         return True
@@ -60,14 +60,14 @@ def _are_alike(
         (first[name].double().numpy(), second[name].double().numpy())
         for name in ("answers", "slopes")
     )
-    # Least: a parameter before a normalization has a gradient of rounding alone.
+    # The gradient of a parameter before a normalization may be only rounding error.
     return fingerprint.agree_slopes(*answers, tolerance, answers[0][:0]) and (
         fingerprint.agree_slopes(*slopes, tolerance, slopes[0])
     )
 
 
 def _found(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
-    """Return answers and the gradients' sizes of one pass; None without finite ones."""
+    """Return answers and gradient norms of one pass; None if any is not finite."""
     inner = unwrapped(model)
     device = calling.device_of(inner)
     shown = images.to(device, calling.dtype_of(inner), copy=True)
@@ -85,7 +85,7 @@ def _found(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
             gradients = torch.autograd.grad(
                 probe_gradients.summed(logits), parameters, allow_unused=True
             )
-    except Exception:  # some take no pass but the training's own
+    except Exception:  # some models accept only the passes of their own training
         return None
     sizes = [0.0 if g is None else float(g.float().norm()) for g in gradients]
     found = {
@@ -108,7 +108,7 @@ def _training(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _seeded(device: torch.device) -> Iterator[None]:
-    """Seed all global generators, not torch's alone, then leave them as found."""
+    """Seed the global generators of torch, NumPy and Python; restore them after."""
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002

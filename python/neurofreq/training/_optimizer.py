@@ -1,4 +1,4 @@
-"""The optimizer of a recipe, and the memory layout that it may ask for."""
+"""The optimizer of a recipe, and a check of the memory layout."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from neurofreq.training._recipe import Recipe
 
 NARROWEST = 16
-"""Channels of the processor's widest vector of float32."""
+"""Number of float32 values in the widest vector register of the CPU."""
 
 
 def check_channels_last(model: nn.Module, device: torch.device) -> None:
-    """Refuse convolutions whose weight gradients oneDNN writes past their memory.
+    """Refuse convolutions whose weight gradients oneDNN writes outside their memory.
 
-    uxlfoundation/oneDNN issue 6035: fewer channels than a vector holds.
+    uxlfoundation/oneDNN issue 6035: the bug needs fewer channels than a vector holds.
     """
     if device.type != "cpu":
         return
@@ -36,7 +36,7 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
 
 
 def sgd(model: nn.Module, recipe: Recipe, regularizer: Any) -> torch.optim.Optimizer:
-    """Return SGD over what is to be trained; only kernels decay, or all."""
+    """Return SGD over the trainable parameters; by default only kernels decay."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""A recipe: every setting of a training run."""
+"""A recipe: all settings of a training run."""
 
 from __future__ import annotations
 
@@ -22,52 +22,53 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings of `fit` and `train`; change some with `replace`.
+    """Settings of `fit` and `train`; `replace` changes some of them.
 
     Parameters
     ----------
     name : str
-        Printed in tables.
+        Name in tables.
     network : str
-        A spec of `nf.models.load_model`: what `train` builds.
+        A spec of `nf.models.load_model`: the network that `train` builds.
     epochs : int
-        Passes over the training images, at most.
+        Largest number of passes over the training images.
     batch_size : int
-        Images per step (a last partial batch of one image is dropped: batch
-        normalisation cannot use it).
+        Images per step. A last batch of a single image is dropped, because batch
+        normalization cannot use it.
     lr, momentum, weight_decay : float
-        Of SGD. The parameters of a regularizer have no weight decay.
+        Settings of SGD. The parameters of a regularizer have no weight decay.
     nesterov : bool
     decay_all : bool
         Whether biases and batch-norm parameters decay too.
     label_smoothing : float
         In [0, 1).
     schedule : {"triangle", "cosine", "cyclic", "plateau", "constant"}
-        "triangle": linear rise over a tenth of all steps to `lr`, linear fall to
+        "triangle": linear rise to `lr` over a tenth of all steps, then linear fall to
         zero. "cosine": from `lr` to zero along half a period. "cyclic": phases of
-        `phase_epochs` at ``lr * factor**phase``, and back to `lr` after
-        `n_phases`. "plateau": times `factor` when `patience`
-        epochs have brought no better validation accuracy, from the best weights
-        so far, `n_phases` times at most; then training ends.
+        `phase_epochs` at ``lr * factor**phase``, which start again at `lr` after
+        `n_phases`. "plateau": when the validation score has not improved for
+        `patience` epochs, the best weights so far are restored and the rate is
+        multiplied by `factor`. After `n_phases` such falls, the next ends training.
     phase_epochs, n_phases, patience : int
     factor : float
         In (0, 1).
     validation : float
         Fraction of the training images held out, in [0, 1). The state with the
-        best validation score is kept; the last one where nothing is held out.
+        best validation score is kept; the last state if nothing is held out.
     monitor : {"loss", "accuracy"}
-        The validation score: cross-entropy, or accuracy.
+        The validation score: cross-entropy or accuracy.
     augment : str
         One of ``nf.training.AUGMENTATIONS``.
     augmix : bool
-        Mix every image with chains of operations, `nf.training.augmix`.
+        Mix every image with chains of operations, see `nf.training.augmix`.
     consistency : float
-        With `augmix`: show the image and two mixtures of it, and add this times the
-        Jensen-Shannon divergence of the predictions; 0 shows one mixture alone.
+        With `augmix`: show the image and two mixtures of it, and add this weight
+        times the Jensen-Shannon divergence of the predictions. 0 shows a single
+        mixture instead.
     noise : float
         Standard deviation of Gaussian noise on half of the images, in pixel units.
     adversary : {"none", "linf", "l2"}
-        Perturb every batch within a ball of this norm, `nf.training.Adversary`.
+        Perturb every batch within a ball of this norm, see `nf.training.Adversary`.
     epsilon : float
         Radius of the ball, in pixel units of [0, 1].
     attack_steps : int
@@ -75,30 +76,32 @@ class Recipe:
     attack_step : float
         Length of a step in units of `epsilon`.
     alpha : float
-        Weight of a similarity loss. It multiplies that loss's learning rate:
-        small networks diverge where ``alpha * lr`` is above about 0.5.
+        Weight of a similarity loss. It also multiplies the learning rate of that
+        loss: small networks diverge if ``alpha * lr`` is above about 0.5.
     layers : str or tuple of str
-        Layers of a similarity loss, "auto" or names; or the one layer that
+        Layers of a similarity loss, "auto" or names; or the single layer that
         co-training shares.
     n_pairs : int
         Pairs of stimuli per step.
     all_pairs, half : bool
-        As of `nf.SimilarityRegularizer`.
+        As in `nf.SimilarityRegularizer`.
     joint : bool
-        One pass for images and stimuli, see `nf.SimilarityRegularizer.joint`.
+        Use one pass for images and stimuli, see `nf.SimilarityRegularizer.joint`.
     precision : {"float32", "bfloat16"}
-        Of the network's passes (autocast); losses are in float32. "float32" leaves
-        an autocast of your own around `fit` as it is; on a CUDA device convolutions
-        are in TF32 then, unless ``torch.backends.cudnn.allow_tf32`` is off.
+        Type of the network's passes (autocast); losses are in float32. With
+        "float32", your own autocast around `fit` stays active. On a CUDA device,
+        convolutions are then in TF32 unless ``torch.backends.cudnn.allow_tf32`` is
+        off.
     channels_last : bool
-        Memory layout of images and weights: faster on many machines.
+        Use the memory layout channels-last for images and weights, which is faster on
+        many machines.
 
     Raises
     ------
     TypeError
-        A value of another type. Numbers of NumPy and torch become Python's.
+        If a value has another type. Numbers of NumPy and torch become Python numbers.
     ValueError
-        A value outside its range, or an unknown name.
+        If a value is out of range, or a name is unknown.
     """
 
     name: str = "standard"
@@ -166,7 +169,7 @@ class Recipe:
             )
 
     def replace(self, **changes: Any) -> Recipe:
-        """Return the recipe with other values; an unknown name is an error."""
+        """Return the recipe with other values; an unknown name raises an error."""
         known = [field.name for field in dataclasses.fields(self)]
         for name in changes:
             if name not in known:
@@ -178,7 +181,7 @@ class Recipe:
         return dataclasses.replace(self, **changes)
 
     def fast(self, *, epochs: int = 6) -> Recipe:
-        """Return the recipe scaled down for a processor.
+        """Return the recipe scaled down for a CPU.
 
         Parameters
         ----------
@@ -187,10 +190,10 @@ class Recipe:
         Returns
         -------
         Recipe
-            A sixteenth of the arithmetic per image (16 base channels in place of
-            64), batches of 128, `epochs` with one rise and fall of the learning
-            rate, all pairs of each draw of stimuli, channels last, and half
-            precision where this processor computes in it.
+            A sixteenth of the arithmetic per image (16 base channels instead of 64),
+            batches of 128, `epochs` with a single rise and fall of the learning rate,
+            all pairs of each draw of stimuli, channels last, and half precision if this
+            CPU computes in half precision.
         """
         return self.replace(
             name=f"{self.name}, fast",
@@ -209,13 +212,13 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of settings that `as_dict` gave, or some of them."""
+        """Return the recipe from all or some settings of `as_dict`."""
         return cls().replace(**settings)
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:
-    """Return a setting as Python's own type, that of its default."""
-    if name == "layers" and isinstance(value, (list, tuple)):  # JSON has lists
+    """Return a setting as a Python value of its default's type."""
+    if name == "layers" and isinstance(value, (list, tuple)):  # JSON has no tuples
         return tuple(validate.text(name, one) for one in value)
     checks: dict[type, Callable[[str, Any], Any]] = {
         str: validate.text,

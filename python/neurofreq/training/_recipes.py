@@ -1,4 +1,4 @@
-"""The recipes: published settings of the networks that the figures compare."""
+"""The recipes: published settings of the networks in the figures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ MOUSE = Recipe(
 )
 """Joint training of Li et al. 2019 with similarities of mouse V1: grayscale CIFAR-10.
 
-40 epochs of 64 images and 16 pairs of stimuli a step, cross-entropy plus 20 times the
-similarity loss. The schedule, augmentation and validation are those of the code of
-Attias et al. 2024 (arXiv 2410.03952); whether 2019 had the same is not established.
+40 epochs with 64 images and 16 pairs of stimuli per step, cross-entropy plus 20 times
+the similarity loss. The schedule, augmentation and validation are those of the code of
+Attias et al. 2024 (arXiv 2410.03952). It is not known whether Li et al. 2019 used the
+same.
 """
 
 MONKEY = Recipe(
@@ -59,7 +60,7 @@ STANDARD = Recipe(
     schedule="cosine",
     augment="shift_and_flip",
 )
-"""A network without any protection: the settings of most published base networks."""
+"""A network without robust training: the settings of most published base networks."""
 
 ADVERSARIAL = STANDARD.replace(
     name="adversarial",
@@ -88,7 +89,7 @@ ADVERSARIAL_PGD = STANDARD.replace(
 )
 """Madry et al. 2018 with the settings of Rice, Wong & Kolter 2020 (arXiv 2002.11569).
 
-Their learning rate falls in steps, ours along a cosine. As theirs, the loss of
+Their learning rate falls in steps, ours along a cosine. As in their work, the loss on
 perturbed held-out images chooses the epoch.
 """
 
@@ -101,13 +102,15 @@ ADVERSARIAL_L2 = ADVERSARIAL_PGD.replace(
 """The same in the L2 ball of radius 128/255."""
 
 NOISE = STANDARD.replace(name="noise", noise=0.1)
-"""Gaussian noise on half of the images, the way of Rusak et al. 2020
-(arXiv 2001.06057); their standard deviation is 0.5 of ImageNet."""
+"""Gaussian noise on half of the images, as in Rusak et al. 2020 (arXiv 2001.06057).
+
+Their standard deviation is 0.5, on ImageNet.
+"""
 
 AUGMIX = STANDARD.replace(
     name="augmix", epochs=100, batch_size=128, augmix=True, consistency=12.0
 )
-"""Hendrycks et al. 2020 (arXiv 1912.02781): AugMix with a consistent prediction."""
+"""Hendrycks et al. 2020 (arXiv 1912.02781): AugMix with the consistency loss."""
 
 BLUR = Recipe(
     name="blur",
@@ -126,10 +129,10 @@ BLUR = Recipe(
     monitor="loss",
     augment="shift_turn_flip_and_jitter",
 )
-"""The network behind a Gaussian blur of Li et al. 2023, Figures 4 and 5."""
+"""The blurred network of Li et al. 2023, Figures 4 and 5: a Gaussian blur in front."""
 
 PCA = BLUR.replace(name="pca", network="resnet18,pca=512")
-"""The same behind 512 principal components of the training images."""
+"""The same with a projection on 512 principal components of the training images."""
 
 RECIPES = {
     recipe.name: recipe
@@ -146,4 +149,4 @@ RECIPES = {
         MONKEY,
     )
 }
-"""By name, for the command line."""
+"""Recipes by name, for the command line."""

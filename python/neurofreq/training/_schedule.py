@@ -1,4 +1,4 @@
-"""Learning rates: of a step, of an epoch, and after a plateau."""
+"""Learning rates by step and epoch, and the falls of a plateau."""
 
 from __future__ import annotations
 
@@ -11,16 +11,9 @@ if TYPE_CHECKING:
 
 
 def rate(recipe: Recipe, step: int, epoch: int, steps_per_epoch: int) -> float:
-    """Return the learning rate of a step, before any plateau.
+    """Return the learning rate of a step, without the falls of a plateau.
 
-    Parameters
-    ----------
-    recipe : Recipe
-    step : int
-        From the start of training, from 0.
-    epoch : int
-        From 0.
-    steps_per_epoch : int
+    `step` counts from the start of training; step and epoch count from 0.
     """
     if recipe.schedule == "triangle":
         return recipe.lr * triangle(step, recipe.epochs * steps_per_epoch)
@@ -34,24 +27,18 @@ def rate(recipe: Recipe, step: int, epoch: int, steps_per_epoch: int) -> float:
 
 
 def triangle(step: int, n_steps: int) -> float:
-    """Return the fraction of the peak rate: up over a tenth, down over the rest."""
+    """Return the fraction of the peak rate: a rise over a tenth, then a fall."""
     rise = max(1, n_steps // 10)
     return min((step + 1) / rise, (n_steps - step) / max(1, n_steps - rise))
 
 
 @dataclass
 class Progress:
-    """The best epoch so far, and how often the rate fell since the start.
+    """The best epoch so far, and how often the learning rate fell.
 
-    Attributes
-    ----------
-    best : float
-        Validation score of the best epoch, larger is better; -inf before any.
-    best_epoch : int
-        From 1; 0 before any.
-    since : int
-        Epochs since the best one or the last fall.
-    falls : int
+    `best` is the validation score of the best epoch, larger is better; -inf before the
+    first. `best_epoch` counts from 1; 0 before the first. `since` is the number of
+    epochs since the best epoch or the last fall.
     """
 
     best: float = field(default=float("-inf"))
@@ -60,7 +47,7 @@ class Progress:
     falls: int = 0
 
     def note(self, epoch: int, score: float) -> bool:
-        """Take an epoch's score; return whether it is the best so far."""
+        """Record an epoch's score; return whether it is the best so far."""
         if score > self.best:
             self.best, self.best_epoch, self.since = score, epoch, 0
             return True
@@ -68,7 +55,7 @@ class Progress:
         return False
 
     def falls_now(self, patience: int) -> bool:
-        """Return whether patience has run out, and count a fall if so."""
+        """Return whether patience has run out; if it has, count a fall."""
         if self.since < patience:
             return False
         self.since = 0

@@ -1,4 +1,4 @@
-"""One optimizer step: cross-entropy, and what a regularizer adds to it."""
+"""One optimizer step on cross-entropy and the loss of a regularizer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Regularizer(Protocol):
-    """What a step adds to cross-entropy, such as `nf.SimilarityRegularizer`."""
+    """A loss that a step adds to cross-entropy, such as `nf.SimilarityRegularizer`."""
 
     term: str
-    """Name of its loss in histories."""
+    """Name of the loss in histories."""
 
     def loss(self) -> Tensor:
         """Return the loss of one draw."""
@@ -30,7 +30,7 @@ class Regularizer(Protocol):
         """Return logits of images and the loss of one draw, from one pass."""
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
-        """Return what is minimised."""
+        """Return the loss that is minimized."""
 
 
 def training_step(
@@ -53,8 +53,8 @@ def training_step(
     ----------
     model : nn.Module
         Maps images to logits, shape (N, n_classes), or to an object with an
-        attribute ``logits`` or a mapping with the key "logits" that holds them.
-        Its mode is yours to set. It is given a copy of the images.
+        attribute ``logits`` or a mapping with the key "logits". Set its training
+        mode yourself. It is given a copy of the images.
     optimizer : Optimizer
         Over ``model.parameters()`` and, to train the layer weights,
         ``regularizer.parameters()``.
@@ -63,20 +63,20 @@ def training_step(
     labels : int64 Tensor, shape (N,)
         Classes from 0 up.
     regularizer : SimilarityRegularizer or CoTraining, optional
-        Without it the step is plain cross-entropy.
+        Without a regularizer, the loss is cross-entropy.
     alpha : float
         Weight of the similarity loss; 20 in the paper, for ``half=True``.
     joint : bool
         One pass for images and stimuli together, see
         `nf.SimilarityRegularizer.joint`; the paper has two.
     autocast : torch.dtype, optional
-        Run the model's passes in this type; losses stay in float32. By default
-        they run as where you call this, under your own autocast or none.
+        Run the model's passes in this type; losses stay in float32. By default,
+        your own autocast applies, if there is one.
     label_smoothing : float
-        Of the cross-entropy, in [0, 1).
+        Label smoothing of the cross-entropy, in [0, 1).
     views : sequence of Tensor, each of shape (N, C, H, W)
-        Other views of the same images, which should be named alike: the mean
-        Jensen-Shannon divergence of all predictions is added to the loss. They
+        Other views of the same images, which should get the same prediction. The
+        mean Jensen-Shannon divergence of all predictions is added to the loss. Views
         pass through the model together with the images.
     consistency : float
         Weight of that divergence; 12 in AugMix.
@@ -84,31 +84,32 @@ def training_step(
     Returns
     -------
     dict of float
-        "loss", "cross_entropy" and, with a regularizer, its own loss ("similarity",
-        before multiplication by `alpha`), and with views "divergence" (before
-        multiplication by `consistency`), all before the step.
+        "loss" and "cross_entropy"; with a regularizer its own loss ("similarity",
+        before multiplication by `alpha`); with views "divergence" (before
+        multiplication by `consistency`). All are from before the step.
 
     Raises
     ------
     ModelError
         If the model returns no logits or logits without a graph, or the loss is
-        NaN or infinite; no step is taken then.
+        NaN or infinite. Then no step is taken.
     TypeError
-        If images or labels are no tensors, or labels are not int64.
+        If images or labels are not tensors, or labels are not int64.
     ValueError
         If there is no image, labels do not fit images or logits, `alpha` or
-        `consistency` is negative, `label_smoothing` outside [0, 1], or a view has
-        another shape than the images.
+        `consistency` is negative, `label_smoothing` is outside [0, 1], or the shape
+        of a view is not the shape of the images.
 
     Warns
     -----
     UserWarning
-        If the model returns probabilities in place of logits.
+        If the model returns probabilities instead of logits.
 
     Notes
     -----
-    Measure a copy of the model (``copy.deepcopy``) while another thread trains it:
-    measurements hold the model in evaluation mode, where batch norm learns nothing.
+    To measure a model while another thread trains it, measure a copy
+    (``copy.deepcopy``). Measurements set the model to evaluation mode, in which batch
+    norm learns nothing.
 
     References
     ----------
@@ -128,7 +129,7 @@ def training_step(
     _check_views(images, views)
     span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)
-    # A copy: the network may write into what it is given.
+    # Copied, because the network may change its input in place.
     shown = torch.cat([images, *views]) if views else images.clone()
     added = None
     with calling.autocast(images.device, autocast):
@@ -143,7 +144,8 @@ def training_step(
     wide = logits if logits.dtype == torch.float64 else logits.float()
     first, *others = torch.split(wide, len(images))
     total = cross_entropy(first, labels, label_smoothing=label_smoothing)
-    most = math.log(math.e + first.shape[1] - 1)  # of probabilities; the least: 1 less
+    # The cross-entropy of probabilities taken as logits lies in [most - 1, most].
+    most = math.log(math.e + first.shape[1] - 1)
     terms = {"cross_entropy": total}
     if others:
         terms["divergence"] = divergence(torch.stack([first, *others]))
@@ -160,7 +162,8 @@ def training_step(
             + ", ".join(f"{name} {value:.6g}" for name, value in values.items())
             + ", expected finite values; no step was taken"
         )
-    if 0.0 <= most - values["cross_entropy"] <= 1.0:  # a device seldom waits for it
+    # The check of all logits makes a device wait, so it runs only in this range.
+    if 0.0 <= most - values["cross_entropy"] <= 1.0:
         calling.warn_of_probabilities(
             first.detach(),
             "the softmax of probabilities is nearly even, and the model hardly learns",
@@ -168,13 +171,13 @@ def training_step(
             stacklevel=3,
         )
     optimizer.step()
-    # Under an autocast of the caller, copies of the old weights would be used on.
+    # The caller's autocast would otherwise use its copies of the old weights.
     torch.clear_autocast_cache()
     return values
 
 
 def _fetched(terms: dict[str, Tensor]) -> dict[str, float]:
-    """Return the values in one transfer: a device is waited for once a step."""
+    """Return the values in a single transfer, so that a device is waited for once."""
     together = torch.stack([term.detach().double() for term in terms.values()])
     return dict(zip(terms, together.tolist(), strict=True))
 
@@ -182,14 +185,7 @@ def _fetched(terms: dict[str, Tensor]) -> dict[str, float]:
 def divergence(logits: Tensor) -> Tensor:
     """Return the mean Jensen-Shannon divergence of V predictions of each image.
 
-    Parameters
-    ----------
-    logits : Tensor, shape (V, N, n_classes)
-
-    Returns
-    -------
-    Tensor, shape ()
-        In nats, from 0 (alike) to log V.
+    Logits are (V, N, n_classes). The result is in nats, 0 (equal predictions) to log V.
     """
     log_p = logits.log_softmax(dim=2)
     mean = log_p.exp().mean(dim=0)
@@ -209,7 +205,7 @@ def _check_graph(logits: Tensor) -> None:
 
 
 def _check_tensors(images: Any, labels: Any) -> None:
-    """Require tensors of real numbers that hold their values themselves."""
+    """Require real tensors that hold values, unlike those of ``torch.func``."""
     for name, tensor in (("images", images), ("labels", labels)):
         if not isinstance(tensor, Tensor):
             kind = validate.shown(tensor)
@@ -229,7 +225,10 @@ def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
 
 
 def _span(labels: Tensor, n_images: int) -> tuple[int, int]:
-    """Return the least and largest label, before the device has work to wait for."""
+    """Return the smallest and largest label, before other work is queued.
+
+    Reading them waits for the device.
+    """
     if labels.shape != (n_images,):
         raise ValueError(
             f"labels: got shape {tuple(labels.shape)}, expected ({n_images},)"
@@ -243,7 +242,7 @@ def _span(labels: Tensor, n_images: int) -> tuple[int, int]:
 
 
 def check_logits(logits: Any, span: tuple[int, int], n_shown: int) -> None:
-    """Require logits for each image, and classes for the least and largest label."""
+    """Require logits for each image, and a class for the smallest and largest label."""
     shape = tuple(getattr(logits, "shape", ()))
     if len(shape) != 2 or shape[0] != n_shown:
         got = shape or type(logits).__name__

@@ -1,4 +1,4 @@
-"""A whole recipe: build the network, pull it towards cortex, keep everything."""
+"""Run a whole recipe: build the network, train it and store everything."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ PCA_OPTION = re.compile(r",pca=(\d+)")
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train` returns.
+    """The result of `train`.
 
     Attributes
     ----------
     model : nn.Module
         With its best weights, in evaluation mode.
     history : list of dict
-        As of `fit`.
+        As `fit` returns it.
     """
 
     model: torch.nn.Module
@@ -58,29 +58,30 @@ def train(
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> Trained:
-    """Train the network of a recipe, alone or towards cortex.
+    """Train the network of a recipe, alone or towards neural data.
 
     Parameters
     ----------
     recipe : Recipe
         Such as ``nf.training.MOUSE`` or ``nf.training.MOUSE.fast()``.
     data : ImageSet
-        Training images; colour becomes gray where the network takes gray.
+        Training images. Color images are converted to gray if the network takes gray.
     out : path
-        Folder of the run, see `fit`: ``best.safetensors`` holds the weights for
-        ``nf.models.load_model(recipe.network, weights=...)``. A run that was
-        stopped goes on there.
+        Folder of the run, see `fit`. ``best.safetensors`` holds the weights for
+        ``nf.models.load_model(recipe.network, weights=...)``. A run that was stopped
+        continues there.
     stimuli : ndarray or Tensor, shape (N, C, H, W), optional
         Images of `similarity` or `responses`, in [0, 1].
     similarity : array_like, shape (N, N), optional
-        Or an `nf.neural.Target`: joint training with a similarity loss.
+        Similarities or an `nf.neural.Target`, for joint training with a similarity
+        loss.
     responses : array_like, shape (N, K), optional
-        Co-training with responses, from the recipe's `layer`; predictions are
-        positive (see `CoTraining`) where all responses are.
+        Responses for co-training from the recipe's `layers`. Predictions are positive
+        (see `CoTraining`) if no response is negative.
     source : str
-        What the responses are of, for the run's settings.
+        Source of the responses, which is stored in the run's settings.
     seed : int
-        Of the initial weights and everything drawn.
+        Seed of the initial weights and of all random draws.
     device : str or torch.device
     progress : bool
         Show a progress bar.
@@ -92,10 +93,10 @@ def train(
     Raises
     ------
     ValueError
-        Both or neither of `similarity` and `responses` beside `stimuli`, or as
-        `fit`.
+        If `stimuli` are given with both or neither of `similarity` and `responses`, or
+        as `fit`.
     ModelError
-        If a loss is NaN or infinite; the last whole epoch is kept.
+        If a loss is NaN or infinite. The last complete epoch is kept.
     """
     validate.instance("recipe", recipe, Recipe)
     validate.instance("data", data, ImageSet)
@@ -152,9 +153,9 @@ def train(
 def _built(
     network: str, shown: ImageSet, seed: int
 ) -> tuple[torch.nn.Module, ImageSet]:
-    """Return an untrained network and its images, in gray where it takes gray.
+    """Return an untrained network and its images, in gray if it takes gray.
 
-    Principal components in front of it are fitted to these images.
+    If principal components are in front of it, they are fitted to these images.
     """
     asked = PCA_OPTION.search(network)
     model = load_model(PCA_OPTION.sub("", network))

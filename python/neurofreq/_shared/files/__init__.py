@@ -1,1 +1,1 @@
-"""Kept files: written whole, checked when read, claimed by one process."""
+"""Write files atomically, check them when read, and lock them between processes."""

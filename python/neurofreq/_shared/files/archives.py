@@ -1,7 +1,7 @@
-"""Files of NumPy arrays: nothing pickled, nothing larger than it can be.
+"""Read and write npz files without pickle and with limits on their size.
 
-The archive checks the bytes of each array, but not which arrays there are: a
-checksum of all is one more entry. Files of earlier releases have none.
+A zip archive has a checksum for each array, but none for the list of arrays. The entry
+"checksum" covers all of them. Files of earlier releases do not have this entry.
 """
 
 from __future__ import annotations
@@ -25,27 +25,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# More than this many times its size on disk, and more than the allowance, is no
-# array that was measured: a few hundred bytes may claim terabytes.
+# A damaged file of a few hundred bytes may declare terabytes: refuse an array larger
+# than `_ALLOWANCE` plus `_RATIO` times its size on disk.
 _RATIO = 100
 _ALLOWANCE = 2**26
 _CHECKSUM = "checksum"
 
 
 class Archive(Mapping[str, "NDArray[Any]"]):
-    """The arrays of an npz file by name, each read and checked where it is asked for.
+    """The arrays of an npz file by name; each is read and checked on access.
 
-    Parameters
-    ----------
-    path : path
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged; where an array is asked for, also if this holds objects or
-        declares more than it can hold.
+    Raises FileNotFoundError for a missing file and ValueError for a damaged one; on
+    access, ValueError also for object arrays and for arrays that declare too much.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -57,7 +48,7 @@ class Archive(Mapping[str, "NDArray[Any]"]):
             }
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """Return an array; every byte of it has been checked."""
+        """Return an array, after its checksum was verified."""
         member = self._members[name]
         with self._opened() as archive:
             if member.file_size > _ALLOWANCE + _RATIO * member.compress_size:
@@ -65,7 +56,7 @@ class Archive(Mapping[str, "NDArray[Any]"]):
                     f"{member.filename} declares {member.file_size} bytes, of "
                     f"which {member.compress_size} are there"
                 )
-            # To its end, where the archive's own check is made.
+            # Read to the end: there zipfile compares the checksum.
             return _array(archive.read(member))
 
     def __iter__(self) -> Iterator[str]:
@@ -78,43 +69,29 @@ class Archive(Mapping[str, "NDArray[Any]"]):
 
     @contextmanager
     def _opened(self) -> Iterator[zipfile.ZipFile]:
-        """Open the file; what fails in it says that the file is damaged."""
+        """Open the file; errors in the context are raised as "damaged"."""
         try:
             with zipfile.ZipFile(self._path) as archive:
                 yield archive
         except FileNotFoundError:
             raise
-        except Exception as error:  # of many kinds, by which byte is damaged
+        except Exception as error:  # the type depends on which byte is damaged
             reason = str(error) or type(error).__name__
             raise damaged(self._path, reason) from error
 
 
 def write(file: BinaryIO, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write arrays, compressed, and their checksum.
-
-    Parameters
-    ----------
-    file : binary file
-        Open for writing.
-    arrays : mapping of str to ndarray
-    """
+    """Write compressed arrays and their checksum to an open binary file."""
     values: dict[str, Any] = {name: np.asarray(one) for name, one in arrays.items()}
-    # First: an entry whose header is damaged may hide those after it.
+    # The checksum comes first: an entry with a damaged header may hide later entries.
     first: dict[str, Any] = {_CHECKSUM: np.array(_checksum(values))}
     np.savez_compressed(file, **(first | values))
 
 
 def read(path: str | Path) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an npz file; every byte of them has been checked.
+    """Return the arrays of an npz file, after its checksum was verified.
 
-    Parameters
-    ----------
-    path : path
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        As `Archive`, and if the checksum differs.
+    Raises FileNotFoundError and ValueError as `Archive` does.
     """
     arrays = dict(Archive(path))
     expected = arrays.pop(_CHECKSUM, None)
@@ -131,7 +108,7 @@ def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _array(content: bytes) -> NDArray[Any]:
-    """Return the array of an npy file's bytes, which hold all that it declares."""
+    """Return the array in the bytes of an npy file; refuse objects and missing data."""
     file = io.BytesIO(content)
     version = npy.read_magic(file)
     reader = (

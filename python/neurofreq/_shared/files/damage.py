@@ -1,4 +1,4 @@
-"""Kept files that are not as they were written, and what is said of them."""
+"""Make the errors for kept files that are damaged or replaced by a folder."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 
 def damaged(path: Path, reason: object) -> ValueError:
-    """Return the error that names a damaged file."""
+    """Return the error for a damaged file."""
     return ValueError(f"{path} is damaged ({reason})")
 
 
 def compare(path: Path, expected: Any, found: Callable[[], str]) -> None:
-    """Require the checksum that a file holds; those of earlier releases hold none."""
+    """Raise if a file's checksum differs; files of earlier releases have none."""
     if expected is not None and str(expected) != found():
         raise damaged(path, "its checksum differs")
 
 
 def no_folder(path: Path) -> None:
-    """Require that no folder is in the place of a file."""
+    """Raise if there is a folder in place of the file."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, expected a file: move it away")

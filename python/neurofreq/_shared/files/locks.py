@@ -1,8 +1,7 @@
-"""Locks of the operating system: held by one process, and by none once it is dead.
+"""Lock files between processes with locks of the operating system.
 
-The system releases a lock when its process ends, however it ends, so that a
-killed process leaves nothing claimed. It holds over a shared folder that keeps
-locks.
+The system releases a lock when its process ends, even if it was killed. This works on
+a shared file system too, if the file system supports locks.
 """
 
 from __future__ import annotations
@@ -20,19 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE_SECONDS = 5.0  # before a process says what it waits for
-_LOOK_SECONDS = 0.1  # between two looks at a lock, and at Ctrl-C
+PATIENCE_SECONDS = 5.0  # after this time, a process prints what it waits for
+_LOOK_SECONDS = 0.1  # between two attempts to lock; Ctrl-C is noticed as often
 
 
 @contextlib.contextmanager
 def claim(path: Path) -> Iterator[bool]:
-    """Yield whether this process has the claim; it does not wait for it.
+    """Yield whether this process got the lock, without waiting for it.
 
-    Parameters
-    ----------
-    path : Path
-        The file of the lock. Whoever has finished the item removes it: one who
-        gets a claim afterwards finds the item finished.
+    The process that finishes the work removes the lock file: a process that gets the
+    lock afterwards finds the work finished.
     """
     no_folder(path)
     lock = FileLock(path)
@@ -49,15 +45,7 @@ def claim(path: Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def held(path: Path, purpose: str) -> Iterator[None]:
-    """Hold a lock, waiting for it; Ctrl-C ends the wait.
-
-    Parameters
-    ----------
-    path : Path
-        The file of the lock.
-    purpose : str
-        What the lock is for, said where the wait is long.
-    """
+    """Hold a lock, and wait for it if necessary; Ctrl-C ends the wait."""
     waiting = Waiting(f"{purpose} (lock {path})")
     with contextlib.ExitStack() as stack:
         while not stack.enter_context(claim(path)):
@@ -68,13 +56,7 @@ def held(path: Path, purpose: str) -> Iterator[None]:
 
 
 class Waiting:
-    """Says once, after some seconds, what this process waits for.
-
-    Parameters
-    ----------
-    purpose : str
-        What another process has.
-    """
+    """Prints once, after some seconds, what this process waits for."""
 
     def __init__(self, purpose: str) -> None:
         self._purpose = purpose
@@ -82,7 +64,7 @@ class Waiting:
         self._is_said = False
 
     def look(self) -> None:
-        """Tell that the wait goes on."""
+        """Print the message if the wait is long and it was not printed before."""
         if self._is_said or time.monotonic() - self._since < PATIENCE_SECONDS:
             return
         self._is_said = True

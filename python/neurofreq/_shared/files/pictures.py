@@ -1,4 +1,4 @@
-"""Image files: the one place that opens them, as 8-bit RGB."""
+"""Open image files as 8-bit RGB; all image files are opened here."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_PIXELS: Final = 2**26
 """The largest image that is decoded, 67 million pixels: 200 MB as RGB."""
 
-# Pictures from the web often carry the suffix of the other one of these two, and
-# one file of ImageNet does.
+# JPEG and PNG files from the web often have each other's suffix; one file of ImageNet
+# does.
 _WEB = ("JPEG", "PNG")
 _FORMATS: Final = {
     ".jpeg": _WEB,
@@ -34,21 +34,22 @@ _FORMATS: Final = {
     ".pgm": ("PPM",),
 }
 SUFFIXES: Final = frozenset(_FORMATS)
-"""Of files that count as images, in lower case."""
+"""Suffixes of image files, in lower case."""
 
-# Modes whose conversion to RGB has one meaning; those with 16 bits are scaled first.
+# Modes with an unambiguous conversion to RGB; 16-bit modes are scaled first.
 _PLAIN: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"})
 _SIXTEEN: Final = frozenset({"I;16", "I;16B", "I;16L"})
-_WIDE: Final = frozenset({"PNG", "PPM"})  # of which "I" is 16 bits, too
-_TIFF_BITS, _TIFF_ZERO, _BLACK = 258, 262, 1  # two tags, and a value of the second
+_WIDE: Final = frozenset({"PNG", "PPM"})  # formats in which mode "I" has 16 bits
+_TIFF_BITS, _TIFF_ZERO, _BLACK = 258, 262, 1  # tags BitsPerSample, Photometric; black=0
 
-# A JPEG file of ours has a comment: this, and the SHA-256 of the file with zeros there.
+# The comment of our JPEG files: this text and the SHA-256 of the file, computed with
+# zeros in place of the SHA-256.
 _SEAL, _BLANK = b"neurofreq sha256 ", b"0" * 64
-_HEAD = 4096  # bytes in which the comment begins
+_HEAD = 4096  # the comment begins within these bytes
 
 
 def sealed_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
-    """Return the file of an RGB image (H, W, 3), with a checksum in its comment."""
+    """Return an RGB image (H, W, 3) as a JPEG file with a checksum in its comment."""
     from PIL import Image
 
     encoded = io.BytesIO()
@@ -61,13 +62,7 @@ def sealed_jpeg(pixels: NDArray[np.uint8], quality: int) -> bytes:
 
 
 def is_sealed(path: Path) -> bool:
-    """Return whether a file holds its checksum.
-
-    Raises
-    ------
-    ValueError
-        If the file is another than when its checksum was made.
-    """
+    """Return whether a file holds a checksum; raise ValueError if it differs."""
     no_folder(path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -84,29 +79,13 @@ def is_sealed(path: Path) -> bool:
 def read(path: Path, argument: str = "data") -> Image.Image:
     """Return an image file as 8-bit RGB.
 
-    Parameters
-    ----------
-    path : Path
-        Its suffix, one of `SUFFIXES`, decides which decoders may read it.
-    argument : str
-        What the caller calls it, for errors.
+    The suffix decides which decoders may read the file. Gray is repeated; palettes and
+    CMYK are converted as in Pillow; 16-bit gray is divided by 257 and rounded. EXIF
+    orientation, color profiles and gamma are ignored, as in torchvision.
 
-    Returns
-    -------
-    Image
-        Gray is repeated; palettes and CMYK are converted as Pillow converts them.
-        Gray of 16 bits is divided by 257 and rounded. EXIF orientation, color
-        profiles and gamma are not applied, as torchvision does not.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged, or its own checksum differs; if it is of another format than
-        its suffix says, has more than `MOST_PIXELS` pixels, several pictures,
-        transparent pixels, or values whose white level the file does not say (floats,
-        32 bits).
+    Raises FileNotFoundError for a missing file. Raises ValueError for a damaged file,
+    another format than the suffix, more than `MOST_PIXELS` pixels, several pictures,
+    transparent pixels, and values of unknown white level (floats, 32 bits).
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -146,13 +125,13 @@ def _check_seal(path: Path, argument: str) -> None:
 
 
 def _problem(file: Any) -> str | None:
-    """Return why an open file is refused, None where it is not."""
+    """Return why an open file is refused, or None."""
     if file.width * file.height > MOST_PIXELS:
         return (
             f"has {file.height} x {file.width} pixels, expected at most {MOST_PIXELS} "
             "in all"
         )
-    # A phone's JPEG may hold a small second picture, which its format calls MPO.
+    # A JPEG of a phone may hold a second, small picture; Pillow calls this MPO.
     n_pictures = 1 if file.format == "MPO" else getattr(file, "n_frames", 1)
     if n_pictures > 1:
         return f"holds {n_pictures} pictures, expected one"
@@ -169,15 +148,15 @@ def _problem(file: Any) -> str | None:
 
 
 def _is_sixteen(file: Any) -> bool:
-    """Whether values are gray from 0 to 65535."""
-    if file.format == "TIFF":  # whose 12 bits and white at 0 have the same mode
+    """Return whether values are gray from 0 to 65535."""
+    if file.format == "TIFF":  # 12 bits and white at 0 have the same mode
         bits, zero = file.tag_v2.get(_TIFF_BITS), file.tag_v2.get(_TIFF_ZERO)
         return file.mode in _SIXTEEN and bits == (16,) and zero == _BLACK
     return file.mode in _SIXTEEN or (file.mode == "I" and file.format in _WIDE)
 
 
 def _rgb(file: Any) -> Image.Image:
-    """Return an open file of a known mode as RGB."""
+    """Return an open file of an accepted mode as RGB."""
     from PIL import Image
 
     if file.mode in _PLAIN:

@@ -1,4 +1,4 @@
-"""Names that become parts of paths."""
+"""Check names that become parts of paths."""
 
 from __future__ import annotations
 
@@ -9,29 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Characters that separate parts of a path or end it, on any system.
+# Characters that separate or end parts of a path on some system.
 _FORBIDDEN: Final = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]')
-# Names that Windows gives to devices, with any suffix.
+# Device names of Windows, with any suffix.
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_LONGEST: Final = 255  # bytes of a name
+_LONGEST: Final = 255  # bytes
 
 
 def checked(argument: str, name: Any) -> str:
-    """Return a name that is one part of a path, below the folder it is put in.
+    """Return a name that is safe as one part of a path, on any system.
 
-    Parameters
-    ----------
-    argument : str
-        What the caller calls it.
-    name : str
-
-    Raises
-    ------
-    TypeError
-        If it is no string.
-    ValueError
-        If it is empty, hidden, too long or the name of a device, ends in a dot or a
-        space, or holds a separator or a control character.
+    Raises TypeError if the name is not a string, and ValueError if it is empty, hidden,
+    too long, a device name, ends in a dot or a space, or holds a separator or control
+    character.
     """
     if not isinstance(name, str):
         raise TypeError(f"{argument}: got {type(name).__name__}, expected a string")
@@ -52,21 +42,10 @@ def checked(argument: str, name: Any) -> str:
 
 
 def without_links(argument: str, root: Path, parts: Iterable[Path]) -> None:
-    """Require that no folder on the way from a root to paths below it is a link.
+    """Raise ValueError if a folder between the root and paths below it is a link.
 
-    Parameters
-    ----------
-    argument : str
-        What the caller calls the root.
-    root : Path
-        May itself be a link.
-    parts : iterable of Path
-        Relative to the root.
-
-    Raises
-    ------
-    ValueError
-        If one is a link, which may lead out of the root.
+    Such a link may lead out of the root. The root itself may be a link; `parts` are
+    relative to it.
     """
     ways = {way for part in parts for way in (part, *part.parents)} - {Path()}
     for way in sorted(ways):

@@ -1,15 +1,14 @@
-"""Files that are written whole and read back only as they were written.
+"""Write files atomically with checksums, and keep finished measurements in a folder.
 
-Every file is written beside its place and moved there. Each carries a checksum
-of its own: JSON a key, safetensors an entry of its header, npz one more array;
-an array in a plain npy file has it in the manifest beside. So a flipped bit is
-noticed when the file is read. Files of earlier releases are read without.
+Every file is written beside its place and then moved there. Each file holds a checksum:
+JSON in a key, safetensors in its header, npz in an extra array; a plain npy file has
+its checksum in the manifest beside it. Files of earlier releases have no checksum.
 
-A `Store` is a folder of items. An item is one measurement of one model. Its
-name is a digest of everything that decides its numbers: settings, data, the
-model (see `_shared.networks.fingerprint`) and the release of neurofreq. A second run
-with the same digest reads the item instead of measuring again. What failed has
-a record of its own, with its traceback, until it succeeds.
+A `Store` is a folder of items; an item is one measurement of one model. The item's name
+is a hash of everything that decides its numbers: settings, data, the model (see
+`_shared.networks.fingerprint`) and the release of neurofreq. A second run with the same
+hash reads the item instead of measuring again. A measurement that failed has a record
+with its traceback until it succeeds.
 """
 
 from __future__ import annotations
@@ -46,7 +45,8 @@ if TYPE_CHECKING:
 Arrays = dict[str, "NDArray[Any]"]
 CHECKSUM = "checksum"
 _PART = ".part"
-# Links are not followed, children do not inherit. Windows has neither flag.
+# Do not follow links, and do not pass the file to child processes. Windows lacks both
+# flags.
 _OPEN = os.O_RDWR | sum(
     getattr(os, flag, 0) for flag in ("O_NOFOLLOW", "O_CLOEXEC", "O_BINARY")
 )
@@ -55,10 +55,8 @@ _OPEN = os.O_RDWR | sum(
 class Store:
     """A folder of finished measurements.
 
-    Parameters
-    ----------
-    folder : path
-        Made where it is missing; what killed processes left half written is removed.
+    The folder is created if it is missing; partly written files of killed processes are
+    removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,28 +66,16 @@ class Store:
         self._told: set[Path] = set()
 
     def path(self, record: Mapping[str, Any], suffix: str) -> Path:
-        """Return the file of an item with this suffix, there or not.
+        """Return the file of an item with this suffix, whether or not it exists.
 
-        Parameters
-        ----------
-        record : mapping
-            JSON values; ``record["measurement"]`` begins the file's name.
-        suffix : str
-            ".npz", ".json", ".safetensors", ".failed.json" or ".lock".
+        The record holds JSON values; ``record["measurement"]`` begins the file's name.
+        Suffixes are ".npz", ".json", ".safetensors", ".failed.json" and ".lock".
         """
         digest = hashlib.sha256(_canonical(record).encode()).hexdigest()[:24]
         return self.folder / f"{record['measurement']}-{digest}{suffix}"
 
     def load(self, record: Mapping[str, Any]) -> Arrays | None:
-        """Return the item of exactly this record, or None.
-
-        A damaged item is none, and that is said once.
-
-        Parameters
-        ----------
-        record : mapping
-            As in `path`.
-        """
+        """Return the item of exactly this record, or None; warn once of damage."""
         path = self.path(record, ".json")
         try:
             if read_json(path) != json.loads(_canonical(record)):
@@ -102,7 +88,7 @@ class Store:
             return None
 
     def has_tensors(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the item has its large arrays, undamaged."""
+        """Return whether the large arrays of the item exist, undamaged."""
         path = self.path(record, ".safetensors")
         try:
             read_tensors(path)
@@ -116,10 +102,8 @@ class Store:
     def tensors(self, record: Mapping[str, Any]) -> Arrays:
         """Return the large arrays of an item.
 
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            If there are none, or the file is damaged.
+        Raises FileNotFoundError if there are none, and ValueError if the file is
+        damaged.
         """
         found, _ = read_tensors(self.path(record, ".safetensors"))
         return {name: value.numpy() for name, value in found.items()}
@@ -130,15 +114,9 @@ class Store:
         arrays: Arrays,
         tensors: Arrays | None = None,
     ) -> None:
-        """Write an item; the JSON beside it comes last and makes it count.
+        """Write an item; the JSON file comes last and makes the item valid.
 
-        Parameters
-        ----------
-        record : mapping
-            As in `path`.
-        arrays : dict of str to ndarray
-        tensors : dict of str to ndarray, optional
-            Large arrays, kept exactly in a safetensors file of their own.
+        `tensors` are large arrays, kept exactly in a safetensors file.
         """
         path = self.path(record, ".npz")
         if tensors is not None:
@@ -150,28 +128,31 @@ class Store:
         self._told.discard(path)
 
     def fail(self, record: Mapping[str, Any], traceback: str) -> None:
-        """Write down that this item failed, and how."""
+        """Record that this item failed, with the traceback."""
         write_json(
             self.path(record, ".failed.json"), {**record, "traceback": traceback}
         )
 
     def failure(self, record: Mapping[str, Any]) -> tuple[tuple[int, int], str] | None:
-        """Return a mark that is new with every failure and the traceback, or None."""
+        """Return a mark that differs for every failure, and the traceback.
+
+        None if there is no failure.
+        """
         path = self.path(record, ".failed.json")
         try:
             status = path.stat()
             text = str(read_json(path)["traceback"])
         except (FileNotFoundError, ValueError, KeyError):
-            return None  # none, or damaged from outside: measure again
+            return None  # no record, or a damaged one: measure again
         return (status.st_mtime_ns, status.st_ino), text
 
     def discard(self, record: Mapping[str, Any]) -> None:
-        """Forget an item, finished or failed."""
+        """Remove an item, finished or failed."""
         for suffix in (".json", ".failed.json", ".npz", ".safetensors"):
             self.path(record, suffix).unlink(missing_ok=True)
 
     def _tell(self, path: Path, error: ValueError) -> None:
-        """Say once that a file is damaged."""
+        """Warn once that a file is damaged."""
         if path not in self._told:
             self._told.add(path)
             warnings.warn(
@@ -182,21 +163,10 @@ class Store:
 def write_atomically(
     path: Path, write: Callable[[Any], object], *, is_synced: bool = True
 ) -> None:
-    """Write a file that is either absent, as it was, or complete.
+    """Write a file so that a crash leaves the old file or the complete new one.
 
-    Parameters
-    ----------
-    path : Path
-    write : callable
-        Given a binary file open for writing, in the same folder.
-    is_synced : bool
-        Whether the file outlives a loss of power, too.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be written to, the disk is full, or a folder has the
-        file's name; `path` is named.
+    `write` gets a binary file open for writing. With `is_synced` the new file also
+    survives a loss of power. Raises OSError with `path` in it.
     """
     no_folder(path)
     part = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}{_PART}")
@@ -206,9 +176,9 @@ def write_atomically(
             file.flush()
             if is_synced:
                 os.fsync(file.fileno())
-            if sys.platform != "win32":  # while its lock is held: nobody sweeps it
+            if sys.platform != "win32":  # still locked, so that `sweep` keeps it
                 os.replace(part, path)
-        if sys.platform == "win32":  # which moves no open file
+        if sys.platform == "win32":  # cannot move an open file
             os.replace(part, path)
     except OSError as error:
         _remove(part)
@@ -221,19 +191,19 @@ def write_atomically(
 
 
 def _created(part: Path) -> BinaryIO:
-    """Create a file of our own and lock it, which says that its writer lives."""
-    # Never an existing file or link; the process's umask decides who may read it.
+    """Create a new file and lock it; the lock shows that its writer is alive."""
+    # O_EXCL refuses existing files and links; the umask decides who may read the file.
     while True:
         handle = os.open(part, _OPEN | os.O_CREAT | os.O_EXCL, 0o666)
         with contextlib.suppress(OSError):  # a file system without locks
             _lock(handle)
-        if os.fstat(handle).st_nlink:  # not swept between these two lines
+        if os.fstat(handle).st_nlink:  # not removed by `sweep` before it was locked
             return os.fdopen(handle, "w+b")
         os.close(handle)
 
 
 def _lock(handle: int) -> None:
-    if sys.platform != "win32":  # where nobody can remove an open file
+    if sys.platform != "win32":  # Windows never removes an open file
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -243,16 +213,9 @@ def _remove(part: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder.
-
-    The part of a living process is locked by it, and stays.
-
-    Parameters
-    ----------
-    folder : Path
-    """
+    """Remove partly written files of killed processes; living processes lock theirs."""
     for part in folder.glob(f"*{_PART}"):
-        with contextlib.suppress(OSError):  # another's, or gone meanwhile
+        with contextlib.suppress(OSError):  # locked by its writer, or already gone
             if sys.platform == "win32":
                 part.unlink()
                 continue
@@ -277,16 +240,8 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file atomically, with a checksum of its values.
 
-    Parameters
-    ----------
-    path : Path
-    value : mapping
-        Of JSON values and NumPy's numbers.
-
-    Raises
-    ------
-    ValueError
-        If a number is NaN or infinite, which JSON has not.
+    The values may be NumPy numbers. Raises ValueError for NaN and infinity, which JSON
+    cannot hold.
     """
     checked = {**value, CHECKSUM: _checksum(value)}
     text = json.dumps(checked, indent=2, sort_keys=True, default=_number)
@@ -294,14 +249,9 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what `write_json` wrote; of earlier releases without a checksum.
+    """Return the values that `write_json` wrote, with or without a checksum.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged; `path` is named.
+    Raises FileNotFoundError, or ValueError if the file is damaged.
     """
     no_folder(path)
     try:
@@ -317,15 +267,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file atomically, with a checksum of all that it holds.
-
-    Parameters
-    ----------
-    path : Path
-    tensors : mapping of str to Tensor
-        Of any device and strides.
-    metadata : mapping of str to str, optional
-    """
+    """Write a safetensors file atomically, with a checksum of tensors and metadata."""
     whole = {
         name: value.detach().cpu().contiguous().clone()
         for name, value in tensors.items()
@@ -336,14 +278,9 @@ def write_tensors(
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors of a safetensors file, and its metadata.
+    """Return the tensors and the metadata of a safetensors file.
 
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If it is damaged; `path` is named.
+    Raises FileNotFoundError, or ValueError if the file is damaged.
     """
     no_folder(path)
     try:
@@ -360,7 +297,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def data_digest(images: Any, labels: Any) -> str:
-    """Return the SHA-256 of images and labels, arrays or tensors of any device."""
+    """Return the SHA-256 of images and labels: arrays, or tensors of any device."""
     digest = hashlib.sha256()
     for values in (images, labels):
         array = _on_host(values) if isinstance(values, torch.Tensor) else values
@@ -369,7 +306,7 @@ def data_digest(images: Any, labels: Any) -> str:
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:
-    """Return a tensor's values as bytes, whatever its device, layout or type."""
+    """Return a tensor's values as bytes, for any device, layout and type."""
     whole = tensor.detach()
     if whole.is_quantized:
         whole = whole.dequantize()
@@ -381,13 +318,13 @@ def tensor_bytes(tensor: Tensor) -> bytes:
 
 
 def _on_host(tensor: Tensor) -> Any:
-    """Return a tensor's values; of bfloat16, which NumPy lacks, in float32."""
+    """Return a tensor as an array; bfloat16 becomes float32, because NumPy lacks it."""
     values = tensor.detach().cpu()
     return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
 
 
 def _canonical(value: Mapping[str, Any]) -> str:
-    """Return the one JSON text of these values."""
+    """Return the JSON text of these values, with sorted keys."""
     return json.dumps(value, sort_keys=True, default=_number, allow_nan=False)
 
 
@@ -404,7 +341,7 @@ def _tensor_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str])
 
 
 def _number(value: Any) -> Any:
-    """Return a NumPy number as Python's own, for JSON."""
+    """Return a NumPy number as a Python number, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} is not JSON serializable")

@@ -1,1 +1,1 @@
-"""What comes in: checks of arguments, arrays, and recordings in tables."""
+"""Check arguments, arrays and recordings in tables."""

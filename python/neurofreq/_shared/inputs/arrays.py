@@ -1,6 +1,6 @@
-"""Checks of arrays and tensors: what they are made of, before what is in them.
+"""Check the type and layout of arrays and tensors, before their values.
 
-Each check returns plain memory: no mask, no subclass, the machine's byte order.
+Each check returns a plain array: no mask, no subclass, native byte order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def array(value: Any, name: str) -> Any:
-    """Return an array or tensor as a plain one that holds its own values."""
+    """Return an array or tensor as a plain one with its own memory."""
     if isinstance(value, torch.Tensor):
         return tensor(value, name)
     if not isinstance(value, np.ndarray):
@@ -32,8 +32,8 @@ def array(value: Any, name: str) -> Any:
 def layout(value: Any, name: str) -> None:
     """Require the shape (N, C, H, W), without empty axes, channels second.
 
-    Channels are taken to be last where the last axis has 1, 3 or 4 entries, and the two
-    axes before it have more than 4.
+    Channels count as last if the last axis has 1, 3 or 4 entries and the two axes
+    before it have more than 4.
     """
     shape = tuple(value.shape)
     if len(shape) != 4:
@@ -48,7 +48,7 @@ def layout(value: Any, name: str) -> None:
 
 
 def tensor(value: torch.Tensor, name: str) -> torch.Tensor:
-    """Return a tensor as a plain one; refuse one that holds no values itself."""
+    """Return a tensor as a plain one; raise TypeError if it holds no values itself."""
     kind = type(value)
     if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise TypeError(
@@ -75,7 +75,7 @@ def tensor(value: torch.Tensor, name: str) -> torch.Tensor:
 
 
 def host(value: Any, name: str) -> NDArray[Any]:
-    """Return numbers of any kind as a plain array in the machine's byte order."""
+    """Return numbers of any kind as a plain NumPy array in native byte order."""
     if isinstance(value, torch.Tensor):
         plain = tensor(value, name).detach().cpu().resolve_conj()
         return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
@@ -97,9 +97,9 @@ def host(value: Any, name: str) -> NDArray[Any]:
 def real(
     value: Any, name: str, dtype: Any = np.float64, *, kinds: str = "fiub"
 ) -> NDArray[Any]:
-    """Return real numbers as an array of floats; bools count as 0 and 1.
+    """Return real numbers as an array of floats; bools become 0 and 1.
 
-    Missing values of pandas become NaN. `kinds` are those of NumPy that are taken.
+    Missing values of pandas become NaN. `kinds` are the accepted kinds of NumPy dtypes.
     """
     found = host(value, name)
     if found.dtype == object:
@@ -110,7 +110,7 @@ def real(
 
 
 def _numbers(found: NDArray[Any]) -> NDArray[Any]:
-    """Return objects as floats where all are numbers or pandas' missing value."""
+    """Return an object array as floats if all entries are numbers or missing."""
     values = [math.nan if type(x).__name__ == "NAType" else x for x in found.flat]
     if not all(isinstance(value, Real) for value in values):
         return found
@@ -121,7 +121,7 @@ def _numbers(found: NDArray[Any]) -> NDArray[Any]:
 
 
 def _has_memory(value: torch.Tensor) -> bool:
-    """Say whether a tensor's values lie somewhere."""
+    """Return whether a tensor has memory of its own."""
     try:
         return value.data_ptr() != 0 or value.numel() == 0
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Containers with names (pandas, xarray, tensors with names), opened by these names."""
+"""Read containers with named axes: pandas, xarray and tensors with names."""
 
 from __future__ import annotations
 
@@ -29,21 +29,10 @@ _LABELLED = {
 
 
 def read(value: Any, name: str) -> Recording | None:
-    """Return the recording that a container with names holds; None for an array.
+    """Return the recording in a container with named axes; None for an array.
 
-    Parameters
-    ----------
-    value : any
-    name : str
-        What the caller calls it.
-
-    Raises
-    ------
-    TypeError
-        A container of a kind that is not read.
-    ValueError
-        Names that leave open which axis is which, or two values of one trial,
-        image and neuron.
+    Raises TypeError for containers of other packages, and ValueError for names that
+    leave the axes open and for two values of the same trial, image and neuron.
     """
     if isinstance(value, (list, tuple)) and any(kind_of(item) for item in value):
         raise TypeError(
@@ -69,7 +58,7 @@ def read(value: Any, name: str) -> Recording | None:
 
 
 def kind_of(value: Any) -> str | None:
-    """Return which package a container with names is of; none needs an import."""
+    """Return the package of a container with named axes, or None; imports nothing."""
     if isinstance(value, torch.Tensor):
         return "torch" if any(getattr(value, "names", ())) else None
     for cls in type(value).__mro__:
@@ -87,7 +76,7 @@ def _opened(value: Any, kind: str, name: str) -> tuple[NDArray[Any], list[Axis]]
         return recorded.floats(value.rename(None), name), axes
     if kind == "pandas":
         return frame_values(value, name), _frame_axes(value, name)
-    # Of xarray's classes only the DataArray has both.
+    # Only the DataArray of xarray has both attributes.
     if kind == "xarray" and hasattr(value, "coords") and hasattr(value, "dtype"):
         return recorded.floats(value.values, name), _array_axes(value)
     raise TypeError(
@@ -97,7 +86,7 @@ def _opened(value: Any, kind: str, name: str) -> tuple[NDArray[Any], list[Axis]]
 
 
 def _array_axes(array: Any) -> list[Axis]:
-    """Return the axes of an xarray DataArray with the coordinates along them."""
+    """Return the axes of an xarray DataArray with their coordinates."""
     axes = []
     for dim, length in zip(array.dims, array.shape, strict=True):
         along = {
@@ -105,7 +94,7 @@ def _array_axes(array: Any) -> list[Axis]:
             for key, coordinate in array.coords.items()
             if coordinate.dims == (dim,)
         }
-        # The coordinate of several levels holds tuples of what the levels hold.
+        # A coordinate of several levels holds tuples; read its levels by themselves.
         if getattr(array.indexes.get(dim), "nlevels", 1) > 1:
             along.pop(str(dim), None)
         axes.append(Axis(str(dim), length, along))
@@ -113,7 +102,7 @@ def _array_axes(array: Any) -> list[Axis]:
 
 
 def frame_values(frame: Any, name: str) -> NDArray[Any]:
-    """Return the values of a frame or series of numbers."""
+    """Return the values of a numeric frame or series."""
     dtypes = [frame.dtype] if frame.ndim == 1 else set(frame.dtypes)
     for dtype in dtypes:
         if getattr(dtype, "kind", "O") not in "iufO":
@@ -147,7 +136,7 @@ def _frame_axes(frame: Any, name: str) -> list[Axis]:
 
 
 def _levels(index: Any, where: str, name: str) -> Axis:
-    """Return an index of pandas as an axis; without labels where it has no name."""
+    """Return a pandas index as an axis; without labels if the index has no name."""
     if index.nlevels == 1:
         labels = {} if index.name is None else {str(index.name): index}
     elif None in index.names:
@@ -161,7 +150,7 @@ def _levels(index: Any, where: str, name: str) -> Axis:
 
 
 def is_counted(index: Any) -> bool:
-    """Return whether an index of pandas is 0, 1, ... as where none was given."""
+    """Return whether a pandas index is the default one, 0, 1, ..."""
     return type(index).__name__ == "RangeIndex" and index.equals(
         type(index)(len(index))
     )
@@ -179,7 +168,7 @@ def _unnamed(index: Any, role: str, name: str) -> Axis:
         return Axis(role, len(index), {})
     import pandas as pd
 
-    # Ordered as it stands: these labels are not known to be indices of images.
+    # Keep the given order: these labels may not be indices of images.
     return Axis(
         role,
         len(index),
@@ -190,15 +179,10 @@ def _unnamed(index: Any, role: str, name: str) -> Axis:
 def trials(value: Any, name: str = "trials") -> NDArray[np.float64]:
     """Return responses as float64, (n_trials, n_images, n_neurons); NaN is missing.
 
-    Containers with names (xarray, pandas) are read by these names. Masked entries
-    and `pandas.NA` are missing.
-
-    Raises
-    ------
-    TypeError
-        Booleans, complex numbers, strings, or a container that is not read.
-    ValueError
-        Wrong rank, infinite values, or names that leave the axes open.
+    Containers (xarray, pandas) are read by the names of their axes. Masked entries and
+    `pandas.NA` become NaN. Raises TypeError for booleans, complex numbers, strings and
+    other containers, and ValueError for a wrong rank, infinite values and ambiguous
+    names.
     """
     recording = read(value, name)
     values = value if recording is None else recording.trials

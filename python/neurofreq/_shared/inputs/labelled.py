@@ -1,8 +1,7 @@
-"""Values with named axes, put in the order (trials, images, neurons).
+"""Put values with named axes in the order (trials, images, neurons).
 
-Every axis has a name and labels along it. The labels say of which trial, image
-and neuron each value is, so that one function reads long tables, wide tables and
-arrays.
+Every axis has a name and labels. The labels give the trial, image and neuron of each
+value, so that one function reads long tables, wide tables and arrays.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ WORDS = {
     ),
     "trial": ("repetition", "repeat", "rep", "trial", "presentation"),
 }  # fmt: skip
-"""What the axes of a recording are called; where two fit, the first counts."""
+"""Accepted names for the axes of a recording; if two fit, the first one counts."""
 
 ACCEPTED = (
     "axes or levels called image (stimulus, picture), neuron (neuroid, unit, cell, "
@@ -31,7 +30,7 @@ ACCEPTED = (
     "(repetition, presentation)"
 )
 
-_COUNTED = "\0"  # begins the label of places that are counted, not named
+_COUNTED = "\0"  # begins the label of an axis that is numbered, not named
 
 
 class Coded(NamedTuple):
@@ -42,14 +41,14 @@ class Coded(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """One axis of a container: its name and the values of each label along it."""
+    """One axis of a container: its name, and the values of each label along it."""
 
     name: str
     length: int
     labels: dict[str, Any]
 
     def label(self, role: str) -> str | None:
-        """Return the label that says which trial, image or neuron a place is."""
+        """Return the label that gives the trial, image or neuron of an entry."""
         ranks = {key: found for key in self.labels if (found := role_of(key))}
         of_role = [key for key, (found, _) in ranks.items() if found == role]
         if self.name in of_role:
@@ -57,13 +56,13 @@ class Axis(NamedTuple):
         return min(of_role, key=lambda key: ranks[key][1], default=None)
 
     def holds(self, role: str) -> bool:
-        """Return whether places along this axis differ in their trial, image ..."""
+        """Return whether this axis is that of the role (image, neuron or trial)."""
         found = role_of(self.name)
         return bool(found and found[0] == role) or self.label(role) is not None
 
 
 class Rows(NamedTuple):
-    """Values by rows: one column, or one for every neuron with `columns` its labels."""
+    """Values by rows: one column, or one for each neuron with labels in `columns`."""
 
     values: NDArray[Any]
     labels: dict[str, Any]
@@ -80,7 +79,7 @@ class Recording(NamedTuple):
 
 
 def role_of(word: Any) -> tuple[str, int] | None:
-    """Return what a name means, and how early it is among the names for that."""
+    """Return the role that a name means, and the name's rank among its synonyms."""
     lowered = str(word).lower().strip().replace("stimuli", "stimulus")
     for ending in ("_id", "_index", "_idx", "_number", "_name"):
         lowered = lowered.removesuffix(ending)
@@ -92,17 +91,16 @@ def role_of(word: Any) -> tuple[str, int] | None:
 
 
 def coded(values: Any, what: str) -> Coded:
-    """Return labels as codes of their distinct names, which are in a fixed order.
+    """Return labels as codes of their distinct names, in a fixed order.
 
-    Whole numbers are sorted and become integers, an ordered categorical keeps the
-    order of its categories, and other labels are in the order of their first
-    places.
+    Whole numbers are sorted and become integers. An ordered categorical keeps the order
+    of its categories. Other labels keep the order in which they first occur.
     """
     import pandas as pd
 
     try:
         codes, found = pd.factorize(values)
-    except TypeError:  # of lists, say
+    except TypeError:  # labels that are lists, for example
         raise TypeError(f"{what}: got labels that are no strings or numbers") from None
     names = validate.plain(what, np.asarray(found))
     order = np.arange(len(names))
@@ -118,7 +116,7 @@ def coded(values: Any, what: str) -> Coded:
 
 
 def constant(values: Any, codes: NDArray[np.int64]) -> NDArray[Any] | None:
-    """Return the value of each group of rows; None where a group has several."""
+    """Return the value of each group of rows, or None if a group has several."""
     import pandas as pd
 
     _, first = np.unique(codes, return_index=True)
@@ -129,13 +127,10 @@ def constant(values: Any, codes: NDArray[np.int64]) -> NDArray[Any] | None:
 
 
 def by_names(values: NDArray[Any], axes: list[Axis], name: str) -> Recording:
-    """Put values in order by the names of their axes and of the labels along them.
+    """Put values in order, by the names of their axes and labels.
 
-    Raises
-    ------
-    ValueError
-        Names that leave open which axis is which, rows without a label, or two
-        values of one trial, image and neuron.
+    Raises ValueError for names that leave the axes open, rows without a label, and two
+    values of the same trial, image and neuron.
     """
     at: dict[str, int] = {}
     for role in WORDS:
@@ -165,8 +160,8 @@ def by_names(values: NDArray[Any], axes: list[Axis], name: str) -> Recording:
 def placed(rows: Rows, keys: dict[str, str], name: str) -> Recording:
     """Put rows in order by the labels of their image, neuron and trial.
 
-    Without a label of trials, the values of one image and neuron are its trials, in
-    their order.
+    Without trial labels, the rows of the same image and neuron are its trials, in
+    order.
     """
     if not rows.values.size:
         raise ValueError(f"{name}: got no value, expected no empty axis")
@@ -197,7 +192,7 @@ def placed(rows: Rows, keys: dict[str, str], name: str) -> Recording:
 def _described(
     trials: NDArray[Any], rows: Rows, keys: dict[str, str], image: Coded, neuron: Coded
 ) -> Recording:
-    """Return the recording with every label that holds of an image or a neuron."""
+    """Return the recording with all labels that describe an image or a neuron."""
     tables: dict[str, dict[str, NDArray[Any]]] = {"image": {}, "neuron": {}}
     groups = {"image": image}
     if rows.columns is None:
@@ -209,7 +204,7 @@ def _described(
         if not key.startswith(_COUNTED):
             _keep(tables["neuron"], key, np.asarray(values))
     for key in [key for key in rows.labels if key not in keys.values()]:
-        for role in reversed(groups):  # what holds of a neuron is said of it alone
+        for role in reversed(groups):  # try neurons first; a label is kept only once
             each = constant(rows.labels[key], groups[role].codes)
             if each is not None and _keep(tables[role], key, each):
                 break
@@ -218,7 +213,7 @@ def _described(
 
 
 def _keep(table: dict[str, NDArray[Any]], key: str, values: NDArray[Any]) -> bool:
-    """Keep a descriptor where a file can hold it."""
+    """Keep a descriptor if a file can hold it; return whether it was kept."""
     try:
         table[key] = validate.plain(key, values)
     except ValueError:
@@ -227,7 +222,7 @@ def _keep(table: dict[str, NDArray[Any]], key: str, values: NDArray[Any]) -> boo
 
 
 def _rows(values: NDArray[Any], axes: list[Axis], apart: int | None) -> Rows:
-    """Lay all axes out as rows, but for an axis of neurons that stands apart."""
+    """Flatten all axes to rows, except a separate axis of neurons (`apart`)."""
     rest = [k for k in range(len(axes)) if k != apart]
     last = values[..., None] if apart is None else np.moveaxis(values, apart, -1)
     labels: dict[str, Any] = {}
@@ -250,7 +245,7 @@ def _numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _within_images(trial: Coded, image: Coded) -> NDArray[np.int64]:
-    """Return trials as they are numbered, or each image's own where these are fewer.
+    """Return trial numbers, counted within each image if this gives fewer trials.
 
     Trials are often numbered through the whole experiment.
     """
@@ -262,7 +257,7 @@ def _within_images(trial: Coded, image: Coded) -> NDArray[np.int64]:
 
 
 def _require_distinct(places: NDArray[np.int64], image: Coded, name: str) -> None:
-    """Raise where two rows are of one trial, image and neuron."""
+    """Raise if two rows have the same trial, image and neuron."""
     _, first, counts = np.unique(places, return_index=True, return_counts=True)
     if (counts > 1).any():
         of = image.names[image.codes[first[counts > 1][:1]]].tolist()[0]
@@ -273,7 +268,7 @@ def _require_distinct(places: NDArray[np.int64], image: Coded, name: str) -> Non
 
 
 def _require_one_meaning(axis: Axis, name: str) -> None:
-    """Raise where two labels of an axis name images differently."""
+    """Raise if two labels of an axis group the images differently."""
     keys = [key for key in axis.labels if (role_of(key) or ("",))[0] == "image"]
     codes = [coded(axis.labels[key], key).codes for key in keys]
     for key, other in zip(keys[1:], codes[1:], strict=True):

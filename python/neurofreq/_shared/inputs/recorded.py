@@ -1,4 +1,4 @@
-"""Recorded numbers as float arrays, with NaN for what is missing."""
+"""Read recorded numbers as float arrays, with NaN for missing values."""
 
 from __future__ import annotations
 
@@ -18,22 +18,11 @@ _NESTED = (torch.Tensor, np.ma.MaskedArray, list, tuple)
 
 
 def floats(value: Any, name: str) -> NDArray[Any]:
-    """Return an array of float32 or float64; NaN where an entry is missing.
+    """Return an array of float32 or float64, with NaN for missing entries.
 
-    Parameters
-    ----------
-    value : array_like of float or int
-        Masked entries, None and `pandas.NA` are missing. Tensors may be on any
-        device and may require a gradient.
-    name : str
-        What the caller calls it.
-
-    Raises
-    ------
-    TypeError
-        Booleans, complex numbers, strings or other objects.
-    ValueError
-        Nested sequences of unequal lengths.
+    Masked entries, None and `pandas.NA` are missing. Tensors may be on any device and
+    may require a gradient. Raises TypeError for booleans, complex numbers, strings and
+    other objects, and ValueError for nested sequences of unequal lengths.
     """
     array = np.ma.asarray(_array(value, name))
     values, missing = np.asarray(array.data), np.ma.getmaskarray(array)
@@ -49,7 +38,7 @@ def floats(value: Any, name: str) -> NDArray[Any]:
 
 
 def _array(value: Any, name: str) -> Any:
-    """Return an array, masked where `value` or its items are."""
+    """Return an array; it is masked if `value` or its items are."""
     if isinstance(value, torch.Tensor):
         return arrays.host(value, name)
     if isinstance(value, np.ma.MaskedArray):
@@ -70,7 +59,7 @@ def _array(value: Any, name: str) -> Any:
 def _of_objects(
     values: NDArray[Any], missing: NDArray[np.bool_], name: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return objects as float64, and where they are missing."""
+    """Return an object array as float64, and a mask of its missing entries."""
     numbers = np.zeros(values.shape)
     missing = missing.copy()
     for place, item in np.ndenumerate(values):
@@ -86,7 +75,7 @@ def _of_objects(
 
 
 def is_missing(item: Any) -> bool:
-    """Return whether an item stands for a missing one."""
+    """Return whether an item means a missing value."""
     if item is None or item is np.ma.masked or type(item).__name__ == "NAType":
         return True
     return isinstance(item, (float, np.floating)) and bool(np.isnan(item))

@@ -1,8 +1,7 @@
-"""Checks of single values: numbers, seeds, flags, words and paths.
+"""Check single values: numbers, seeds, flags, words and paths.
 
-`validate` offers them to every function of the package. Each check returns the value
-as Python's own type, so that a number of NumPy or torch never reaches JSON, Rust or
-torch's own argument checks.
+`validate` re-exports these checks. Each check returns a plain Python type, so that no
+NumPy or torch number reaches JSON, Rust, or torch's own argument checks.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ MOST = 2**31 - 1
 
 
 def integer(name: str, value: Any) -> int:
-    """Return an integer as Python's; a bool or a float is refused."""
+    """Return an integer as a Python int; refuse bools and floats."""
     value = _item(value)
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}: got {_kind(value)}, expected an integer")
@@ -48,7 +47,7 @@ def seed(value: Any, name: str = "seed") -> int:
 
 
 def seeds(value: Any, name: str = "seeds") -> tuple[int, ...]:
-    """Return one seed or more."""
+    """Return at least one seed."""
     if isinstance(value, (str, bytes)) or not _is_sequence(value):
         raise TypeError(f"{name}: got {shown(value)}, expected several")
     found = tuple(seed(one, name) for one in value)
@@ -58,7 +57,7 @@ def seeds(value: Any, name: str = "seeds") -> tuple[int, ...]:
 
 
 def number(name: str, value: Any) -> float:
-    """Return a real number as a float; a bool is refused."""
+    """Return a real number as a float; refuse bools."""
     value = _item(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: got {_kind(value)}, expected a number")
@@ -69,7 +68,7 @@ def number(name: str, value: Any) -> float:
 
 
 def within(name: str, value: float, holds: bool, interval: str) -> None:
-    """Require that a number is where it must be, as the caller found."""
+    """Raise unless `holds`: the message gives the value and the allowed interval."""
     if not holds:
         raise ValueError(f"{name}: got {shown(value)}, expected {interval}")
 
@@ -83,7 +82,7 @@ def pair(name: str, value: Any) -> tuple[int, int]:
 
 
 def flag(name: str, value: Any) -> bool:
-    """Return True or False; nothing else is taken for one of them."""
+    """Return True or False; refuse all other values, such as 0 and 1."""
     value = _item(value)
     if not isinstance(value, bool):
         raise TypeError(f"{name}: got {shown(value)}, expected True or False")
@@ -112,7 +111,7 @@ def instance(name: str, value: Any, kind: type) -> None:
 
 
 def path(name: str, value: Any) -> Path:
-    """Return a path of a file or a folder, which need not exist."""
+    """Return the path of a file or folder, which need not exist."""
     is_path = isinstance(value, (str, os.PathLike))
     place = os.fspath(value) if is_path else None
     if not isinstance(place, str):
@@ -128,20 +127,20 @@ def shown(value: Any) -> str:
         return "None" if value is None else _kind(value)
     try:
         literal = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
+    except ValueError:  # an integer with more digits than Python prints
         return "an integer of too many digits"
     return literal if len(literal) <= 60 else f"{literal[:57]}..."
 
 
 def _kind(value: Any) -> str:
-    """Return the name of a value's type, of an array with its shape."""
+    """Return the name of a value's type, with the shape of an array."""
     shape = getattr(value, "shape", None)
     kind = type(value).__name__
     return f"{kind} of shape {tuple(shape)}" if isinstance(shape, tuple) else kind
 
 
 def _item(value: Any) -> Any:
-    """Return what a NumPy scalar, or an array or tensor without axes, holds."""
+    """Return the value in a NumPy scalar, or in an array or tensor without axes."""
     if isinstance(value, np.ma.MaskedArray):
         return value
     if isinstance(value, np.generic):
@@ -151,11 +150,11 @@ def _item(value: Any) -> Any:
     if isinstance(value, torch.Tensor) and value.ndim == 0:
         try:
             return value.item()
-        except (RuntimeError, NotImplementedError):  # it has no value, as on "meta"
+        except (RuntimeError, NotImplementedError):  # no value, as on device "meta"
             return value
     return value
 
 
 def _is_sequence(value: Any) -> bool:
-    """Say whether a value can be gone through, as arrays with axes can."""
+    """Return whether a value can be iterated, as arrays with axes can."""
     return isinstance(value, Iterable) and getattr(value, "ndim", 1) > 0

@@ -1,7 +1,7 @@
-"""Checks at the Python door: what was got, what was expected, which argument.
+"""Check arguments; errors name the argument, the value and what was expected.
 
-Every check raises before any work is done. Messages begin with the argument's
-name and have no full stop.
+Every check raises before any work is done. Messages begin with the argument's name and
+end without a full stop.
 """
 
 from __future__ import annotations
@@ -42,35 +42,16 @@ if TYPE_CHECKING:
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
-_LARGEST = 2**63 - 1  # label that int64 holds
-_ROUNDING = 1e-6  # how far a similarity may exceed 1 by rounding
+_LARGEST = 2**63 - 1  # largest label in int64
+_ROUNDING = 1e-6  # rounding may make a similarity exceed 1 by this much
 
 
 def images(value: Any, name: str = "images", *, unit_range: bool = False) -> Any:
-    """Check a batch of images and return it as a plain array or tensor.
+    """Check a batch of images (N, C, H, W) and return it as a plain array or tensor.
 
-    Parameters
-    ----------
-    value : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64 of any byte order and strides, N >= 1, finite.
-    name : str
-        What the caller calls it.
-    unit_range : bool
-        Also require values in [0, 1].
-
-    Returns
-    -------
-    ndarray or Tensor
-        The same values, in the machine's byte order; the same memory where possible.
-
-    Raises
-    ------
-    TypeError
-        Not an array or tensor, a masked array, a tensor without values of its own, or
-        a dtype other than float32 and float64.
-    ValueError
-        Wrong rank, an empty axis, channels on the last axis, NaN or infinity, or
-        values out of range.
+    Accepts finite float32 and float64 of any byte order and strides; `unit_range` also
+    requires values in [0, 1]. The result shares memory where possible. Raises TypeError
+    for other types and dtypes, and ValueError for a wrong shape or wrong values.
     """
     plain = batch(value, name)
     finite(plain, name, unit_range=unit_range)
@@ -78,7 +59,7 @@ def images(value: Any, name: str = "images", *, unit_range: bool = False) -> Any
 
 
 def finite(plain: Array, name: str, *, unit_range: bool = False) -> None:
-    """Require finite values, in [0, 1] if `unit_range`, of an array of any shape."""
+    """Require finite values, in [0, 1] if `unit_range`, for an array of any shape."""
     low, high = _extremes(plain)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name}: got NaN or infinite values, expected finite ones")
@@ -87,7 +68,7 @@ def finite(plain: Array, name: str, *, unit_range: bool = False) -> None:
 
 
 def batch(value: Any, name: str = "images") -> Any:
-    """Check and return what `images` does, except that values are not looked at."""
+    """Check and return images as `images` does, without a check of their values."""
     plain = array(value, name)
     dtype = str(plain.dtype).removeprefix("torch.")
     if dtype not in ("float32", "float64"):
@@ -98,7 +79,7 @@ def batch(value: Any, name: str = "images") -> Any:
 
 
 def same(first: Array, second: Array, names: tuple[str, str]) -> None:
-    """Require two batches of one kind, shape, dtype and device."""
+    """Require the same kind, shape, dtype and device of two batches."""
     if isinstance(first, torch.Tensor) != isinstance(second, torch.Tensor):
         raise TypeError(
             f"{names[1]}: got {type(second).__name__}, expected "
@@ -118,23 +99,10 @@ def same(first: Array, second: Array, names: tuple[str, str]) -> None:
 def labels(
     value: Any, name: str = "labels", *, count: int | None = None
 ) -> NDArray[np.int64]:
-    """Return class labels as a one-dimensional int64 NumPy array.
+    """Return class labels, integers of 0 or more, as a contiguous int64 array (N,).
 
-    Parameters
-    ----------
-    value : array_like of int, shape (N,)
-        Non-negative integers; tensors may be on any device.
-    name : str
-        What the caller calls it.
-    count : int, optional
-        The length it must have.
-
-    Raises
-    ------
-    TypeError
-        If the values are not integers.
-    ValueError
-        Wrong rank or length, or a negative label.
+    Tensors may be on any device. Raises TypeError for other types, and ValueError for a
+    wrong rank or length and for negative labels.
     """
     found = _integers(host(value, name), name)
     if found.ndim != 1:
@@ -148,7 +116,7 @@ def labels(
 
 
 def _integers(found: NDArray[Any], name: str) -> NDArray[Any]:
-    """Require integers; of objects, such as pandas gives, each by itself."""
+    """Require integers; check object arrays (from pandas) entry by entry."""
     if found.dtype == object:
         whole = [integer(name, one) for one in found.flat]
         if whole and max(map(abs, whole)) > _LARGEST:
@@ -160,7 +128,7 @@ def _integers(found: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def stored(value: Any, name: str = "images") -> NDArray[Any]:
-    """Return an array or tensor of bytes or floats as an array on the host."""
+    """Return uint8, float32 or float64 images as an array on the host."""
     plain = array(value, name)
     dtype = str(plain.dtype).removeprefix("torch.")
     if dtype not in ("uint8", "float32", "float64"):
@@ -173,20 +141,9 @@ def stored(value: Any, name: str = "images") -> NDArray[Any]:
 def labelled(
     value: Any, truth: Any, name: str = "images"
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return images, bytes or floats in [0, 1], and their labels, on the host.
+    """Return images (uint8, or floats in [0, 1]) and their labels, on the host.
 
-    Parameters
-    ----------
-    value : ndarray or Tensor, shape (N, C, H, W)
-        uint8, which is not looked through, or float32 or float64 in [0, 1].
-    truth : array_like of int, shape (N,)
-    name : str
-        What the caller calls the images.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `images` and `labels`.
+    Raises as `images` and `labels`.
     """
     plain = stored(value, name)
     if plain.dtype == np.uint8:
@@ -199,7 +156,7 @@ def labelled(
 
 
 def distinct(name: str, values: Any) -> tuple[str, ...]:
-    """Return names as a tuple of strings, each there once."""
+    """Return names as a tuple of strings; raise if a name occurs twice."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise TypeError(f"{name}: got {values!r}, expected several names, as ['a']")
     found: dict[str, None] = {}
@@ -215,20 +172,11 @@ def distinct(name: str, values: Any) -> tuple[str, ...]:
 
 
 def similarity(value: Any, name: str = "similarity") -> NDArray[np.float64]:
-    """Return similarities as float64, symmetric, in [-1, 1] to the last bit.
+    """Return a similarity matrix (N, N) as float64, symmetric, clipped to [-1, 1].
 
-    Parameters
-    ----------
-    value : array_like of float, shape (N, N)
-        Tensors may be on any device. Rounding is forgiven.
-    name : str
-        What the caller calls it.
-
-    Raises
-    ------
-    ValueError
-        Not square, fewer than two images, NaN or infinity, not symmetric, or
-        values outside [-1, 1].
+    Tensors may be on any device. Raises ValueError for matrices that are not square,
+    finite and symmetric, for fewer than two images, and for values out of range by more
+    than rounding.
     """
     matrix = real(value, name)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
@@ -248,7 +196,7 @@ def similarity(value: Any, name: str = "similarity") -> NDArray[np.float64]:
 
 
 def weights(value: Any, count: int) -> NDArray[np.float64]:
-    """Return weights of `count` neurons, finite and 0 or more; ones for None."""
+    """Return the weights of `count` neurons, finite and not negative; ones for None."""
     if value is None:
         return np.ones(count)
     scale = real(value, "weights")
@@ -264,7 +212,7 @@ def weights(value: Any, count: int) -> NDArray[np.float64]:
 
 
 def index(name: str, value: Any, length: int) -> NDArray[np.int64]:
-    """Return indices from 0 to length - 1, of indices or a mask."""
+    """Return indices from 0 to length - 1, given indices or a mask."""
     found = host(value, name)
     if found.dtype == bool:
         if found.shape != (length,):
@@ -285,7 +233,7 @@ def index(name: str, value: Any, length: int) -> NDArray[np.int64]:
 
 
 def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of objects as one of strings or numbers, which a file holds."""
+    """Return an object array as strings or numbers of one type, for a file."""
     if values.dtype != object:
         return values
     kinds = {str if isinstance(value, str) else type(value) for value in values.flat}
@@ -300,7 +248,7 @@ def plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def npz(path: str | PathLike[str], name: str = "path") -> archives.Archive:
-    """Return the arrays of an npz file, each read where it is asked for."""
+    """Return the arrays of an npz file; each is read on access."""
     place = _path(name, path)
     if not zipfile.is_zipfile(place):
         error = ValueError if place.exists() else FileNotFoundError
@@ -309,7 +257,7 @@ def npz(path: str | PathLike[str], name: str = "path") -> archives.Archive:
 
 
 def model(value: Any) -> None:
-    """Require something that can be called, and no class that has yet to be made."""
+    """Require a callable that is not a class."""
     if isinstance(value, type):
         raise TypeError(
             f"model: got the class {value.__name__}, expected an instance of it"
@@ -319,7 +267,7 @@ def model(value: Any) -> None:
 
 
 def device(value: Any) -> torch.device:
-    """Return a device that torch can see."""
+    """Return a device that torch can use."""
     try:
         place = torch.device(value)
         is_known = place.type in _DEVICES
@@ -338,7 +286,7 @@ def device(value: Any) -> torch.device:
 
 
 def _extremes(value: Array) -> tuple[float, float]:
-    """Minimum and maximum; NaN where any value is NaN."""
+    """Return minimum and maximum; NaN if any value is NaN."""
     if isinstance(value, torch.Tensor):
         low, high = value.detach().aminmax()
         return float(low), float(high)
@@ -346,7 +294,7 @@ def _extremes(value: Array) -> tuple[float, float]:
 
 
 def _range(low: float, high: float) -> str:
-    """Return a range in so many digits that what is outside [0, 1] looks so."""
+    """Return a range with enough digits to show values outside [0, 1] as such."""
     ends = [
         f"{end:.6g}" if (0.0 <= float(f"{end:.6g}") <= 1.0) == (0.0 <= end <= 1.0)
         else repr(end)

@@ -1,1 +1,1 @@
-"""A user's network: how it is called, read, told apart and judged."""
+"""Call a user's network, read its layers, identify it, and check its outputs."""

@@ -1,4 +1,4 @@
-"""A user's model as every measurement calls it: the one guarded call."""
+"""Call a user's model; every measurement uses these functions."""
 
 from __future__ import annotations
 
@@ -27,20 +27,11 @@ HALVES = (torch.bfloat16, torch.float16)
 
 
 class Classifier:
-    """A model with the way it is called: every measurement asks it here.
+    """A model with its calling options (autocast and memory format).
 
-    The model is given images of its own, which it may write into. Its answer is
-    taken out of what it returns (`logits_of`) and copied at once, because engines
-    reuse their output buffers. Half-precision logits become float32.
-
-    Parameters
-    ----------
-    model : callable
-        Maps a batch (n, C, H, W) to logits (n, n_classes).
-    autocast : torch.dtype, optional
-        Run the model under autocast in this type.
-    channels_last : bool
-        Give the model its images in this memory format.
+    The model gets a copy of the images, which it may overwrite. Its logits are
+    extracted with `logits_of` and copied at once, because engines reuse their output
+    buffers. Half-precision logits become float32.
     """
 
     def __init__(
@@ -57,7 +48,7 @@ class Classifier:
         self._dtype: torch.dtype | None = None
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of a batch where the model is in evaluation mode."""
+        """Return the logits of a batch; the model must be in evaluation mode."""
         shown = images.clone(memory_format=self._order)
         if self._dtype is not None:
             shown = shown.to(self._dtype)
@@ -66,23 +57,11 @@ class Classifier:
         return logits.float() if logits.dtype in HALVES else logits.clone()
 
     def settle(self, images: torch.Tensor, *, made: bool = False) -> None:
-        """Find out in which floating-point type the model takes such images.
+        """Choose the floating-point type in which the model gets its images.
 
-        They are given as they are where the model takes that. A model in half
-        precision that refuses them gets them in the type of its parameters.
-
-        Parameters
-        ----------
-        images : Tensor
-            Some of those to come; the first is tried.
-        made : bool
-            Whether neurofreq made the images: then they follow the type of the
-            model's parameters, whatever it is.
-
-        Raises
-        ------
-        TypeError
-            If the model refuses the type of the user's images and takes its own.
+        Images keep their type if the model accepts it. A half-precision model that
+        refuses it gets images in the type of its parameters. Other models get that type
+        only if neurofreq made the images (`made`); otherwise TypeError is raised.
         """
         own = dtype_of(self.model)
         if not isinstance(self.model, torch.nn.Module) or images.dtype == own:
@@ -91,7 +70,7 @@ class Classifier:
         if refusal is None:
             return
         self._dtype = own
-        if self._refusal(images[:1]) is not None:  # it was not the type
+        if self._refusal(images[:1]) is not None:  # the type was not the reason
             self._dtype = None
         elif not made and own not in HALVES:
             raise TypeError(
@@ -102,26 +81,19 @@ class Classifier:
     def warn_if_unsteady(
         self, images: torch.Tensor, *, alone: bool = False, as_logits: bool = False
     ) -> None:
-        """Warn where an image's answer depends on more than the image.
+        """Warn if the logits of an image depend on more than the image.
 
-        The first image is shown beside others, again so, and alone. Models for
-        batches of one size refuse that and are not checked.
-
-        Parameters
-        ----------
-        images : Tensor
-            Some of those to come; the first is shown.
-        alone : bool
-            Whether images will come one by one: then none is shown beside others.
-        as_logits : bool
-            Whether probabilities in place of logits are told too.
+        The first image is passed twice in a batch with others, and once alone. Models
+        that accept one batch size only refuse this and are not checked. `alone` means
+        that images always come one by one: no batch is tried. `as_logits` also warns
+        about probabilities.
         """
         one, hint = images[:1], steadiness.hint(self.model)
         few = one if alone else steadiness.beside_others(one)
         with torch.no_grad():
             try:
                 first, again = self(few), self(few)
-            except Exception:  # the measurement itself meets what is wrong here
+            except Exception:  # the measurement itself will raise this error
                 return
             try:
                 single = first if alone else self(one)
@@ -143,7 +115,7 @@ class Classifier:
             )
 
     def _refusal(self, images: torch.Tensor) -> Exception | None:
-        """Return what the model raises for images, None where it takes them."""
+        """Return the exception that the model raises for images, or None."""
         try:
             with torch.no_grad():
                 self(images)
@@ -157,14 +129,14 @@ class Classifier:
 def autocast(
     device: torch.device, dtype: torch.dtype | None
 ) -> AbstractContextManager[Any]:
-    """Return autocast of this type; for None, the caller's own state as it is."""
+    """Return autocast of this type; None leaves the caller's autocast as it is."""
     if dtype is None:
         return nullcontext()
     return torch.autocast(device.type, dtype)
 
 
 def device_of(model: Any, images: Array | None = None) -> torch.device:
-    """Return where the model's first parameter or buffer is, else the images."""
+    """Return the device of the model's first tensor, else that of the images."""
     if isinstance(model, torch.nn.Module):
         for tensors in (model.parameters(), model.buffers()):
             for tensor in tensors:
@@ -189,12 +161,12 @@ def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
 
 
 def as_tensor(batch: Any) -> torch.Tensor:
-    """Return an array as a tensor, sharing memory where torch takes it as it lies.
+    """Return an array as a tensor, without a copy where torch can share the memory.
 
-    It does not take negative strides, fields of packed records, and what is not
-    to be written to, such as a memory map: those are copied.
+    Torch cannot share arrays with negative strides, misaligned fields, and read-only
+    arrays such as memory maps.
     """
-    if isinstance(batch, np.ndarray):  # whatever device torch makes tensors on
+    if isinstance(batch, np.ndarray):  # torch.as_tensor follows the default device
         flags, is_forward = batch.flags, min(batch.strides, default=0) >= 0
         if not (flags.aligned and flags.writeable and is_forward):
             batch = np.array(batch, order="C")
@@ -203,18 +175,11 @@ def as_tensor(batch: Any) -> torch.Tensor:
 
 
 def logits_of(output: Any) -> torch.Tensor:
-    """Return the logits in what a model returned, as a plain tensor.
+    """Return the logits in a model's output as a plain tensor.
 
-    Parameters
-    ----------
-    output : object
-        A tensor, an object with an attribute ``logits`` (outputs of transformers),
-        or a mapping with a key "logits".
-
-    Raises
-    ------
-    ModelError
-        Anything else, or a tensor whose values are not in memory of its own.
+    The output may be a tensor, an object with an attribute ``logits`` (transformers),
+    or a mapping with a key "logits". Raises ModelError for anything else, and for a
+    tensor that does not hold its values in its own memory.
     """
     if not isinstance(output, torch.Tensor):
         inner = getattr(output, "logits", None)
@@ -238,7 +203,7 @@ def logits_of(output: Any) -> torch.Tensor:
             f"{_type_name(output)} on {output.device}, expected a dense tensor of "
             "real numbers with values"
         )
-    if hasattr(output, "has_names") and output.has_names():  # older torch has names
+    if hasattr(output, "has_names") and output.has_names():  # older torch only
         output = output.rename(None)
     if type(output) is torch.Tensor:
         return output
@@ -275,10 +240,10 @@ def check_logits(logits: torch.Tensor, n_images: int) -> torch.Tensor:
 def warn_of_probabilities(
     logits: torch.Tensor, effect: str, *, is_half: bool, stacklevel: int
 ) -> None:
-    """Warn, with their effect, of rows that are probabilities of several classes."""
+    """Warn if all rows are probabilities; the warning names their `effect`."""
     limit = steadiness.HALF_JITTER if is_half else steadiness.JITTER
     is_one = bool(((logits.double().sum(1) - 1.0).abs() < limit).all())
-    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # not hard labels alone
+    is_soft = bool(((logits > 0.0) & (logits < 1.0)).any())  # one-hot rows are allowed
     if logits.shape[1] > 1 and is_one and is_soft and bool((logits >= 0.0).all()):
         warnings.warn(
             "model: got probabilities (rows from 0 up with sum 1), expected logits: "
@@ -298,10 +263,10 @@ def tried(
     autocast: torch.dtype | None = None,
     channels_last: bool = False,
 ) -> Classifier:
-    """Return a model ready to be measured: tried on an image, doubts told.
+    """Return a `Classifier` that was tried on one image, with warnings given.
 
-    The arguments are those of `Classifier`, `Classifier.settle`,
-    `Classifier.warn_if_unsteady` and `predict`; what is raised too.
+    The arguments and exceptions are those of `Classifier`, `Classifier.settle`,
+    `Classifier.warn_if_unsteady` and `predict`.
     """
     ask = Classifier(model, autocast=autocast, channels_last=channels_last)
     few = to_tensor(images[:1], device_of(model, images) if device is None else device)
@@ -318,36 +283,12 @@ def predict(
     batch_size: int = 256,
     device: torch.device | str | None = None,
 ) -> torch.Tensor:
-    """Return the logits of all images; the model is left as found.
+    """Return the logits of all images, (N, n_classes), on the model's output device.
 
-    Parameters
-    ----------
-    model : callable
-        Maps a batch (n, C, H, W) to logits (n, n_classes). An ``nn.Module`` is
-        run in evaluation mode. What it raises passes through. A `Classifier` is
-        asked as it is.
-    images : ndarray or Tensor, shape (N, C, H, W)
-        Checked by the caller.
-    batch_size : int
-        Images per call of the model, at least 1.
-    device : torch.device or str, optional
-        Where batches are sent; by default where the model's parameters are,
-        else where the images are.
-
-    Returns
-    -------
-    Tensor, shape (N, n_classes)
-        Where the model left it, outside any autograd graph.
-
-    Raises
-    ------
-    ModelError
-        Logits of a wrong shape or dtype, of another number of classes than in
-        the batch before, or not finite.
-    TypeError
-        As `Classifier.settle`, or if `batch_size` is no integer.
-    ValueError
-        If `batch_size` is less than 1.
+    The images must be checked already. The model runs in evaluation mode without
+    gradients and gets its modes back. Its exceptions pass through; ModelError is raised
+    for logits of a wrong shape or dtype, another number of classes than in the batch
+    before, and NaN or infinity. A `Classifier` is called without `settle`.
     """
     batch_size = check_batch_size(batch_size)
     ask = model if isinstance(model, Classifier) else Classifier(model)
@@ -368,7 +309,7 @@ def predict(
 
 
 def check_autocast(dtype: Any) -> None:
-    """Require a type that autocast has, or None."""
+    """Require a type that autocast supports, or None."""
     if dtype is not None and dtype not in HALVES:
         raise TypeError(
             f"autocast: got {dtype!r}, expected torch.bfloat16 or torch.float16"
@@ -376,20 +317,20 @@ def check_autocast(dtype: Any) -> None:
 
 
 def check_batch_size(batch_size: int) -> int:
-    """Return the images per batch, at least one."""
+    """Return the batch size; it must be at least 1."""
     return validate.count("batch_size", batch_size)
 
 
 def _type_name(value: Any) -> str:
-    """Return the name of a type, an array's or a tensor's, such as "float32"."""
+    """Return the name of a dtype, or of an array's dtype, such as "float32"."""
     return str(getattr(value, "dtype", value)).removeprefix("torch.")
 
 
 def _warn(message: str) -> None:
-    """Warn, as from the line that called neurofreq."""
+    """Warn from the line that called neurofreq."""
     warnings.warn(message, stacklevel=5)
 
 
 def _are_rows(logits: torch.Tensor, n_images: int) -> bool:
-    """Say whether these are logits of so many images; other answers are told later."""
+    """Return whether there is one row per image; `check_logits` raises if not."""
     return logits.ndim == 2 and len(logits) == n_images and logits.shape[1] > 0

@@ -1,4 +1,4 @@
-"""Whether a model's outputs and the labels of images count the same classes."""
+"""Check that a model's outputs match the classes and labels of the images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from neurofreq._neurofreq import ModelError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_FEWEST: Final = 50  # images of which an accuracy is compared with guessing
-_TAIL: Final = 0.025  # probability of more right guesses than the bound
+_FEWEST: Final = 50  # images: below this, accuracy is not compared with chance
+_TAIL: Final = 0.025  # probability that guessing exceeds the bound
 _REMEDY: Final = (
     "name all classes in the order of the model's outputs (class_names of an ImageSet, "
     "classes of open_folder, or one a line in classes.txt beside the folders)"
@@ -29,24 +29,10 @@ def check(
     *,
     error: type[Exception] = ModelError,
 ) -> None:
-    """Compare a model's outputs with the labels and classes of the images.
+    """Raise if a label has no output, and warn if outputs and classes differ in number.
 
-    Parameters
-    ----------
-    n_outputs : int
-    labels : ndarray of int64
-    n_classes : int
-        Of the data; 0 where their names are not known.
-    name : str, optional
-        Of the model.
-    error : type
-        Raised where a label has no output.
-
-    Warns
-    -----
-    UserWarning
-        If there are more or fewer outputs than classes: then a label may mean another
-        class to the model.
+    If the numbers differ, a label may mean another class to the model. `n_classes` is 0
+    if the data's class names are unknown.
     """
     fit(n_outputs, labels, n_classes, name, error=error)
     if n_classes not in (0, n_outputs):
@@ -66,7 +52,7 @@ def fit(
     *,
     error: type[Exception] = ModelError,
 ) -> None:
-    """Require an output for every label; arguments as of `check`."""
+    """Raise `error` if a label has no output; the arguments are those of `check`."""
     highest = int(labels.max())
     if highest >= n_outputs:
         of = "" if name is None else f" from {name!r}"
@@ -78,21 +64,9 @@ def fit(
 
 
 def tell_guessing(correct: NDArray[Any], n_outputs: int, name: str) -> None:
-    """Warn if a model is right no more often than by guessing.
+    """Warn if the accuracy is not above the 95 % interval of guessing.
 
-    Parameters
-    ----------
-    correct : ndarray of bool, shape (N,)
-        Nothing is said of fewer than 50 images.
-    n_outputs : int
-        The number of classes that are guessed among; nothing is said of one.
-    name : str
-        Of the model.
-
-    Warns
-    -----
-    UserWarning
-        If the accuracy is within the binomial 95 % interval of 1 / n_outputs, or below.
+    Fewer than 50 images, or a single class, give no warning.
     """
     n, n_right = len(correct), int(np.count_nonzero(correct))
     if n < _FEWEST or n_outputs < 2 or n_right > most_guessed(n, 1.0 / n_outputs):
@@ -106,14 +80,7 @@ def tell_guessing(correct: NDArray[Any], n_outputs: int, name: str) -> None:
 
 
 def most_guessed(n: int, chance: float) -> int:
-    """Return the upper 97.5 % quantile of right guesses among n images.
-
-    Parameters
-    ----------
-    n : int
-    chance : float
-        Of each guess, between 0 and 1.
-    """
+    """Return the 97.5 % quantile of correct guesses among n images."""
     k = np.arange(n)
     odds = math.log(chance) - math.log1p(-chance)
     steps = np.log((n - k) / (k + 1.0)) + odds

@@ -1,4 +1,4 @@
-"""Outputs of named layers of a user's network, with their graph, from one pass."""
+"""Read the outputs of named layers of a user's network in one pass."""
 
 from __future__ import annotations
 
@@ -20,37 +20,25 @@ from neurofreq._shared.networks.stages import stages as stages
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-# The pass that this thread is in: hooks of other passes look away.
+# The pass of this thread: hooks of other passes ignore it.
 _pass: ContextVar[object] = ContextVar("pass", default=None)
 
 
 class _Reached(BaseException):
-    """The last layer asked for has answered: the rest of the pass is not needed.
+    """Ends a pass early, once the last layer has returned.
 
-    No `Exception`, so that ``except Exception`` of the user's code lets it through.
+    Not an `Exception`, so that ``except Exception`` in the user's code does not catch
+    it.
     """
 
 
 class Features:
     """Reads layers of a model; hooks exist only while a pass runs.
 
-    Parameters
-    ----------
-    model : nn.Module
-        Neither copied nor changed. Of a distributed or compiled module the wrapped
-        module is used, and compiled parts run eagerly: hooks are not seen by
-        compiled code.
-    layers : "auto" or sequence of str
-        Names of submodules; "auto" is `stages`.
-    argument : str
-        What the caller calls them, for the errors of a pass.
-
-    Raises
-    ------
-    TypeError
-        If `model` is not a module, or `layers` is some other string.
-    ValueError
-        A layer that does not exist (the nearest names are given), or none.
+    The model is not changed. A distributed or compiled model is unwrapped, and compiled
+    parts run eagerly, because compiled code does not call hooks. Layers "auto" are
+    those of `stages`; `argument` names the layers in error messages. Raises TypeError
+    for a model that is not a module, and ValueError for unknown, repeated or no layers.
     """
 
     def __init__(
@@ -63,44 +51,25 @@ class Features:
             layers = stages(self.model)
         self.layers = _check_layers(self.model, layers)
         self._argument = argument
-        # Layers that depend on images or parameters, by mode of model and gradient.
+        # Layers that a gradient reaches, for each (training mode, gradients enabled).
         self._joined: dict[tuple[bool, bool], set[str]] = {}
 
     def of(
         self, images: Tensor, *, whole: bool = True, copies: bool = False
     ) -> tuple[Any, list[Tensor]]:
-        """Pass images through the model once.
+        """Return the outputs of the model and of its layers, from one pass.
 
-        The first pass in training or evaluation mode, with or without gradients, is
-        followed by a small one of two or three images, which changes no buffer and
-        no random state: only another number of images shows which axis theirs is.
+        The model's output is None if the pass ended early (`whole` is False). Each
+        layer's tensor has one row per image; a layer called several times gives its
+        last output. The tensors have a graph, except with gradients off, with `copies`,
+        or for layers before which all parameters are frozen. `copies` allows later
+        modules to change a layer's output in place. Raises ModelError for a layer that
+        cannot be used.
 
-        Parameters
-        ----------
-        images : Tensor
-            As the model takes them; it is given a copy on its device.
-        whole : bool
-            Whether to run the model to its end, or leave it once every layer has
-            answered.
-        copies : bool
-            Whether to return copies, without gradient: then later modules may
-            change a layer's output in place.
-
-        Returns
-        -------
-        output : object
-            What the model returned; None where it was left early.
-        features : list of Tensor
-            One per layer, with a row per image; of a layer called more than once,
-            the last. Where gradients are on and no copies are asked for, they
-            have a graph, except for layers before which all parameters are frozen.
-
-        Raises
-        ------
-        ModelError
-            A layer that was not reached, returned no tensor or other rows, was
-            changed in place by a later module, or ran without gradients; or no
-            layer with a parameter to train before it.
+        The first pass in each mode (training or evaluation, with or without gradients)
+        is followed by a second one of two or three images, which changes neither
+        buffers nor random state: only another number of images shows which axis is the
+        batch.
         """
         one = _Pass(self, whole, copies)
         output = one.run(images)
@@ -128,7 +97,7 @@ class Features:
         return output, [one.found[name] for name in self.layers]
 
     def _look(self, images: Tensor, whole: bool) -> set[str]:
-        """Return the layers that a graph reaches; the first time, check rows again."""
+        """Return the layers that a graph reaches; check rows once per mode."""
         state = getattr(self.model, "training", False), torch.is_grad_enabled()
         if state not in self._joined:
             few = 2 if len(images) != 2 else 3
@@ -169,11 +138,11 @@ class Features:
 
 
 class _Pass:
-    """One pass: the hooks that note what layers return in this thread alone."""
+    """One pass; its hooks record layer outputs in this thread only."""
 
     def __init__(self, features: Features, whole: bool, copies: bool) -> None:
         self.model, self.layers = features.model, features.layers
-        # An early end would keep the user's hooks of `always_call` from running.
+        # An early end would skip the user's hooks that are set to always run.
         self.whole = whole or bool(
             torch_modules._global_forward_hooks_always_called
             or any(m._forward_hooks_always_called for m in self.model.modules())
@@ -184,7 +153,7 @@ class _Pass:
         self._end = _Reached()
 
     def run(self, images: Tensor) -> Any:
-        """Return the model's output, None where it was left early."""
+        """Return the model's output, or None if the pass ended early."""
         shown = images.to(calling.device_of(self.model), copy=True)
         with ExitStack() as undo:
             undo.enter_context(passes.eagerly())
@@ -216,7 +185,7 @@ class _Pass:
             raise self._end
 
     def _has_ended(self, error: BaseException) -> bool:
-        """Return whether this is our own end, or what the user's code made of it."""
+        """Return whether the error is our early end, or was raised because of it."""
         if error is self._end:
             return True
         before = [one for one in (error.__cause__, error.__context__) if one]
@@ -224,7 +193,7 @@ class _Pass:
 
 
 def _version(output: Any) -> int:
-    """Return how often a tensor was changed in place, where torch counts that."""
+    """Return how often a tensor was changed in place; 0 where torch does not count."""
     counts = isinstance(output, Tensor) and not output.is_inference()
     return output._version if counts else 0
 

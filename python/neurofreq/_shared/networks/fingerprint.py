@@ -1,8 +1,8 @@
-"""Which model it is: told by its state and by its answers, never by its source.
+"""Identify a model by its state and its outputs, never by its source code.
 
-Two models are one if their tensors are equal and their answers to the same
-probe images agree within rounding, and the gradients of these. Source text
-cannot tell: closures, hooks and private attributes decide what a model computes,
+Two models are the same if their tensors are equal, and if their logits for the same
+probe images, and the gradients of these logits, agree within rounding. Source code
+is not enough: closures, hooks and private attributes change what a model computes,
 and a comment does not.
 """
 
@@ -29,64 +29,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_N_IMAGES = 16  # of the data, beside made ones
-_N_FIRST = 1000  # they come from the first images, which a longer run has too
+_N_IMAGES = 16  # probe images from the data; synthetic ones are added
+_N_FIRST = 1000  # only the first images: runs on more data share them
 _BATCH = 16
-_EVERY = 4  # one probe in four is shown again
-# Of a gradient's size: how far rounding turns it, at least and per that of answers.
+_EVERY = 4  # every fourth probe image is passed again
+# Tolerance of a gradient, relative to its size: a floor, and a factor of the
+# tolerance of the logits.
 _LEAST_TURN, _TURN = 0.02, 4.0
 
 
 class Behaviour(NamedTuple):
-    """What tells one model from another.
+    """State and outputs that identify a model."""
 
-    Attributes
-    ----------
-    state : str
-        SHA-256 of its tensors.
-    probes : str
-        SHA-256 of the images that it was shown.
-    answers : ndarray, shape (P, n_classes)
-        Its logits; without rows where they differ from call to call.
-    slopes : ndarray, shape (G, 5)
-        Sizes of the gradients of a sum of its logits in a few images, and of parts
-        of them; zeros where it has none, without rows where they differ from call
-        to call.
-    tolerance : float
-        How far two answers of one model are apart, of the largest logit.
-    """
-
-    state: str
-    probes: str
+    state: str  # SHA-256 of its tensors
+    probes: str  # SHA-256 of the probe images
+    # Logits (P, n_classes); no rows if they differ between equal calls.
     answers: NDArray[np.float64]
+    # Norms of gradients (G, 5), as of `probe_gradients.found`; no rows if they differ.
     slopes: NDArray[np.float64]
-    tolerance: float
+    tolerance: float  # between logits of one model, relative to the largest logit
 
 
 class Probes(NamedTuple):
-    """Images that show what a model does, floats in [0, 1], (P, C, H, W).
+    """Probe images, floats in [0, 1], shape (P, C, H, W)."""
 
-    Attributes
-    ----------
-    data : Tensor
-        Some of those that are measured.
-    made : Tensor
-        Noise, extremes and changes of the data, which show what those do not.
-    """
-
-    data: torch.Tensor
-    made: torch.Tensor
+    data: torch.Tensor  # some images of the data
+    made: torch.Tensor  # synthetic images that the data do not cover, such as noise
 
 
 def probes(images: Any, *, gray: bool = False) -> Probes:
-    """Return probe images, the same for the same data, whatever is measured on them.
+    """Return the probe images of a data set (uint8, or floats in [0, 1]).
 
-    Parameters
-    ----------
-    images : ndarray, ImageFiles or Tensor, shape (N, C, H, W)
-        The data, as uint8 or as floats in [0, 1].
-    gray : bool
-        Return the luma, as the model is shown it.
+    They depend on the data only, not on the measurement. With `gray` they are luma.
     """
     last = min(len(images), _N_FIRST) - 1
     index = np.unique(np.linspace(0, last, _N_IMAGES).astype(int))
@@ -132,26 +106,10 @@ def behaviour(
     batch_size: int = _BATCH,
     device: torch.device | str | None = None,
 ) -> Behaviour:
-    """Return a model's state and its answers to probe images.
+    """Return a model's state and its outputs for probe images; the model is unchanged.
 
-    Says so where the model draws at random: its numbers are those of one draw.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Left as found.
-    shown : Probes
-    name : str
-        Of the model, for what is said of it.
-    batch_size : int
-        The most images per call of the model.
-    device : torch.device or str, optional
-        As of `calling.predict`.
-
-    Raises
-    ------
-    ModelError
-        As `calling.predict`, for the images of the data.
+    Warns if the outputs are random, since results are then one random draw. Raises
+    ModelError as `calling.predict` does, for images of the data.
     """
     size = min(batch_size, _BATCH)
     place = torch.device(device or calling.device_of(model))
@@ -167,7 +125,7 @@ def behaviour(
     images = torch.cat(shown)
     try:
         found = answers(images)
-    except ModelError:  # made images may have no finite answer, those of the data do
+    except ModelError:  # logits of synthetic images may be infinite: use the data alone
         images = shown.data
         found = answers(images)
     before = _tensors(model)
@@ -184,7 +142,7 @@ def behaviour(
             stacklevel=2,
         )
     after = _tensors(model)
-    # What the model changes while it answers, such as a count of calls, is no state.
+    # Tensors that a forward pass changes, such as a call counter, are not state.
     state = {key: value for key, value in after.items() if before.get(key) == value}
     numbers = _numbers(found)
     return Behaviour(
@@ -197,18 +155,12 @@ def behaviour(
 
 
 class Known:
-    """The models whose results a folder keeps.
+    """The models whose results a folder keeps, in its subfolder ``models``.
 
-    Each has an item with its answers and their slopes, under a name made of its
-    state and of these. A model that answers as one that is kept is this one, and
-    has its name: so results are read again on another machine, where answers round
-    otherwise. Models of one state that answer differently, or whose gradients
-    differ, stand side by side.
-
-    Parameters
-    ----------
-    folder : path
-        Of the results; the models are in ``models`` inside.
+    Each model is one item with its logits and gradients; the item's name is a hash of
+    these and of the state. A model whose outputs agree with a kept item gets that
+    item's name, so results are found again on a machine with other rounding. Models
+    with the same state but other outputs or gradients are separate items.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -216,16 +168,10 @@ class Known:
         self._names = folder / "models" / "names.json"
 
     def digest(self, name: str, found: Behaviour) -> str:
-        """Return what tells this model from others here.
+        """Return the name of this model's item; add the item if it is new.
 
-        Says so where another model had this name before, with the same state
-        and other answers.
-
-        Parameters
-        ----------
-        name : str
-            Decides nothing but what is said.
-        found : Behaviour
+        Warns if the model of this name had the same state and other outputs before.
+        `name` is used for this warning only.
         """
         folder = self._store.folder
         with locks.held(folder / ".known", f"the list of models in {folder}"):
@@ -245,10 +191,10 @@ class Known:
         return digest
 
     def _match(self, found: Behaviour) -> tuple[str | None, list[str]]:
-        """Return the kept model that this is, and those of the same state."""
+        """Return the kept item of this model, and all items of its state."""
         digest, nearest, others = None, np.inf, []
         for path in sorted(self._store.folder.glob("model-*.json")):
-            with contextlib.suppress(ValueError, FileNotFoundError):  # damaged: unknown
+            with contextlib.suppress(ValueError, FileNotFoundError):  # damaged: skip
                 record = storage.read_json(path)
                 if (record["state"], record["probes"]) != (found.state, found.probes):
                     continue
@@ -276,11 +222,11 @@ class Known:
         try:
             return storage.read_json(self._names)
         except (FileNotFoundError, ValueError):
-            return {}  # they decide what is said, no number
+            return {}  # names matter for a warning only, not for results
 
 
 def _is_one(kept: Mapping[str, NDArray[Any]], found: Behaviour) -> bool:
-    """Return whether what is kept of a model is what was found."""
+    """Return whether the kept arrays agree with what was found."""
     if "slopes" not in kept:
         return False
     near = agree(kept["answers"], found.answers, found.tolerance)
@@ -290,7 +236,7 @@ def _is_one(kept: Mapping[str, NDArray[Any]], found: Behaviour) -> bool:
 
 
 def _tensors(model: torch.nn.Module) -> dict[str, str]:
-    """Return the digests of all tensors of a model, buffers that are not kept too."""
+    """Return the hashes of all tensors of a model, including non-persistent buffers."""
     inner = unwrapped(model)
     found: dict[str, str] = {}
 
@@ -311,12 +257,12 @@ def _tensors(model: torch.nn.Module) -> dict[str, str]:
 
 
 def rounding(model: torch.nn.Module, answers: torch.Tensor) -> float:
-    """Return half the digits of the coarsest type that decides the answers."""
+    """Return the square root of the machine epsilon of the coarsest type involved."""
     eps = [torch.finfo(answers.dtype).eps]
     eps += [
         torch.finfo(p.dtype).eps for p in model.parameters() if p.is_floating_point()
     ]
-    # A network under an autocast of its own returns coarse values in a fine type.
+    # A network with its own autocast may return coarse values as float32.
     eps += [
         torch.finfo(kind).eps
         for kind in (torch.float32, torch.float16, torch.bfloat16)
@@ -331,11 +277,11 @@ def agree_slopes(
     tolerance: float,
     answers: NDArray[np.float64],
 ) -> bool:
-    """Return whether gradients of the same answers are equal within rounding.
+    """Return whether gradients are equal within rounding.
 
-    It changes them more than the answers: it may switch a unit on or off. A slope
-    that changes the answers by less than their rounding is none. Where a model
-    refused to have gradients nothing is known, and no attack was kept.
+    Rounding changes gradients more than logits, because it may switch a unit on or off.
+    Slopes smaller than the rounding of the logits count as zero. Rows with NaN (the
+    model refused to be differentiated) are skipped: no attack can have kept results.
     """
     if first.shape == second.shape:
         known = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
@@ -350,9 +296,9 @@ def agree(
     tolerance: float,
     least: float = 0.0,
 ) -> bool:
-    """Return whether answers to the same images are equal within rounding.
+    """Return whether logits of the same images are equal within rounding.
 
-    Rows that are smaller than `least` throughout are taken to be so large.
+    The tolerance is relative to the largest value of each row, but at least to `least`.
     """
     if first.shape != second.shape:
         return False
@@ -366,7 +312,7 @@ def _numbers(answers: torch.Tensor) -> NDArray[np.float64]:
 
 @contextlib.contextmanager
 def _exact_products() -> Iterator[None]:
-    """Multiply float32 in float32 on CUDA devices, as hosts do."""
+    """Multiply float32 without TF32 on CUDA devices, as CPUs do."""
     before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")

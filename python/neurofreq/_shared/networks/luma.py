@@ -1,4 +1,4 @@
-"""Whether a model is shown colors or their luma: the one rule."""
+"""Decide whether a model is given color images or their luma."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def wanted(gray: Any) -> bool | Literal["auto"]:
-    """Return what was asked of color images: True, False or "auto"."""
+    """Return the checked argument `gray`: True, False or "auto"."""
     if isinstance(gray, str):
         if gray != "auto":
             raise ValueError(f"gray: got {gray!r}, expected True, False or 'auto'")
@@ -34,34 +34,13 @@ def is_shown(
     device: torch.device | str | None = None,
     argument: str = "model",
 ) -> bool:
-    """Return whether a model is shown the luma of images.
+    """Return whether a model is given the luma of images.
 
-    The model is tried on a few images: what its attributes say of channels may mean
-    something else.
-
-    Parameters
-    ----------
-    name : str
-        Of the model, for errors.
-    model : callable
-    few : callable
-        Returns a few images to try, (n, C, H, W), floats in [0, 1].
-    n_channels : int
-        Of the images; only three can be turned gray.
-    gray : bool or "auto"
-        "auto" shows luma where the model refuses colors and takes luma.
-    device : torch.device or str, optional
-        As of `calling.predict`.
-    argument : str
-        What the caller calls the model.
-
-    Raises
-    ------
-    ValueError
-        If the model refuses what it is to be shown, and its first convolution has
-        another number of channels.
-    Exception
-        If it refuses for another reason: what it raised.
+    The model is tried on a few images, floats in [0, 1], because its attributes may
+    give another meaning to "channels". "auto" uses luma if the model refuses color and
+    accepts luma. Raises ValueError if the model refuses its images and its first
+    convolution has another number of channels; otherwise the model's own exception is
+    raised.
     """
     images = few()
     is_color = n_channels == 3
@@ -87,14 +66,14 @@ def is_shown(
 def _refusal(
     model: calling.Model, images: NDArray[Any], device: Any
 ) -> Exception | None:
-    """Return what the model raises for images, None where it takes them."""
+    """Return the exception that the model raises for images, or None."""
     place = calling.device_of(model) if device is None else device
     batch = calling.to_tensor(images, place)
     ask = calling.Classifier(model)
     try:
         with calling.evaluating(model), torch.no_grad():
             ask.settle(batch, made=True)
-            # NaN is told by the measurement, with the number of its images.
+            # The measurement itself reports NaN, with the number of images.
             calling.check_logits(ask(batch).nan_to_num(), len(batch))
     except Exception as error:  # a model may refuse a shape in any way
         return error
@@ -102,7 +81,7 @@ def _refusal(
 
 
 def _channels(model: calling.Model) -> int | None:
-    """Return the channels of the first convolution of a model, None without one."""
+    """Return the input channels of a model's first convolution, or None."""
     if isinstance(model, torch.nn.Module):
         for module in model.modules():
             if isinstance(module, torch.nn.Conv2d):

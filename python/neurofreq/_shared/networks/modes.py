@@ -1,4 +1,4 @@
-"""Evaluation mode: held while a model is measured, then given back."""
+"""Hold a model in evaluation mode while it is measured, then restore its modes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Held:
-    """A module in evaluation mode, the flag it was found with, and for how many."""
+    """A module in evaluation mode, its original flag, and the number of holders."""
 
     module: torch.nn.Module
     flag: bool
@@ -28,22 +28,14 @@ _lock = threading.RLock()
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Hold a model in evaluation mode and give every module its own flag back.
+    """Hold a model in evaluation mode, then restore the flag of every module.
 
-    Several threads may hold one module: the last to leave gives the flag back.
-
-    Parameters
-    ----------
-    model : callable
-        Anything but an ``nn.Module`` has no mode and is left alone.
-
-    Notes
-    -----
-    A training pass of another thread meanwhile runs in evaluation mode, because a
-    module has one flag for all threads.
+    Several threads may hold one module: the last one restores the flag. A module has
+    one flag for all threads, so a training pass of another thread runs in evaluation
+    mode meanwhile. Callables that are not modules have no mode.
     """
     modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
-    # Frozen scripts have no flag.
+    # Frozen TorchScript modules have no flag.
     modules = [module for module in modules if hasattr(module, "training")]
     with _lock:
         for module in modules:
@@ -61,7 +53,7 @@ def evaluating(model: Any) -> Iterator[None]:
 
 
 def _release(module: torch.nn.Module) -> None:
-    """Give a module its flag back where nobody else holds it."""
+    """Restore a module's flag if no other thread holds the module."""
     held = _held[id(module)]
     held.count -= 1
     if held.count == 0:
@@ -71,9 +63,9 @@ def _release(module: torch.nn.Module) -> None:
 
 
 def _evaluate(model: torch.nn.Module) -> None:
-    """Call ``eval()``, which a user's class may extend.
+    """Call ``eval()``, which a user's class may override.
 
-    Exported programs refuse it: they were frozen in one mode.
+    Exported programs raise NotImplementedError: their mode is fixed at export.
     """
     try:
         model.eval()

@@ -1,4 +1,4 @@
-"""What surrounds a pass that only looks at a user's network."""
+"""Prepare a network for a pass that must not change it: eager, with copied buffers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _T = TypeVar("_T")
 
 
 def named(model: nn.Module) -> dict[str, nn.Module]:
-    """Return all submodules by their names, those inside compiled ones too."""
-    # The module inside a compiled one comes later and takes its place.
+    """Return all submodules by name, without the ``_orig_mod`` that compiling adds."""
+    # The module inside a compiled one comes later and replaces the compiled one.
     return {plain(name): module for name, module in model.named_modules()}
 
 
 def plain(name: str) -> str:
-    """Return the name that a submodule has where nothing is compiled."""
+    """Return a submodule's name without the ``_orig_mod`` that compiling adds."""
     return ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 _lock = threading.Lock()
-_eager: list[Any] = []  # torch's own switch, one entry per pass that wants it
+_eager: list[Any] = []  # torch's eager stance, once for every pass that needs it
 
 
 def uncompiled(method: Callable[_P, _T]) -> Callable[_P, _T]:
@@ -50,10 +50,10 @@ def uncompiled(method: Callable[_P, _T]) -> Callable[_P, _T]:
 def eagerly() -> Iterator[None]:
     """Run compiled code eagerly, because code compiled without hooks calls none.
 
-    Torch keeps one stance for all threads: the first to come sets it, and the last
-    to leave puts the former one back. Meanwhile other threads run eagerly too.
+    Torch keeps one stance for all threads: the first pass sets it, the last one
+    restores the former stance. Meanwhile other threads run eagerly too.
     """
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled
+    if "torch._dynamo" not in sys.modules:  # then nothing is compiled
         yield
         return
     with _lock:
@@ -67,22 +67,19 @@ def eagerly() -> Iterator[None]:
                 stance.__exit__(None, None, None)
 
 
-# A second such pass would take the copies of the first for the originals.
+# A second pass at the same time would restore the copies of the first one.
 _one_at_a_time = threading.RLock()
 
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Let a pass change copies of the buffers, and give every parameter a gradient.
+    """Let a pass work on copies of buffers, with gradients for all parameters.
 
-    Parameters are not copied: frozen ones are replaced by others with the same
-    memory, so that a feature without a graph means that the graph was cut.
+    Frozen parameters are replaced by parameters that share their memory: then a feature
+    without a graph means that the graph was cut.
 
-    Notes
-    -----
-    A training pass of another thread meanwhile changes the copies, so its update of
-    batch norm's averages is lost: the module has one place for each buffer, and which
-    pass changed a copy is not known. Weights and gradients are not affected.
+    A training pass of another thread meanwhile updates the copies, so its update of
+    batch norm's averages is lost. Weights and gradients are not affected.
     """
     with _one_at_a_time:
         replaced = _replaced(model)
@@ -94,7 +91,7 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 def _replaced(model: nn.Module) -> list[tuple[dict[str, Any], str, Any]]:
-    """Put copies in the place of buffers and frozen parameters; return those."""
+    """Replace buffers and frozen parameters by copies; return the originals."""
     replaced: list[tuple[dict[str, Any], str, Any]] = []
     for module in model.modules():
         if isinstance(module, torch.jit.ScriptModule):

@@ -1,4 +1,4 @@
-"""The gradients of a model at a few images: what attacks see beside its answers."""
+"""Compute a model's gradients at a few images; attacks depend on these too."""
 
 from __future__ import annotations
 
@@ -22,25 +22,14 @@ def found(
     batch_size: int,
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """Return the gradients of a sum of the logits in the first images.
+    """Return norms of the gradients of a sum of the logits, shape (min(N, 3), 5).
 
-    Parameters
-    ----------
-    model : nn.Module
-        Left as found, its gradients too.
-    images : Tensor, shape (N, C, H, W)
-    batch_size : int
-        The most images per call of the model.
-    device : torch.device
-
-    Returns
-    -------
-    ndarray, shape (min(N, 3), 5)
-        The size of each gradient and of four parts of it, as changes of the sum for
-        a change of the pixels by one; zeros where the model has no gradient.
+    A row holds the norm of an image's gradient and of four parts of it, each as the
+    change of the sum when all pixels change by 1. Rows are zero without a gradient and
+    NaN where differentiation fails. The model and its gradients are unchanged.
     """
     few = images[:_N_IMAGES].float().numpy()
-    # In even areas rounding decides where a maximum is; here a little noise does.
+    # Noise breaks ties in uniform areas, where rounding would decide a maximum.
     noise = np.random.default_rng(0).random(few.shape)
     noisy = torch.from_numpy(0.9 * few + 0.1 * noise).to(images.dtype)
     ask = calling.Classifier(model)
@@ -54,7 +43,7 @@ def found(
         ).flatten(1)
     n = rows.shape[1]
     t = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    # They change little from pixel to pixel, where rounding may move a gradient.
+    # Smooth waves: rounding may move a gradient by a pixel.
     waves = [(k * torch.pi * t).cos() for k in range(3)]
     waves.append((2 * n / images.shape[-1] * torch.pi * t).sin())  # along each row
     parts = [rows @ (wave / wave.norm()) for wave in waves]
@@ -62,7 +51,7 @@ def found(
 
 
 def summed(logits: torch.Tensor) -> torch.Tensor:
-    """Return a sum of all logits; which of them is largest, rounding may decide."""
+    """Return a weighted sum of all logits; rounding may decide which one is largest."""
     weights = torch.arange(1, logits.shape[1] + 1, device=logits.device).cos()
     return (logits * weights.to(logits.dtype)).sum()
 

@@ -1,7 +1,7 @@
-"""The layers of `layers="auto"`, for the families of networks whose stages are known.
+"""Find the layers of `layers="auto"`, for network families with known stages.
 
-A family is accepted only if its stages are the whole network: a guess that leaves
-out half of the convolutions would be a silent error.
+A model is accepted only if its stages hold all convolutions: a guess that left out half
+of them would be a silent error.
 """
 
 from __future__ import annotations
@@ -27,19 +27,10 @@ _IN_VGG = (
 def stages(model: nn.Module) -> list[str]:
     """Return the layers of the paper: the stem and every stage, after their ReLU.
 
-    Parameters
-    ----------
-    model : nn.Module
-        With submodules ``relu``, ``layer1``, ``layer2`` ... somewhere beside each
-        other (a ResNet; convolutions 1, 5, 9, 13 and 17 of a ResNet18), with a
-        ``features`` sequence of convolutions, batch norm, ReLU and max-pooling (a
-        VGG or AlexNet; the ReLU before each pooling), or `vgg19_bn` or `small_cnn`.
-
-    Raises
-    ------
-    ValueError
-        If the model is of another family, or has convolutions outside of these
-        layers.
+    The model may be a ResNet (submodules ``relu``, ``layer1``, ``layer2`` ... side by
+    side; in a ResNet18 these are convolutions 1, 5, 9, 13 and 17), a VGG or AlexNet (a
+    ``features`` sequence; the ReLU before each pooling), `vgg19_bn` or `small_cnn`.
+    Raises ValueError for other models, and for convolutions outside these layers.
     """
     modules = passes.named(model)
     families = (_resnet, _vgg, _vgg19_bn, _small_cnn)
@@ -55,7 +46,7 @@ def stages(model: nn.Module) -> list[str]:
 
 
 def _resnet(name: str, modules: _Modules) -> list[str]:
-    """Return the stem's ReLU and the stages beside it, if convolutions are in these."""
+    """Return the stem's ReLU and the stages, if they hold all convolutions."""
     prefix, last = _split(name)
     if last != "relu" or not isinstance(modules[name], nn.ReLU):
         return []
@@ -68,14 +59,14 @@ def _resnet(name: str, modules: _Modules) -> list[str]:
 
 
 def _vgg(name: str, modules: _Modules) -> list[str]:
-    """Return what comes before each max-pooling of a plain ``features`` sequence."""
+    """Return the ReLU before each max-pooling of a plain ``features`` sequence."""
     if _split(name)[1] != "features" or not _hold_all([name], modules):
         return []
     return _before_pooling([name], modules)
 
 
 def _vgg19_bn(name: str, modules: _Modules) -> list[str]:
-    """Return the same of our own VGG19, whose features are in two sequences."""
+    """Return the ReLU before each max-pooling of our VGG19, which has two sequences."""
     parts = [part for part, _ in modules[name].named_children()]
     if parts != ["shared", "private", "readout"]:
         return []
@@ -84,7 +75,7 @@ def _vgg19_bn(name: str, modules: _Modules) -> list[str]:
 
 
 def _small_cnn(name: str, modules: _Modules) -> list[str]:
-    """Return the numbered stages of a sequence that has no other convolutions."""
+    """Return the numbered stages of a sequence without other convolutions."""
     prefix, last = _split(name)
     parent = modules.get(prefix.removesuffix("."))
     if last != "stage1" or not isinstance(parent, nn.Sequential):
@@ -94,7 +85,7 @@ def _small_cnn(name: str, modules: _Modules) -> list[str]:
 
 
 def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
-    """Return the ReLU before each pooling; nothing unless all is as in a VGG."""
+    """Return the ReLU before each pooling; nothing if a module does not fit a VGG."""
     inside: list[tuple[str, nn.Module]] = []
     for part in parts:
         if not isinstance(modules[part], nn.Sequential):
@@ -104,7 +95,7 @@ def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
     if not pools or not all(isinstance(m, _IN_VGG) for _, m in inside[: pools[-1]]):
         return []
     if any(list(_convolutions(m)) for _, m in inside[pools[-1] :]):
-        return []  # the last stage has no pooling behind it
+        return []  # convolutions after the last pooling would be left out
     before = [
         name
         for (name, module), (_, after) in pairwise(inside)
@@ -116,7 +107,7 @@ def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
 def _hold_all(
     layers: Sequence[str], modules: _Modules, besides: Sequence[str] = ()
 ) -> bool:
-    """Return whether these layers hold all convolutions, except for named ones."""
+    """Return whether `layers` and the modules in `besides` hold all convolutions."""
     inside = {id(m) for layer in layers for m in _convolutions(modules[layer])}
     inside |= {id(modules[name]) for name in besides}
     every = (m for m in modules.values() if isinstance(m, _ConvNd))
@@ -128,13 +119,13 @@ def _convolutions(module: nn.Module) -> list[nn.Module]:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Return a name's prefix with its dot, and its last part."""
+    """Return a name's prefix, with its dot, and its last part."""
     prefix, dot, last = name.rpartition(".")
     return prefix + dot, last
 
 
 def _numbered(name: str, modules: _Modules) -> list[str]:
-    """Return those of the names ``name1``, ``name2`` ... that there are."""
+    """Return the existing names among ``name1``, ``name2`` ..., up to the first gap."""
     found: list[str] = []
     while (following := f"{name}{len(found) + 1}") in modules:
         found.append(following)

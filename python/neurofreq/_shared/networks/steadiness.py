@@ -1,4 +1,4 @@
-"""Whether what a model says of an image depends on more than the image."""
+"""Check whether a model's output for an image depends on more than the image."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from typing import Any
 
 import torch
 
-# Of the largest value: more than rounding, in single and in half precision.
+# Limits relative to the largest value, above rounding in single and half precision.
 JITTER, HALF_JITTER = 1e-3, 5e-2
 
 
 def hint(model: Any) -> str:
-    """Return what to look at besides in a model whose mode is not ours to set."""
+    """Return a hint for a warning about a callable, whose mode neurofreq cannot set."""
     if isinstance(model, torch.nn.Module):
         return ""
     return "; is a network inside of it in training mode?"
 
 
 def beside_others(one: torch.Tensor) -> torch.Tensor:
-    """Return an image with two others after it: black, and its inverse."""
+    """Return a batch of the image, a black image and the inverted image."""
     return torch.cat([one, 0.0 * one, 1.0 - one])
 
 
 def told_refusal(error: Exception, hint: str = "") -> str:
-    """Say that one image alone is refused, where several are taken."""
+    """Return the warning for a model that refuses one image and accepts several."""
     return (
         f"model: it refuses one image alone ({error}) and takes several: its answers "
         f"may depend on the images beside (batch statistics{hint})"
@@ -39,7 +39,7 @@ def told(
     what: str = "logits",
     hint: str = "",
 ) -> str | None:
-    """Say how answers to some images, to them again and to one alone differ."""
+    """Return the warning if logits differ between equal calls or batches, else None."""
     limit = (HALF_JITTER if is_half else JITTER) * _largest(first)
     if (change := _largest(first - again)) > limit:
         return (
@@ -56,7 +56,7 @@ def told(
 
 
 def _largest(values: torch.Tensor) -> float:
-    """Return the largest size of a value, NaN aside."""
+    """Return the largest absolute value, ignoring NaN."""
     return (
         float(values.double().abs().nan_to_num(0.0).amax()) if values.numel() else 0.0
     )

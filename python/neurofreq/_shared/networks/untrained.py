@@ -1,4 +1,4 @@
-"""Random weights: remembered where a network is made, and told until they change."""
+"""Remember a network's random initial weights, to detect untrained networks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 RANDOM = "random"
 _MARK = "_first_weights"
-_N_KEPT = 16  # values of each parameter: training changes some of them
+_N_KEPT = 16  # values per parameter; training changes some of them
 
 Options = ParamSpec("Options")
 Made = TypeVar("Made", bound=nn.Module)
 
 
 def untrained(factory: Callable[Options, Made]) -> Callable[Options, Made]:
-    """Make a factory's networks remember the random weights that they begin with."""
+    """Make a factory's networks remember their random initial weights."""
 
     @functools.wraps(factory)
     def made(*args: Options.args, **options: Options.kwargs) -> Made:
@@ -33,12 +33,9 @@ def untrained(factory: Callable[Options, Made]) -> Callable[Options, Made]:
 
 
 def is_random(model: nn.Module) -> bool:
-    """Return whether a network, or a part of it, has the weights it was made with.
+    """Return whether a network, or a part of it, still has its initial weights.
 
-    Parameters
-    ----------
-    model : nn.Module
-        Of a module that neurofreq did not make, nothing is known: False.
+    False for networks that neurofreq did not create.
     """
     return any(_is_as_made(part) for part in model.modules())
 
