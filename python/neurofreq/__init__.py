@@ -48,7 +48,7 @@ from neurofreq.regularize import SimilarityLoss, SimilarityRegularizer, similari
 from neurofreq.training import training_step
 
 if TYPE_CHECKING:
-    from neurofreq import figures, plot, report, studies
+    from neurofreq import demo, figures, plot, report, studies
 
 __version__ = runtime.VERSION
 
@@ -72,6 +72,7 @@ __all__ = [
     "corruption_accuracy",
     "corruptions",
     "data",
+    "demo",
     "figures",
     "fourier_sensitivity",
     "frequency",
@@ -97,7 +98,7 @@ __all__ = [
 ]
 
 # Loaded when first asked for: they take long to import.
-_LAZY = ("figures", "plot", "report", "studies")
+_LAZY = ("demo", "figures", "plot", "report", "studies")
 
 
 def __getattr__(name: str) -> Any:

@@ -156,7 +156,7 @@ def demo(
 ) -> None:
     """Train two small networks, no data needed, and compare them in a report."""
     with plainly(traceback):
-        from neurofreq.cli import _demo as demonstration
+        from neurofreq import demo as demonstration
 
         found = demonstration.run(
             out, tiny=tiny, progress=not quiet, command=_common.command()
