@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from neurofreq.corruptions import _textures
 
 
 def pytest_configure() -> None:
-    """Let processes that tests start import `helpers` too."""
+    """Let child processes import `helpers`, and hear Ctrl-C as in the foreground."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     here = str(Path(__file__).resolve().parent)
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if here not in known:
