@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from helpers.attack import batch, predicted
 from torch import nn
 
 import neurofreq as nf
 
-SHAPE = (3, 6, 5)
 BUDGETS = np.linspace(0, 0.5, 51)[1:]
 
 
@@ -17,16 +17,6 @@ def relu(dtype=torch.float64):
     torch.manual_seed(3)  # one with which images fall into three classes
     layers = nn.Flatten(), nn.Linear(90, 40), nn.ReLU(), nn.Linear(40, 4)
     return nn.Sequential(*layers).to(dtype)
-
-
-def batch(n=12, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(3)
-    return torch.rand(n, *SHAPE, generator=generator, dtype=dtype) * 0.6 + 0.2
-
-
-def predicted(model, images):
-    with torch.no_grad():
-        return model(images).argmax(1)
 
 
 minimal = nf.attacks.minimal_perturbation

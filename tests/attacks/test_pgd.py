@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from helpers.attack import batch, predicted, relu
 from torch import nn
 
 import neurofreq as nf
 
-SHAPE = (3, 6, 5)
 PGD = nf.attacks.PGD
 NORMS = ("linf", "l2")
 STEP_RULES = ("adaptive", "constant")
@@ -16,22 +16,6 @@ STEP_RULES = ("adaptive", "constant")
 def linear(dtype=torch.float64):
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Linear(90, 2)).to(dtype)
-
-
-def relu(dtype=torch.float64):
-    torch.manual_seed(1)
-    layers = nn.Flatten(), nn.Linear(90, 40), nn.ReLU(), nn.Linear(40, 4)
-    return nn.Sequential(*layers).to(dtype)
-
-
-def batch(n=12, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(3)
-    return torch.rand(n, *SHAPE, generator=generator, dtype=dtype) * 0.6 + 0.2
-
-
-def predicted(model, images):
-    with torch.no_grad():
-        return model(images).argmax(1)
 
 
 def size(adversarial, images, norm):

@@ -65,7 +65,7 @@ def _release(module: torch.nn.Module) -> None:
 def _evaluate(model: torch.nn.Module) -> None:
     """Call ``eval()``, which a user's class may override.
 
-    Exported programs raise NotImplementedError: their mode is fixed at export.
+    Exported programs refuse the call, because their mode is fixed at export.
     """
     try:
         model.eval()
