@@ -89,10 +89,10 @@ def half_power(item: dict[str, NDArray[Any]], share: float = 0.5) -> Quantity:
 def median_size(distance: Floats, share: float = 0.5) -> Quantity:
     """Return the median over images of the smallest perturbation, or another quantile.
 
-    The distance of an image without a perturbation is infinite: larger than any that
-    was found. The median is read off the distribution function, whose value at every
-    observed size is a mean over images. An even count takes the midpoint. The median is
-    infinite if nothing was found for half of the images or more.
+    An image on which the attack failed has an infinite distance. The quantile is taken
+    from the distribution function: at each observed size, the fraction of images whose
+    distance is at most that size. An even number of images takes the midpoint. The median
+    is infinite if the attack failed on at least half of the images.
     """
     sizes = np.unique(distance)
     below = (distance[:, None] <= sizes).astype(np.float64)

@@ -226,7 +226,7 @@ class Known:
 
 
 def _is_one(kept: Mapping[str, NDArray[Any]], found: Behaviour) -> bool:
-    """Return whether the kept arrays agree with what was found."""
+    """Return whether the kept answers and gradients are those of this behaviour."""
     if "slopes" not in kept:
         return False
     near = agree(kept["answers"], found.answers, found.tolerance)
