@@ -103,7 +103,7 @@ def size(model: Measured, statistic: str = "mean") -> Quantity:
 
 
 def n_found(models: Sequence[Measured]) -> int:
-    """Return the number of images that the attack on at least one model succeeded on."""
+    """Return the number of images on which the attack of some model succeeded."""
     found = [np.isfinite(one.arrays["attack"]["distance"]) for one in models]
     return int(np.any(found, axis=0).sum())
 

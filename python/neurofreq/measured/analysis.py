@@ -91,8 +91,8 @@ def median_size(distance: Floats, share: float = 0.5) -> Quantity:
 
     An image on which the attack failed has an infinite distance. The quantile is taken
     from the distribution function: at each observed size, the fraction of images whose
-    distance is at most that size. An even number of images takes the midpoint. The median
-    is infinite if the attack failed on at least half of the images.
+    distance is at most that size. An even number of images takes the midpoint. The
+    median is infinite if the attack failed on at least half of the images.
     """
     sizes = np.unique(distance)
     below = (distance[:, None] <= sizes).astype(np.float64)
