@@ -4,8 +4,10 @@ The two pixel types, float32 and float64, behind one name.
 Kernels read pixels of either type and compute in f64.
 */
 
+use std::fmt::Debug;
+
 /// A pixel.
-pub trait Real: Copy + Default + PartialOrd + Into<f64> + Send + Sync {
+pub trait Real: Copy + Default + PartialOrd + Into<f64> + Debug + Send + Sync + 'static {
     /// Black.
     const ZERO: Self;
 

@@ -1,10 +1,12 @@
 /*!
 Attacks.
 
-[`Callables`] lets the loops of [`attack::run`] ask a Python model. The
+[`Callables`] lets the loop of [`run`] ask a Python model. The
 interpreter is held only while the model runs; Ctrl-C is looked for before
 every call, so an attack stops within one.
 */
+
+use std::collections::HashMap;
 
 use numpy::PyArray1;
 use pyo3::prelude::*;
@@ -15,15 +17,10 @@ use super::arrays::Input1;
 use super::convert::{self, PyTensor};
 use super::enter;
 use super::exceptions::{raised, to_python};
-use crate::core::attack::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
-use crate::core::attack::estimate::{self, Estimate};
-use crate::core::attack::pgd::{Pgd, Rules as PgdRules, StepRule};
-use crate::core::attack::random_walk::{self, RandomWalk};
-use crate::core::attack::{Method, Status};
+use crate::core::attack::{Settings, Status, Value};
 use crate::core::norm::Norm;
 use crate::core::pairing;
-use crate::core::real::Real;
-use crate::tensor::attack::{self, Classify, Criterion, Starts, Task};
+use crate::tensor::attack::{Classify, Criterion, Starts, Task, run};
 use crate::{Error, Result};
 
 /// Target labels, none equal to the truth.
@@ -181,56 +178,6 @@ impl Call {
     }
 }
 
-/// The attributes of `attacks.BrendelBethge`.
-#[derive(FromPyObject)]
-pub struct BrendelBethgeSettings {
-    steps: usize,
-    restarts: usize,
-    radius: String,
-    first_radius: f64,
-    last_radius: f64,
-    decay: f64,
-    n_decays: usize,
-    patience: usize,
-    tolerance: f64,
-    momentum: f64,
-    normalise: bool,
-    overshoot: f64,
-    overshoot_rule: String,
-}
-
-impl From<BrendelBethgeSettings> for Rules {
-    fn from(settings: BrendelBethgeSettings) -> Self {
-        let radius = if settings.radius == "published" {
-            Radius::Published {
-                first: settings.first_radius,
-                decay: settings.decay,
-                n_decays: settings.n_decays,
-            }
-        } else {
-            Radius::Adaptive {
-                first: settings.first_radius,
-                last: settings.last_radius,
-                decay: settings.decay,
-                patience: settings.patience,
-                tolerance: settings.tolerance,
-            }
-        };
-        Self {
-            steps: settings.steps,
-            restarts: settings.restarts,
-            radius,
-            momentum: settings.momentum,
-            is_normalised: settings.normalise,
-            overshoot: settings.overshoot,
-            overshoot_rule: match settings.overshoot_rule.as_str() {
-                "authors" => Overshoot::Authors,
-                _ => Overshoot::Foolbox,
-            },
-        }
-    }
-}
-
 type Findings = (
     PyTensor,
     Vec<f64>,
@@ -241,144 +188,45 @@ type Findings = (
     Vec<Vec<(i64, f64)>>,
 );
 
-/// The Brendel & Bethge attack: adversarial images, distances, success,
-/// queries, gradients, status and trajectories.
-#[pyfunction]
-pub fn brendel_bethge(
-    py: Python<'_>,
-    callables: Callables,
-    settings: BrendelBethgeSettings,
-    task: Call,
-) -> PyResult<Findings> {
-    let rules = Rules::from(settings);
-    run(
-        py,
-        callables,
-        task,
-        |_| BrendelBethge::<f32>::new(rules),
-        |_| BrendelBethge::<f64>::new(rules),
-    )
-}
+impl<'py> FromPyObject<'_, 'py> for Value {
+    type Error = PyErr;
 
-/// The attributes of `attacks.PGD`.
-#[derive(FromPyObject)]
-pub struct PgdSettings {
-    budgets: Vec<f64>,
-    steps: usize,
-    step_size: Option<f64>,
-    step_rule: String,
-    restarts: usize,
-    early_stop: bool,
-    below: Option<Vec<f64>>,
-}
-
-impl From<PgdSettings> for PgdRules {
-    fn from(settings: PgdSettings) -> Self {
-        Self {
-            budgets: settings.budgets.into(),
-            steps: settings.steps,
-            step_size: settings.step_size,
-            step_rule: match settings.step_rule.as_str() {
-                "constant" => StepRule::Constant,
-                _ => StepRule::Adaptive,
-            },
-            restarts: settings.restarts,
-            early_stop: settings.early_stop,
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if object.is_none() {
+            return Ok(Self::None);
         }
-    }
-}
-
-/// Projected gradient descent: as [`brendel_bethge`], within a budget.
-#[pyfunction]
-pub fn pgd(
-    py: Python<'_>,
-    callables: Callables,
-    mut settings: PgdSettings,
-    task: Call,
-) -> PyResult<Findings> {
-    fn maker<T: Real>(
-        (rules, below): (PgdRules, Option<Vec<f64>>),
-        (seed, first_index): (u64, u64),
-    ) -> impl Fn(u64) -> Pgd<T> + Send {
-        move |index| {
-            let position = index.wrapping_sub(first_index) as usize;
-            let below = below.as_ref().and_then(|below| below.get(position));
-            let rng = attack::method_stream(seed, index);
-            Pgd::new(rules.clone(), *below.unwrap_or(&f64::INFINITY), rng)
+        // A flag is an integer too, and an integer is a number.
+        if let Ok(flag) = object.extract() {
+            return Ok(Self::Flag(flag));
         }
+        if let Ok(whole) = object.extract() {
+            return Ok(Self::Whole(whole));
+        }
+        if let Ok(number) = object.extract() {
+            return Ok(Self::Number(number));
+        }
+        if let Ok(text) = object.extract() {
+            return Ok(Self::Text(text));
+        }
+        Ok(object.extract().map_or(Self::Other, Self::Numbers))
     }
-    let streams = (task.seed, task.first_index);
-    let limits = settings.below.take();
-    let rules = (PgdRules::from(settings), limits);
-    let single = maker::<f32>(rules.clone(), streams);
-    run(py, callables, task, single, maker::<f64>(rules, streams))
 }
 
-/// The attributes of `attacks.Boundary`.
-#[derive(FromPyObject)]
-pub struct BoundarySettings {
-    max_queries: i64,
-    proposal: String,
-    probes: usize,
-    reach: f64,
-    tolerance: f64,
-    spherical_step: f64,
-    source_step: f64,
-    step_adaptation: f64,
-}
-
-/// The decision-based attacks: as [`brendel_bethge`], from labels alone.
+/// The attack of a name: adversarial images, distances, success, queries, gradients,
+/// status and trajectories.
 #[pyfunction]
-pub fn boundary(
-    py: Python<'_>,
-    callables: Callables,
-    settings: BoundarySettings,
-    task: Call,
-) -> PyResult<Findings> {
-    let seed = task.seed;
-    let stream = move |index| attack::method_stream(seed, index);
-    if settings.proposal == "published" {
-        let rules = random_walk::Rules {
-            max_queries: settings.max_queries,
-            spherical_step: settings.spherical_step,
-            source_step: settings.source_step,
-            adaptation: settings.step_adaptation,
-        };
-        return run(
-            py,
-            callables,
-            task,
-            move |index| RandomWalk::<f32>::new(rules, stream(index)),
-            move |index| RandomWalk::<f64>::new(rules, stream(index)),
-        );
-    }
-    let rules = estimate::Rules {
-        max_queries: settings.max_queries,
-        probes: settings.probes,
-        reach: settings.reach,
-        tolerance: settings.tolerance,
-    };
-    run(
-        py,
-        callables,
-        task,
-        move |index| Estimate::<f32>::new(rules, stream(index)),
-        move |index| Estimate::<f64>::new(rules, stream(index)),
-    )
-}
-
-/// Runs one method, in the precision of the images.
-fn run<S: Method<f32>, D: Method<f64>>(
+pub fn attack(
     py: Python<'_>,
     mut callables: Callables,
+    name: String,
+    settings: HashMap<String, Value>,
     task: Call,
-    single: impl Fn(u64) -> S + Send,
-    double: impl Fn(u64) -> D + Send,
 ) -> PyResult<Findings> {
     let task = task.task(py)?;
+    let settings = Settings::new(name, settings);
     let found = enter(py, move || match task.images.kind() {
-        Kind::Double => attack::run::<f64, D>(&mut callables, &task, double),
-        _ => attack::run::<f32, S>(&mut callables, &task, single),
+        Kind::Double => run::<f64>(&mut callables, &task, &settings),
+        _ => run::<f32>(&mut callables, &task, &settings),
     })?;
     Ok((
         PyTensor(found.adversarial),

@@ -67,7 +67,7 @@ mod _neurofreq {
     }
 
     #[pymodule_export]
-    use super::attacks::{boundary, brendel_bethge, pgd, shuffled_targets};
+    use super::attacks::{attack, shuffled_targets};
     #[pymodule_export]
     use super::bootstrap::resampled_means;
     #[pymodule_export]

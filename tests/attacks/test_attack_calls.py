@@ -50,7 +50,7 @@ def call(**changes):
         (
             {"candidates": batch(3), "starting_points": batch(3)},
             ValueError,
-            "candidates: got them with starting_points",
+            "candidates: got both candidates and starting_points",
         ),
         ({"seed": -1}, ValueError, "seed: got -1"),
         ({"first_index": 1.5}, TypeError, "first_index: got float"),
@@ -142,6 +142,52 @@ def test_settings_of_numpy_are_kept_as_pythons():
     assert (type(attack.max_queries), type(attack.reach)) == (int, float)
     attack = nf.attacks.PGD(epsilon=np.float32(0.5), step_size=np.float64(0.5))
     assert (type(attack.epsilon), type(attack.step_size)) == (float, float)
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("other", {}, "internal error: attack 'other': not known"),
+        (
+            "pgd",
+            {"steps": None},
+            "attack pgd: setting steps: got None, expected a count",
+        ),
+        ("boundary", {}, "attack boundary: setting proposal: got nothing"),
+        (
+            "brendel_bethge",
+            {"radius": 3},
+            r"setting radius: got Whole\(3\), expected ada",
+        ),
+        (
+            "pgd",
+            {"step_rule": "fast"},
+            'got Text."fast".*, expected adaptive or constant',
+        ),
+    ],
+)
+def test_settings_that_rust_cannot_use_are_named(method, settings, message):
+    class Odd(nf.attacks.PGD):
+        _method = method
+
+        def _settings(self):
+            return super()._settings() | settings
+
+    with pytest.raises(nf.InternalError, match=message):
+        Odd()(relu(), batch(2), [0, 1])
+
+
+def test_a_setting_that_rust_does_not_read_does_no_harm():
+    class Noted(nf.attacks.PGD):
+        def _settings(self):
+            return super()._settings() | {"note": {"any": object()}}
+
+    model, images = relu(), batch(3)
+    labels = predicted(model, images)
+    plain = nf.attacks.PGD(epsilon=0.1)(model, images, labels)
+    found = Noted(epsilon=0.1)(model, images, labels)
+    assert plain.success.any()
+    assert torch.equal(found.adversarial, plain.adversarial)
 
 
 def test_what_the_model_raises_passes_through():

@@ -335,8 +335,8 @@ def test_bad_settings_are_said(changes, error, message):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"starting_points": batch(3)}, ValueError, "starting_points: got some"),
-        ({"candidates": batch(3)}, ValueError, "candidates: got some"),
+        ({"starting_points": batch(3)}, ValueError, "starting_points: not used by PGD"),
+        ({"candidates": batch(3)}, ValueError, "candidates: not used by PGD"),
         ({"labels": [0, 1]}, ValueError, "labels: got 2, expected 3"),
         ({"targets": [1, 3, 1]}, ValueError, "targets: got 3 for image 1"),
         ({"model": lambda x: relu()(x).detach()}, nf.ModelError, "without a graph"),

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
-
-if TYPE_CHECKING:
-    from neurofreq.attacks._call import Callables, Task
 
 NORMS = ("l2", "linf")
 PROPOSALS = ("estimate", "published")
@@ -79,6 +75,7 @@ class Boundary(Attack):
     and Wainwright 2019, "HopSkipJumpAttack", arXiv 1904.02144 ("estimate").
     """
 
+    _method: ClassVar[str] = "boundary"
     needs_gradient: ClassVar[bool] = False
 
     norm: str = "l2"
@@ -116,6 +113,3 @@ class Boundary(Attack):
     def planned(self) -> int:
         """The largest number of queries per image."""
         return self.max_queries
-
-    def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
-        return _neurofreq.boundary(callables, self, task)

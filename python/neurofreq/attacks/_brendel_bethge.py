@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
-from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
-
-if TYPE_CHECKING:
-    from neurofreq.attacks._call import Callables, Task
 
 NORMS = ("linf", "l2", "l1", "l0")
 RADII = ("adaptive", "published")
@@ -112,6 +108,8 @@ class BrendelBethge(Attack):
     arXiv 1907.01003. Li et al. 2023, Figs 2b, 2f, 4c and 6a.
     """
 
+    _method: ClassVar[str] = "brendel_bethge"
+
     norm: str = "linf"
     steps: int = 1000
     radius: str = "adaptive"
@@ -139,9 +137,10 @@ class BrendelBethge(Attack):
         self._plain(
             flags=("normalise", "scatter"),
             counts=(
-                *("steps", "patience", "n_decays", "n_starts", "restarts"),
+                *("steps", "patience", "n_decays", "n_starts"),
                 "binary_search_steps",
             ),
+            counts_from_0=("restarts",),
             numbers=(*radii, "decay", "tolerance", "momentum", "overshoot"),
         )
         for name in radii:
@@ -195,5 +194,5 @@ class BrendelBethge(Attack):
         """The largest number of queries per image: steps plus one, per walk."""
         return (self.steps + 1) * (1 + self.restarts)
 
-    def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
-        return _neurofreq.brendel_bethge(callables, self, task)
+    def _scattered(self) -> BrendelBethge:
+        return replace(self, scatter=True)

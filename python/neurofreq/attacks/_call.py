@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 
+from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
 from neurofreq.attacks._options import Options, unit_images
@@ -67,8 +68,15 @@ class AttackResult(NamedTuple):
 class Attack(ABC):
     """An attack with its settings: call it on a model, images and labels."""
 
-    norm: str
+    _method: ClassVar[str]  # the name in src/core/attack/mod.rs
     needs_gradient: ClassVar[bool] = True
+    needs_start: ClassVar[bool] = True
+
+    norm: str
+    # Defaults for attacks that do not have these settings.
+    n_starts: int = 1
+    scatter: bool = False
+    binary_search_steps: int = 10
 
     def __call__(
         self,
@@ -196,8 +204,8 @@ class Attack(ABC):
             norm=self.norm,
             source=source,
             points=points,
-            n_starts=getattr(self, "n_starts", 1),
-            n_bisections=getattr(self, "binary_search_steps", 10),
+            n_starts=self.n_starts,
+            n_bisections=self.binary_search_steps,
             seed=options.seed,
             first_index=options.first_index,
             batch_size=options.batch_size,
@@ -219,13 +227,14 @@ class Attack(ABC):
                 autocast=options.autocast, channels_last=options.channels_last,
             )  # fmt: skip
             callables = Callables(asked, options.judge, bar.update)
-            found = self._run(callables, task)
+            found = _neurofreq.attack(callables, self._method, self._settings(), task)
         return _result(images, found, options.trajectory)
 
     def _plain(
         self,
         *,
         counts: tuple[str, ...] = (),
+        counts_from_0: tuple[str, ...] = (),
         numbers: tuple[str, ...] = (),
         flags: tuple[str, ...] = (),
     ) -> None:
@@ -233,10 +242,10 @@ class Attack(ABC):
         for name in flags:
             flag = validate.flag(name, getattr(self, name))
             object.__setattr__(self, name, flag)
-        for name in counts:
-            least = 0 if name == "restarts" else 1
-            whole = validate.count(name, getattr(self, name), least)
-            object.__setattr__(self, name, whole)
+        for least, names in enumerate((counts_from_0, counts)):
+            for name in names:
+                whole = validate.count(name, getattr(self, name), least)
+                object.__setattr__(self, name, whole)
         for name in numbers:
             value = validate.number(name, getattr(self, name))
             object.__setattr__(self, name, value)
@@ -246,16 +255,26 @@ class Attack(ABC):
     def planned(self) -> int:
         """The largest number of queries per image, for progress bars."""
 
-    @abstractmethod
-    def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
-        """Run the attack in Rust."""
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings by the names that Rust reads."""
+        return dict(vars(self))
+
+    def _scattered(self) -> Attack:
+        """Return the attack that further runs use to start from other points."""
+        return self
 
     def _options(self, **given: Any) -> Options:
         """Return the checked options of a call; no image is needed yet."""
         known = [one.name for one in fields(Options)]
         for name in given:
             if name not in known:
-                raise TypeError(f"{name}: got it, expected some of {', '.join(known)}")
+                raise TypeError(
+                    f"{name}: unknown option, expected some of {', '.join(known)}"
+                )
+        for name in () if self.needs_start else ("starting_points", "candidates"):
+            if given.get(name) is not None:
+                attack = type(self).__name__
+                raise ValueError(f"{name}: not used by {attack}, expected None")
         return Options(**given)
 
     def _source(
@@ -267,9 +286,11 @@ class Attack(ABC):
             return "given", _like(images, points, "starting_points", device)
         if options.candidates is not None:
             return "pool", _like(images, options.candidates, "candidates", device)
+        if not self.needs_start:
+            return "unneeded", None
         if not self.needs_gradient:
             return "noise", None
-        return ("scatter" if getattr(self, "scatter", False) else "climb"), None
+        return ("scatter" if self.scatter else "climb"), None
 
 
 @dataclass(frozen=True)

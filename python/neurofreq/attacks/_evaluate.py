@@ -105,7 +105,7 @@ def evaluate(
     if validate.flag("keep_images", keep_images) and out is None:
         raise ValueError("keep_images: got True without out, expected a folder")
     if "first_index" in options:
-        raise TypeError("first_index: got it, expected none: the loader begins at 0")
+        raise TypeError("first_index: not an option here: a loader always begins at 0")
     targets = None if targets is None else validate.labels(targets, "targets")
     folder = None if out is None else validate.path("out", out)
     batch_size = attack._options(**options).batch_size
@@ -176,8 +176,8 @@ class _Kept:
     ) -> None:
         if not isinstance(model, torch.nn.Module):
             raise TypeError(
-                f"model: got {type(model).__name__}, expected an nn.Module where "
-                "results are kept: the state of a function is not known"
+                f"model: got {type(model).__name__}, expected an nn.Module when "
+                "results are kept (`out`): a function cannot be identified"
             )
         self._settings = _settings(attack, seed, options)
         self._store = storage.Store(folder)
@@ -226,8 +226,8 @@ def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, A
             continue
         if callable(value):
             raise TypeError(
-                f"{name}: got a callable, expected none where results are kept: it "
-                "cannot be told from another"
+                f"{name}: got a callable, expected none when results are kept (`out`): "
+                "a callable cannot be identified"
             )
         if isinstance(value, np.generic):
             value = value.item()

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 IMAGES, LABELS = ("images", "image", "pixel_values"), ("labels", "label")
 _SHUFFLES = (
-    "loader: got one whose order changes from pass to pass, expected one that does not "
-    "shuffle: targets belong to images, and processes share the batches by number"
+    "loader: got a loader that shuffles, expected a fixed order: targets, starting "
+    "points and processes refer to batches by position"
 )
 _N_COMPARED = 2**20  # batches; a sampler may be endless
 

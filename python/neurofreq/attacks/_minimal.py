@@ -134,8 +134,7 @@ def minimal_perturbation(
         "progress": progress,
     }
     best = attack(model, images, labels, candidates=candidates, seed=seed, **arguments)
-    if isinstance(attack, BrendelBethge):
-        attack = dataclasses.replace(attack, scatter=True)
+    attack = attack._scattered()
     for repeat in range(1, repeats):
         streams = _derived(seed, repeat)
         found = attack(

@@ -58,7 +58,8 @@ class Options:
         calling.check_autocast(self.autocast)
         if self.starting_points is not None and self.candidates is not None:
             raise ValueError(
-                "candidates: got them with starting_points, expected one of the two"
+                "candidates: got both candidates and starting_points, expected one of "
+                "the two"
             )
         for name in ("starting_points", "candidates"):
             if (points := getattr(self, name)) is not None:

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
-
-if TYPE_CHECKING:
-    import torch
-
-    from neurofreq.attacks._call import Callables, Task
-    from neurofreq.attacks._options import Options
 
 NORMS = ("linf", "l2")
 STEP_RULES = ("adaptive", "constant")
@@ -84,6 +77,9 @@ class PGD(Attack):
     arXiv 2003.01690, section 3.
     """
 
+    _method: ClassVar[str] = "pgd"
+    needs_start: ClassVar[bool] = False
+
     norm: str = "linf"
     epsilon: float | tuple[float, ...] = 8 / 255
     steps: int = 40
@@ -96,7 +92,9 @@ class PGD(Attack):
         """Check every parameter."""
         validate.one_of("norm", self.norm, NORMS)
         validate.one_of("step_rule", self.step_rule, STEP_RULES)
-        self._plain(counts=("steps", "restarts"), flags=("early_stop",))
+        self._plain(
+            counts=("steps",), counts_from_0=("restarts",), flags=("early_stop",)
+        )
         budgets = checked_budgets("epsilon", self.epsilon)
         is_one = getattr(self.epsilon, "ndim", np.ndim(self.epsilon)) == 0
         object.__setattr__(self, "epsilon", budgets[0] if is_one else budgets)
@@ -121,19 +119,8 @@ class PGD(Attack):
         n_tried = 1 + (len(self.budgets) - 1).bit_length()
         return n_tried * (1 + self.restarts) * (self.steps + 1)
 
-    def _run(self, callables: Callables, task: Task) -> tuple[Any, ...]:
-        return _neurofreq.pgd(callables, self, task)
-
-    def _options(self, **given: Any) -> Options:
-        for name in ("starting_points", "candidates"):
-            if given.get(name) is not None:
-                raise ValueError(
-                    f"{name}: got some, expected none (PGD needs no start)"
-                )
-        return super()._options(**given)
-
-    def _source(self, *_: Any) -> tuple[str, torch.Tensor | None]:
-        return "unneeded", None
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {"budgets": self.budgets, "below": self.below}
 
 
 def checked_budgets(name: str, value: Any) -> tuple[float, ...]:

@@ -6,7 +6,8 @@ linearised boundary, within [0, 1] and a trust radius
 ([`crate::core::trust_region`]).
 */
 
-use super::{Answer, Ask, Method, Stage, Status, Walk};
+use super::{Answer, Ask, Method, Settings, Stage, Status, Walk};
+use crate::Result;
 use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::core::trust_region::{Outcome, Problem, Scratch, step};
@@ -75,6 +76,39 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The rules of these settings.
+    fn from_settings(settings: &Settings) -> Result<Self> {
+        let radii = [("adaptive", false), ("published", true)];
+        let radius = if settings.choice("radius", &radii)? {
+            Radius::Published {
+                first: settings.number("first_radius")?,
+                decay: settings.number("decay")?,
+                n_decays: settings.count("n_decays")?,
+            }
+        } else {
+            Radius::Adaptive {
+                first: settings.number("first_radius")?,
+                last: settings.number("last_radius")?,
+                decay: settings.number("decay")?,
+                patience: settings.count("patience")?,
+                tolerance: settings.number("tolerance")?,
+            }
+        };
+        let overshoots = [
+            ("foolbox", Overshoot::Foolbox),
+            ("authors", Overshoot::Authors),
+        ];
+        Ok(Self {
+            steps: settings.count("steps")?,
+            restarts: settings.count("restarts")?,
+            radius,
+            momentum: settings.number("momentum")?,
+            is_normalised: settings.flag("normalise")?,
+            overshoot: settings.number("overshoot")?,
+            overshoot_rule: settings.choice("overshoot_rule", &overshoots)?,
+        })
+    }
+
     /// The wanted change of the logit difference.
     #[must_use]
     pub fn change(&self, difference: f64) -> f64 {
@@ -83,6 +117,26 @@ impl Rules {
             Overshoot::Foolbox if difference > 0.0 => -over * difference,
             Overshoot::Foolbox => -(2.0 - over) * difference,
             Overshoot::Authors => -difference - ((over - 1.0) * difference.abs()).max(0.001),
+        }
+    }
+}
+
+/// How large a perturbation is.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// In the norm of the attack.
+    size: f64,
+    /// The Euclidean length.
+    length: f64,
+}
+
+impl Extent {
+    /// The extent of the present perturbation.
+    fn of<T: Real>(walk: &Walk<T>) -> Self {
+        let size = |norm: Norm| norm.size(&walk.point, &walk.origin);
+        Self {
+            size: size(walk.norm),
+            length: size(Norm::L2),
         }
     }
 }
@@ -100,12 +154,14 @@ pub struct BrendelBethge<T> {
     normal: Vec<T>,
     /// Where the next point is written.
     next: Vec<T>,
-    /// The size and the Euclidean length of the walk's nearest perturbation.
-    nearest: (f64, f64),
-    /// The adaptive radius over that length.
+    /// The walk's nearest perturbation.
+    nearest: Extent,
+    /// The adaptive radius over its length.
     share: f64,
-    /// The size at the last gain, and the steps since.
-    gained: (f64, usize),
+    /// The size at the last gain.
+    gained_size: f64,
+    /// Steps since the last gain or decay.
+    steps_without_gain: usize,
     /// Whether no adversarial point was seen since the last decay.
     is_lost: bool,
     /// Whether it gave up searching outside and halves its way back.
@@ -113,6 +169,11 @@ pub struct BrendelBethge<T> {
 }
 
 impl<T: Real> BrendelBethge<T> {
+    /// A walk with the settings of `attacks.BrendelBethge`.
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
+        Ok(Self::new(Rules::from_settings(settings)?))
+    }
+
     /// A walk that has not begun.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
@@ -123,9 +184,13 @@ impl<T: Real> BrendelBethge<T> {
             step: 0,
             normal: Vec::new(),
             next: Vec::new(),
-            nearest: (f64::INFINITY, 0.0),
+            nearest: Extent {
+                size: f64::INFINITY,
+                length: 0.0,
+            },
             share: 0.0,
-            gained: (f64::INFINITY, 0),
+            gained_size: f64::INFINITY,
+            steps_without_gain: 0,
             is_lost: true,
             is_returning: false,
         }
@@ -140,8 +205,9 @@ impl<T: Real> BrendelBethge<T> {
         self.step = 0;
         self.normal.clear();
         self.next.clone_from(&walk.point);
-        self.nearest = measured(walk);
-        self.gained = (f64::INFINITY, 0);
+        self.nearest = Extent::of(walk);
+        self.gained_size = f64::INFINITY;
+        self.steps_without_gain = 0;
         self.is_lost = true;
         self.is_returning = false;
         if let Radius::Adaptive { first, .. } = self.rules.radius {
@@ -167,23 +233,24 @@ impl<T: Real> BrendelBethge<T> {
                 tolerance,
                 ..
             } => {
-                self.gained.1 += 1;
-                let (size, nearest) = self.nearest;
-                if size < self.gained.0 * (1.0 - tolerance) {
-                    self.gained = (size, 0);
+                self.steps_without_gain += 1;
+                let nearest = self.nearest;
+                if nearest.size < self.gained_size * (1.0 - tolerance) {
+                    self.gained_size = nearest.size;
+                    self.steps_without_gain = 0;
                 }
                 // Outside, the walk may be on its way to a nearer part of the
                 // boundary: it is given more time.
                 let lenience = if self.is_lost { LENIENCE } else { 1 };
-                if self.gained.1 >= lenience * patience {
-                    self.gained.1 = 0;
+                if self.steps_without_gain >= lenience * patience {
+                    self.steps_without_gain = 0;
                     self.share *= decay;
                     self.is_returning = self.is_lost && self.share >= last;
                     self.is_lost = true;
                 }
                 // Outside it may be far nearer than where it came from.
                 let length = Norm::L2.size(&walk.point, &walk.origin);
-                let length = length.max(last * nearest).min(nearest);
+                let length = length.max(last * nearest.length).min(nearest.length);
                 (self.share >= last).then_some(self.share * length)
             }
         }
@@ -195,21 +262,21 @@ impl<T: Real> BrendelBethge<T> {
     /// beginning there: it keeps the radius that found it, not the share. Where
     /// it had to be led back, the normal of where it was lost is forgotten.
     fn found(&mut self, walk: &Walk<T>, size: f64) {
-        if size < self.nearest.0 {
-            let before = self.nearest.1;
-            self.nearest = measured(walk);
+        if size < self.nearest.size {
+            let before = self.nearest.length;
+            self.nearest = Extent::of(walk);
             if let Radius::Adaptive { first, .. } = self.rules.radius
                 && self.is_lost
-                && self.nearest.1 < before
+                && self.nearest.length < before
             {
-                self.share = (self.share * before / self.nearest.1).min(first);
+                self.share = (self.share * before / self.nearest.length).min(first);
             }
         }
         self.is_lost = false;
         if self.is_returning {
             self.is_returning = false;
             self.normal.clear();
-            self.gained.1 = 0;
+            self.steps_without_gain = 0;
         }
     }
 
@@ -234,12 +301,6 @@ impl<T: Real> BrendelBethge<T> {
         }
         scale
     }
-}
-
-/// Size and Euclidean length of the present perturbation.
-fn measured<T: Real>(walk: &Walk<T>) -> (f64, f64) {
-    let size = |norm: Norm| norm.size(&walk.point, &walk.origin);
-    (size(walk.norm), size(Norm::L2))
 }
 
 impl<T: Real> Method<T> for BrendelBethge<T> {
@@ -302,81 +363,4 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rules() -> Rules {
-        Rules {
-            steps: 100,
-            restarts: 0,
-            radius: Radius::Adaptive {
-                first: 4.0,
-                last: 0.01,
-                decay: 0.5,
-                patience: 1,
-                tolerance: 1e-3,
-            },
-            momentum: 0.5,
-            is_normalised: true,
-            overshoot: 1.1,
-            overshoot_rule: Overshoot::Foolbox,
-        }
-    }
-
-    #[test]
-    fn a_lost_walk_halves_its_way_back() {
-        let start = vec![0.8, 0.6];
-        let mut walk = Walk::new(vec![0.0; 2], Norm::Linf);
-        let mut attack = BrendelBethge::new(rules());
-        attack.begin(&mut walk, vec![start.clone()]);
-        let mut scratch = Scratch::default();
-        let mut answer = |attack: &mut BrendelBethge<f64>, walk: &mut Walk<f64>, difference| {
-            let gradient: &[f64] = if difference > 0.0 {
-                &[0.6, -0.8]
-            } else {
-                &[0.0, -1.0]
-            };
-            let answer = Answer {
-                difference,
-                gradient,
-            };
-            assert_eq!(attack.answer(walk, answer, &mut scratch), Stage::GoesOn);
-        };
-        answer(&mut attack, &mut walk, -1.0);
-        // Lost from the next decay on, and lenient until the one after it.
-        let lost = (0..20).take_while(|_| {
-            answer(&mut attack, &mut walk, 1.0);
-            !attack.is_returning
-        });
-        assert!((LENIENCE..2 * LENIENCE).contains(&lost.count()));
-        for _ in 0..3 {
-            let before = walk.point.clone();
-            answer(&mut attack, &mut walk, 1.0);
-            let half = |i: usize| 0.5 * (before[i] + start[i]);
-            assert_eq!(walk.point, [half(0), half(1)]);
-        }
-        let share = attack.share;
-        answer(&mut attack, &mut walk, -1.0);
-        assert!(!attack.is_returning && attack.share > share, "nearer");
-        assert_eq!(attack.normal, [0.0, -1.0], "nothing of where it was lost");
-    }
-
-    #[test]
-    fn a_walk_that_comes_back_nearer_goes_on_with_its_radius() {
-        let mut walk = Walk::new(vec![0.0; 2], Norm::Linf);
-        let mut attack = BrendelBethge::new(rules());
-        attack.begin(&mut walk, vec![vec![0.8, 0.6]]);
-        walk.point = vec![0.06, 0.08];
-        let outside: Vec<f64> = (0..30).map_while(|_| attack.radius(&walk)).collect();
-        // A share of where it stands, halved after five steps without a gain.
-        assert!((outside[0] - 0.4).abs() < 1e-12, "{outside:?}");
-        assert!((outside[29] - 0.4 / 32.0).abs() < 1e-12, "{outside:?}");
-        attack.found(&walk, 0.08);
-        // Ten times nearer than where it came from, with ten times the share.
-        let inside = attack.radius(&walk).unwrap();
-        assert!((inside - 4.0 / 32.0).abs() < 1e-12, "{inside}");
-        walk.point = vec![0.0; 2];
-        let least = attack.radius(&walk).unwrap();
-        assert!(least > 0.0, "at the clean image it can still move");
-    }
-}
+mod tests;

@@ -17,15 +17,24 @@ images are batched nor on the order in which they are answered.
 */
 
 pub mod ball;
+pub mod boundary;
 pub mod brendel_bethge;
-pub mod estimate;
 pub mod pgd;
-pub mod random_walk;
+mod settings;
 mod start;
 mod walk;
 
+use std::fmt::Debug;
+
+use rand_chacha::ChaCha8Rng;
+
 use super::real::Real;
 use super::trust_region::Scratch;
+use crate::{Error, Result};
+use boundary::Boundary;
+use brendel_bethge::BrendelBethge;
+use pgd::Pgd;
+pub use settings::{Settings, Value};
 pub use start::{Points, Source, Start};
 pub use walk::{Status, Walk};
 
@@ -59,7 +68,7 @@ pub struct Answer<'a, T> {
 }
 
 /// The part of a search in which attacks differ.
-pub trait Method<T: Real>: Send {
+pub trait Method<T: Real>: Debug + Send {
     /// Takes over a walk and sets its first point.
     ///
     /// `boundary` holds the boundary points of the starts, nearest first.
@@ -81,6 +90,27 @@ pub trait Method<T: Real>: Send {
     }
 }
 
+/// Every attack: its method for the image at `position` of a call, from the name and
+/// the settings of its class in Python; `rng` is the image's own stream.
+///
+/// # Errors
+/// [`Error::Internal`] for a name that is not here, or settings that do not fit.
+pub fn method<T: Real>(
+    settings: &Settings,
+    position: usize,
+    rng: ChaCha8Rng,
+) -> Result<Box<dyn Method<T>>> {
+    Ok(match settings.attack() {
+        "boundary" => Box::new(Boundary::from_settings(settings, rng)?),
+        "brendel_bethge" => Box::new(BrendelBethge::from_settings(settings)?),
+        "pgd" => Box::new(Pgd::from_settings(settings, position, rng)?),
+        other => {
+            let text = format!("attack '{other}': not known in core/attack/mod.rs");
+            return Err(Error::Internal(text));
+        }
+    })
+}
+
 /// Where in its life a search is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -93,18 +123,18 @@ enum Phase {
 
 /// One image, its start and its method.
 #[derive(Debug)]
-pub struct Search<T, M> {
+pub struct Search<T> {
     /// The image and what is known about it.
     pub walk: Walk<T>,
     start: Start<T>,
-    method: M,
+    method: Box<dyn Method<T>>,
     phase: Phase,
 }
 
-impl<T: Real, M: Method<T>> Search<T, M> {
+impl<T: Real> Search<T> {
     /// A search that stands at its clean image.
     #[must_use]
-    pub fn new(walk: Walk<T>, start: Start<T>, method: M) -> Self {
+    pub fn new(walk: Walk<T>, start: Start<T>, method: Box<dyn Method<T>>) -> Self {
         Self {
             walk,
             start,

@@ -15,6 +15,7 @@ Budgets that a found point lies within are never tried.
 
 mod pace;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rand::RngExt;
@@ -22,7 +23,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::ball::{length, place};
-use super::{Answer, Ask, Method, Stage, Status, Walk};
+use super::{Answer, Ask, Method, Settings, Stage, Status, Walk};
+use crate::Result;
 use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::core::trust_region::Scratch;
@@ -60,6 +62,22 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The rules of these settings.
+    fn from_settings(settings: &Settings) -> Result<Self> {
+        let step_rules = [
+            ("adaptive", StepRule::Adaptive),
+            ("constant", StepRule::Constant),
+        ];
+        Ok(Self {
+            budgets: settings.numbers("budgets")?.into(),
+            steps: settings.count("steps")?,
+            step_size: settings.optional("step_size", Settings::number)?,
+            step_rule: settings.choice("step_rule", &step_rules)?,
+            restarts: settings.count("restarts")?,
+            early_stop: settings.flag("early_stop")?,
+        })
+    }
+
     /// The first step over the budget.
     fn first_step(&self) -> f64 {
         self.step_size.unwrap_or(match self.step_rule {
@@ -81,19 +99,22 @@ pub struct Pgd<T> {
     rules: Rules,
     /// The image's own stream.
     rng: ChaCha8Rng,
-    /// The budgets that may still be the smallest that suffices, from and to,
-    /// and the one that is being tried.
-    open: (usize, usize),
+    /// The budgets that may still be the smallest that suffices.
+    open: Range<usize>,
+    /// The budget that is being tried.
     trial: usize,
-    /// At the present budget: further runs, and whether a point was found.
+    /// Further runs at this budget.
     runs_left: usize,
+    /// Whether a point was found at this budget.
     has_found: bool,
     /// Whether any run has come to its end, instead of a vanished gradient.
     has_completed: bool,
     step: usize,
     pace: Pace,
-    /// The run's point of least difference, and the gradient there.
-    best: (Vec<T>, Vec<T>),
+    /// The run's point of least difference.
+    best_point: Vec<T>,
+    /// The gradient there.
+    best_gradient: Vec<T>,
     /// The point before the present one; none at the first step and after
     /// going back.
     previous: Option<Vec<T>>,
@@ -101,12 +122,21 @@ pub struct Pgd<T> {
 }
 
 impl<T: Real> Pgd<T> {
+    /// A search with the settings of `attacks.PGD`, whose `below` has an entry for
+    /// each image.
+    pub fn from_settings(settings: &Settings, position: usize, rng: ChaCha8Rng) -> Result<Self> {
+        let below = settings.optional("below", Settings::numbers)?;
+        let below = below.and_then(|below| below.get(position));
+        let rules = Rules::from_settings(settings)?;
+        Ok(Self::new(rules, *below.unwrap_or(&f64::INFINITY), rng))
+    }
+
     /// A search that has not begun, for perturbations smaller than `below`.
     #[must_use]
     pub fn new(rules: Rules, below: f64, rng: ChaCha8Rng) -> Self {
         let n_below = rules.budgets.partition_point(|&budget| budget < below);
         Self {
-            open: (0, n_below),
+            open: 0..n_below,
             trial: n_below.saturating_sub(1),
             rng,
             runs_left: rules.restarts,
@@ -114,7 +144,8 @@ impl<T: Real> Pgd<T> {
             has_completed: false,
             step: 0,
             pace: Pace::new(rules.steps, rules.first_step()),
-            best: (Vec::new(), Vec::new()),
+            best_point: Vec::new(),
+            best_gradient: Vec::new(),
             previous: None,
             delta: Vec::new(),
             rules,
@@ -140,12 +171,12 @@ impl<T: Real> Pgd<T> {
         }
         if self.has_found {
             let smaller = &self.rules.budgets[..self.trial];
-            self.open.1 = smaller.partition_point(|&budget| budget < walk.size());
+            self.open.end = smaller.partition_point(|&budget| budget < walk.size());
         } else {
-            self.open.0 = self.trial + 1;
+            self.open.start = self.trial + 1;
         }
-        if self.open.0 < self.open.1 {
-            self.trial = usize::midpoint(self.open.0, self.open.1);
+        if !self.open.is_empty() {
+            self.trial = usize::midpoint(self.open.start, self.open.end);
             self.try_budget(walk);
             return Stage::GoesOn;
         }
@@ -182,12 +213,12 @@ impl<T: Real> Pgd<T> {
     /// the run has stalled.
     fn follow_pace(&mut self, walk: &mut Walk<T>, difference: f64, gradient: &mut Vec<T>) {
         if self.pace.is_least(difference) {
-            self.best.0.clone_from(&walk.point);
-            self.best.1.clone_from(gradient);
+            self.best_point.clone_from(&walk.point);
+            self.best_gradient.clone_from(gradient);
         }
         if self.pace.stalls(self.step) {
-            walk.point.clone_from(&self.best.0);
-            gradient.clone_from(&self.best.1);
+            walk.point.clone_from(&self.best_point);
+            gradient.clone_from(&self.best_gradient);
             self.previous = None;
         }
     }
@@ -228,7 +259,7 @@ impl<T: Real> Pgd<T> {
 impl<T: Real> Method<T> for Pgd<T> {
     fn begin(&mut self, walk: &mut Walk<T>, _boundary: Vec<Vec<T>>) -> Stage {
         self.delta.resize(walk.origin.len(), 0.0);
-        if self.open.1 == 0 {
+        if self.open.is_empty() {
             return Stage::Over;
         }
         self.try_budget(walk);
@@ -280,12 +311,12 @@ impl<T: Real> Method<T> for Pgd<T> {
     }
 
     fn planned(&self) -> usize {
-        let (first, end) = self.open;
-        if first >= end {
+        if self.open.is_empty() {
             return 0;
         }
         let present = (1 + self.rules.steps) * (1 + self.runs_left) - self.step;
-        let (n_below, n_above) = (self.trial - first, end - self.trial - 1);
+        let n_below = self.trial - self.open.start;
+        let n_above = self.open.end - self.trial - 1;
         present + self.rules.planned(n_below.max(n_above))
     }
 }

@@ -1,9 +1,8 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::boundary::{Boundary, Estimate, RandomWalk, estimate, random_walk};
 use super::brendel_bethge::{BrendelBethge, Overshoot, Radius, Rules};
-use super::estimate::{self, Estimate};
-use super::random_walk::{self, RandomWalk};
 use super::*;
 use crate::core::norm::Norm;
 
@@ -62,16 +61,13 @@ fn points(points: &[[f64; 4]], failure: Status) -> Source<f64> {
     })
 }
 
-fn search(source: Source<f64>, rules: Rules) -> Search<f64, BrendelBethge<f64>> {
+fn search(source: Source<f64>, rules: Rules) -> Search<f64> {
     let walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::Linf);
-    Search::new(walk, start(source), BrendelBethge::new(rules))
+    Search::new(walk, start(source), Box::new(BrendelBethge::new(rules)))
 }
 
 /// Answers every question by `difference`; returns the planned answers used.
-fn converse<M: Method<f64>>(
-    search: &mut Search<f64, M>,
-    mut difference: impl FnMut(&[f64]) -> f64,
-) -> usize {
+fn converse(search: &mut Search<f64>, mut difference: impl FnMut(&[f64]) -> f64) -> usize {
     let mut scratch = Scratch::default();
     let mut used = 0;
     for _ in 0..2000 {
@@ -268,42 +264,43 @@ fn points_are_tried_until_there_are_as_many_starts_as_wanted() {
     assert!(!asked.contains(&pool[2].to_vec()));
 }
 
-fn decision_rules(max_queries: i64) -> (random_walk::Rules, estimate::Rules) {
+/// The published attack, and the one by estimates, with this budget.
+fn boundary_attacks(max_queries: usize) -> [Box<Boundary<f64>>; 2] {
+    let rng = ChaCha8Rng::seed_from_u64(1);
     let walk = random_walk::Rules {
-        max_queries,
         spherical_step: 0.01,
         source_step: 0.01,
         adaptation: 1.5,
     };
     let estimate = estimate::Rules {
-        max_queries,
         probes: 20,
         reach: 0.2,
         tolerance: 1e-3,
     };
-    (walk, estimate)
+    let walk = Box::new(RandomWalk::new(walk, rng.clone()));
+    let estimate = Box::new(Estimate::new(estimate, rng));
+    [
+        Box::new(Boundary::new(max_queries, walk)),
+        Box::new(Boundary::new(max_queries, estimate)),
+    ]
 }
 
 #[test]
 fn a_query_budget_binds_while_starts_are_sought() {
     let n_asked = |max_queries, difference: fn(&[f64]) -> f64| {
-        let (rules, estimate) = decision_rules(max_queries);
-        let rng = ChaCha8Rng::seed_from_u64(1);
-        let walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::L2);
-        let begin = || start(points(&[[0.0, 1.0, 0.0, 0.9]; 20], Status::NoStart));
-        let mut first = Search::new(walk.clone(), begin(), RandomWalk::new(rules, rng.clone()));
-        let mut second = Search::new(walk, begin(), Estimate::new(estimate, rng));
-        let used = [
-            converse(&mut first, difference),
-            converse(&mut second, difference),
-        ];
-        assert_eq!(used, [max_queries as usize; 2], "for progress bars");
-        [first.walk, second.walk].map(|walk| (walk.n_queries, walk.status))
+        boundary_attacks(max_queries).map(|method| {
+            let walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::L2);
+            let begin = start(points(&[[0.0, 1.0, 0.0, 0.9]; 20], Status::NoStart));
+            let mut search = Search::new(walk, begin, method);
+            let used = converse(&mut search, difference);
+            assert_eq!(used, max_queries, "for progress bars");
+            (search.walk.n_queries, search.walk.status)
+        })
     };
     for max_queries in [5, 12, 60] {
         assert_eq!(
             n_asked(max_queries, plane),
-            [(max_queries, Status::Completed); 2]
+            [(max_queries as i64, Status::Completed); 2]
         );
     }
     // None is left to confirm what one more would find.
@@ -321,8 +318,7 @@ fn a_random_walk_to_the_tip_of_a_cone_ends() {
         }
     };
     for norm in [Norm::Linf, Norm::L2] {
-        let (rules, _) = decision_rules(1900);
-        let method = RandomWalk::new(rules, ChaCha8Rng::seed_from_u64(1));
+        let [method, _] = boundary_attacks(1900);
         let given = points(&[[0.9, 0.1, 0.5, 0.5]], Status::BadStart);
         let mut search = Search::new(Walk::new(vec![0.0; 4], norm), start(given), method);
         converse(&mut search, tip);

@@ -25,14 +25,14 @@ use rayon::prelude::*;
 use tch::{Device, Tensor};
 
 use crate::Result;
-use crate::core::attack::{Answer, Ask, Method, Search, Start, Status, Walk};
+use crate::core::attack::{self, Answer, Ask, Search, Settings, Start, Status, Walk};
 use crate::core::norm::Norm;
 use crate::core::parallel;
 use crate::core::trust_region::Scratch;
 pub use criterion::Criterion;
 pub use query::Pixel;
 use query::{Pending, Queries};
-pub use sources::{Starts, method_stream};
+pub use sources::Starts;
 
 /// A classifier that is asked about batches of images.
 pub trait Classify {
@@ -105,28 +105,28 @@ pub struct Findings {
 }
 
 /// A search and the position of its image in the task.
-struct Entry<T, M> {
+struct Entry<T: Pixel> {
     position: usize,
-    search: Search<T, M>,
+    search: Search<T>,
 }
 
-/// Attacks every image of the task by the method that `make` gives for the
-/// random stream of its position.
+/// Attacks every image of the task by the method of the settings.
 ///
 /// # Errors
 /// What the model raises; [`crate::Error::Model`] if it returns something
-/// other than logits; [`crate::Error::Value`] for a class it does not have.
-pub fn run<T: Pixel, M: Method<T>>(
+/// other than logits; [`crate::Error::Value`] for a class it does not have;
+/// [`crate::Error::Internal`] for settings that the method cannot use.
+pub fn run<T: Pixel>(
     model: &mut impl Classify,
     task: &Task,
-    make: impl Fn(u64) -> M,
+    settings: &Settings,
 ) -> Result<Findings> {
     let mut queries = Queries::new(model, task);
     let pool = sources::read_pool(&mut queries, task)?;
     let scratch = ScratchPool::default();
     let depth = usize::from(task.images.device().is_cuda());
-    let mut pipeline: VecDeque<(Vec<Entry<T, M>>, Pending)> = VecDeque::new();
-    let mut window: Vec<Entry<T, M>> = Vec::new();
+    let mut pipeline: VecDeque<(Vec<Entry<T>>, Pending)> = VecDeque::new();
+    let mut window: Vec<Entry<T>> = Vec::new();
     let mut findings = Findings::new::<T>(&task.images)?;
     let mut upcoming = 0..task.labels.len();
     loop {
@@ -137,7 +137,9 @@ pub fn run<T: Pixel, M: Method<T>>(
             let index = task.first_index.wrapping_add(position as u64);
             let source = sources::source(task, pool.as_ref(), position, index)?;
             let start = Start::new(source, task.n_bisections, sources::stream(task.seed, index));
-            let search = Search::new(walk, start, make(index));
+            let rng = sources::method_stream(task.seed, index);
+            let method = attack::method(settings, position, rng)?;
+            let search = Search::new(walk, start, method);
             window.push(Entry { position, search });
         }
         if !window.is_empty() {
@@ -169,11 +171,8 @@ pub fn run<T: Pixel, M: Method<T>>(
 
 /// Takes up to `size` searches out of the window, all asking for what most of
 /// it asks for; the rest keep their order.
-fn take_batch<T: Pixel, M: Method<T>>(
-    window: &mut Vec<Entry<T, M>>,
-    size: usize,
-) -> (Vec<Entry<T, M>>, Ask) {
-    let asks_gradient = |entry: &Entry<T, M>| entry.search.ask() == Ask::Gradient;
+fn take_batch<T: Pixel>(window: &mut Vec<Entry<T>>, size: usize) -> (Vec<Entry<T>>, Ask) {
+    let asks_gradient = |entry: &Entry<T>| entry.search.ask() == Ask::Gradient;
     let n_gradients = window.iter().filter(|entry| asks_gradient(entry)).count();
     let wants_gradient = 2 * n_gradients >= window.len();
     let mut room = size;
@@ -192,8 +191,8 @@ fn take_batch<T: Pixel, M: Method<T>>(
 
 /// Gives every search of a batch its answer, in parallel; returns how many
 /// planned answers that used up.
-fn answer<T: Pixel, M: Method<T>>(
-    batch: &mut [Entry<T, M>],
+fn answer<T: Pixel>(
+    batch: &mut [Entry<T>],
     pending: &Pending,
     scratch: &ScratchPool,
 ) -> Result<usize> {

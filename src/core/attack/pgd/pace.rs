@@ -14,13 +14,17 @@ pub struct Pace {
     steps: usize,
     /// The present step over the budget.
     pub step: f64,
-    /// When progress was judged last and will be next, in hundredths.
-    judged: (usize, usize),
+    /// When progress was judged last, in hundredths of all steps.
+    judged: usize,
+    /// When it will be judged next.
+    next: usize,
     last: f64,
     n_gains: usize,
     least: f64,
-    /// At the last judgement: the least difference, and whether it halved.
-    then: (f64, bool),
+    /// The least difference at the last judgement.
+    least_then: f64,
+    /// Whether that judgement halved the step.
+    was_halved: bool,
 }
 
 impl Pace {
@@ -29,11 +33,13 @@ impl Pace {
         Self {
             steps,
             step,
-            judged: (0, PERIODS[0]),
+            judged: 0,
+            next: PERIODS[0],
             last: f64::INFINITY,
             n_gains: 0,
             least: f64::INFINITY,
-            then: (f64::INFINITY, false),
+            least_then: f64::INFINITY,
+            was_halved: false,
         }
     }
 
@@ -51,22 +57,23 @@ impl Pace {
     /// Judges progress where that is due, and halves the step if it stalls.
     pub fn stalls(&mut self, step: usize) -> bool {
         let due = |hundredths: usize| (hundredths * self.steps).div_ceil(100);
-        if step < due(self.judged.1) {
+        if step < due(self.next) {
             return false;
         }
-        let (before, now) = self.judged;
-        let gained = self.n_gains as f64 >= GAINING * (due(now) - due(before)) as f64;
-        let (least, was_halved) = self.then;
-        let stalls = !gained || (!was_halved && least <= self.least);
+        let n_steps = due(self.next) - due(self.judged);
+        let gained = self.n_gains as f64 >= GAINING * n_steps as f64;
+        let stalls = !gained || (!self.was_halved && self.least_then <= self.least);
         if stalls {
             self.step /= 2.0;
             self.last = self.least;
         }
-        self.then = (self.least, stalls);
+        self.least_then = self.least;
+        self.was_halved = stalls;
         self.n_gains = 0;
         let [_, shorter, shortest] = PERIODS;
-        let period = (now - before).saturating_sub(shorter).max(shortest);
-        self.judged = (now, now + period);
+        let period = self.next - self.judged;
+        self.judged = self.next;
+        self.next += period.saturating_sub(shorter).max(shortest);
         stalls
     }
 }

@@ -26,20 +26,17 @@ fn rules(step_rule: StepRule, epsilon: f64) -> Rules {
     }
 }
 
-fn search<T: Real>(origin: Vec<T>, norm: Norm, rules: Rules, seed: u64) -> Search<T, Pgd<T>> {
+fn search<T: Real>(origin: Vec<T>, norm: Norm, rules: Rules, seed: u64) -> Search<T> {
     let rng = ChaCha8Rng::seed_from_u64(seed);
     let start = Start::new(Source::Unneeded, 0, rng.clone());
-    Search::new(
-        Walk::new(origin, norm),
-        start,
-        Pgd::new(rules, f64::INFINITY, rng),
-    )
+    let method = Pgd::new(rules, f64::INFINITY, rng);
+    Search::new(Walk::new(origin, norm), start, Box::new(method))
 }
 
 /// Answers by `model`; returns the planned answers used and all points asked
 /// about.
 fn converse<T: Real>(
-    search: &mut Search<T, Pgd<T>>,
+    search: &mut Search<T>,
     mut model: impl FnMut(&[T]) -> (f64, Vec<T>),
 ) -> (usize, Vec<Vec<T>>) {
     let (mut used, mut points) = (0, Vec::new());
@@ -218,7 +215,7 @@ fn sweep(
     let rng = ChaCha8Rng::seed_from_u64(0);
     let start = Start::new(Source::Unneeded, 0, rng.clone());
     let walk = Walk::new(ORIGIN.to_vec(), Norm::Linf);
-    let mut search = Search::new(walk, start, Pgd::new(rules.clone(), below, rng));
+    let mut search = Search::new(walk, start, Box::new(Pgd::new(rules.clone(), below, rng)));
     let (used, points) = converse(&mut search, model);
     let n_open = rules
         .budgets

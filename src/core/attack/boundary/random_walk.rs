@@ -14,10 +14,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::{Answer, Ask, Method, Stage, Walk, ball};
+use super::super::ball;
+use super::{Proposal, Settings, Stage, Walk};
+use crate::Result;
 use crate::core::norm::Norm;
 use crate::core::real::Real;
-use crate::core::trust_region::Scratch;
 
 /// Every so many steps the random step is tried alone.
 const CHECK_EVERY: usize = 10;
@@ -29,14 +30,23 @@ const LONGEST: f64 = 0.9;
 /// The numbers that steer a walk.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// The most queries of an image, starts and confirmation included.
-    pub max_queries: i64,
     /// The first random step, relative to the distance.
     pub spherical_step: f64,
     /// The first step towards the image, relative to the distance.
     pub source_step: f64,
     /// The factor by which steps grow and shrink.
     pub adaptation: f64,
+}
+
+impl Rules {
+    /// The rules of these settings.
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            spherical_step: settings.number("spherical_step")?,
+            source_step: settings.number("source_step")?,
+            adaptation: settings.number("step_adaptation")?,
+        })
+    }
 }
 
 /// The last answers to one kind of question.
@@ -72,7 +82,6 @@ pub struct RandomWalk<T> {
     /// The perturbations after the random step, and after both.
     sideways: Vec<f64>,
     nearer: Vec<f64>,
-    n_left: usize,
 }
 
 impl<T: Real> RandomWalk<T> {
@@ -89,7 +98,6 @@ impl<T: Real> RandomWalk<T> {
             here: Vec::new(),
             sideways: Vec::new(),
             nearer: Vec::new(),
-            n_left: usize::try_from(rules.max_queries).unwrap_or(0),
         }
     }
 
@@ -155,7 +163,23 @@ impl<T: Real> RandomWalk<T> {
         }
     }
 
-    /// Moves on after the answer about the present question.
+    fn scale_both(&mut self, factor: f64) {
+        self.rules.spherical_step *= factor;
+        self.scale_source(factor);
+        self.spherical = Tally::default();
+    }
+
+    fn scale_source(&mut self, factor: f64) {
+        self.rules.source_step = (self.rules.source_step * factor).min(LONGEST);
+    }
+}
+
+impl<T: Real> Proposal<T> for RandomWalk<T> {
+    fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
+        self.here.clone_from(&walk.point);
+        self.draw(walk)
+    }
+
     fn next(&mut self, walk: &mut Walk<T>, is_adversarial: bool) -> Stage {
         let factor = self.rules.adaptation;
         if self.is_check {
@@ -190,54 +214,5 @@ impl<T: Real> RandomWalk<T> {
             self.here.clone_from(&walk.point);
         }
         self.draw(walk)
-    }
-
-    fn scale_both(&mut self, factor: f64) {
-        self.rules.spherical_step *= factor;
-        self.scale_source(factor);
-        self.spherical = Tally::default();
-    }
-
-    fn scale_source(&mut self, factor: f64) {
-        self.rules.source_step = (self.rules.source_step * factor).min(LONGEST);
-    }
-}
-
-impl<T: Real> Method<T> for RandomWalk<T> {
-    fn begin(&mut self, walk: &mut Walk<T>, _boundary: Vec<Vec<T>>) -> Stage {
-        walk.settle();
-        self.here.clone_from(&walk.point);
-        self.n_left = self.left(walk);
-        if self.n_left == 0 {
-            return Stage::Over;
-        }
-        self.draw(walk)
-    }
-
-    fn ask(&self) -> Ask {
-        Ask::Value
-    }
-
-    fn answer(
-        &mut self,
-        walk: &mut Walk<T>,
-        answer: Answer<'_, T>,
-        _scratch: &mut Scratch,
-    ) -> Stage {
-        walk.consider(answer.difference);
-        self.n_left = self.left(walk);
-        if self.n_left == 0 {
-            return Stage::Over;
-        }
-        self.next(walk, answer.difference < 0.0)
-    }
-
-    fn planned(&self) -> usize {
-        self.n_left
-    }
-
-    /// One query is kept for the confirmation.
-    fn left(&self, walk: &Walk<T>) -> usize {
-        usize::try_from(self.rules.max_queries - 1 - walk.n_queries).unwrap_or(0)
     }
 }

@@ -16,10 +16,11 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
-use super::{Answer, Ask, Method, Stage, Walk};
+use super::super::ball;
+use super::{Proposal, Settings, Stage, Walk};
+use crate::Result;
 use crate::core::norm::Norm;
 use crate::core::real::Real;
-use crate::core::trust_region::Scratch;
 
 /// The smallest step tried, as a share of the perturbation.
 const LEAST_STEP: f64 = 1e-3;
@@ -27,14 +28,23 @@ const LEAST_STEP: f64 = 1e-3;
 /// The numbers that steer the rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
-    /// The most queries of an image, starts and confirmation included.
-    pub max_queries: i64,
     /// Probes of the first round; they grow with the square root of rounds.
     pub probes: usize,
     /// The length of a probe as a share of the perturbation.
     pub reach: f64,
     /// The width at which a bisection ends, as a share of the perturbation.
     pub tolerance: f64,
+}
+
+impl Rules {
+    /// The rules of these settings.
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            probes: settings.count("probes")?,
+            reach: settings.number("reach")?,
+            tolerance: settings.number("tolerance")?,
+        })
+    }
 }
 
 /// What the present question is about.
@@ -46,6 +56,14 @@ enum State {
     Step { size: f64 },
     /// The middle of a bracket towards `far_end`.
     Bisect { low: f64, high: f64 },
+}
+
+/// Sums over the probes of a round.
+#[derive(Debug, Default)]
+struct Sums {
+    directions: Vec<f64>,
+    signed_directions: Vec<f64>,
+    signs: f64,
 }
 
 /// The rounds of one image.
@@ -60,11 +78,9 @@ pub struct Estimate<T> {
     length: f64,
     /// Where the bisection started.
     far_end: Vec<T>,
-    /// Sums over probes: of directions, of signed directions, of signs.
-    sums: (Vec<f64>, Vec<f64>, f64),
+    sums: Sums,
     /// The estimate of the normal, of unit length; empty at first.
     normal: Vec<f64>,
-    n_left: usize,
 }
 
 impl<T: Real> Estimate<T> {
@@ -79,9 +95,8 @@ impl<T: Real> Estimate<T> {
             base: Vec::new(),
             length: 0.0,
             far_end: Vec::new(),
-            sums: (Vec::new(), Vec::new(), 0.0),
+            sums: Sums::default(),
             normal: Vec::new(),
-            n_left: usize::try_from(rules.max_queries).unwrap_or(0),
         }
     }
 
@@ -94,11 +109,12 @@ impl<T: Real> Estimate<T> {
         self.round += 1;
         self.base.clone_from(&walk.point);
         self.length = Norm::L2.size(&self.base, &walk.origin);
-        for sum in [&mut self.sums.0, &mut self.sums.1] {
-            sum.clear();
-            sum.resize(walk.origin.len(), 0.0);
-        }
-        self.sums.2 = 0.0;
+        let dimension = walk.origin.len();
+        self.sums = Sums {
+            directions: vec![0.0; dimension],
+            signed_directions: vec![0.0; dimension],
+            signs: 0.0,
+        };
         if self.length > 0.0 {
             self.probe(walk, 0)
         } else {
@@ -120,26 +136,28 @@ impl<T: Real> Estimate<T> {
     /// Adds a probe's direction, signed by its answer.
     fn add(&mut self, walk: &Walk<T>, is_adversarial: bool) {
         let sign = if is_adversarial { 1.0 } else { -1.0 };
-        let (all, signed, signs) = &mut self.sums;
-        *signs += sign;
+        let sums = &mut self.sums;
+        sums.signs += sign;
+        let totals = sums.directions.iter_mut().zip(&mut sums.signed_directions);
         let probes = walk.point.iter().zip(&self.base);
-        for ((all, signed), (&point, &base)) in all.iter_mut().zip(signed).zip(probes) {
+        for ((total, signed), (&point, &base)) in totals.zip(probes) {
             let direction = point.into() - base.into();
-            *all += direction;
+            *total += direction;
             *signed += sign * direction;
         }
     }
 
     /// Estimates the normal from the round's probes, and takes a first step.
     fn estimate(&mut self, walk: &mut Walk<T>) -> Stage {
-        let (all, signed, signs) = &self.sums;
-        let mean = signs / self.n_probes() as f64;
+        let sums = &self.sums;
+        let mean = sums.signs / self.n_probes() as f64;
         // Where all answers agree there is nothing to compare with.
         let offset = if mean.abs() < 1.0 { mean } else { 0.0 };
-        let fresh = all.iter().zip(signed).map(|(all, s)| s - offset * all);
-        let mut fresh: Vec<f64> = fresh.collect();
-        normalise(&mut fresh);
-        self.normal = fresh;
+        let totals = sums.directions.iter().zip(&sums.signed_directions);
+        self.normal = totals
+            .map(|(total, signed)| signed - offset * total)
+            .collect();
+        normalise(&mut self.normal);
         let size = walk.norm.size(&self.base, &walk.origin) / (self.round as f64).sqrt();
         self.step(walk, size)
     }
@@ -174,6 +192,12 @@ impl<T: Real> Estimate<T> {
         }
         self.state = State::Bisect { low, high };
         Stage::GoesOn
+    }
+}
+
+impl<T: Real> Proposal<T> for Estimate<T> {
+    fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
+        self.set_out(walk)
     }
 
     fn next(&mut self, walk: &mut Walk<T>, is_adversarial: bool) -> Stage {
@@ -212,48 +236,10 @@ impl<T: Real> Estimate<T> {
 
 /// Brings a vector to unit length; zero stays zero.
 fn normalise(vector: &mut [f64]) {
-    let length = super::ball::length(vector);
+    let length = ball::length(vector);
     if length > 0.0 {
         for value in vector {
             *value /= length;
         }
-    }
-}
-
-impl<T: Real> Method<T> for Estimate<T> {
-    fn begin(&mut self, walk: &mut Walk<T>, _boundary: Vec<Vec<T>>) -> Stage {
-        walk.settle();
-        self.n_left = self.left(walk);
-        if self.n_left == 0 {
-            return Stage::Over;
-        }
-        self.set_out(walk)
-    }
-
-    fn ask(&self) -> Ask {
-        Ask::Value
-    }
-
-    fn answer(
-        &mut self,
-        walk: &mut Walk<T>,
-        answer: Answer<'_, T>,
-        _scratch: &mut Scratch,
-    ) -> Stage {
-        walk.consider(answer.difference);
-        self.n_left = self.left(walk);
-        if self.n_left == 0 {
-            return Stage::Over;
-        }
-        self.next(walk, answer.difference < 0.0)
-    }
-
-    fn planned(&self) -> usize {
-        self.n_left
-    }
-
-    /// One query is kept for the confirmation.
-    fn left(&self, walk: &Walk<T>) -> usize {
-        usize::try_from(self.rules.max_queries - 1 - walk.n_queries).unwrap_or(0)
     }
 }
