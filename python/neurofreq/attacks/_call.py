@@ -257,7 +257,8 @@ class Attack(ABC):
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings by the names that Rust reads."""
-        return dict(vars(self))
+        attack: Any = self  # every attack is a dataclass
+        return {one.name: getattr(self, one.name) for one in fields(attack)}
 
     def _scattered(self) -> Attack:
         """Return the attack that further runs use to start from other points."""

@@ -124,76 +124,72 @@ mod tests {
     use super::*;
     use crate::core::attack::{Method, method};
 
-    const ATTACKS: [&str; 3] = ["boundary", "brendel_bethge", "pgd"];
-
-    fn settings<const N: usize>(attack: &str, values: [(&str, Value); N]) -> Settings {
-        let values = values.map(|(name, value)| (name.to_owned(), value));
-        Settings::new(attack.to_owned(), values.into())
+    /// What an attack reads.
+    #[derive(Clone, Copy)]
+    struct Reads {
+        attack: &'static str,
+        counts: &'static str,
+        numbers: &'static str,
+        /// A rule to choose, and two of its words.
+        rules: &'static [[&'static str; 3]],
+        /// The answers that the attack plans where each count is 9.
+        planned: usize,
     }
+
+    const ATTACKS: [Reads; 3] = [
+        Reads {
+            attack: "boundary",
+            counts: "max_queries probes",
+            numbers: "reach tolerance spherical_step source_step step_adaptation",
+            rules: &[["proposal", "estimate", "published"]],
+            planned: 9,
+        },
+        Reads {
+            attack: "brendel_bethge",
+            counts: "steps restarts n_decays patience",
+            numbers: "first_radius last_radius decay tolerance momentum overshoot",
+            rules: &[
+                ["radius", "adaptive", "published"],
+                ["overshoot_rule", "authors", "foolbox"],
+            ],
+            planned: 100,
+        },
+        Reads {
+            attack: "pgd",
+            counts: "steps restarts",
+            numbers: "step_size",
+            rules: &[["step_rule", "constant", "adaptive"]],
+            planned: 200,
+        },
+    ];
 
     fn word(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
 
-    /// What each attack reads, and the answers that it plans.
-    fn complete(attack: &str) -> (Settings, usize) {
-        match attack {
-            "boundary" => {
-                let shares = ["reach", "tolerance", "spherical_step", "source_step"];
-                let mut found = settings(
-                    attack,
-                    [
-                        ("max_queries", Value::Whole(70)),
-                        ("proposal", word("estimate")),
-                        ("probes", Value::Whole(5)),
-                        ("step_adaptation", Value::Number(1.5)),
-                    ],
-                );
-                let shares = shares.map(|name| (name.to_owned(), Value::Number(0.1)));
-                found.values.extend(shares);
-                (found, 70)
-            }
-            "brendel_bethge" => {
-                let numbers = [
-                    "first_radius",
-                    "last_radius",
-                    "decay",
-                    "tolerance",
-                    "momentum",
-                    "overshoot",
-                ];
-                let mut found = settings(
-                    attack,
-                    [
-                        ("steps", Value::Whole(9)),
-                        ("restarts", Value::Whole(1)),
-                        ("radius", word("adaptive")),
-                        ("n_decays", Value::Whole(2)),
-                        ("patience", Value::Whole(2)),
-                        ("normalise", Value::Flag(true)),
-                        ("overshoot_rule", word("authors")),
-                    ],
-                );
-                let numbers = numbers.map(|name| (name.to_owned(), Value::Number(0.5)));
-                found.values.extend(numbers);
-                (found, 20)
-            }
-            _ => {
-                let found = settings(
-                    attack,
-                    [
-                        ("budgets", Value::Numbers(vec![0.1, 0.2, 0.3])),
-                        ("below", Value::Numbers(vec![0.3, 0.2, 0.1])),
-                        ("steps", Value::Whole(9)),
-                        ("step_size", Value::None),
-                        ("step_rule", word("constant")),
-                        ("restarts", Value::Whole(0)),
-                        ("early_stop", Value::Flag(false)),
-                    ],
-                );
-                (found, 20)
-            }
-        }
+    fn settings(attack: &str, values: &[(&str, Value)]) -> Settings {
+        let values = values.iter().cloned();
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        Settings::new(attack.to_owned(), values.collect())
+    }
+
+    /// All settings of an attack; flags and lists are given to every attack.
+    fn complete(reads: Reads) -> Settings {
+        let others = [
+            ("normalise", Value::Flag(true)),
+            ("early_stop", Value::Flag(false)),
+            ("budgets", Value::Numbers(vec![0.1, 0.2, 0.3])),
+            ("below", Value::Numbers(vec![0.3, 0.2, 0.1])),
+        ];
+        let counts = reads.counts.split(' ').map(|name| (name, Value::Whole(9)));
+        let numbers = reads.numbers.split(' ');
+        let numbers = numbers.map(|name| (name, Value::Number(0.1)));
+        let rules = reads
+            .rules
+            .iter()
+            .map(|&[name, text, _]| (name, word(text)));
+        let all = counts.chain(numbers).chain(rules).chain(others);
+        settings(reads.attack, &all.collect::<Vec<_>>())
     }
 
     fn made(settings: &Settings, position: usize) -> Result<Box<dyn Method<f64>>> {
@@ -207,47 +203,43 @@ mod tests {
 
     #[test]
     fn each_attack_is_made_from_its_settings() {
-        for attack in ATTACKS {
-            let (settings, planned) = complete(attack);
-            assert_eq!(made(&settings, 0).unwrap().planned(), planned, "{attack}");
-        }
-        for (attack, name, other) in [
-            ("boundary", "proposal", "published"),
-            ("brendel_bethge", "radius", "published"),
-            ("brendel_bethge", "overshoot_rule", "foolbox"),
-            ("pgd", "step_rule", "adaptive"),
-        ] {
-            let (mut settings, planned) = complete(attack);
-            settings.values.insert(name.to_owned(), word(other));
-            assert_eq!(made(&settings, 0).unwrap().planned(), planned, "{other}");
-            settings.values.insert(name.to_owned(), word("other"));
-            let message = fault(&settings);
-            assert!(message.contains(&format!("setting {name}: got Text(\"other\")")));
+        for reads in ATTACKS {
+            let complete = complete(reads);
+            assert_eq!(made(&complete, 0).unwrap().planned(), reads.planned);
+            for &[name, _, other] in reads.rules {
+                let mut settings = complete.clone();
+                settings.values.insert(name.to_owned(), word(other));
+                let method = made(&settings, 0).unwrap();
+                assert_eq!(method.planned(), reads.planned, "{other}");
+                settings.values.insert(name.to_owned(), word("none"));
+                let message = fault(&settings);
+                assert!(message.contains(&format!("setting {name}: got Text(\"none\")")));
+            }
         }
     }
 
     #[test]
     fn each_image_has_its_own_limit() {
-        let (mut settings, _) = complete("pgd");
+        let mut settings = complete(ATTACKS[2]);
         let planned = |settings: &Settings| {
             [0, 1, 2, 3].map(|position| made(settings, position).unwrap().planned())
         };
-        // Runs of ten answers: of two budgets both may be tried, of three two.
-        assert_eq!(planned(&settings), [20, 10, 0, 20]);
+        // Ten runs of ten answers at each budget below the limit.
+        assert_eq!(planned(&settings), [200, 100, 0, 300]);
         settings.values.insert("below".to_owned(), Value::None);
-        assert_eq!(planned(&settings), [20; 4]);
+        assert_eq!(planned(&settings), [300; 4]);
     }
 
     #[test]
     fn a_setting_that_is_absent_or_of_another_kind_is_named() {
-        for attack in ATTACKS {
-            let (settings, _) = complete(attack);
+        for reads in ATTACKS {
+            let (attack, settings) = (reads.attack, complete(reads));
             let mut n_read = 0;
             for name in settings.values.keys() {
                 let mut without = settings.clone();
                 without.values.remove(name);
                 let Err(error) = made(&without, 0) else {
-                    continue; // of the rule that is not chosen
+                    continue; // of another attack, or a rule that is not chosen
                 };
                 n_read += 1;
                 let start = format!("internal error: attack {attack}: setting {name}: got nothing");
@@ -263,14 +255,14 @@ mod tests {
 
     #[test]
     fn an_attack_that_is_not_there_is_named() {
-        assert!(fault(&settings("other", [])).contains("attack 'other'"));
+        assert!(fault(&settings("other", &[])).contains("attack 'other'"));
     }
 
     #[test]
     fn values_are_read_as_what_they_are() {
         let settings = settings(
             "any",
-            [
+            &[
                 ("flag", Value::Flag(true)),
                 ("whole", Value::Whole(-3)),
                 ("number", Value::Number(0.25)),
