@@ -12,7 +12,7 @@ from neurofreq.corruptions import grouping
 from neurofreq.corruptions.folder import SEVERITIES
 
 if TYPE_CHECKING:
-    from neurofreq.measured.analysis import Quantity
+    from neurofreq.measured.quantities import Quantity
 
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
 CONTROLS = {"mouse": "shuffled-mouse", "macaque": "shuffled"}

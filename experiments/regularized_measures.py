@@ -40,12 +40,12 @@ from neurofreq._shared.files.storage import Store
 from neurofreq._shared.runtime import processor
 from neurofreq.corruptions import grouping
 from neurofreq.corruptions.folder import SEVERITIES
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities as measures
 from neurofreq.studies import measuring
 from neurofreq.studies.settings import Settings
 
 if TYPE_CHECKING:
-    from neurofreq.measured.analysis import Quantity
+    from neurofreq.measured.quantities import Quantity
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,12 +112,13 @@ def measure(
 def measured(one: measuring.Subject, settings: Settings) -> dict[str, np.ndarray]:
     """Return the raw values per image of one network."""
     running = measuring.Running(progress=False)
-    arrays = {"clean": measuring.clean(one, settings, running)["correct"]}
+    arrays = {"clean": measuring.clean(one, settings, running).correct}
     arrays |= {f"noise {sd:g}": noisy(one, sd) for sd in NOISE}
     found = measuring.hybrids(one, settings, running)
-    arrays |= {"mixing": found["frequency"], "difference": found["difference"]}
-    found = measuring.attack(one, settings, running, range(settings.n_attack))
-    return arrays | {key: found[key] for key in ("distance", "radial", "frequency")}
+    arrays |= {"mixing": found.frequency, "difference": found.difference}
+    attack = measuring.attack(one, settings, running, range(settings.n_attack))
+    kept = ("distance", "radial", "frequency")
+    return arrays | {name: getattr(attack, name) for name in kept}
 
 
 def corrupted(one: measuring.Subject, data: nf.data.ImageSet) -> dict[str, np.ndarray]:
@@ -127,9 +128,9 @@ def corrupted(one: measuring.Subject, data: nf.data.ImageSet) -> dict[str, np.nd
         name: measuring.corruption(name, data, [one], settings, running)[one.name]
         for name in settings.corruptions
     }
-    found = {"severity": np.mean([each["correct"] for each in right.values()], axis=0)}
+    found = {"severity": np.mean([each.correct for each in right.values()], axis=0)}
     for band in grouping.GROUPS:
-        inside = [right[n]["correct"] for n in right if grouping.group_of(n) == band]
+        inside = [right[n].correct for n in right if grouping.group_of(n) == band]
         found[band] = np.mean(inside, axis=(0, 1))
     return found
 
@@ -151,15 +152,16 @@ def quantities(raw: dict[str, np.ndarray], shared: np.ndarray) -> dict[str, Quan
     target's class the attack has no start, which says nothing of robustness.
     """
     found = {
-        name: analysis.accuracy(raw[name])
+        name: measures.accuracy(raw[name])
         for name in raw
         if name == "clean" or name.startswith("noise ")
     }
-    hybrids = {"frequency": raw["mixing"], "difference": raw["difference"]}
-    found["f_rev"] = analysis.reversal(hybrids)
-    found["median linf"] = analysis.median_size(255.0 * raw["distance"][shared])
-    found["median of all"] = analysis.median_size(255.0 * raw["distance"])
-    found["f_0.5"] = analysis.half_power(raw | {"radial": raw["radial"][shared]})
+    hybrids = measures.hybrid_profile(raw["mixing"], raw["difference"])
+    found["f_rev"] = hybrids.crossing()
+    found["median linf"] = measures.median_size(255.0 * raw["distance"][shared])
+    found["median of all"] = measures.median_size(255.0 * raw["distance"])
+    radial = measures.radial_profile(raw["frequency"], raw["radial"][shared])
+    found["f_0.5"] = radial.crossing()
     if "severity" in raw:
         found |= under_corruptions(raw)
     return found
@@ -173,7 +175,7 @@ def under_corruptions(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
         more, less = pair.split(" - ")
         parts[pair] = raw[more] - raw[less]
     parts["corruptions"] = raw["severity"].mean(axis=0)
-    return {key: analysis.accuracy(part) for key, part in parts.items()}
+    return {key: measures.accuracy(part) for key, part in parts.items()}
 
 
 def write(

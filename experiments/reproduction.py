@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 import neurofreq as nf
-from neurofreq.figures import _measures, _panels, _paper, choose
+from neurofreq.figures import choose
+from neurofreq.figures import paper as published
+from neurofreq.measured import groups
 from neurofreq.studies.settings import MEASUREMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neurofreq.intervals import Estimate
-    from neurofreq.studies import Measured, StudyResult
+    from neurofreq.measured import Measured
+    from neurofreq.studies import StudyResult
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "reproduction.md"
@@ -120,7 +123,9 @@ def across(found: Sequence[StudyResult]) -> list[Row]:
             verdict(r["low"], r["high"], -1),
         )
     ]
-    members = _panels.grouped(choose.robust("fig5", found).models)
+    members: dict[str, list[Measured]] = {}
+    for one in choose.robust("fig5", found).models:
+        members.setdefault(one.group, []).append(one)
     for group in ROBUST:
         claim = f"4. {group} has a lower f_rev than base"
         paper = f"{PAPER_REVERSAL[group] - PAPER_BASE:.2f}"
@@ -128,7 +133,9 @@ def across(found: Sequence[StudyResult]) -> list[Row]:
             rows.append(Row(claim, "", paper, ""))
             continue
         # Of the group's mean curve, as the paper's numbers and Figure 5a.
-        ours, base = (_measures.mean_reversal(members[g]) for g in (group, "base"))
+        ours, base = (
+            groups.hybrid_profile(members[g]).crossing() for g in (group, "base")
+        )
         apart = ours.minus(base)
         words = text(apart.value, apart.low, apart.high, 3)
         rows.append(Row(claim, words, paper, verdict(apart.low, apart.high, -1)))
@@ -147,7 +154,7 @@ def series(found: Sequence[StudyResult]) -> list[Row]:
         if not {PEAK, end} <= blurred.keys():
             rows.append(Row(claim, "", paper, ""))
             continue
-        peak, other = (_measures.mean_accuracy(blurred[s]) for s in (PEAK, end))
+        peak, other = (groups.mean_accuracy(blurred[s]) for s in (PEAK, end))
         rows.append(points(claim, peak.minus(other), paper))
     return rows
 
@@ -161,15 +168,15 @@ def numbers(models: Sequence[Measured]) -> str:
     ]
     for one in models:
         cells = [""]
-        if _measures.has(one, "clean"):
-            cells = [f"{100 * one.arrays['clean']['correct'].mean():.1f}"]
+        if one.has("clean"):
+            cells = [f"{100 * one.clean.correct.mean():.1f}"]
         for needed, measure, scale, digits in (
-            ("attack", _measures.half_power, 1.0, 3),
-            ("attack", _measures.size, 255.0, 2),
-            ("hybrid", _measures.reversal, 1.0, 3),
-            ("corruption", _measures.corruption_accuracy, 100.0, 1),
+            ("attack", lambda model: groups.attack(model).half_power(), 1.0, 3),
+            ("attack", lambda model: groups.attack(model).size("mean"), 255.0, 2),
+            ("hybrid", lambda model: model.hybrid.reversal(), 1.0, 3),
+            ("corruption", groups.corruption_accuracy, 100.0, 1),
         ):
-            if not _measures.has(one, needed):
+            if not groups.has(one, needed):
                 cells.append("")
                 continue
             e = measure(one).estimate()
@@ -200,10 +207,9 @@ def of_networks(found: Sequence[StudyResult]) -> str:
     models, _ = choose.together(found, MEASUREMENTS)
     models.sort(key=lambda one: one.is_gray)
     rows = [*across(found), *series(found), Row("6. the same on ImageNet", "", "", "")]
-    whole = next(m for m in models if all(_measures.has(m, k) for k in MEASUREMENTS))
-    attacked = len(whole.arrays["attack"]["distance"])
-    mixed = len(whole.arrays["hybrid"]["difference"])
-    corrupted = whole.arrays["corruption/fog"]["correct"].shape[1]
+    whole = next(one for one in models if groups.has(one, *MEASUREMENTS))
+    attacked, mixed = whole.attack.n_images, whole.hybrid.n_images
+    corrupted = groups.corrupted(whole).correct.shape[2]
     return (
         f"{claims(rows)}\n## Every network\n\n{attacked} images attacked, "
         f"{mixed} of hybrids, {corrupted} in each of 75 cells.\n\n{numbers(models)}\n"
@@ -216,10 +222,10 @@ def beside() -> str:
     ours = {}
     for row in near.to_dict("records"):
         place = None if pd.isna(row["x"]) else round(row["x"], 6)
-        key = (row["figure"], row["panel"], _paper.who(row), row["quantity"], place)
+        key = (row["figure"], row["panel"], published.who(row), row["quantity"], place)
         ours[key] = f"{row['ours']:.3g}"
     lines: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-    for (*key, x), value in _paper.numbers().items():
+    for (*key, x), value in published.numbers().items():
         if not pd.isna(value):
             pair = ours.get((*key, x), ""), f"{value:.3g}"
             lines.setdefault(tuple(key), []).append(pair)

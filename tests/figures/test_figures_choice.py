@@ -221,7 +221,7 @@ def test_a_sigma_of_several_networks_is_their_mean():
 
 
 def test_what_one_study_lost_and_another_has_stands_once():
-    lost = dataclasses.replace(model("lost"), arrays={})
+    lost = dataclasses.replace(model("lost"), results={})
     one, other = result(model("plain"), lost), result(model("lost", "adv"))
     models, left = choose.together([one, other], ["attack"])
     assert [(m.name, m.group) for m in models] == [("plain", "base"), ("lost", "adv")]

@@ -9,7 +9,7 @@ import pytest
 from helpers.made_up import FIFTEEN, RIGHT, N, hybrid, model
 
 from neurofreq.corruptions import grouping
-from neurofreq.figures import _measures
+from neurofreq.measured import Corrupted, groups
 from neurofreq.studies import StudyResult
 from neurofreq.studies.plan import Plan
 from neurofreq.studies.settings import Settings
@@ -35,18 +35,18 @@ def result(*measured):
 
 def gray(name, shifts):
     """Return a model that gets more right, by the corruption's frequencies."""
-    arrays = {
-        f"corruption/{one}": {
-            "correct": np.stack(
+    results = {
+        f"corruption/{one}": Corrupted(
+            np.stack(
                 [
                     np.arange(N) < right + shifts[grouping.group_of(one)]
                     for right in RIGHT
                 ]
             )
-        }
+        )
         for one in FIFTEEN
     }
-    return dataclasses.replace(model(name, "base", **arrays), is_gray=True)
+    return dataclasses.replace(model(name, "base", **results), is_gray=True)
 
 
 def number(row):
@@ -60,8 +60,8 @@ def test_claim_4_is_about_the_groups_mean_curves(page):
     models = [model("plain", hybrid=hybrid(0.6)), *robust]
     rows = {row.claim: row for row in page.across([result(*models)])}
     row = rows["4. adv has a lower f_rev than base"]
-    group = _measures.hybrid_curve(robust).mark
-    each = np.mean([_measures.hybrid_curve([one]).mark for one in robust])
+    group = groups.hybrid_profile(robust).curve().mark
+    each = np.mean([one.hybrid.curve().mark for one in robust])
     assert abs(group - each) > 0.02, "or the two could not be told apart"
     assert number(row) == pytest.approx(group - 0.6, abs=6e-4)
     assert row.verdict == "holds"
@@ -96,8 +96,8 @@ def raw(shifts):
     mixing = hybrid(0.5)
     return {
         "clean": np.arange(N) < 15,
-        "mixing": mixing["frequency"],
-        "difference": mixing["difference"],
+        "mixing": mixing.frequency,
+        "difference": mixing.difference,
         "distance": np.full(N, 0.01),
         "radial": np.cumsum(np.ones((N, 25)), axis=1),
         "frequency": np.linspace(0.02, 0.5, 25),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq.figures import _paper
+from neurofreq.figures import paper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from neurofreq.intervals import Estimate
-    from neurofreq.measured.record import Measured
+    from neurofreq.measured import Measured
     from neurofreq.plot import Curve
 
 COLUMNS = (
@@ -98,7 +98,7 @@ class Table:
         import pandas as pd
 
         for row in self._rows:
-            row["paper"] = _paper.number(row)
+            row["paper"] = paper.number(row)
             # The name of a point over several models is the list of their names.
             is_random = not self._random.isdisjoint(row["model"].split(", "))
             row["weights"] = "random" if is_random else "given"

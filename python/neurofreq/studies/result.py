@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq._shared.files.storage import Store
-    from neurofreq.measured.record import Measured
+    from neurofreq.measured import Measured
     from neurofreq.studies.plan import Item
 
 STATES = ("done", "failed", "running", "missing")
@@ -135,16 +135,16 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     folder = validate.path("out_dir", out_dir)
     plan = Plan.read(folder)
     store = storage.Store(folder / "items")
-    found = {item: store.load(item.record) for item in plan.items}
+    found = {item: item.read(store) for item in plan.items}
     failures = {}
-    for item in (item for item, arrays in found.items() if arrays is None):
+    for item in (item for item, result in found.items() if result is None):
         failure = store.failure(item.record)
         if failure is not None:
             failures[item] = failure[1]
     missing = [
         str(item)
-        for item, arrays in found.items()
-        if arrays is None and item not in failures
+        for item, result in found.items()
+        if result is None and item not in failures
     ]
     return StudyResult(
         folder,
