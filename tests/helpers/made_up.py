@@ -4,8 +4,7 @@ import io
 
 import numpy as np
 
-from neurofreq.corruptions import grouping
-from neurofreq.corruptions._corrupt import CORRUPTIONS
+from neurofreq.corruptions import CORRUPTIONS, grouping
 from neurofreq.measured import Attack, Clean, Corrupted, Hybrid, Measured
 
 N = 20
