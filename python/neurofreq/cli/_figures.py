@@ -43,8 +43,8 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="FIGURE",
-        help="fig1 to fig6: by default 1 to 5, of ImageNet 6, of DIR alone 2, 4 and 5 "
-        "(of ImageNet 2 and 6), where there is what they need.",
+        help="fig1 to fig6; default: 1 to 5 (ImageNet: 6), or with DIR only: 2, 4 and "
+        "5 (ImageNet: 2 and 6), if their measurements are there. Repeatable.",
     ),
 ]
 Own = Annotated[
@@ -114,7 +114,7 @@ def figures(
 
     With --data, first measures the networks that come with the package and those
     of --model, in OUT/study: Ctrl-C keeps what is done, and the same command again
-    goes on from there. Writes each figure as PNG and PDF with its long table, and
+    continues from there. Writes each figure as PNG and PDF with its long table, and
     compare.csv: every number beside the paper's, where that is known, of all figures
     in OUT.
     """

@@ -144,7 +144,7 @@ def _spaces(
     shown = compared.seen(stimuli.images, like)
     spaces = [compared.space(entries[one.name].load(), shown) for one in pair.models]
     titles = (f"{base.title}\nnot regularized", f"{regularized.title}\nregularized")
-    note = f"towards: {stimuli.target.label}, {len(shown)} stimuli; "
+    note = f"target: {stimuli.target.label}, {len(shown)} stimuli; "
     note += "models: mean over the default layers, equal weights"
     return Drawn(*fig1(shown, stimuli.target, *spaces, titles=titles), note)
 
@@ -177,7 +177,7 @@ def _names(chosen: Pairs, n_drawn: int) -> str:
     named = [" and ".join(m.name for m in pair.models) for pair in chosen.pairs]
     parts = [f"of {'; '.join(named[:n_drawn])}"]
     if others := named[n_drawn:]:
-        parts.append(f"without {'; '.join(others)}, for which there is no room")
+        parts.append(f"not drawn for lack of space: {', '.join(others)}")
     return "; ".join([*parts, *filter(None, [chosen.note])])
 
 

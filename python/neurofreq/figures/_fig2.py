@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import plot
+from neurofreq._shared.inputs import validate
 from neurofreq.figures import _measures
 from neurofreq.figures._measures import GRAY_LEVELS
 from neurofreq.figures._panels import add_not_found
@@ -90,6 +91,8 @@ def fig2(
     ----------
     Li et al. 2023, Fig 2.
     """
+    budget = validate.number("budget", budget)
+    validate.within("budget", budget, 0.0 < budget < np.inf, "above 0")
     if len(models) not in (2, 4):
         raise ValueError(
             f"models: got {len(models)}, expected a pair, or two: baseline, neural"

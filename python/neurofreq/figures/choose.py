@@ -129,7 +129,7 @@ def robust(name: str, found: Sequence[StudyResult]) -> Robust:
         if not _has(one, NEEDS[name]):
             why = _PART
         elif one.is_gray != is_gray:
-            why = "which saw gray images"
+            why = "measured on gray images"
         elif is_series and sigma_of(one) not in (None, PAPERS_SIGMA[name]):
             why = "whose blur is not the paper's"
             why += " (they make the dashed line)" * is_line
