@@ -106,7 +106,7 @@ def test_weights_of_the_whole_model_load_too(tmp_path, reference):
 @pytest.mark.parametrize("prefix", ["model", "network", "module"])
 def test_a_prefix_that_the_model_has_itself_stays(tmp_path, monkeypatch, kind, prefix):
     class Wrapped(nn.Module):
-        """Normalises inside; all its weights are in one part."""
+        """Normalizes inside; all its weights are in one part."""
 
         def __init__(self):
             super().__init__()
