@@ -52,7 +52,7 @@ def half_power(change: np.ndarray) -> float:
 def pixels(images: np.ndarray, frost: Path) -> str:
     """Return the two tables on photographs."""
     exact = [
-        "| deterministic | largest difference, grey levels | values that differ, % "
+        "| deterministic | largest difference, gray levels | values that differ, % "
         "| by more than one level, % |",
         "|---|---|---|---|",
     ]

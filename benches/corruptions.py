@@ -43,7 +43,7 @@ clock = time.process_time if CORES == 1 else time.perf_counter
 
 
 def photographs(path: Path, size: int, count: int) -> np.ndarray:
-    """Return (count, size, size, 3): centre squares, scaled."""
+    """Return (count, size, size, 3): center squares, scaled."""
     if path.is_dir():
         files = sorted(
             p for p in path.rglob("*") if p.suffix.lower() in (".jpg", ".png")

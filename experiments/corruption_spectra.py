@@ -2,7 +2,7 @@
 
 Usage: python experiments/corruption_spectra.py --tinyimagenet ZIP [--n 200]
 
-Grayscale validation images of Tiny ImageNet, severity 3, colour corrupted first, as
+Grayscale validation images of Tiny ImageNet, severity 3, color corrupted first, as
 the paper does; the spectrum is that of corrupted - clean. Writes
 docs/corruptions/spectra.png (a map per corruption), groups.png (cumulative radial
 profiles by group) and half_power.csv.

@@ -89,7 +89,7 @@ def panels(figure):
 
 
 def solid_lines(ax, color):
-    """Return curves of a colour: not the dots and drop lines of a mark."""
+    """Return curves of a color: not the dots and drop lines of a mark."""
     return [
         line
         for line in ax.get_lines()

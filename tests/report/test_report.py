@@ -243,7 +243,7 @@ def test_grey_models_see_grey_images_and_the_page_says_so(tmp_path):
         measurements=["clean"],
         **SMALL,
     )
-    assert "converted to grey" in found.page.read_text()
+    assert "gray versions of color images" in found.page.read_text()
     with torch.no_grad():
         named = network(1)(torch.from_numpy(data.gray().images)).argmax(1).numpy()
     expected = (named == data.labels).mean()

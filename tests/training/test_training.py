@@ -199,7 +199,7 @@ def test_bad_steps_are_named(change, error, message):
 def test_a_regularizer_of_another_model_is_refused():
     images, labels = problem()
     r = regularizer(network(), images)
-    with pytest.raises(ValueError, match="regularizer: got that of another model"):
+    with pytest.raises(ValueError, match="got a regularizer of another model"):
         training.fit(network(), images, labels, regularizer=r)
 
 

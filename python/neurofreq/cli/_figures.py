@@ -114,7 +114,7 @@ def figures(
 
     With --data, first measures the networks that come with the package and those
     of --model, in OUT/study: Ctrl-C keeps what is done, and the same command again
-    goes on from there. Writes each figure as PNG and PDF with its long table, and
+    continues from there. Writes each figure as PNG and PDF with its long table, and
     compare.csv: every number beside the paper's, where that is known, of all figures
     in OUT.
     """

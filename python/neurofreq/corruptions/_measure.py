@@ -339,8 +339,8 @@ def _recorder(
     for name, one in shown.items():
         if not isinstance(one.model, torch.nn.Module):
             raise TypeError(
-                f"model: got {type(one.model).__name__}, expected an nn.Module where "
-                "results are kept: what a function computes is not known"
+                f"model: got {type(one.model).__name__}, expected an nn.Module when "
+                "results are kept (`out`): a function cannot be identified"
             )
         found = fingerprint.behaviour(
             one.model, probes[one.is_gray], name=name,

@@ -264,6 +264,7 @@ def _noted(folder: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
         values = Manifest(folder).read()
     except ValueError as error:
         raise ValueError(
-            f"data: {error}; remove it to read the folder without"
+            f"data: {error}; remove this file to read the folder without checksums and "
+            "class names"
         ) from error
     return tuple(values.get("classes", ())), values.get("sha256", {})

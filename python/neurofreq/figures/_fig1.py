@@ -92,10 +92,11 @@ def fig1(
     ----------
     Li et al. 2023, Fig 1.
     """
+    n_shown = validate.count("n_shown", n_shown)
     given = {"neural": neural, "before": before, "after": after}
     spaces = {key: validate.similarity(matrix, key) for key, matrix in given.items()}
-    pictures = np.asarray(stimuli, dtype=np.float64)
-    validate.images(pictures, "stimuli", unit_range=True)
+    checked = validate.images(stimuli, "stimuli", unit_range=True)
+    pictures = np.asarray(checked, dtype=np.float64)
     if pictures.shape[1] not in (1, 3):
         raise ValueError(f"stimuli: got {pictures.shape[1]} channels, expected 1 or 3")
     for key, matrix in spaces.items():
@@ -151,7 +152,7 @@ def _from_studies(asked: Asked) -> Drawn:
     shown = compared.seen(stimuli.images, like)
     spaces = [compared.space(entries[one.name].load(), shown) for one in pair.models]
     titles = (f"{base.title}\nnot regularized", f"{regularized.title}\nregularized")
-    note = f"towards: {stimuli.target.label}, {len(shown)} stimuli; "
+    note = f"target: {stimuli.target.label}, {len(shown)} stimuli; "
     note += "models: mean over the default layers, equal weights"
     return Drawn(*fig1(shown, stimuli.target, *spaces, titles=titles), note)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import plot
+from neurofreq._shared.inputs import validate
 from neurofreq.figures import choose
 from neurofreq.figures._panels import GRAY_LEVELS, add_not_found
 from neurofreq.figures._style import COLORS, blank, new_figure, panel
@@ -91,6 +92,8 @@ def fig2(
     ----------
     Li et al. 2023, Fig 2.
     """
+    budget = validate.number("budget", budget)
+    validate.within("budget", budget, 0.0 < budget < np.inf, "above 0")
     if len(models) not in (2, 4):
         raise ValueError(
             f"models: got {len(models)}, expected a pair, or two: baseline, neural"

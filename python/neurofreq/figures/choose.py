@@ -51,7 +51,7 @@ class Pairs(NamedTuple):
         named = [" and ".join(m.name for m in pair.models) for pair in self.pairs]
         parts = [f"of {'; '.join(named[:n_drawn])}"]
         if others := named[n_drawn:]:
-            parts.append(f"without {'; '.join(others)}, for which there is no room")
+            parts.append(f"not drawn for lack of space: {', '.join(others)}")
         return "; ".join([*parts, *filter(None, [self.note])])
 
 
@@ -124,7 +124,7 @@ def robust(name: str, found: Sequence[StudyResult]) -> Robust:
         if not FIGURES[name].shows(one):
             why = _PART
         elif one.is_gray != is_gray:
-            why = "which saw gray images"
+            why = "measured on gray images"
         elif is_series and sigma_of(one) not in (None, FIGURES[name].sigma):
             why = "whose blur is not the paper's"
             why += " (they make the dashed line)" * is_line

@@ -286,7 +286,8 @@ def _projected(images: Tensor, mean: Tensor, components: Tensor) -> Tensor:
     if images.shape[1:] != mean.shape:
         raise ValueError(
             f"images: got shape {tuple(images.shape)}, expected (N, "
-            f"{', '.join(map(str, mean.shape))}) as the components were fitted to"
+            f"{', '.join(map(str, mean.shape))}), the shape that the components were "
+            "fitted to"
         )
     basis = components.flatten(1)
     with torch.autocast(images.device.type, enabled=False):

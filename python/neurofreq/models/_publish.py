@@ -51,7 +51,7 @@ def write_zoo_model(
     try:
         loaded = load_model(card.spec, weights=path, sha256=digest)
         if loaded.state_dict().keys() != state.keys():
-            raise ValueError("spec: got one that makes another network than the model")
+            raise ValueError("spec: got a spec of another network than the model")
     except Exception:
         path.unlink()
         raise

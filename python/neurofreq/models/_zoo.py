@@ -109,6 +109,6 @@ def _read(path: Path) -> ZooCard:
     if values.keys() != names:
         wrong = ", ".join(sorted(values.keys() ^ names))
         raise ValueError(
-            f"model: {path} is no card: it lacks or should not have {wrong}"
+            f"model: {path} is not a valid card: missing or unknown fields {wrong}"
         )
     return ZooCard(**values)

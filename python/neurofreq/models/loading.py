@@ -99,7 +99,7 @@ def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
     if complete is not None:
         if weights is not None:
             raise ValueError(
-                f"weights: got a file, expected none: {spec} brings its own"
+                f"weights: got a file, expected none: {spec} has its own weights"
             )
         return complete().eval()
     if sha256 is not None and weights is None:
@@ -139,8 +139,8 @@ def _text(spec: str | PathLike[str]) -> str:
     text = str(os.fspath(spec))
     if Path(text).suffix in WEIGHT_SUFFIXES:
         raise ValueError(
-            f"model: got {text!r}, a file of weights, expected the network they are "
-            f"of: load_model(NETWORK, weights={text!r}), or NETWORK@{text}"
+            f"model: got {text!r}, a file of weights, expected the network of these "
+            f"weights: load_model(NETWORK, weights={text!r}), or NETWORK@{text}"
         )
     return text
 
@@ -219,8 +219,8 @@ def _put_front(
         behind = f"weights behind {front or 'no front end'}"
         got = behind if has_weights else "no weights"
         raise ValueError(
-            f"pca: got {asked['pca']} and {got}, expected weights stored with as many "
-            "components, which are fitted to images"
+            f"pca: got {asked['pca']} and {got}, expected weights stored with "
+            f"{asked['pca']} components (components are fitted to images)"
         )
     if "blur" in asked:
         blur = Blur(asked["blur"])

@@ -179,7 +179,9 @@ def noise_ceiling(
     matrices = [matrix for matrix, _ in checked.values()]
     shapes = {matrix.shape for matrix in matrices}
     if len(shapes) > 1:
-        raise ValueError(f"similarities: got shapes {sorted(shapes)}, expected one")
+        raise ValueError(
+            f"similarities: got shapes {sorted(shapes)}, expected the same shape"
+        )
     if len(matrices) < 2:
         raise ValueError(
             f"similarities: got {len(matrices)} subjects, expected at least two"

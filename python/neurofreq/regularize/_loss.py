@@ -310,7 +310,7 @@ def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
         if len(layer) != len(layers[0]):
             raise ValueError(
                 f"features: got layers of {len(layers[0])} and {len(layer)} images, "
-                "expected one number"
+                "expected the same number of images"
             )
     if len(layers[0]) < 2:
         raise ValueError("features: got 1 image, expected at least two")

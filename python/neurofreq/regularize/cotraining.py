@@ -243,7 +243,7 @@ def _check_responses(responses: Any, stimuli: Any, positive: bool) -> Tensor:
     if truth.ndim != 2 or len(truth) != n or n < 2 or 0 in truth.shape:
         raise ValueError(
             f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "
-            "one row per stimulus, two at least, and a neuron"
+            "one row per stimulus, with at least two stimuli and one neuron"
         )
     image_names.require(names, n, stimuli, "stimuli", "responses")
     if not torch.isfinite(truth).all():
@@ -251,7 +251,7 @@ def _check_responses(responses: Any, stimuli: Any, positive: bool) -> Tensor:
     if positive and truth.min() < 0.0:
         raise ValueError(
             f"responses: got {float(truth.min()):.3g}, expected 0 or more: with "
-            "positive=True nothing below is predicted"
+            "positive=True, predictions are never negative"
         )
     silent = torch.nonzero(truth.std(0) == 0.0).flatten().tolist()
     if silent:

@@ -64,7 +64,9 @@ def read(
     for folder in map(Path, folders):
         # The report would overwrite the study's plan.
         if folder.resolve() == Path(out_dir).resolve():
-            raise ValueError(f"beside: got {folder}, expected another than out_dir")
+            raise ValueError(
+                f"beside: got {folder}, expected a folder other than out_dir"
+            )
         measured = result.load(folder).measured
         found.append(Beside(folder, Plan.read(folder), measured))
     return found
@@ -119,7 +121,7 @@ def check(found: Sequence[Beside], study: Study) -> None:
         for name, (got, expected) in apart.items():
             raise ValueError(
                 f"{name}: got {got}, expected {expected} as in {one.folder}, "
-                "whose models stand beside"
+                "whose models are shown too"
             )
 
 
@@ -176,11 +178,11 @@ def _check_origin(one: Beside, data: ImageSet, digest: str) -> None:
         sizes = [len(m.clean.correct) for m in one.measured if m.has("clean")][:1]
         theirs = ", ".join([one.plan.data, *(f"{size} images" for size in sizes)])
         raise ValueError(
-            f"data: got others ({data.name}, {len(data)} images), expected the images "
-            f"and labels of {one.folder} ({theirs})"
+            f"data: got other images or labels ({data.name}, {len(data)} images), "
+            f"expected the images and labels of {one.folder} ({theirs})"
         )
     if one.plan.version != runtime.VERSION:
         raise ValueError(
             f"beside: got {one.folder} measured by neurofreq {one.plan.version}, "
-            f"expected {runtime.VERSION}, which measures here"
+            f"expected {runtime.VERSION}, the installed release"
         )

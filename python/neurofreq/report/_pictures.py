@@ -147,7 +147,7 @@ def _severity(results: Results) -> Iterator[Picture]:
         "Accuracy as corruptions grow",
         f"Mean over {', '.join(map(_words, results.corruptions))}, on "
         f"{results.settings.n_corruption} images; severity 0 is the clean image. "
-        f"Colour images are corrupted before any conversion to grey. {_BAND}",
+        f"Color images are corrupted before any conversion to gray. {_BAND}",
         "Accuracy against severity of corruption for " + ", ".join(curves),
     )
 
@@ -206,7 +206,7 @@ def _spectra(results: Results) -> Iterator[Picture]:
         "Spectra of the smallest perturbations",
         f"Mean power over {_attacked(results)} and channels, each less its spatial "
         "mean; zero frequency in the middle is left blank. Frequencies in "
-        "cycles/pixel, logarithmic colours, each panel scaled to its own minimum "
+        "cycles/pixel, logarithmic color scale, each panel scaled to its own minimum "
         "and maximum.",
         "Maps of perturbation power over two-dimensional frequency, one per model",
         is_wide=len(models) > 1,
@@ -231,7 +231,7 @@ def _hybrid_examples(results: Results) -> Iterator[Picture]:
         "example_hybrids",
         "Hybrid images",
         f"Low frequencies of one image ({first}) and high frequencies of another "
-        f"({second}), split by a sharp circular mask at the mixing frequency (per cent "
+        f"({second}), split by a sharp circular mask at the mixing frequency (percent "
         "of Nyquist). The mean of the high part is added back for display.",
         "Rows of the low part, the high part and the hybrid at six mixing frequencies",
         is_wide=True,
@@ -254,9 +254,9 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
         figure,
         "example_perturbations",
         "The smallest perturbations found",
-        f"The first {min(N_EXAMPLES, results.settings.n_attack)} images, what the "
-        "attack made of them, and the change, amplified to fill the range around "
-        "middle grey. The number on each is its true size, the largest absolute "
+        f"The first {min(N_EXAMPLES, results.settings.n_attack)} images, the "
+        "adversarial images, and the perturbations, amplified to fill the range around "
+        "middle gray. The number on each is its true size, the largest absolute "
         "pixel change in 1/255.",
         "Images, adversarial images and amplified perturbations",
         is_wide=True,

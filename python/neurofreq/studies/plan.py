@@ -202,8 +202,8 @@ class Plan:
             return found
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise ValueError(
-                f"out_dir: got {path} that cannot be read ({error}), expected what a "
-                "study writes; running it again writes it anew"
+                f"out_dir: got {path} that cannot be read ({error}), expected a "
+                f"valid {FILE}; run the study again to rewrite it"
             ) from error
 
     def _is_plain(self) -> bool:

@@ -108,7 +108,8 @@ class StudyResult:
         records = [item.record for item in items if item.model == model]
         if not records or not all(map(store.has_tensors, records)):
             raise ValueError(
-                f"model: got {model!r}, expected one whose images are kept"
+                f"model: got {model!r}, expected a model whose adversarial images were "
+                "kept (keep_adversarial)"
             )
         return np.concatenate([store.tensors(one)["adversarial"] for one in records])
 

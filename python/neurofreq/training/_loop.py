@@ -110,11 +110,14 @@ def fit(
     progress, seed = validate.flag("progress", progress), validate.seed(seed)
     if (n_ranks := Ranks.of(model).size) > 1:
         raise ValueError(
-            f"model: got one that works in {n_ranks} processes, expected one; in "
-            "several, use `training_step` in a loop of your own"
+            f"model: got a model that runs in {n_ranks} processes, expected a single "
+            "process; for several, use `training_step` in your own loop"
         )
     if regularizer is not None and regularizer.model is not unwrapped(model):
-        raise ValueError("regularizer: got that of another model, expected this one's")
+        raise ValueError(
+            "regularizer: got a regularizer of another model, expected one built on "
+            "this model"
+        )
     data = calling.as_tensor(validate.images(images, unit_range=True))
     # Draws and augmentations need at least single precision.
     data = data.detach().to(torch.promote_types(calling.dtype_of(model), torch.float32))

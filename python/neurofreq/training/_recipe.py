@@ -175,8 +175,7 @@ class Recipe:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
                 raise ValueError(
-                    f"recipe: got the setting {name!r}, which there is not; "
-                    f"the nearest is {near!r}"
+                    f"recipe: got unknown setting {name!r}; did you mean {near!r}?"
                 )
         return dataclasses.replace(self, **changes)
 

@@ -101,12 +101,13 @@ def train(
     validate.instance("recipe", recipe, Recipe)
     validate.instance("data", data, ImageSet)
     folder, progress = validate.path("out", out), validate.flag("progress", progress)
-    given = [name for name in (similarity, responses) if name is not None]
+    targets = {"similarity": similarity, "responses": responses}
+    given = [name for name, value in targets.items() if value is not None]
     if len(given) != (stimuli is not None):
+        got = given if stimuli is None else ["stimuli", *given]
         raise ValueError(
-            "stimuli: expected stimuli with either similarity or responses, or none "
-            f"of them; got {'' if stimuli is not None else 'no '}stimuli and "
-            f"{len(given)} of the two"
+            f"stimuli: got {' and '.join(got)}, expected stimuli with either "
+            "similarity or responses, or none of the three"
         )
     shown = data.load()
     place = validate.device(device)

@@ -40,7 +40,7 @@ const SCALE: [f64; 3] = [0.2, 0.3, 1.0];
 /// The first of two pixels that are read, and the share of the second.
 type Read = (usize, f32);
 
-/// A colour texture.
+/// A color texture.
 #[derive(Clone, Debug)]
 pub struct Texture {
     pub(super) height: usize,
@@ -179,7 +179,7 @@ impl Frost {
     }
 }
 
-/// A window of a texture at its full size, over a colour image: what
+/// A window of a texture at its full size, over a color image: what
 /// [`Frost::blend`] comes to without interpolation.
 struct Window<'a> {
     levels: &'a [u8],

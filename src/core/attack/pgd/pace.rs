@@ -19,7 +19,7 @@ pub struct Pace {
     last: f64,
     n_gains: usize,
     least: f64,
-    /// At the last judgement: the least difference, and whether it halved.
+    /// At the last judgment: the least difference, and whether it halved.
     then: (f64, bool),
 }
 
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn progress_is_judged_at_the_published_steps() {
         let mut pace = Pace::new(100, 2.0);
-        // Never a gain: every judgement halves, and nothing else does.
+        // Never a gain: every judgment halves, and nothing else does.
         let mut halved = Vec::new();
         for step in 0..100 {
             pace.is_least(1.0);
