@@ -124,14 +124,14 @@ def test_claim_1_is_about_corruptions_too(page, tmp_path, monkeypatch):
     # 5 corruptions of low, 7 of medium, 3 of high frequencies, of 20 images each.
     mean = (5 * -5.0 + 7 * 5.0 + 3 * 10.0) / 15
     for severity in range(1, 6):
-        row = rows[f"made up: wins at severity {severity}, points"]
+        row = rows[f"made up: higher accuracy, severity {severity}, points"]
         assert number(row) == pytest.approx(mean, abs=0.06)
-    row = rows["made up: more at high than medium frequencies, points"]
+    row = rows["made up: larger gain at high than medium frequencies, points"]
     assert number(row) == pytest.approx(5.0)
     assert row.ours.endswith("3/3 seeds")
-    row = rows["made up: more at medium than low frequencies, points"]
+    row = rows["made up: larger gain at medium than low frequencies, points"]
     assert number(row) == pytest.approx(10.0)
-    blank = rows["made up: wins under noise of sd 0.1, points"]
+    blank = rows["made up: higher accuracy, noise sd 0.1, points"]
     assert (blank.ours, blank.verdict) == ("", ""), "it was not measured"
     text = measures.table(table, ("none", "mouse"))
     assert "accuracy, 15 corruptions" in text
