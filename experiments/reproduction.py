@@ -39,8 +39,8 @@ PAPER_BASE = 0.44
 # Sigma at which the paper's blur series peaks, and how far the peak is above others.
 PEAK = 1.5
 PAPER_ENDS = {1.0: "about 5", 3.0: "about 6"}
-# Claims 1 to 3: quantity of the table, factor, sign of the claim, digits, words, and the
-# paper's difference for the mouse and the monkey.
+# Claims 1 to 3: quantity of the table, factor, sign of the claim, digits, words, and
+# the paper's difference for the mouse and the monkey.
 REGULARIZED = [
     ("clean", 100.0, -1, 1, "lower clean accuracy, points", "-4.8", "-1.1"),
     ("noise 0.1", 100.0, 1, 1, "higher accuracy, noise sd 0.1, points", "", ""),
