@@ -113,7 +113,7 @@ def table(record: dict[str, Any]) -> str:
         + " | ".join(
             [f"neurofreq, {one}" for one in words]
             + [f"ratio, {one}" for one in words]
-            + ["least of a severity, 1 thread |"]
+            + ["smallest ratio of a severity, 1 thread |"]
         ),
         "|---|---|" + 2 * len(many) * "---|" + "---|",
     ]

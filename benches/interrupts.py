@@ -330,7 +330,8 @@ def main() -> None:
         part, found = "latency", latencies(options.tries, options.only)
         head = (
             f"{about}, load {machine['load'][0]:.1f} at the start\n\n"
-            "| function | of | work, s | latency, s: min | median | max | too late |\n"
+            "| function | input | time without a signal, s | latency, s: min "
+            "| median | max | too late |\n"
             "|---|---|---|---|---|---|---|\n"
         )
         text = head + "\n".join(map(row, found))

@@ -299,8 +299,8 @@ def tables(raw: dict[str, Any]) -> str:
         f"{raw['stimuli']} stimuli.\n",
         table(raw["step_seconds"], "plain", TITLES),
         table(raw["loss_seconds"], "eager", LOSS_TITLES),
-        "Bytes that autograd keeps for the backward pass of the loss, beside the "
-        f"features: {memory['ours'] / 1e6:.1f} MB, eager torch "
+        "Memory that autograd keeps for the backward pass of the loss, without the "
+        f"features: neurofreq {memory['ours'] / 1e6:.1f} MB, eager torch "
         f"{memory['eager'] / 1e6:.1f} MB.\n",
     ]
     return "\n".join(parts)
@@ -308,8 +308,11 @@ def tables(raw: dict[str, Any]) -> str:
 
 def table(times: dict[str, list], base: str, titles: dict[str, str]) -> str:
     """Return medians, minima, and ratios of each round's times to the base's."""
-    lines = ["| | median, ms | least, ms | of the base, median | of the base, least |"]
-    lines.append("|---|---|---|---|---|")
+    lines = [
+        "| contestant | median, ms | least, ms | ratio to the base, median "
+        "| ratio to the base, least |",
+        "|---|---|---|---|---|",
+    ]
     for name, values in times.items():
         rounds = zip(values, times[base], strict=True)
         ratio = statistics.median(ours / theirs for ours, theirs in rounds)

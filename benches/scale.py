@@ -242,15 +242,15 @@ def heading(record: dict[str, Any]) -> str:
 def extrapolated(records: list[dict[str, Any]]) -> list[str]:
     """Return the table of the full study, in hours."""
     words = {"clean": "clean, 10,000 images", "hybrid": "hybrids", "attack": "attack",
-             "making": "making corruptions", "corruption": "judging them"}  # fmt: skip
+             "making": "making corruptions", "corruption": "judging corruptions"}  # fmt: skip
     devices = [one["device"] for one in records]
     lines = [
         f"**The full study**: {FULL['models']} networks like these, {FULL['attack']} "
         f"attacked images, {FULL['hybrid']} hybrids in {FULL['pairings']} pairings and "
         f"{N_FREQUENCIES} frequencies, {FULL['corruption']} images in {N_CELLS} cells. "
-        "Hours.",
+        "Times are in hours.",
         "",
-        f"| | {' | '.join(f'1 {name} | share' for name in devices)} |",
+        f"| measurement | {' | '.join(f'1 {name} | share' for name in devices)} |",
         "|---" * (1 + 2 * len(devices)) + "|",
     ]
     hours = [full(one) for one in records]
@@ -267,8 +267,9 @@ def extrapolated(records: list[dict[str, Any]]) -> list[str]:
         beside = f", and {gpu:.0f} MB on the device" if gpu else ""
         lines += [
             "",
-            f"8 {record['device']}s, a process each: {best:.3f} hours, an eighth of "
-            "it or the longest item, and not measured. Peak memory of a process of "
+            f"8 {record['device']}s with a process each: {best:.3f} hours (not "
+            "measured; an eighth of the time, or the longest item if that is longer). "
+            "Peak memory of a process of "
             f"the small study: {peak(record):.0f} MB{beside}.",
         ]
     return lines
@@ -278,8 +279,8 @@ def items_table(record: dict[str, Any]) -> list[str]:
     """Return milliseconds per image of every network and kind."""
     seconds = per_image(record)
     lines = [
-        f"**Milliseconds per image, {record['device']}**, one process; of hybrids and "
-        "corruptions per hybrid and per corrupted image. Making a corrupted image: "
+        f"**Milliseconds per image, {record['device']}**, one process; for hybrids and "
+        "corruptions per hybrid and per corrupted image. Making a corrupted image takes "
         f"{1e3 * seconds['making']['']:.3g}, once for all networks.",
         "",
         f"| | {' | '.join(KINDS)} |",
@@ -294,9 +295,9 @@ def items_table(record: dict[str, Any]) -> list[str]:
 def ranks_table(record: dict[str, Any]) -> list[str]:
     """Return wall time, speed-up and efficiency of several ranks."""
     lines = [
-        f"**Ranks on one machine, {record['device']}**: the whole small study, loading "
-        "included. Efficiency is the speed-up over the number of ranks, or of cores "
-        "where those are fewer.",
+        f"**Ranks on one machine, {record['device']}**: the whole small study with "
+        "loading. Efficiency is the speed-up divided by the number of ranks, or by the "
+        "number of cores if that is smaller.",
         "",
         "| ranks | seconds | speed-up | efficiency | processor time, s | peak, MB |",
         "|---" * 6 + "|",
