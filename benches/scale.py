@@ -241,8 +241,13 @@ def heading(record: dict[str, Any]) -> str:
 
 def extrapolated(records: list[dict[str, Any]]) -> list[str]:
     """Return the table of the full study, in hours."""
-    words = {"clean": "clean, 10,000 images", "hybrid": "hybrids", "attack": "attack",
-             "making": "making corruptions", "corruption": "judging corruptions"}  # fmt: skip
+    words = {
+        "clean": "clean, 10,000 images",
+        "hybrid": "hybrids",
+        "attack": "attack",
+        "making": "making corruptions",
+        "corruption": "judging corruptions",
+    }
     devices = [one["device"] for one in records]
     lines = [
         f"**The full study**: {FULL['models']} networks like these, {FULL['attack']} "
@@ -280,8 +285,8 @@ def items_table(record: dict[str, Any]) -> list[str]:
     seconds = per_image(record)
     lines = [
         f"**Milliseconds per image, {record['device']}**, one process; for hybrids and "
-        "corruptions per hybrid and per corrupted image. Making a corrupted image takes "
-        f"{1e3 * seconds['making']['']:.3g}, once for all networks.",
+        "corruptions per hybrid and per corrupted image. Making a corrupted image "
+        f"takes {1e3 * seconds['making']['']:.3g}, once for all networks.",
         "",
         f"| | {' | '.join(KINDS)} |",
         "|---" * (1 + len(KINDS)) + "|",
