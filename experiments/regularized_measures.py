@@ -205,7 +205,7 @@ def write(
     (folder / "settings.json").write_text(json.dumps(about, indent=2) + "\n")
     conditions = study.conditions
     text = (
-        f"Written {about['date']}; torch {about['torch']}; seeds "
+        f"Page written on {about['date']}; torch {about['torch']}; seeds "
         f"{', '.join(map(str, seeds))}. {texts[0]}\n\n{table(rows, conditions)}\n\n"
         f"{differences(rows, list(conditions[1:]), len(seeds), 'none')}\n\n{texts[1]}"
         f"{verdicts(rows, conditions, len(seeds))}\n"

@@ -145,7 +145,8 @@ def test_a_page_of_a_study_in_which_something_is_missing(page):
         model("plain"), model("strong", "adv"), model("bare", leave_out=["hybrid"]),
     ]  # fmt: skip
     written = page.of_networks([result(*models)])
-    assert f"{N} images attacked, {N} of hybrids, {N} in each of 75 cells." in written
+    assert f"{N} images are attacked, {N} are mixed to hybrid images" in written
+    assert f"{N} are shown in each of 75 cells" in written
     (line,) = [one for one in written.splitlines() if one.startswith("| bare")]
     assert line.split(" | ")[5] == ""
     assert written.splitlines()[-1].startswith("| gray-standard (gray) | base |")
