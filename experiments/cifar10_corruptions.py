@@ -1,11 +1,11 @@
-"""Measure four CIFAR-10 networks under common corruptions and write the page of it.
+"""Measure four CIFAR-10 networks under common corruptions and write the page.
 
 Usage: python experiments/cifar10_corruptions.py --data DIR [--images N] [--out FOLDER]
 
 DIR holds ``cifar10/`` (an official layout, unpacked) and ``models/`` with the four
-checkpoints. The page, docs/results/cifar10-corruptions.md, is of all fifteen
-corruptions of the paper: a build that lacks some writes elsewhere only (--out).
-Finished cells are kept in target/cifar10-corruptions; a stopped run goes on there.
+checkpoints. The page, docs/results/cifar10-corruptions.md, needs all 15 corruptions of
+the paper. If a build lacks one of them, give another folder with --out. Finished cells
+are saved in target/cifar10-corruptions, and a stopped run resumes there.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def means(found: dict[str, nf.CorruptionAccuracy]) -> str:
 
 
 def group_means(one: nf.CorruptionAccuracy) -> dict[str, NDArray[np.float64]]:
-    """Return each image's mean over all cells, and over those of each group."""
+    """Return each image's mean over all cells, and over the cells of each group."""
     groups = np.array([group_of(name) for name in one.corruptions])
     present = [group for group in GROUPS if (groups == group).any()]
     by_group = {group: one.correct[groups == group].mean((0, 1)) for group in present}

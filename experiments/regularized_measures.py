@@ -1,13 +1,13 @@
-"""Measure the networks that regularized_training.py trained, and write their page.
+"""Measure the networks of regularized_training.py, and write their page.
 
 Usage: python experiments/regularized_measures.py mouse --data DIR --work FOLDER
        python experiments/regularized_measures.py monkey --data DIR --work FOLDER
 
-Measures every network in FOLDER whose training is complete, keeps the raw values per
-image in docs/results/regularized-<study>/measured, and writes the page beside it over
-the seeds that all conditions have. What is kept is not measured again, though its
-network be gone: seeds may be trained one by one. It is known by its condition, seed and
-recipe alone: delete what a change of targets or attack has outdated. DIR as in
+Measures every network in FOLDER whose training is complete, and saves the raw values
+per image in docs/results/regularized-<study>/measured. The page has the seeds that all
+conditions have. Saved results are not measured again, even if the network was deleted,
+so seeds may be trained one by one. The name of a result has the condition, seed and
+recipe only: delete results after a change of targets or attack. DIR is the folder of
 regularized_training.py.
 """
 
@@ -63,7 +63,7 @@ def subject(
 
 
 def noisy(one: measuring.Subject, sd: float) -> np.ndarray:
-    """Return whether each image is named right with Gaussian noise, clipped."""
+    """Return whether each image is classified correctly with clipped Gaussian noise."""
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(one.images.shape, dtype=np.float32)
     images = (one.images + np.float32(sd) * noise).clip(0, 1)
@@ -75,7 +75,7 @@ def settings_of(study: Study) -> Settings:
 
 
 def records_of(name: str, study: Study) -> tuple[dict[str, object], dict[str, object]]:
-    """Return what decides the numbers of a network, and those under corruptions."""
+    """Return the settings of a network's results, without and with corruptions."""
     settings = settings_of(study)
     first = {
         "measurement": name,
@@ -96,7 +96,7 @@ def records_of(name: str, study: Study) -> tuple[dict[str, object], dict[str, ob
 def measure(
     folder: Path, data: nf.data.ImageSet, study: Study, store: Store, device: str
 ) -> None:
-    """Measure what is not kept of one network."""
+    """Make the missing measurements of one network."""
     plain, under = records_of(folder.name, study)
     missing = [record for record in (plain, under) if store.load(record) is None]
     if not missing:
@@ -122,7 +122,7 @@ def measured(one: measuring.Subject, settings: Settings) -> dict[str, np.ndarray
 
 
 def corrupted(one: measuring.Subject, data: nf.data.ImageSet) -> dict[str, np.ndarray]:
-    """Return the corrupted images named right: by severity (5, N), by group (3, N)."""
+    """Return accuracy per image under corruptions: severity (5, N), group (3, N)."""
     settings, running = Settings(n_corruption=N_CORRUPTION), measuring.Running()
     right = {
         name: measuring.corruption(name, data, [one], settings, running)[one.name]
@@ -146,10 +146,10 @@ def found_by_all(raws: list[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def quantities(raw: dict[str, np.ndarray], shared: np.ndarray) -> dict[str, Quantity]:
-    """Return what the table shows of one network.
+    """Return the quantities of one network for the table.
 
-    Sizes and spectra are of the `shared` images: where a network never names the
-    target's class the attack has no start, which says nothing of robustness.
+    Sizes and spectra are means over the `shared` images. If a network never predicts
+    the target class, the attack has no starting point, which is not robustness.
     """
     found = {
         name: measures.accuracy(raw[name])
@@ -185,7 +185,7 @@ def write(
     seeds: list[int],
     texts: tuple[str, str],
 ) -> None:
-    """Put the numbers between the marks of the page, and the raw ones beside it."""
+    """Write the tables between the marks of the page, and raw numbers to its folder."""
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "table.csv", index=False)
@@ -222,9 +222,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", choices=SEEDS, default=SEEDS, help="to measure"
+        "--seeds", type=int, nargs="+", choices=SEEDS, default=SEEDS, help="of networks"
     )
-    parser.add_argument("--conditions", nargs="+", help="to measure; by default all")
+    parser.add_argument("--conditions", nargs="+", help="by default all")
     options = parser.parse_args()
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
     study = STUDIES[options.study]
