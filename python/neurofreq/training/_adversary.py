@@ -47,6 +47,18 @@ class Adversary:
     ----------
     Madry et al. 2018, arXiv 1706.06083; Wong, Rice & Kolter 2020, arXiv 2001.03994
     (one step of 1.25 epsilon from a random start).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.small_cnn()
+    >>> images, labels = torch.rand(8, 1, 32, 32), torch.arange(8)
+    >>> adversary = nf.training.Adversary(epsilon=4 / 255)
+    >>> draws = torch.Generator().manual_seed(0)
+    >>> moved = adversary.perturb(model, images, labels, draws)
+    >>> bool((moved - images).abs().max() <= 4 / 255 + 1e-6)
+    True
     """
 
     norm: str = "linf"

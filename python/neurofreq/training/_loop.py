@@ -103,6 +103,16 @@ def fit(
     -----
     UserWarning
         If the model returns probabilities instead of logits.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", split="train", n=64)
+    >>> model = nf.models.small_cnn(width=4)
+    >>> recipe = nf.training.Recipe(epochs=2, lr=0.05, validation=0.25)
+    >>> history = nf.training.fit(model, data.images, data.labels, recipe)
+    >>> len(history), "validation_accuracy" in history[-1]
+    (2, True)
     """
     recipe = Recipe() if recipe is None else recipe
     validate.instance("model", model, nn.Module)

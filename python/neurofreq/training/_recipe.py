@@ -102,6 +102,15 @@ class Recipe:
         If a value has another type. Numbers of NumPy and torch become Python numbers.
     ValueError
         If a value is out of range, or a name is unknown.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> recipe = nf.training.Recipe(network="small_cnn", epochs=10, lr=0.05)
+    >>> recipe.schedule, recipe.batch_size
+    ('triangle', 64)
+    >>> nf.training.MOUSE.replace(epochs=5).network
+    'resnet18_gray'
     """
 
     name: str = "standard"
