@@ -91,6 +91,24 @@ def fig2(
     References
     ----------
     Li et al. 2023, Fig 2.
+
+    Examples
+    --------
+    The labels here are the networks' own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig2(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['success', 'size_at_success', 'power_below', 'frequency_at_power']
     """
     budget = validate.number("budget", budget)
     validate.within("budget", budget, 0.0 < budget < np.inf, "above 0")

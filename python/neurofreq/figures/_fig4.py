@@ -79,6 +79,24 @@ def fig4(
     References
     ----------
     Li et al. 2023, Fig 4.
+
+    Examples
+    --------
+    The labels here are the network's own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig4(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['power_below', 'power_below_0.2', 'f_half', 'size']
     """
     validate.one_of("size", size, ("mean", "median"))
     groups.check(models, "attack")
