@@ -8,7 +8,6 @@ import matplotlib
 import pytest
 
 import neurofreq as nf
-from neurofreq import measured
 
 # Exceptions of the extension: the calls that raise them describe them.
 ERRORS = (nf.ModelError, nf.InternalError)
@@ -18,7 +17,7 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.FAIL_FAST
 def public():
     """Return functions and classes by name, those of two packages once."""
     listed = (getattr(nf, name) for name in nf.__all__)
-    modules = [nf, measured, *filter(inspect.ismodule, listed)]
+    modules = [nf, *filter(inspect.ismodule, listed)]
     found = {}
     for module in modules:
         for name in getattr(module, "__all__", ()):

@@ -9,7 +9,7 @@ import numpy as np
 from neurofreq import plot
 from neurofreq._shared.inputs import validate
 from neurofreq.figures import choose
-from neurofreq.figures._panels import GRAY_LEVELS, add_not_found
+from neurofreq.figures._panels import GRAY_LEVELS, add_not_found, power_map
 from neurofreq.figures._style import COLORS, blank, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.figures.registry import Drawn, registered
@@ -243,8 +243,7 @@ def _spectra(
     from_left = sorted(models, key=lambda role: drawn[role].mark)
     for role, place in zip(from_left, places, strict=True):
         inset = ax.inset_axes(place)
-        power = models[role].attack.power
-        plot.plot_spectrum(power, inset, colorbar=False, cmap=cmap)
+        power_map(inset, models[role], cmap)
         inset.set(xticks=[], yticks=[], xlabel="", ylabel="")
         inset.spines[:].set(color=COLORS[role], linewidth=1.4)
 

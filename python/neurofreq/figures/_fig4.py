@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from neurofreq import plot
 from neurofreq._shared.escapes import literal
 from neurofreq._shared.inputs import validate
 from neurofreq.figures import _panels, choose
@@ -149,11 +146,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
     for line, row in zip(axes, rows, strict=True):
         previous = ""
         for ax, model in zip(line, row, strict=False):
-            power = model.attack.power
-            if np.nanmax(power) > 0.0:
-                plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
-            else:
-                ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
+            _panels.power_map(ax, model, cmap)
             tint = tints[model.group].color
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
             ax.set_title(
