@@ -130,13 +130,14 @@ fn cumulated(power: ArrayView2<f64>, n_thresholds: usize, stop: &Stop) -> Result
 ///
 /// A curve that begins at the level rises there if it next goes up.
 #[must_use]
+#[allow(clippy::float_cmp)] // exactly at the level
 pub fn crossing(x: ArrayView1<f64>, curve: ArrayView1<f64>, level: f64) -> f64 {
     if curve.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
-    let begins = || curve.iter().find(|&&value| value != curve[0]) > Some(&level);
+    let goes_up = || curve.iter().find(|&&value| value != level) > Some(&level);
     let rises = |&k: &usize| match k {
-        0 => curve[0] == level && begins(),
+        0 => curve[0] == level && goes_up(),
         _ => curve[k - 1] < level && curve[k] >= level,
     };
     match (0..curve.len()).find(rises) {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
-
-if TYPE_CHECKING:
-    from neurofreq.training._recipe import Recipe
-
-NORMS = ("linf", "l2")
+from neurofreq.training._recipe import NORMS, Recipe
 
 
 @dataclass(frozen=True)

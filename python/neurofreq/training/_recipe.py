@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neurofreq._shared import runtime
 from neurofreq._shared.inputs import validate
-from neurofreq.training._adversary import NORMS
 from neurofreq.training._augment import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SCHEDULES = ("triangle", "cosine", "cyclic", "plateau", "constant")
+NORMS = ("linf", "l2")  # of the adversary
 PRECISIONS = ("float32", "bfloat16")
 
 

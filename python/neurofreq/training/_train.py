@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from neurofreq.training._loop import Row
+    from neurofreq.training._run import Row
 
 
 PCA_OPTION = re.compile(r",pca=(\d+)")
