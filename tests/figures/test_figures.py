@@ -363,3 +363,16 @@ def test_figure_6_is_the_two_scatters():
     }  # fmt: skip
     assert set(table["panel"]) == {"a", "b"}
     assert panels(figure)["a"].get_yscale() == "log"
+
+
+def test_perturbations_without_power_have_no_map():
+    """Every attacked image was already adversarial."""
+    none = dataclasses.replace(
+        attack(), distance=np.zeros(N), radial=np.zeros_like(attack().radial),
+        power=np.zeros((8, 8)),
+    )  # fmt: skip
+    pair = [model("plain", attack=none), model("v1", "neural")]
+    table, figure = figures.fig2(pair)
+    check_drawn(figure)
+    lost = pick(table, model="plain", quantity="frequency_at_power")
+    assert lost["value"].isna().all()

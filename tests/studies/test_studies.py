@@ -331,6 +331,15 @@ def test_examples_of_an_attack_hold_no_other_images(tmp_path, monkeypatch):
     assert examples.base is None
 
 
+def test_an_untargeted_attack_needs_only_one_class(tmp_path):
+    settings = {**SETTINGS, "targeted": False, "n_attack": 3}
+    alike = images().take(images().labels == 0)
+    small = study(1, measurements=["attack"], settings=settings)
+    found = run(dataclasses.replace(small, data=alike), tmp_path)
+    assert found.failed == ()
+    assert (found.measured[0].attack.targets == -1).all()
+
+
 def test_gray_images_are_made_for_gray_models_alone(monkeypatch):
     def never(_):
         raise AssertionError("made")

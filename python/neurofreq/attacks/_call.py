@@ -53,6 +53,19 @@ class AttackResult(NamedTuple):
     trajectory : tuple of ndarray of float64, shape (K, 2), or None
         If requested: for each image, the number of queries and the distance at every
         improvement, before the confirmation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> result = nf.attacks.PGD(epsilon=8 / 255, steps=10)(model, images, labels)
+    >>> result.status.tolist(), bool(result.distance.max() < 0.04)
+    (['completed', 'completed'], True)
+    >>> nf.power_spectrum(result.adversarial - images).shape
+    (32, 32)
     """
 
     adversarial: Any
@@ -65,7 +78,22 @@ class AttackResult(NamedTuple):
 
 
 class Attack(ABC):
-    """An attack with its settings: call it on a model, images and labels."""
+    """An attack with its settings: call it on a model, images and labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> attack = nf.attacks.BrendelBethge("l2", steps=5)
+    >>> isinstance(attack, nf.attacks.Attack), attack.norm
+    (True, 'l2')
+    >>> result = attack(model, images, labels, seed=0)
+    >>> result.adversarial.shape
+    (2, 1, 32, 32)
+    """
 
     norm: str
     needs_gradient: ClassVar[bool] = True

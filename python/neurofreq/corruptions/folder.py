@@ -65,6 +65,17 @@ class CorruptedFolder:
         If an array is truncated or of another shape or dtype, labels differ
         between severities, a class is empty, or there are more labels or folders
         than classes.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> written = nf.data.write_corrupted(data, "corrupted", names=["fog", "contrast"])
+    >>> folder = nf.data.CorruptedFolder("corrupted")
+    >>> folder.names, folder.severities
+    (('contrast', 'fog'), (1, 2, 3, 4, 5))
+    >>> folder.cell("fog", 3).images.shape
+    (16, 1, 32, 32)
     """
 
     def __init__(

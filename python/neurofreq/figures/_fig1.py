@@ -91,6 +91,20 @@ def fig1(
     References
     ----------
     Li et al. 2023, Fig 1.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> stimuli = nf.data.load_data("synthetic", n=16).images
+    >>> target = nf.neural.v1_similarity(stimuli)
+    >>> networks = map(nf.models.load_model, ["zoo:gray-standard", "zoo:gray-mouse"])
+    >>> before, after = (
+    ...     nf.neural.teacher_similarity(network, "network.layer2", stimuli)
+    ...     for network in networks
+    ... )
+    >>> table, figure = nf.figures.fig1(stimuli, target, before, after)
+    >>> table["quantity"].unique().tolist()
+    ['similarity_correlation', 'mds_1', 'mds_2']
     """
     n_shown = validate.count("n_shown", n_shown)
     given = {"neural": neural, "before": before, "after": after}

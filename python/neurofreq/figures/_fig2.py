@@ -9,7 +9,7 @@ import numpy as np
 from neurofreq import plot
 from neurofreq._shared.inputs import validate
 from neurofreq.figures import choose
-from neurofreq.figures._panels import GRAY_LEVELS, add_not_found
+from neurofreq.figures._panels import GRAY_LEVELS, add_not_found, power_map
 from neurofreq.figures._style import COLORS, blank, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.figures.registry import Drawn, registered
@@ -91,6 +91,24 @@ def fig2(
     References
     ----------
     Li et al. 2023, Fig 2.
+
+    Examples
+    --------
+    The labels here are the networks' own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig2(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['success', 'size_at_success', 'power_below', 'frequency_at_power']
     """
     budget = validate.number("budget", budget)
     validate.within("budget", budget, 0.0 < budget < np.inf, "above 0")
@@ -225,8 +243,7 @@ def _spectra(
     from_left = sorted(models, key=lambda role: drawn[role].mark)
     for role, place in zip(from_left, places, strict=True):
         inset = ax.inset_axes(place)
-        power = models[role].attack.power
-        plot.plot_spectrum(power, inset, colorbar=False, cmap=cmap)
+        power_map(inset, models[role], cmap)
         inset.set(xticks=[], yticks=[], xlabel="", ylabel="")
         inset.spines[:].set(color=COLORS[role], linewidth=1.4)
 

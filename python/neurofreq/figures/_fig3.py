@@ -72,6 +72,21 @@ def fig3(
     References
     ----------
     Li et al. 2023, Fig 3.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["small_cnn@random", "small_cnn,width=8@random"],
+    ...     "measurements": ["hybrid"],
+    ...     "settings": {"seeds": [0]},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig3(found.measured, data.images[0], data.images[1])
+    >>> table["quantity"].unique().tolist()
+    ['p_low_minus_p_high', 'f_rev']
     """
     if len(models) != 2:
         raise ValueError(f"models: got {len(models)}, expected two: baseline, neural")

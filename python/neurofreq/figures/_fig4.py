@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from neurofreq import plot
 from neurofreq._shared.escapes import literal
 from neurofreq._shared.inputs import validate
 from neurofreq.figures import _panels, choose
@@ -79,6 +76,24 @@ def fig4(
     References
     ----------
     Li et al. 2023, Fig 4.
+
+    Examples
+    --------
+    The labels here are the network's own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig4(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['power_below', 'power_below_0.2', 'f_half', 'size']
     """
     validate.one_of("size", size, ("mean", "median"))
     groups.check(models, "attack")
@@ -131,11 +146,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
     for line, row in zip(axes, rows, strict=True):
         previous = ""
         for ax, model in zip(line, row, strict=False):
-            power = model.attack.power
-            if np.nanmax(power) > 0.0:
-                plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
-            else:
-                ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
+            _panels.power_map(ax, model, cmap)
             tint = tints[model.group].color
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
             ax.set_title(

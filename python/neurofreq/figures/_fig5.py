@@ -63,6 +63,21 @@ def fig5(
     References
     ----------
     Li et al. 2023, Fig 5.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {
+    ...     "data": "synthetic",
+    ...     "n_images": 16,
+    ...     "models": ["small_cnn@random", "small_cnn,width=8@random"],
+    ...     "measurements": ["hybrid"],
+    ...     "settings": {"seeds": [0]},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig5(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['p_low_minus_p_high', 'f_rev']
     """
     groups.check(models, "hybrid", "corruption")
     table = Table("fig5", models)

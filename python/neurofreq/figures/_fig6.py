@@ -60,6 +60,24 @@ def fig6(
     References
     ----------
     Li et al. 2023, Fig 6.
+
+    Examples
+    --------
+    The labels here are the network's own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig6(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['f_half', 'size']
     """
     validate.one_of("size", size, ("mean", "median"))
     groups.check(models, "attack", "hybrid", "corruption")

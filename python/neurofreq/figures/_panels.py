@@ -34,6 +34,15 @@ def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
     return {group: found for group, found in members.items() if found}
 
 
+def power_map(ax: Axes, model: Measured, cmap: str) -> None:
+    """Draw the mean spectrum of a model's perturbations, or say that there is none."""
+    power = model.attack.power
+    if np.nanmax(power) > 0.0:
+        plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
+    else:
+        ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
+
+
 def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> None:
     """Draw radial profiles: thin per model, thick per group, with f_0.5.
 

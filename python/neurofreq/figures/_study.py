@@ -67,9 +67,9 @@ def study(
     Examples
     --------
     >>> import neurofreq as nf
-    >>> wanted = nf.figures.study("cifar10:path")  # doctest: +SKIP
-    >>> found = nf.studies.run(wanted, "kept")  # doctest: +SKIP
-    >>> table, figure, note = nf.figures.draw("fig4", [found])  # doctest: +SKIP
+    >>> study = nf.figures.study("synthetic", ["small_cnn@random"], n_images=50)
+    >>> [model.name for model in study.models], study.measurements
+    (['small_cnn@random'], ('clean', 'hybrid', 'attack', 'corruption'))
     """
     counts = {
         "n_attack": n_attack, "n_hybrid": n_hybrid, "n_corruption": n_corruption,

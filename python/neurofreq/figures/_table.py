@@ -128,8 +128,22 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> table, figure = nf.figures.fig4(models)  # doctest: +SKIP
-    >>> print(nf.figures.compare(table))  # doctest: +SKIP
+    The labels here are the network's own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig4(found.measured)
+    >>> compared = nf.figures.compare(table)
+    >>> bool((compared["difference"] == compared["ours"] - compared["paper"]).all())
+    True
     """
     known = table[table["paper"].notna()].rename(columns={"value": "ours"})
     known["difference"] = known["ours"] - known["paper"]

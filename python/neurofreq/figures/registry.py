@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
 
 class NotDrawnError(ValueError):
-    """A figure cannot be drawn from these models; the message begins with its name."""
+    """A figure cannot be drawn from these models; the message begins with its name.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> try:
+    ...     nf.figures.draw("fig4", [])
+    ... except nf.figures.NotDrawnError as error:
+    ...     print(str(error).split(":")[0])
+    fig4
+    """
 
 
 class Drawn(NamedTuple):
@@ -38,6 +48,27 @@ class Drawn(NamedTuple):
     note : str
         Which models are left out, and why; other remarks on the models shown.
         Empty without a remark.
+
+    Examples
+    --------
+    The labels here are the networks' own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> drawn = nf.figures.draw("fig4", [found])
+    >>> drawn.table["quantity"].unique().tolist()
+    ['power_below', 'power_below_0.2', 'f_half', 'size']
+    >>> drawn.figure.savefig("fig4.png")
+    >>> drawn.note
+    ''
     """
 
     table: pd.DataFrame
@@ -77,6 +108,13 @@ class PaperFigure:
         and others) or "imagenet".
     sigma : float or None
         Sigma in pixels of the paper's blurred network in this figure.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> figure = nf.figures.FIGURES["fig5"]
+    >>> figure.needs, figure.has_images
+    (('hybrid', 'corruption'), False)
     """
 
     name: str
@@ -160,6 +198,25 @@ def draw(
     of at least three sigmas make the series of Figures 5 and 6; sigma is read from the
     name, such as "blur-1.5". The models with the paper's sigma, if there are any, then
     form the group "blur".
+
+    Examples
+    --------
+    The labels here are the networks' own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure, note = nf.figures.draw("fig4", [found])
+    >>> table["model"].unique().tolist()
+    ['gray-standard', 'gray-mouse', 'group mean']
+    >>> figure.savefig("fig4.png")
     """
     validate.one_of("name", name, tuple(FIGURES))
     try:

@@ -85,6 +85,17 @@ def load_model(
         If the module or its factory cannot be found.
     TypeError
         If the factory does not return an ``nn.Module``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> model(torch.rand(2, 1, 32, 32)).shape
+    torch.Size([2, 10])
+    >>> narrow = nf.models.load_model("resnet18,base_width=8,blur=1.5")
+    >>> [name for name, _ in narrow.named_children()]
+    ['front', 'network']
     """
     text = _text(spec)
     is_random = weights is None or (isinstance(weights, str) and weights == RANDOM)

@@ -239,6 +239,15 @@ def mean_target(targets: Sequence[Target]) -> Target:
     References
     ----------
     Li et al. 2019, arXiv 1911.05072: one matrix per scan, averaged over scans.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=8).images
+    >>> scans = [nf.neural.v1_similarity(images, seed=seed) for seed in (0, 1)]
+    >>> target = nf.neural.mean_target(scans)
+    >>> target.similarity.shape, target.source
+    ((8, 8), 'simulated')
     """
     scans = [targets] if isinstance(targets, Target) else list(targets)
     if not scans:

@@ -131,6 +131,8 @@ class SimilarityRegularizer(Attached):
     >>> regularizer = nf.SimilarityRegularizer(model, ["0"], target, stimuli)
     >>> loss = 20.0 * regularizer.loss()
     >>> loss.backward()
+    >>> model[0].weight.grad.shape
+    torch.Size([4, 1, 3, 3])
     """
 
     similarity: Tensor

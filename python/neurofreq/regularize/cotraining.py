@@ -95,6 +95,20 @@ class CoTraining(Attached):
     ----------
     Safarani et al. 2021, arXiv 2107.14344: VGG19 with batch norm, shared up to the
     ReLU of conv3-1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> stimuli = nf.data.load_data("synthetic", n=16).images
+    >>> responses = nf.neural.simulate_v1(stimuli, n_neurons=8).mean(axis=0)
+    >>> model = nf.models.small_cnn()
+    >>> regularizer = nf.training.CoTraining(
+    ...     model, "network.stage2", responses, stimuli, batch_size=8
+    ... )
+    >>> loss = regularizer.loss()
+    >>> loss.shape, regularizer.target
+    (torch.Size([]), 'responses')
     """
 
     responses: Tensor

@@ -58,6 +58,19 @@ class Report:
         Measurements that an interrupted run did not reach; empty when complete.
     n_measured : int
         Number of measurements made in this run; the others were read.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> report = nf.report.run(
+    ...     {"mine": nf.models.small_cnn()}, data, "out",
+    ...     measurements=["clean"], progress=False,
+    ... )
+    >>> report.is_complete, report.page.name, sorted(report.tables)
+    (True, 'report.html', ['summary'])
+    >>> report.summary["model"].tolist()
+    ['mine']
     """
 
     out_dir: Path
@@ -224,8 +237,16 @@ def run(
     Examples
     --------
     >>> import neurofreq as nf
-    >>> report = nf.report.run({"mine": model}, data, "out")  # doctest: +SKIP
-    >>> report.summary[["model", "f_rev", "f_half"]]  # doctest: +SKIP
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> models = {"one": nf.models.small_cnn(), "two": nf.models.small_cnn(width=8)}
+    >>> report = nf.report.run(
+    ...     models, data, "out",
+    ...     measurements=["clean", "hybrid"], seeds=[0], progress=False,
+    ... )
+    >>> report.summary["model"].tolist()
+    ['one', 'two']
+    >>> list(report.tables["differences"])
+    ['model', 'reference', 'quantity', 'difference', 'low', 'high', 'n']
     """
     others = _beside.read(beside, out_dir)
     given = {

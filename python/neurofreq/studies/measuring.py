@@ -117,12 +117,14 @@ def attack(
     """
     part = slice(rows.start, rows.stop)
     images, labels = subject.images[part], subject.labels[part]
-    targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[part]
+    targets = None
+    if settings.targeted:
+        targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[part]
     result = settings.attack(
         subject.model,
         images,
         labels,
-        targets=targets if settings.targeted else None,
+        targets=targets,
         candidates=subject.images[:N_CANDIDATES],
         seed=settings.seed,
         first_index=rows.start,
@@ -139,7 +141,7 @@ def attack(
         success=success,
         status=np.asarray(result.status).astype(str),
         n_queries=np.asarray(result.n_queries),
-        targets=targets if settings.targeted else np.full(len(images), -1),
+        targets=np.full(len(images), -1) if targets is None else targets,
         adversarial=adversarial,
         **spectra._asdict(),
     )

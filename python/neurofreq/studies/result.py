@@ -33,7 +33,19 @@ STATES = ("done", "failed", "running", "missing")
 
 
 class Failure(NamedTuple):
-    """A failure: the model, its measurement in words, and the traceback."""
+    """A failure: the model, its measurement in words, and the traceback.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 8, "models": ["small_cnn@none.pt"]}
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> failure = found.failed[0]
+    >>> failure.model, failure.measurement
+    ('small_cnn', 'loading')
+    >>> "FileNotFoundError" in failure.traceback
+    True
+    """
 
     model: str
     measurement: str
@@ -55,6 +67,16 @@ class StudyResult:
         Measurements that are neither finished nor failed.
     n_measured : int
         Number of items that this call measured; the others were read from the folder.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> found.is_complete, found.n_measured, found.failed
+    (True, 1, ())
+    >>> found.tables["summary"]["quantity"].tolist()
+    ['clean_accuracy']
     """
 
     out_dir: Path
@@ -132,6 +154,15 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
         If the folder holds no study.
     ValueError
         If study.json is damaged.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> again = nf.studies.load("out")
+    >>> again.n_measured, again.data
+    (0, 'synthetic')
     """
     folder = validate.path("out_dir", out_dir)
     plan = Plan.read(folder)
@@ -208,6 +239,14 @@ def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
     ------
     FileNotFoundError
         If the folder holds no study.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> nf.studies.status("out")[["measurement", "done", "missing"]].values.tolist()
+    [['clean', 1, 0]]
     """
     import pandas as pd
 
@@ -264,6 +303,14 @@ def export(
         If `out_dir` holds no study.
     ValueError
         If `folder` is a file.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> nf.studies.export("out", "tables")[0].name
+    'study.csv'
     """
     table = load(out_dir).tables["study"]
     target = folder_for(folder)

@@ -12,8 +12,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::filter::{Border, Gaussian};
 use super::fog::plasma;
-use super::frost::Texture;
 use super::image::Planes;
+use super::texture::Texture;
 use super::{Result, Rng, Stop};
 
 /// Height and width: a power of two for the clouds.
