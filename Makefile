@@ -94,7 +94,7 @@ $(VENV)/.packages-$(TORCH): pyproject.toml $(VENV)/.tools
 	@$(UV) pip install --quiet --python $(BIN)/python -r pyproject.toml --group test --group lint --group build 'torch==$(TORCH).*'
 	@touch $@
 
-# The extension module, optimised, installed in place: there is one at a time.
+# The extension module, optimized, installed in place: there is one at a time.
 .build/in-place-$(TORCH): $(VENV)/.packages-$(TORCH) $(RUST)
 	@echo "building the extension (two to ten minutes the first time, by the cores)"
 	@$(ACTIVATE) python backend/neurofreq_build.py >/dev/null && cd $(STAGE) && maturin develop --release --locked --uv --quiet

@@ -1,7 +1,7 @@
-"""The package imagecorruptions 1.1.2, mended to run beside today's libraries.
+"""Load the package imagecorruptions 1.1.2, adapted to current libraries.
 
 Install it beside neurofreq: pip install imagecorruptions==1.1.2 scikit-image
-opencv-python-headless. What is mended: `np.float_`, `scipy.ndimage.interpolation`,
+opencv-python-headless. Adapted are `np.float_`, `scipy.ndimage.interpolation`,
 `pkg_resources`, and the keyword `multichannel` of `skimage.filters.gaussian`.
 """
 

@@ -1,14 +1,15 @@
-"""Minimal perturbations beside foolbox, in one run: distance against wall time.
+"""Compare minimal perturbations with foolbox in one run: distance and wall time.
 
 Usage: python benches/attack.py --data DIR [--images 128] [--models ...] [--norms ...]
 
 DIR holds ``cifar10/`` (the official layout cifar-10-batches-bin, unpacked) and
-``models/``; `gray_resnet.py` trains the grayscale ResNet18. The same images, targets
-and starting points for all. Foolbox attacks them as one batch, after its solvers
-were compiled (that time is counted apart). Raw numbers go to
-benches/results/<date>-<n>cores/, the tables are in docs/results/bench-attack.md.
+``models/``; `experiments/gray_resnet.py` trains the grayscale ResNet18. Images,
+targets and starting points are the same for all. Foolbox attacks the images as one
+batch; its solvers are compiled beforehand, and that time is reported separately. Raw
+numbers go to benches/results/<date>-<n>cores/; the tables are in
+docs/results/bench-attack.md.
 
-"model_share" is the part of our time that the model's own passes take.
+"model_share" is the share of our time that the model's own passes take.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def load_model(name: str, data: Path, gray: Path | None) -> torch.nn.Module:
 
 
 def task(name: str, model: torch.nn.Module, data: Path, n: int) -> dict[str, Any]:
-    """Correctly classified test images, shuffled targets, starts of the target."""
+    """Return correctly classified images, shuffled targets and starting points."""
     raw = np.fromfile(data / "cifar10/cifar-10-batches-bin/test_batch.bin", np.uint8)
     raw = raw.reshape(-1, 3073)
     labels = raw[:, 0].astype(np.int64)
@@ -82,7 +83,7 @@ class Timed(torch.nn.Module):
         self.model, self.seconds = model, 0.0
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Time the pass, and have the backward pass timed."""
+        """Time the forward pass, and register the timing of the backward pass."""
         if images.requires_grad:
             images.register_hook(lambda _: self.add(time.perf_counter()))
         self.add(-time.perf_counter())
@@ -146,7 +147,7 @@ def row(distance: torch.Tensor, seconds: float) -> dict[str, Any]:
 
 
 def compile_solvers(norm: str, what: dict[str, Any]) -> float:
-    """Return the seconds foolbox's first step takes: numba compiles."""
+    """Return the seconds of foolbox's first step, in which numba compiles."""
     n_inputs = what["images"][0].numel()
     torch.manual_seed(0)
     layers = torch.nn.Flatten(), torch.nn.Linear(n_inputs, 10)
@@ -178,7 +179,7 @@ def case(name: str, norm: str, options: argparse.Namespace) -> dict[str, Any]:
     default = nf.attacks.BrendelBethge(norm)
     run("neurofreq", ours(default, model, what))
     run("neurofreq, folded", ours(default, folded, what))
-    # The weights, too, in the order that suits the convolutions.
+    # Weights in channels-last order too.
     last = copy.deepcopy(folded).to(memory_format=torch.channels_last)
     ordered = what | {"channels_last": True}
     run("neurofreq, folded, channels last", ours(default, last, ordered))
@@ -186,7 +187,7 @@ def case(name: str, norm: str, options: argparse.Namespace) -> dict[str, Any]:
     quick = nf.attacks.BrendelBethge(norm, patience=2, decay=0.5)
     run("neurofreq, quick, folded", ours(quick, folded, what))
     run("foolbox, 1000 steps", foolbox_run(norm, 1000, model, what))
-    # As many walks as fit into foolbox's time, each from a start of its own.
+    # As many walks as fit into foolbox's time, each with its own starting point.
     once = results["neurofreq, folded"]["seconds"]
     walks = int(results["foolbox, 1000 steps"]["seconds"] / once)
     walks = max(1, min(walks, options.walks))
@@ -198,7 +199,7 @@ def case(name: str, norm: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def scaling() -> dict[str, Any]:
-    """Time per image and pixel as images and pixels grow: a linear classifier."""
+    """Return time per pixel for more and larger images, on a linear classifier."""
     found: dict[str, Any] = {}
     attack = nf.attacks.BrendelBethge(steps=20, last_radius=1e-9)
     shapes = [(n, (1, 28, 28)) for n in (16, 64, 256, 1024, 4096)]

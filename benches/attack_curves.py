@@ -1,10 +1,10 @@
-"""How the distance falls with the queries, for settings of the attack.
+"""Draw how the distance falls with the queries, for several settings of the attack.
 
 Usage: python benches/attack_curves.py --data DIR [--gray WEIGHTS] [--images 64]
 
-Data as in attack.py. Draws docs/results/bench-attack/*.png: the geometric mean over
-images of the nearest distance so far, relative to the best setting's last, against
-queries with a gradient. Images that have ended keep their distance.
+Data are as in attack.py. Draws docs/results/bench-attack/*.png: the geometric mean
+over images of the nearest distance so far, relative to the final value of the best
+setting, against queries with a gradient. Images that have ended keep their distance.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUERIES = np.unique(np.geomspace(10, 1010, 120).astype(int))
 
 
 def settings(norm: str) -> dict[str, Any]:
-    """Return the settings that are compared."""
+    """Return the settings to compare."""
     make = nf.attacks.BrendelBethge
     return {
         "default": make(norm),

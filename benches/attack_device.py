@@ -1,12 +1,12 @@
-"""How much of an attack's time is outside of the model, on any device.
+"""Measure how much of an attack's time is outside of the model, on any device.
 
 Usage: python benches/attack_device.py --data DIR [--device cuda] [--images 256]
 
 DIR holds ``cifar10``. A full-width grayscale ResNet18 is trained for --epochs and
-attacked; then the passes that it answered are repeated alone, with the same batch
-sizes. On a CUDA device a pass cannot be timed while the host works beside it without
-stopping both, so what is compared is the whole with the passes alone. Raw numbers go
-to benches/results/<date>-<device>/attack-device.json.
+attacked. Then the same passes, with the same batch sizes, are repeated alone. On a
+CUDA device, timing a single pass would stop host and device, so the time of the whole
+attack is compared with the time of the passes alone. Raw numbers go to
+benches/results/<date>-<device>/attack-device.json.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class Counted(torch.nn.Module):
-    """A model that notes the size of every batch, and whether a gradient is asked."""
+    """A model that records the size of every batch, and whether it needs a gradient."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class Counted(torch.nn.Module):
         self.passes: list[tuple[int, bool]] = []
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Note the pass."""
+        """Record the pass."""
         self.passes.append((len(images), images.requires_grad))
         return self.model(images)
 
 
 class Shown(NamedTuple):
-    """Images that the model names right, and the classes to reach."""
+    """Correctly classified images, and their target classes."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -72,7 +72,7 @@ def shown(model: torch.nn.Module, data: nf.data.ImageSet, n: int, device: str) -
 
 
 def alone(model: torch.nn.Module, passes: list[tuple[int, bool]], what: Shown) -> float:
-    """Return the seconds that the same passes take with nothing between them."""
+    """Return the seconds of the same passes alone."""
     pool = torch.cat([what.images, what.candidates])
     _wait(pool)
     start = time.perf_counter()

@@ -1,12 +1,12 @@
-"""Peak memory of attacks, of this build and of another one.
+"""Measure the peak memory of attacks, for this build and another one.
 
 Usage: python benches/attack_memory.py [--before FOLDER]
 
-64 images of 3 x 224 x 224 values (38.5 MB) on a linear network, whose own memory is
-small. Every attack runs in a process of its own, once on 8 images, then on all; the
-peak of that call less what was held before it, result included (Linux only). FOLDER
-holds the package `neurofreq` of another build. Raw numbers go to
-benches/results/<date>-<n>cores/attack-memory.json, the table into
+Attacks 64 images of 3 x 224 x 224 values (38.5 MB) on a linear network, whose own
+memory is small. Every attack runs in its own process, first on 8 images, then on all.
+The table has the peak of the second call minus the memory in use before it, with the
+result (Linux only). FOLDER holds the package `neurofreq` of another build. Raw numbers
+go to benches/results/<date>-<n>cores/attack-memory.json, the table into
 docs/results/bench-attack.md.
 """
 

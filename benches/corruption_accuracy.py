@@ -1,15 +1,15 @@
-"""What the background thread of corruption_accuracy saves, in one run.
+"""Measure how much time the background thread of corruption_accuracy saves.
 
 Usage: python benches/corruption_accuracy.py --data DIR [--images 2000]
 
-DIR holds cifar10/cifar-10-batches-bin and the checkpoints, as benches/attack.py has
-them. For each model: corrupting alone, the model alone, the two in turn (depth 0: a
-plain loop, batch by batch), and overlapped as `corruption_accuracy` runs them. The
-floor of the overlap on a machine whose cores both already use is their sum; where the
-model is on another device, or leaves cores idle, it is the larger of the two. So each
-is timed with all threads for both, and with one thread for each. "elsewhere" stands for
-a model on a device: it waits 20 ms per batch and uses no core. The ways take turns, and
-the ratio is taken within a round. The table is in
+DIR holds cifar10/cifar-10-batches-bin and the checkpoints, as for benches/attack.py.
+For each model, four methods are timed: making corruptions alone, the model alone, both
+in turn (depth 0: a plain loop, batch by batch), and overlapped as in
+`corruption_accuracy`. If both parts use all cores, the overlapped time is at least
+their sum. If the model is on another device or leaves cores idle, it is at least the
+larger of the two. Each method is timed with all threads and with one thread for each
+part. "elsewhere" stands for a model on a device: it waits 20 ms per batch and uses no
+core. The methods take turns, and ratios are taken within a round. The table is in
 docs/results/bench-corruption-accuracy.md, raw numbers go to benches/results/.
 """
 
@@ -40,10 +40,10 @@ BATCH, SEVERITY, ROUNDS, WAIT = 256, 3, 5, 0.02
 
 
 class Elsewhere(torch.nn.Module):
-    """A model that takes its time and none of the cores'."""
+    """A model that waits and uses no core."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Wait, and name class 0."""
+        """Wait, and predict class 0."""
         time.sleep(WAIT)
         return torch.eye(10)[:1].expand(len(images), 10)
 
@@ -55,7 +55,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def measure(model: Any, data: nf.data.ImageSet, names: tuple[str, ...]) -> dict:
-    """Time the four ways in turn, several rounds."""
+    """Time the four methods in turn, for several rounds."""
     source, n = grid.Corrupting(data, 0), len(data)
     parts = [grid.Part(name, SEVERITY, 0, n) for name in names]
     shown = {"model": grid.Shown(model)}

@@ -1,13 +1,13 @@
-"""What is left between our corruptions and those of the package imagecorruptions.
+"""Measure differences between our corruptions and the package imagecorruptions.
 
 Usage: python benches/corruption_truth.py --photos FOLDER_OR_ZIP --cifar10 FOLDER
            --frost FOLDER --resnet20 WEIGHTS
 
-Both get the constants of ImageNet-C and the photographs of frost. On photographs of
-224 pixels: pixel by pixel for the deterministic corruptions; mean, spread and
-half-power frequency of what changed for the random ones. On CIFAR-10 test images:
-accuracy of a ResNet-20. The tables go into docs/corruptions.md.
-`_imagecorruptions.py` says how to get the peer.
+Both use the constants of ImageNet-C and the photographs of frost. On photographs of
+224 pixels, deterministic corruptions are compared pixel by pixel, and random ones by
+the mean, spread and half-power frequency of their change. On CIFAR-10 test images, the
+accuracy of a ResNet-20 is compared. The tables go into docs/corruptions.md.
+`_imagecorruptions.py` describes how to install the package.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def both(
     images: np.ndarray, name: str, severity: int, frost: Path
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return our and their corrupted uint8 images (N, H, W, 3)."""
-    np.random.seed(severity)  # noqa: NPY002  (theirs draws from it)
+    np.random.seed(severity)  # noqa: NPY002  (the peer draws from it)
     peer = np.stack([_imagecorruptions.corrupt(i, name, severity) for i in images])
     own = nf.corrupt(
         images, name, severity, seed=severity, layout="nhwc", parameters="imagenet",
@@ -52,7 +52,7 @@ def half_power(change: np.ndarray) -> float:
 def pixels(images: np.ndarray, frost: Path) -> str:
     """Return the two tables on photographs."""
     exact = [
-        "| deterministic | largest difference, grey levels | values that differ, % "
+        "| deterministic | largest difference, gray levels | values that differ, % "
         "| by more than one level, % |",
         "|---|---|---|---|",
     ]

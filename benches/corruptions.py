@@ -1,13 +1,14 @@
-"""Corruptions beside the package imagecorruptions, in one run.
+"""Compare the time of corruptions with the package imagecorruptions, in one run.
 
 Usage: python benches/corruptions.py --images FOLDER_OR_ZIP [--quick]
 
-Photographs are scaled to 32 and 224 pixels; 256 of them make a batch (repeated where
-there are fewer). Per corruption the five severities are timed on one thread and on
-all, and the peer on a few images one by one, in turns. Where the process has one
-processor, time is that of the processor: others may be using it too. Raw times go to
-benches/results/<date>-<n>cores/corruptions-<size>.json, tables to
-docs/results/bench-corruptions.md. `_imagecorruptions.py` says how to get the peer.
+Photographs are scaled to 32 and 224 pixels, and 256 of them make a batch (repeated if
+there are fewer). For each corruption, the five severities are timed on one thread and
+on all threads, and the peer on a few images one by one, in turns. If the process has
+one core, processor time is measured, because other processes may use that core. Raw
+times go to benches/results/<date>-<n>cores/corruptions-<size>.json, tables to
+docs/results/bench-corruptions.md. `_imagecorruptions.py` describes how to install the
+peer.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 SIZES = {32: "cifar", 224: "imagenet"}
 BATCH = 256
-# Images of the peer per corruption and severity.
+# Number of images for the peer, per corruption and severity.
 N_PEER = {32: 32, 224: 3}
 SEVERITIES = range(1, 6)
 THREADS = sorted({1, CORES})
@@ -43,7 +44,7 @@ clock = time.process_time if CORES == 1 else time.perf_counter
 
 
 def photographs(path: Path, size: int, count: int) -> np.ndarray:
-    """Return (count, size, size, 3): centre squares, scaled."""
+    """Return (count, size, size, 3): center squares, scaled."""
     if path.is_dir():
         files = sorted(
             p for p in path.rglob("*") if p.suffix.lower() in (".jpg", ".png")
@@ -113,7 +114,7 @@ def table(record: dict[str, Any]) -> str:
         + " | ".join(
             [f"neurofreq, {one}" for one in words]
             + [f"ratio, {one}" for one in words]
-            + ["least of a severity, 1 thread |"]
+            + ["smallest ratio of a severity, 1 thread |"]
         ),
         "|---|---|" + 2 * len(many) * "---|" + "---|",
     ]

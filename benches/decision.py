@@ -1,10 +1,10 @@
-"""Decision-based attacks beside foolbox's, in one run: distance against queries.
+"""Compare decision-based attacks with foolbox's in one run: distance and queries.
 
 Usage: python benches/decision.py --data DIR [--images 32] [--queries 10000]
 
-Data, images, targets and starting points as in attack.py. Queries of all contestants
-are counted by the model itself, the distance after so many queries is the smallest
-adversarial one so far, in l2. Raw numbers go to benches/results/<date>-<n>cores/, the
+Data, images, targets and starting points are as in attack.py. The model counts the
+queries of all contestants. The distance after a number of queries is the smallest
+adversarial l2 distance so far. Raw numbers go to benches/results/<date>-<n>cores/, the
 table is in docs/results/bench-decision.md.
 """
 
@@ -24,7 +24,7 @@ from attack import CORES, ROOT, load_model, task
 import neurofreq as nf
 
 BUDGETS = (500, 1000, 2000, 5000, 10000)
-# Steps of foolbox's attacks that come to about those many queries.
+# Steps of foolbox's attacks that need about these numbers of queries.
 STEPS = {
     "BoundaryAttack": (1000, 2000, 5000, 10000),
     "HopSkipJumpAttack": (5, 9, 16, 25),
@@ -32,7 +32,7 @@ STEPS = {
 
 
 class Counted(torch.nn.Module):
-    """A model that counts the images it is shown."""
+    """A model that counts the images that it gets."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()

@@ -1,12 +1,12 @@
-"""Spectra and hybrid images beside NumPy, SciPy and torch, in one run.
+"""Compare spectra and hybrid images with NumPy, SciPy and torch, in one run.
 
 Usage: python benches/frequency.py [--repeats 7] [--quick]
 
-Contestants take turns, so that drift of the machine meets all of them. Raw times
-go to benches/results/<date>-<n>cores/, one file per case, and the tables into
+Contestants take turns, so that changes in the machine's speed affect all of them. Raw
+times go to benches/results/<date>-<n>cores/, one file per case, and the tables into
 docs/results/bench-frequency.md. Extra memory is the peak of resident memory during
-one run in a process of its own, less what was resident before (the data) and the
-result itself (Linux only).
+one run in its own process, minus the memory before the run (the data) and the result
+(Linux only).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 CHUNK = 256
-# The tester's list (paper: ImageNet), in units of Nyquist.
+# Mixing frequencies as in the paper for ImageNet, in units of Nyquist.
 FREQUENCIES = (
     0, 0.03, 0.04, 0.05, 0.06, 0.08, 0.09, 0.11, 0.13, 0.15, 0.17, 0.19, 0.22, 0.27,
     0.33, 0.42, 0.57, 1,
 )  # fmt: skip
-# Images of which the per-image way is timed; its loop is linear in them.
+# Number of images for timing the per-image way, whose loop is linear in them.
 N_AUTHORS = {32: 200, 224: 10}
 
 
@@ -73,7 +73,7 @@ def power_clever(spectrum: torch.Tensor) -> torch.Tensor:
 
 
 def power_plain(spectrum: torch.Tensor) -> torch.Tensor:
-    """Sum as one writes it."""
+    """Sum over all axes in the simplest way."""
     return spectrum.abs().square().sum((0, 1))
 
 
@@ -106,7 +106,7 @@ SPECTRA = {
     "numpy.fft": lambda x: spectrum_fft2(x, np.fft.fft2),
 }
 
-# Whose memory is measured.
+# Contestants whose memory is measured.
 WEIGHED = ("neurofreq", "neurofreq, tensors", "torch, the clever way")
 
 # --- hybrids: each returns (frequencies, images, channels, height, width) ---
@@ -180,7 +180,7 @@ HYBRIDS = {
 
 # --- measuring -------------------------------------------------------------------
 
-# Contestants, images, size, batches (a spectrum takes one, hybrids two).
+# Contestants, images, size, number of batches (spectra take one, hybrids two).
 CASES: dict[str, tuple[dict[str, Callable[..., np.ndarray]], int, int, int]] = {
     "spectra, 10000 x 3 x 32 x 32": (SPECTRA, 10000, 32, 1),
     "spectra, 1000 x 3 x 224 x 224": (SPECTRA, 1000, 224, 1),
@@ -197,7 +197,7 @@ def batches(case: str, shrink: int) -> list[np.ndarray]:
 
 
 def share(case: str, name: str, whole: list[np.ndarray]) -> list[np.ndarray]:
-    """Return what a contestant is timed on."""
+    """Return the inputs for timing a contestant."""
     few = N_AUTHORS[CASES[case][2]] if "per image" in name else len(whole[0])
     return [batch[:few] for batch in whole]
 
@@ -240,17 +240,17 @@ def race(case: str, repeats: int, shrink: int) -> dict[str, dict[str, Any]]:
 
 
 def extra_memory(case: str, name: str, shrink: int) -> float | None:
-    """Peak memory of a call in a process of its own, beside data and result."""
+    """Return the peak memory of a call in its own process, without data and result."""
     command = [sys.executable, __file__, "--memory", case, name, str(shrink)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(answer.stdout)
 
 
 def measure_memory(case: str, name: str, shrink: int) -> float | None:
-    """Do the work of that process; return MB."""
+    """Run one contestant in that process; return MB."""
     inputs = share(case, name, batches(case, shrink))
     call = CASES[case][0][name]
-    # Libraries start threads and plan at the first call: a small one first.
+    # Libraries start threads and make plans in the first call, so make a small one.
     call(*[batch[:2] for batch in inputs])
     try:
         Path("/proc/self/clear_refs").write_text("5")  # resets the peak
@@ -292,7 +292,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def measure(case: str, repeats: int, shrink: int) -> dict[str, Any]:
-    """Race a case and say on what."""
+    """Time a case; return times, machine and versions."""
     return {
         "case": case,
         "date": datetime.date.today().isoformat(),
@@ -331,7 +331,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         slug = "".join(letter if letter.isalnum() else "-" for letter in case)
         (folder / f"{slug}.json").write_text(json.dumps(record, indent=1) + "\n")
-        # The latest record of each case, whichever day it was measured.
+        # The latest record of each case, from any day.
         kept = sorted(folder.parent.glob("*/hybrids-*")) + sorted(
             folder.parent.glob("*/spectra-*")
         )

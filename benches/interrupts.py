@@ -1,13 +1,13 @@
-"""How late Ctrl-C ends each function, and what looking for signals costs.
+"""Measure how fast Ctrl-C ends each function, and the cost of checking for signals.
 
 Usage: python benches/interrupts.py [--tries 5] [--only NAME] [--before FOLDER]
 
 Latency: every call is timed once without a signal, then interrupted after a tenth of
-that, at most a second, and the time from the signal to the exception is taken.
+that time, at most a second. The time from the signal to the exception is measured.
 Cost: FOLDER holds the package `neurofreq` of another build, as a folder or an unpacked
-wheel; kernels of both builds take turns in processes of their own, one thread each,
-timed by their processor time. Raw numbers go to benches/results/<date>-<n>cores/, the
-tables into docs/results/bench-interrupts.md.
+wheel. Kernels of both builds take turns in their own processes, with one thread each,
+and their processor time is measured. Raw numbers go to
+benches/results/<date>-<n>cores/, the tables into docs/results/bench-interrupts.md.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def attacked(method: Any) -> Call:
 
 
 def interruptible() -> dict[str, Callable[[], Call]]:
-    """Return what makes each call, by function and size."""
-    # Half of them are one class: chance keeps failing.
+    """Return functions that make each call, by function name and size."""
+    # Half of the labels are one class, so random draws often fail.
     half = np.maximum(np.arange(1_000_000) - 499_999, 0)
     kinds = np.random.default_rng(0).integers(0, 1000, 3_000_000)
     calls: dict[str, Callable[[], Call]] = {
@@ -153,7 +153,7 @@ def latency(call: Call, delay: float) -> float | None:
 
 
 def latencies(tries: int, only: str) -> list[dict[str, Any]]:
-    # The timer's signal does what that of Ctrl-C does.
+    # The timer's signal has the same effect as Ctrl-C.
     signal.signal(signal.SIGALRM, signal.default_int_handler)
     rows = []
     for name, make in interruptible().items():
@@ -161,7 +161,7 @@ def latencies(tries: int, only: str) -> list[dict[str, Any]]:
             continue
         call = make()
         start = time.perf_counter()
-        # What takes long is not waited for.
+        # Long calls are not run to their end.
         signal.setitimer(signal.ITIMER_REAL, 20)
         with contextlib.suppress(KeyboardInterrupt):
             call()
@@ -190,7 +190,7 @@ def row(record: dict[str, Any]) -> str:
 
 
 def kernels() -> dict[str, Call]:
-    """Return short calls of every kind of loop that looks for signals."""
+    """Return short calls of every kind of loop that checks for signals."""
     small, large = images(4096, 3, 32, 32), images(64, 3, 224, 224)
     low, high = small[:512], small[512:1024]
     grid = list(np.linspace(0.1, 1, 10))
@@ -231,7 +231,7 @@ def kernels() -> dict[str, Call]:
 
 
 def serve() -> None:
-    """Time the kernels that are asked for, one a line."""
+    """Time the kernels named on standard input, one per line."""
     nf.set_num_threads(1)
     calls = kernels()
     for name in calls:
@@ -330,7 +330,8 @@ def main() -> None:
         part, found = "latency", latencies(options.tries, options.only)
         head = (
             f"{about}, load {machine['load'][0]:.1f} at the start\n\n"
-            "| function | of | work, s | latency, s: min | median | max | too late |\n"
+            "| function | input | time without a signal, s | latency, s: min "
+            "| median | max | too late |\n"
             "|---|---|---|---|---|---|---|\n"
         )
         text = head + "\n".join(map(row, found))

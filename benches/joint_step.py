@@ -1,14 +1,14 @@
-"""A joint training step beside a plain one, and the similarity loss beside eager torch.
+"""Compare a joint training step with a plain one, and the loss with eager torch.
 
 Usage: python benches/joint_step.py [--repeats 15] [--device cuda] [--compiled]
            [--scale 1]
 
 ResNet18 at full width, 64 images of 32 x 32 pixels and 32 stimuli, five layers, all
-pairs; the plain step has 96 images and cross-entropy alone. Contestants take turns.
+pairs. The plain step has 96 images and cross-entropy alone. Contestants take turns.
 Raw times go to benches/results/<date>-<n>cores/joint-step.json and the tables into
-docs/results/bench-joint-step.md, of a CUDA device between marks of its own. With
---compiled some networks and losses go through `torch.compile`, too. With --scale K
-there are K times as many images and stimuli, for a device that 96 images do not fill.
+docs/results/bench-joint-step.md; tables of a CUDA device have their own marks. With
+--compiled, some networks and losses go through `torch.compile`. With --scale K there
+are K times as many images and stimuli, for a device that 96 images do not fill.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def eager_loss(
     means: list[torch.Tensor],
     logits: torch.Tensor,
 ) -> torch.Tensor:
-    """Write the same formula in torch, as one would; updates the running means."""
+    """Return the same loss from plain torch code; update the running means."""
     mixture = torch.zeros((), device=target.device)
     for layer, feature in enumerate(features):
         batch = feature.detach().mean(dim=(0, 2, 3))
@@ -81,14 +81,14 @@ def arctanh(x: torch.Tensor) -> torch.Tensor:
 
 
 class Staged(torch.nn.Module):
-    """A ResNet18 and what its stages give, without hooks: compiled in one piece."""
+    """A ResNet18 that returns its stages without hooks, so it compiles in one piece."""
 
     def __init__(self, net: torch.nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return logits, and what the layers of the loss give."""
+        """Return logits, and the features for the loss."""
         network = self.net.network
         x = (images - self.net.mean) / self.net.std
         x = network.relu(network.bn1(network.conv1(x)))
@@ -100,7 +100,7 @@ class Staged(torch.nn.Module):
 
 
 class Steps:
-    """One step of every contestant, on networks of their own."""
+    """One step of every contestant, each on its own network."""
 
     def __init__(self, device: str, scale: int, *, compiled: bool = False) -> None:
         rng = np.random.default_rng(0)
@@ -196,7 +196,7 @@ class Losses:
 
 
 def timed(contestants: dict[str, Callable[[], object]], n: int) -> dict[str, list]:
-    """Return seconds of n rounds in which each has a turn; some more go before."""
+    """Return seconds of n rounds with a turn for each, after some warm-up rounds."""
     times: dict[str, list] = {name: [] for name in contestants}
     wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
     for turn in range(n + WARM):
@@ -211,7 +211,7 @@ def timed(contestants: dict[str, Callable[[], object]], n: int) -> dict[str, lis
 
 
 def kept_bytes(loss: Callable[[], torch.Tensor], given: list[torch.Tensor]) -> int:
-    """Return bytes that autograd keeps for the backward pass, beside the features."""
+    """Return bytes that autograd keeps for the backward pass, without the features."""
     known = {tensor.untyped_storage().data_ptr() for tensor in given}
     kept: dict[int, int] = {}
 
@@ -282,7 +282,7 @@ def main() -> None:
 
 
 def write(raw: dict[str, Any], mark: str) -> None:
-    """Print the tables and put them between their marks of the page."""
+    """Print the tables, and write them between their marks of the page."""
     text = tables(raw)
     print(text)
     before, start, rest = PAGE.read_text().partition(f"<!-- {mark} -->\n")
@@ -291,7 +291,7 @@ def write(raw: dict[str, Any], mark: str) -> None:
 
 
 def tables(raw: dict[str, Any]) -> str:
-    """Return what goes between the marks of the page."""
+    """Return the text between the marks of the page."""
     memory = raw["loss_kept_bytes"]
     parts = [
         f"{datetime.date.today():%-d %B %Y}, {raw['machine']}, {raw['cores']} cores, "
@@ -299,8 +299,8 @@ def tables(raw: dict[str, Any]) -> str:
         f"{raw['stimuli']} stimuli.\n",
         table(raw["step_seconds"], "plain", TITLES),
         table(raw["loss_seconds"], "eager", LOSS_TITLES),
-        "Bytes that autograd keeps for the backward pass of the loss, beside the "
-        f"features: {memory['ours'] / 1e6:.1f} MB, eager torch "
+        "Memory that autograd keeps for the backward pass of the loss, without the "
+        f"features: neurofreq {memory['ours'] / 1e6:.1f} MB, eager torch "
         f"{memory['eager'] / 1e6:.1f} MB.\n",
     ]
     return "\n".join(parts)
@@ -308,8 +308,11 @@ def tables(raw: dict[str, Any]) -> str:
 
 def table(times: dict[str, list], base: str, titles: dict[str, str]) -> str:
     """Return medians, minima, and ratios of each round's times to the base's."""
-    lines = ["| | median, ms | least, ms | of the base, median | of the base, least |"]
-    lines.append("|---|---|---|---|---|")
+    lines = [
+        "| contestant | median, ms | least, ms | ratio to the base, median "
+        "| ratio to the base, least |",
+        "|---|---|---|---|---|",
+    ]
     for name, values in times.items():
         rounds = zip(values, times[base], strict=True)
         ratio = statistics.median(ours / theirs for ours, theirs in rounds)

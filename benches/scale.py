@@ -1,14 +1,14 @@
-"""Time and memory of a full study, extrapolated from a small one; 1, 2 and 4 ranks.
+"""Measure a small study, extrapolate the full one, and compare 1, 2 and 4 ranks.
 
 Usage: python benches/scale.py --data DIR [--model SPEC ...] [--device cuda] [--quick]
 
-DIR holds CIFAR-10 in an official layout. By default the networks of the zoo. Each
-process has one core of a processor, or its share of the cores beside a GPU; it is
-timed from when all have imported everything, so that what is compared is the
-work. Every measurement is made of each network alone, timed without loading. Then
-ranks, as torchrun numbers them, share the whole study. Raw numbers go to
-benches/results/<date>-<n>cores/scale.json (scale-cuda.json), tables to
-docs/results/bench-scale.md, which has the newest record of each device.
+DIR holds CIFAR-10 in an official layout. By default, the networks of the package are
+measured. Each process has one CPU core, or beside a GPU its share of the cores. Timing
+starts when all processes have imported everything. Every measurement is made with each
+network alone, timed without loading. Then ranks, numbered as by torchrun, divide the
+whole study. Raw numbers go to benches/results/<date>-<n>cores/scale.json
+(scale-cuda.json), tables to docs/results/bench-scale.md, which has the newest record
+of each device.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ RESULTS = ROOT / "benches" / "results"
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 KINDS = ("clean", "hybrid", "attack", "corruption")
 N_CELLS, N_FREQUENCIES = 75, 13
-# What is extrapolated to: as many networks, attacked images and pairings as the paper
-# has; it mixes and corrupts 10,000 images.
+# The full study has as many networks, attacked images and pairings as the paper, which
+# mixes and corrupts 10,000 images.
 FULL = {"models": 17, "clean": 10_000, "hybrid": 1000, "attack": 1000,
         "corruption": 1000, "pairings": 6}  # fmt: skip
-N_PART = 100  # images of one item of an attack: no two processes share it
+N_PART = 100  # images of one attack item, which one process measures
 SMALL = {"clean": 2000, "hybrid": 100, "attack": 100, "corruption": 50, "pairings": 2}
 QUICK = {"clean": 50, "hybrid": 10, "attack": 3, "corruption": 2, "pairings": 1}
 
@@ -46,10 +46,10 @@ QUICK = {"clean": 50, "hybrid": 10, "attack": 3, "corruption": 2, "pairings": 1}
 
 
 def work(job: dict[str, Any]) -> None:
-    """Run a study when told to, and print what it took.
+    """Run a study on a signal, and print its time and memory.
 
-    On a processor it stays on one core: corruptions are made in a thread ahead of
-    the model, which would take another.
+    On a CPU, the process stays on one core. Otherwise the thread that makes
+    corruptions ahead of the model would use another core.
     """
     if job["device"] == "cpu" and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -60,7 +60,7 @@ def work(job: dict[str, Any]) -> None:
     from neurofreq.studies import measuring, runner
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    torch.zeros(1, device=job["device"])  # a GPU takes seconds to wake
+    torch.zeros(1, device=job["device"])  # a GPU takes seconds to start
     size = job["size"]
     study = studies.Study(
         f"cifar10:{job['data']}",
@@ -93,7 +93,7 @@ def work(job: dict[str, Any]) -> None:
 
 
 def run(job: dict[str, Any], n_ranks: int = 1) -> list[dict[str, Any]]:
-    """Run a study in processes that begin together; return what each took."""
+    """Run a study in processes that start together; return the record of each."""
     threads = 1 if job["device"] == "cpu" else max(1, CORES // n_ranks)
     command = [sys.executable, __file__, "--work", json.dumps(job)]
     processes = []
@@ -125,7 +125,7 @@ def run(job: dict[str, Any], n_ranks: int = 1) -> list[dict[str, Any]]:
 
 
 def alone(job: dict[str, Any], names: list[str], kind: str) -> dict[str, Any]:
-    """Return what one kind takes of some networks, without loading and reading."""
+    """Return the time of one measurement for some networks, without loading."""
     with tempfile.TemporaryDirectory() as out:
         chosen = [one for one in job["models"] if one["name"] in names]
         part = job | {"models": chosen, "measurements": [kind], "out": out}
@@ -136,7 +136,7 @@ def alone(job: dict[str, Any], names: list[str], kind: str) -> dict[str, Any]:
 
 
 def shared(job: dict[str, Any], n_ranks: int) -> dict[str, Any]:
-    """Return what the whole study takes several ranks."""
+    """Return the records of several ranks that divide the whole study."""
     with tempfile.TemporaryDirectory() as out:
         found = run(job | {"measurements": list(KINDS), "out": out}, n_ranks)
     wall = max(one["seconds"] for one in found)
@@ -161,8 +161,8 @@ def measure(job: dict[str, Any], n_ranks: list[int]) -> dict[str, Any]:
 def per_image(record: dict[str, Any]) -> dict[str, dict[str, float]]:
     """Return seconds per image, by kind and network; corruptions per cell.
 
-    Corruption images are made once for all networks: what networks alone took
-    beyond what they took together is the making, once for each but one.
+    Corrupted images are made once for all networks. The sum of the times of the
+    networks alone, minus their time together, is the making for all but one.
     """
     size = record["size"]
     units = {
@@ -199,7 +199,7 @@ def full(record: dict[str, Any]) -> dict[str, float]:
 
 
 def largest_item(record: dict[str, Any]) -> float:
-    """Return hours of the longest item, below which no number of processes gets."""
+    """Return hours of the longest item, the least time for any number of processes."""
     seconds = per_image(record)
     cells = FULL["corruption"] * N_CELLS / 15
     judged = FULL["models"] * sum(seconds["corruption"].values())
@@ -241,16 +241,21 @@ def heading(record: dict[str, Any]) -> str:
 
 def extrapolated(records: list[dict[str, Any]]) -> list[str]:
     """Return the table of the full study, in hours."""
-    words = {"clean": "clean, 10,000 images", "hybrid": "hybrids", "attack": "attack",
-             "making": "making corruptions", "corruption": "judging them"}  # fmt: skip
+    words = {
+        "clean": "clean, 10,000 images",
+        "hybrid": "hybrids",
+        "attack": "attack",
+        "making": "making corruptions",
+        "corruption": "judging corruptions",
+    }
     devices = [one["device"] for one in records]
     lines = [
         f"**The full study**: {FULL['models']} networks like these, {FULL['attack']} "
         f"attacked images, {FULL['hybrid']} hybrids in {FULL['pairings']} pairings and "
         f"{N_FREQUENCIES} frequencies, {FULL['corruption']} images in {N_CELLS} cells. "
-        "Hours.",
+        "Times are in hours.",
         "",
-        f"| | {' | '.join(f'1 {name} | share' for name in devices)} |",
+        f"| measurement | {' | '.join(f'1 {name} | share' for name in devices)} |",
         "|---" * (1 + 2 * len(devices)) + "|",
     ]
     hours = [full(one) for one in records]
@@ -267,8 +272,9 @@ def extrapolated(records: list[dict[str, Any]]) -> list[str]:
         beside = f", and {gpu:.0f} MB on the device" if gpu else ""
         lines += [
             "",
-            f"8 {record['device']}s, a process each: {best:.3f} hours, an eighth of "
-            "it or the longest item, and not measured. Peak memory of a process of "
+            f"8 {record['device']}s with a process each: {best:.3f} hours (not "
+            "measured; an eighth of the time, or the longest item if that is longer). "
+            "Peak memory of a process of "
             f"the small study: {peak(record):.0f} MB{beside}.",
         ]
     return lines
@@ -278,9 +284,9 @@ def items_table(record: dict[str, Any]) -> list[str]:
     """Return milliseconds per image of every network and kind."""
     seconds = per_image(record)
     lines = [
-        f"**Milliseconds per image, {record['device']}**, one process; of hybrids and "
-        "corruptions per hybrid and per corrupted image. Making a corrupted image: "
-        f"{1e3 * seconds['making']['']:.3g}, once for all networks.",
+        f"**Milliseconds per image, {record['device']}**, one process; for hybrids and "
+        "corruptions per hybrid and per corrupted image. Making a corrupted image "
+        f"takes {1e3 * seconds['making']['']:.3g}, once for all networks.",
         "",
         f"| | {' | '.join(KINDS)} |",
         "|---" * (1 + len(KINDS)) + "|",
@@ -294,9 +300,9 @@ def items_table(record: dict[str, Any]) -> list[str]:
 def ranks_table(record: dict[str, Any]) -> list[str]:
     """Return wall time, speed-up and efficiency of several ranks."""
     lines = [
-        f"**Ranks on one machine, {record['device']}**: the whole small study, loading "
-        "included. Efficiency is the speed-up over the number of ranks, or of cores "
-        "where those are fewer.",
+        f"**Ranks on one machine, {record['device']}**: the whole small study with "
+        "loading. Efficiency is the speed-up divided by the number of ranks, or by the "
+        "number of cores if that is smaller.",
         "",
         "| ranks | seconds | speed-up | efficiency | processor time, s | peak, MB |",
         "|---" * 6 + "|",
@@ -327,7 +333,7 @@ def newest() -> list[dict[str, Any]]:
 
 
 def described(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what a record says of its machine and of what was measured."""
+    """Return the description of machine and measurements in a record."""
     import torch
 
     import neurofreq as nf

@@ -1,9 +1,9 @@
-"""Similarity of responses beside torch, NumPy and rsatoolbox, in one run.
+"""Compare similarities of responses with torch, NumPy and rsatoolbox, in one run.
 
 Usage: python benches/similarity.py [--repeats 5]
 
-rsatoolbox is timed where it is installed (it is no dependency). Contestants take
-turns. Raw times go to benches/results/<date>-<n>cores/, the tables into
+rsatoolbox is optional and timed if it is installed. Contestants take turns. Raw times
+go to benches/results/<date>-<n>cores/, the tables into
 docs/results/bench-similarity.md.
 """
 
@@ -37,7 +37,7 @@ SLOW = "1000 x 8192"
 
 
 def torch_product(x: np.ndarray) -> np.ndarray:
-    """Only the product: no mean is subtracted, no length divided."""
+    """Return the product alone, without means and lengths."""
     rows = torch.from_numpy(x)
     return torch.mm(rows, rows.T).numpy()
 

@@ -1,11 +1,11 @@
-"""Trust region steps beside foolbox's numba solvers, in one run.
+"""Compare trust-region steps with foolbox's numba solvers, in one run.
 
 Usage: python benches/solver.py [--repeats 7] [--quick] [--only linf] [--budget 60]
 
 Needs foolbox and numba in the environment. Both solve the same problems in turns:
-`one` is a call with one problem, as foolbox makes it; `batch` is a call with many,
-divided by their number and multiplied by the threads. Foolbox is warm; what its
-first call takes is measured in processes of their own. Raw times go to
+`one` is a call with one problem, as in foolbox; `batch` is a call with many, divided
+by their number and multiplied by the threads. Foolbox is compiled before it is timed;
+its first call is measured in separate processes. Raw times go to
 benches/results/<date>-<n>cores/solver.json, the table into
 docs/results/bench-solver.md.
 """
@@ -49,7 +49,7 @@ MEASURES = {
     "linf": lambda u: np.abs(u).max(),
     "l2": np.linalg.norm,
     "l1": lambda u: np.abs(u).sum(),
-    # As foolbox counts.
+    # Foolbox counts in this way.
     "l0": lambda u: int((np.abs(u) > 1e-4).sum()),
 }
 
@@ -95,7 +95,7 @@ def theirs(optimizer: Any, problems: Problems) -> np.ndarray:
 
 
 def quality(norm: str, problems: Problems, step: np.ndarray) -> dict[str, float]:
-    """Return the size that was reached, and by how much the limits were missed."""
+    """Return the size of the step, and by how much it misses the limits."""
     origin, point, normal, change, radius = (a[0] for a in problems.values())
     moved = point + step.astype(float)
     return {

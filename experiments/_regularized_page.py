@@ -1,4 +1,4 @@
-"""The tables of regularized_measures.py: estimates with intervals, and Markdown."""
+"""Make the tables of regularized_measures.py: estimates with intervals, as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neurofreq.corruptions import grouping
 from neurofreq.corruptions.folder import SEVERITIES
 
 if TYPE_CHECKING:
-    from neurofreq.measured.analysis import Quantity
+    from neurofreq.measured.quantities import Quantity
 
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
 CONTROLS = {"mouse": "shuffled-mouse", "macaque": "shuffled"}
@@ -20,16 +20,16 @@ NAMES = {
     "clean": "clean accuracy",
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
     "corruptions": "accuracy, 15 corruptions",
-    **{f"severity {s}": f"of severity {s}" for s in SEVERITIES},
-    **{band: f"of {band} frequencies" for band in grouping.GROUPS},
-    "high - medium": "high less medium frequencies",
-    "medium - low": "medium less low frequencies",
+    **{f"severity {s}": f"accuracy, severity {s}" for s in SEVERITIES},
+    **{band: f"accuracy, {band} frequencies" for band in grouping.GROUPS},
+    "high - medium": "accuracy, high minus medium frequencies",
+    "medium - low": "accuracy, medium minus low frequencies",
     "f_rev": "f_rev, of Nyquist",
     "median linf": "median Linf, 1/255",
-    "median of all": "the same, not found as infinite",
+    "median of all": "median Linf, not found as infinite, 1/255",
     "f_0.5": "f_0.5, cycles/pixel",
 }
-PAPER = {  # sign of condition less none, for a condition that works as in the paper
+PAPER = {  # sign of the difference from none, as in the paper
     "clean": -1, "noise 0.1": 1, "corruptions": 1, "f_rev": -1, "median linf": 1,
     "f_0.5": -1,
 }  # fmt: skip
@@ -43,8 +43,8 @@ def estimates(
 ) -> pd.DataFrame:
     """Return each quantity of each condition: mean over seeds, intervals over images.
 
-    Resamples are of images, the same for all networks, so that differences from the
-    condition `base` are paired; the range over seeds stands beside.
+    Images are resampled, alike for all networks, so differences from the condition
+    `base` are paired. The range over seeds is in separate columns.
     """
     rows = []
     for quantity in NAMES:
@@ -75,7 +75,7 @@ def estimates(
 
 
 def shown(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """Return quantities of the page and their titles: those measured, none twice."""
+    """Return the measured quantities of the page and their titles, each once."""
     measured = rows.set_index(["quantity", "condition"])["value"]
     here = [name for name in NAMES if name in measured.index]
     if measured["median linf"].equals(measured["median of all"]):
@@ -101,7 +101,7 @@ def table(rows: pd.DataFrame, conditions: tuple[str, ...]) -> str:
 def differences(rows: pd.DataFrame, others: list[str], n_seeds: int, what: str) -> str:
     """Return the Markdown table of paired differences from "none" or a control."""
     lines = [
-        f"| less {what} | " + " | ".join(others) + " |",
+        f"| difference from {what} | " + " | ".join(others) + " |",
         "|---" * (len(others) + 1) + "|",
     ]
     for quantity, title in shown(rows):
@@ -117,7 +117,7 @@ def differences(rows: pd.DataFrame, others: list[str], n_seeds: int, what: str) 
 
 
 def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> str:
-    """Say of each direction of the paper whether it holds for each condition."""
+    """Return lines that tell whether each direction of the paper holds."""
     lines = []
     for quantity, sign in PAPER.items():
         if quantity not in set(rows["quantity"]):
@@ -140,7 +140,7 @@ def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> s
             held[word].append(condition)
         words = "; ".join(f"{key} for {', '.join(v)}" for key, v in held.items() if v)
         direction = "higher" if sign > 0 else "lower"
-        lines.append(f"- {NAMES[quantity]} {direction} than without: {words}.")
+        lines.append(f"- {NAMES[quantity]}, {direction} than for none: {words}.")
     return "\n".join(lines)
 
 
@@ -157,7 +157,7 @@ def interval(quantity: str, value: float, low: float, high: float) -> str:
 
 
 def lost(raws: dict[tuple[str, int], dict[str, np.ndarray]], shared: np.ndarray) -> str:
-    """Say of how many images sizes and spectra are, and which networks lost others."""
+    """Return how many images give sizes and spectra, and how many were not found."""
     counts: dict[str, list[int]] = {}
     for (condition, _), raw in raws.items():
         counts.setdefault(condition, []).append(int(np.isinf(raw["distance"]).sum()))
@@ -166,8 +166,8 @@ def lost(raws: dict[tuple[str, int], dict[str, np.ndarray]], shared: np.ndarray)
         for condition, each in counts.items()
         if any(each)
     )
-    text = f"Sizes and f_0.5 are of {shared.sum()} of {len(shared)} attacked images"
-    return f"{text}. Not found, by seed: {words}." if words else f"{text}: all."
+    text = f"Sizes and f_0.5 are from {shared.sum()} of {len(shared)} attacked images."
+    return f"{text} Images not found, by seed: {words}." if words else text
 
 
 def against_controls(
@@ -175,10 +175,10 @@ def against_controls(
     conditions: tuple[str, ...],
     seeds: list[int],
 ) -> str:
-    """Return the Markdown table of what recordings give beyond their control."""
+    """Return the Markdown table of differences between recordings and controls."""
     pairs = {c: b for c, b in CONTROLS.items() if c in conditions}
     if not pairs:
         return ""
     rows = [estimates(found, (c,), seeds, base) for c, base in pairs.items()]
-    table = differences(pd.concat(rows), list(pairs), len(seeds), "its control")
+    table = differences(pd.concat(rows), list(pairs), len(seeds), "the control")
     return f"{table}\n\n"

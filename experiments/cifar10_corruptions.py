@@ -1,11 +1,11 @@
-"""Measure four CIFAR-10 networks under common corruptions and write the page of it.
+"""Measure four CIFAR-10 networks under common corruptions and write the page.
 
 Usage: python experiments/cifar10_corruptions.py --data DIR [--images N] [--out FOLDER]
 
 DIR holds ``cifar10/`` (an official layout, unpacked) and ``models/`` with the four
-checkpoints. The page, docs/results/cifar10-corruptions.md, is of all fifteen
-corruptions of the paper: a build that lacks some writes elsewhere only (--out).
-Finished cells are kept in target/cifar10-corruptions; a stopped run goes on there.
+checkpoints. The page, docs/results/cifar10-corruptions.md, needs all 15 corruptions of
+the paper. If a build lacks one of them, give another folder with --out. Finished cells
+are saved in target/cifar10-corruptions, and a stopped run resumes there.
 """
 
 from __future__ import annotations
@@ -39,38 +39,44 @@ N_CORRUPTIONS = 15
 COMMAND = "python experiments/cifar10_corruptions.py --data DIR"
 PAGE = """# Four CIFAR-10 networks under common corruptions
 
-{date}; {machine}; neurofreq {neurofreq}, torch {torch}. The page is written by
+{date}; {machine}; neurofreq {neurofreq}, torch {torch}. This command writes the page:
 
 ```console
 $ {command}
 ```
 
-{n_images} test images, {n_corruptions} corruptions ({names}) at five severities with
-CIFAR-10-C's constants, made on the fly from 8-bit images by `nf.corruption_accuracy`,
-seed 0. Accuracy in % with 95 % bootstrap intervals over images; an image is drawn with
-all its corruptions.
+The networks classify {n_images} test images under {n_corruptions} corruptions ({names})
+at five severities. `nf.corruption_accuracy` makes the corruptions during the run from
+8-bit images, with CIFAR-10-C's constants and seed 0. Accuracy is in %, with 95 %
+bootstrap intervals over images; each image is resampled together with all its
+corruptions.
 
 ## Means
+
 {means}
 
 ![Accuracy against severity](cifar10-corruptions/severity.png)
 ![Accuracy by group](cifar10-corruptions/group.png)
 
-## Less resnet20, paired over the same images, in points
+## Difference from resnet20 in points, paired over images
+
 {differences}
 
-## Each corruption, mean over severities
+## Accuracy under each corruption, mean over severities
+
 {each}
 
-## Beside published figures
-No CIFAR-10-C figure of these four checkpoints was found. The nearest are the networks
-of the paper's Fig 5b, on the published CIFAR-10-C files: six standard ones, all larger
-and with 93.5 to 95.1 % on clean images, have 68.2 to 73.5 %; adversarially trained wide
-residual networks have 78.7 to 82.8 %. resnet20 here has {resnet20} %. The images are
-not the published files: random corruptions have their distribution, not their draws.
+## Comparison with published values
 
-Raw numbers: `cifar10-corruptions/cells.csv` (every corruption at every severity) and
-`means.csv`; settings in `settings.json`.
+No published CIFAR-10-C accuracy of these four checkpoints was found. The most similar
+networks are those of the paper's Figure 5b, measured on the published CIFAR-10-C files.
+Its six standard networks, all larger and with 93.5 to 95.1 % clean accuracy, have 68.2
+to 73.5 %. Its adversarially trained wide residual networks have 78.7 to 82.8 %. Here,
+resnet20 has {resnet20} %. The images here are not the published files: random
+corruptions have the same distribution, but other random numbers.
+
+Raw numbers are in `cifar10-corruptions/cells.csv` (every corruption at every severity)
+and `means.csv`. Settings are in `settings.json`.
 """
 
 
@@ -101,7 +107,7 @@ def means(found: dict[str, nf.CorruptionAccuracy]) -> str:
 
 
 def group_means(one: nf.CorruptionAccuracy) -> dict[str, NDArray[np.float64]]:
-    """Return each image's mean over all cells, and over those of each group."""
+    """Return each image's mean over all cells, and over the cells of each group."""
     groups = np.array([group_of(name) for name in one.corruptions])
     present = [group for group in GROUPS if (groups == group).any()]
     by_group = {group: one.correct[groups == group].mean((0, 1)) for group in present}

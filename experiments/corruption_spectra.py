@@ -1,9 +1,9 @@
-"""Draw which frequencies each corruption alters, on real images.
+"""Draw which frequencies each corruption changes, on real images.
 
 Usage: python experiments/corruption_spectra.py --tinyimagenet ZIP [--n 200]
 
-Grayscale validation images of Tiny ImageNet, severity 3, colour corrupted first, as
-the paper does; the spectrum is that of corrupted - clean. Writes
+Corrupts color validation images of Tiny ImageNet at severity 3 and converts them to
+gray afterwards, as in the paper. The spectra are of corrupted - clean. Writes
 docs/corruptions/spectra.png (a map per corruption), groups.png (cumulative radial
 profiles by group) and half_power.csv.
 """

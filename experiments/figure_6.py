@@ -1,11 +1,11 @@
-"""Figure 6 on the 80 sample photographs: shows that it works, and proves nothing.
+"""Draw Figure 6 from 80 sample photographs, to show that the code works.
 
 Usage: python experiments/figure_6.py --images imagenet-sample-80.zip --out OUT
 
-Sorts the photographs into OUT/images/val/CLASS, trains three small networks until
-they know them by heart, one plain, one behind a blur and one shown noise, and has
-``neurofreq figures`` measure and draw them as it would networks of ImageNet. The
-figure and its table go to docs/results/figure-6-sample/.
+Sorts the photographs into OUT/images/val/CLASS and trains three small networks until
+they know the photographs by heart: a plain network, one behind a blur, and one trained
+with noise. ``neurofreq figures`` measures and draws them like networks of ImageNet.
+The figure and its table go to docs/results/figure-6-sample/.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RECIPES = {
 def sorted_photographs(archive: Path, folder: Path) -> Path:
     """Return a folder that holds val/CLASS/*.JPEG, a class for each photograph.
 
-    Classes are not named by WordNet ids alone: their labels would be ImageNet's.
+    Folders named by WordNet ids alone would get the labels of ImageNet.
     """
     with zipfile.ZipFile(archive) as photographs:
         for name in photographs.namelist():

@@ -1,9 +1,9 @@
-"""Train the grayscale ResNet18 with 16 base channels that the attack bench uses.
+"""Train the grayscale ResNet18 with 16 base channels for the attack benchmark.
 
 Usage: python experiments/gray_resnet.py --data DIR --out resnet18_gray16.safetensors
 
-DIR holds ``cifar10/cifar-10-batches-bin``. 14 epochs reach 87 to 88 % of the test
-images, in some 25 minutes on two cores. A killed run goes on at its last epoch.
+DIR holds ``cifar10/cifar-10-batches-bin``. 14 epochs give 87 to 88 % test accuracy, in
+some 25 minutes on two cores. A killed run resumes at its last epoch.
 """
 
 from __future__ import annotations

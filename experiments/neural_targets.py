@@ -1,11 +1,11 @@
-"""How well a predictive model denoises the similarities of real recordings.
+"""Measure how well a predictive model denoises the similarities of real recordings.
 
 Usage: python experiments/neural_targets.py --data FOLDER [--only macaque]
 
-FOLDER holds mouse_v1_antolik2016.npz and macaque_v1_henaff2021.npz. For every scan
-the similarity of held-out predictions is compared with that of the mean over
-trials, beside single trials: the check of Li et al. 2019. Fits are kept in
---work and go on after a stop; results go to docs/results/neural-targets/.
+FOLDER holds mouse_v1_antolik2016.npz and macaque_v1_henaff2021.npz. For every scan,
+the similarity of held-out predictions and the similarity of single trials are compared
+with the similarity of the mean over trials, as in Li et al. 2019. Fits are saved in
+--work, and a stopped run resumes. Results go to docs/results/neural-targets/.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ N_SPLITS = 20
 
 
 class Scan(NamedTuple):
-    """A recording, its images, and which of them are judged."""
+    """A recording, its images, and which images enter the comparison."""
 
     name: str
     images: np.ndarray
@@ -42,7 +42,7 @@ class Scan(NamedTuple):
 
 
 def mouse(folder: Path) -> list[Scan]:
-    """Three regions, 50 images each."""
+    """Return the scans of the mouse: three regions, 50 images each."""
     scans = []
     with np.load(folder / "mouse_v1_antolik2016.npz") as file:
         for region in (1, 2, 3):
@@ -64,9 +64,9 @@ def mouse(folder: Path) -> list[Scan]:
 
 
 def macaque(folder: Path) -> list[Scan]:
-    """Nine populations side by side; all frames of one movie are one group.
+    """Return the scan of the macaque: nine joined populations, grouped by movie.
 
-    Synthetic and contrast images help to learn; natural ones are judged.
+    Synthetic and contrast images are for training only; natural images are compared.
     """
     with np.load(folder / "macaque_v1_henaff2021.npz") as file:
         present = file["image_present"]
@@ -95,7 +95,7 @@ MACAQUE: dict[str, Any] = {"n_folds": 5, "n_layers": 0, "size": (64, 64)}
 
 
 def single_trials(responses: neural.Responses, weights: np.ndarray) -> np.ndarray:
-    """Correlate each single-trial similarity with that of the other trials' mean.
+    """Correlate the similarity of each trial with that of the mean of the others.
 
     A neuron's trial t of an image is the t-th that it has; those that every neuron
     and image has are taken.
@@ -113,7 +113,7 @@ def single_trials(responses: neural.Responses, weights: np.ndarray) -> np.ndarra
 
 
 def study(scan: Scan, work: Path) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Fit, and compare similarities over the judged images."""
+    """Fit the model, and compare similarities of the chosen images."""
     model = neural.PredictiveModel(**scan.settings).fit(
         scan.images, scan.responses, groups=scan.groups, folder=work, progress=True
     )
@@ -138,7 +138,7 @@ def study(scan: Scan, work: Path) -> tuple[dict[str, Any], pd.DataFrame]:
 def per_neuron(
     scan: Scan, model: neural.PredictiveModel, judged: neural.Responses
 ) -> pd.DataFrame:
-    """Held-out correlation and reliability of every neuron."""
+    """Return the held-out correlation and reliability of every neuron."""
     predicted, mean = model.held_out[scan.judged], judged.mean()
     each = [np.corrcoef(predicted[:, k], mean[:, k])[0, 1] for k in range(len(mean.T))]
     return pd.DataFrame(
@@ -157,7 +157,7 @@ def per_neuron(
 def similarities(
     scan: Scan, model: neural.PredictiveModel, judged: neural.Responses
 ) -> dict[str, float]:
-    """Correlations with the similarity of mean responses."""
+    """Return correlations with the similarity of mean responses."""
     predicted, images = model.held_out[scan.judged], scan.images[scan.judged]
     oracle = judged.similarity(weights=model.w)
     candidates = {
@@ -178,7 +178,7 @@ def similarities(
 
 
 def picture(rows: pd.DataFrame, neurons: pd.DataFrame, path: Path) -> None:
-    """Neurons on the left, similarities on the right."""
+    """Draw neurons on the left and similarities on the right."""
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 

@@ -1,13 +1,13 @@
-"""Run the notebooks of the figures on real data and keep their pictures and tables.
+"""Run the notebooks of the figures on real data; save their pictures and tables.
 
 Usage: python experiments/notebooks.py --data cifar10:DIR --kept OUT/study
            [--recording FILE] [--own MODELS.json] [--no-zoo] [--only fig4 ...]
 
-OUT is of ``neurofreq figures --data cifar10:DIR --out OUT``, with any numbers of images
-and with or without ``--fold``: what it measured is read, what it lacks measured now.
-MODELS.json is a list of models beside the package's, ``{"spec": ..., "name": ...,
-"group": ...}``. Pictures, their long tables (figN.csv) and compare.csv, the numbers
-beside the paper's, go to docs/results/figures/.
+OUT is the folder of ``neurofreq figures --data cifar10:DIR --out OUT``, with any
+numbers of images and with or without ``--fold``. Finished measurements are read, and
+missing ones are made. MODELS.json is a list of models to add to the package's,
+``{"spec": ..., "name": ..., "group": ...}``. Pictures, their long tables (figN.csv)
+and compare.csv, with the paper's numbers beside ours, go to docs/results/figures/.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from neurofreq.studies.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "results" / "figures"
-COUNTS = ("n_attack", "n_hybrid", "n_corruption", "fold")  # as the study has them
+COUNTS = ("n_attack", "n_hybrid", "n_corruption", "fold")  # values of the study
 
 
 def executed(
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--kept", type=Path, required=True)
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--own", type=Path)
-    parser.add_argument("--no-zoo", action="store_true", help="as the study was")
+    parser.add_argument("--no-zoo", action="store_true", help="for such a study")
     parser.add_argument("--only", nargs="+", default=[f"fig{n}" for n in range(1, 6)])
     options = parser.parse_args()
     own = json.loads(options.own.read_text()) if options.own else []

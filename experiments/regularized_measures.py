@@ -1,13 +1,13 @@
-"""Measure the networks that regularized_training.py trained, and write their page.
+"""Measure the networks of regularized_training.py, and write their page.
 
 Usage: python experiments/regularized_measures.py mouse --data DIR --work FOLDER
        python experiments/regularized_measures.py monkey --data DIR --work FOLDER
 
-Measures every network in FOLDER whose training is complete, keeps the raw values per
-image in docs/results/regularized-<study>/measured, and writes the page beside it over
-the seeds that all conditions have. What is kept is not measured again, though its
-network be gone: seeds may be trained one by one. It is known by its condition, seed and
-recipe alone: delete what a change of targets or attack has outdated. DIR as in
+Measures every network in FOLDER whose training is complete, and saves the raw values
+per image in docs/results/regularized-<study>/measured. The page has the seeds that all
+conditions have. Saved results are not measured again, even if the network was deleted,
+so seeds may be trained one by one. The name of a result has the condition, seed and
+recipe only: delete results after a change of targets or attack. DIR is the folder of
 regularized_training.py.
 """
 
@@ -40,12 +40,12 @@ from neurofreq._shared.files.storage import Store
 from neurofreq._shared.runtime import processor
 from neurofreq.corruptions import grouping
 from neurofreq.corruptions.folder import SEVERITIES
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities as measures
 from neurofreq.studies import measuring
 from neurofreq.studies.settings import Settings
 
 if TYPE_CHECKING:
-    from neurofreq.measured.analysis import Quantity
+    from neurofreq.measured.quantities import Quantity
 
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,7 +63,7 @@ def subject(
 
 
 def noisy(one: measuring.Subject, sd: float) -> np.ndarray:
-    """Return whether each image is named right with Gaussian noise, clipped."""
+    """Return whether each image is classified correctly with clipped Gaussian noise."""
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(one.images.shape, dtype=np.float32)
     images = (one.images + np.float32(sd) * noise).clip(0, 1)
@@ -75,7 +75,7 @@ def settings_of(study: Study) -> Settings:
 
 
 def records_of(name: str, study: Study) -> tuple[dict[str, object], dict[str, object]]:
-    """Return what decides the numbers of a network, and those under corruptions."""
+    """Return the settings of a network's results, without and with corruptions."""
     settings = settings_of(study)
     first = {
         "measurement": name,
@@ -96,7 +96,7 @@ def records_of(name: str, study: Study) -> tuple[dict[str, object], dict[str, ob
 def measure(
     folder: Path, data: nf.data.ImageSet, study: Study, store: Store, device: str
 ) -> None:
-    """Measure what is not kept of one network."""
+    """Make the missing measurements of one network."""
     plain, under = records_of(folder.name, study)
     missing = [record for record in (plain, under) if store.load(record) is None]
     if not missing:
@@ -112,24 +112,25 @@ def measure(
 def measured(one: measuring.Subject, settings: Settings) -> dict[str, np.ndarray]:
     """Return the raw values per image of one network."""
     running = measuring.Running(progress=False)
-    arrays = {"clean": measuring.clean(one, settings, running)["correct"]}
+    arrays = {"clean": measuring.clean(one, settings, running).correct}
     arrays |= {f"noise {sd:g}": noisy(one, sd) for sd in NOISE}
     found = measuring.hybrids(one, settings, running)
-    arrays |= {"mixing": found["frequency"], "difference": found["difference"]}
-    found = measuring.attack(one, settings, running, range(settings.n_attack))
-    return arrays | {key: found[key] for key in ("distance", "radial", "frequency")}
+    arrays |= {"mixing": found.frequency, "difference": found.difference}
+    attack = measuring.attack(one, settings, running, range(settings.n_attack))
+    kept = ("distance", "radial", "frequency")
+    return arrays | {name: getattr(attack, name) for name in kept}
 
 
 def corrupted(one: measuring.Subject, data: nf.data.ImageSet) -> dict[str, np.ndarray]:
-    """Return the corrupted images named right: by severity (5, N), by group (3, N)."""
+    """Return accuracy per image under corruptions: severity (5, N), group (3, N)."""
     settings, running = Settings(n_corruption=N_CORRUPTION), measuring.Running()
     right = {
         name: measuring.corruption(name, data, [one], settings, running)[one.name]
         for name in settings.corruptions
     }
-    found = {"severity": np.mean([each["correct"] for each in right.values()], axis=0)}
+    found = {"severity": np.mean([each.correct for each in right.values()], axis=0)}
     for band in grouping.GROUPS:
-        inside = [right[n]["correct"] for n in right if grouping.group_of(n) == band]
+        inside = [right[n].correct for n in right if grouping.group_of(n) == band]
         found[band] = np.mean(inside, axis=(0, 1))
     return found
 
@@ -145,21 +146,22 @@ def found_by_all(raws: list[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def quantities(raw: dict[str, np.ndarray], shared: np.ndarray) -> dict[str, Quantity]:
-    """Return what the table shows of one network.
+    """Return the quantities of one network for the table.
 
-    Sizes and spectra are of the `shared` images: where a network never names the
-    target's class the attack has no start, which says nothing of robustness.
+    Sizes and spectra are means over the `shared` images. If a network never predicts
+    the target class, the attack has no starting point, which is not robustness.
     """
     found = {
-        name: analysis.accuracy(raw[name])
+        name: measures.accuracy(raw[name])
         for name in raw
         if name == "clean" or name.startswith("noise ")
     }
-    hybrids = {"frequency": raw["mixing"], "difference": raw["difference"]}
-    found["f_rev"] = analysis.reversal(hybrids)
-    found["median linf"] = analysis.median_size(255.0 * raw["distance"][shared])
-    found["median of all"] = analysis.median_size(255.0 * raw["distance"])
-    found["f_0.5"] = analysis.half_power(raw | {"radial": raw["radial"][shared]})
+    hybrids = measures.hybrid_profile(raw["mixing"], raw["difference"])
+    found["f_rev"] = hybrids.crossing()
+    found["median linf"] = measures.median_size(255.0 * raw["distance"][shared])
+    found["median of all"] = measures.median_size(255.0 * raw["distance"])
+    radial = measures.radial_profile(raw["frequency"], raw["radial"][shared])
+    found["f_0.5"] = radial.crossing()
     if "severity" in raw:
         found |= under_corruptions(raw)
     return found
@@ -173,7 +175,7 @@ def under_corruptions(raw: dict[str, np.ndarray]) -> dict[str, Quantity]:
         more, less = pair.split(" - ")
         parts[pair] = raw[more] - raw[less]
     parts["corruptions"] = raw["severity"].mean(axis=0)
-    return {key: analysis.accuracy(part) for key, part in parts.items()}
+    return {key: measures.accuracy(part) for key, part in parts.items()}
 
 
 def write(
@@ -183,7 +185,7 @@ def write(
     seeds: list[int],
     texts: tuple[str, str],
 ) -> None:
-    """Put the numbers between the marks of the page, and the raw ones beside it."""
+    """Write the tables between the marks of the page, and raw numbers to its folder."""
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     rows.to_csv(folder / "table.csv", index=False)
@@ -203,7 +205,7 @@ def write(
     (folder / "settings.json").write_text(json.dumps(about, indent=2) + "\n")
     conditions = study.conditions
     text = (
-        f"Written {about['date']}; torch {about['torch']}; seeds "
+        f"Page written on {about['date']}; torch {about['torch']}; seeds "
         f"{', '.join(map(str, seeds))}. {texts[0]}\n\n{table(rows, conditions)}\n\n"
         f"{differences(rows, list(conditions[1:]), len(seeds), 'none')}\n\n{texts[1]}"
         f"{verdicts(rows, conditions, len(seeds))}\n"
@@ -220,9 +222,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", choices=SEEDS, default=SEEDS, help="to measure"
+        "--seeds", type=int, nargs="+", choices=SEEDS, default=SEEDS, help="of networks"
     )
-    parser.add_argument("--conditions", nargs="+", help="to measure; by default all")
+    parser.add_argument("--conditions", nargs="+", help="by default all")
     options = parser.parse_args()
     torch.backends.cudnn.allow_tf32 = False  # float32 is float32 on every device
     study = STUDIES[options.study]

@@ -1,12 +1,12 @@
-"""Train gray networks towards cortex and its stand-ins, mouse way and monkey way.
+"""Train gray networks towards cortex and other targets, as for mouse and monkey.
 
 Usage: python experiments/regularized_training.py mouse --data DIR --work FOLDER
        python experiments/regularized_training.py monkey --data DIR --work FOLDER
 
 DIR holds ``cifar10/cifar-10-batches-bin``, ``tiny/tiny-imagenet-50`` (unpacked) and
-``neural/``. Goes through the conditions of the study for every seed and keeps each
-network in FOLDER/<condition>-<seed>; a stopped run goes on. regularized_measures.py
-measures them.
+``neural/``. Trains a network for each condition of the study and each seed, and saves
+it in FOLDER/<condition>-<seed>. A stopped run resumes. regularized_measures.py
+measures the networks.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ N_STIMULI = 2000
 
 
 class Study(NamedTuple):
-    """What is trained, on what, and under which conditions; "none" is the first."""
+    """The recipe, data and conditions of a study; the first condition is "none"."""
 
     recipe: training.Recipe
     data: str
     conditions: tuple[str, ...]
     n_hybrid: int
-    """Images of hybrids, in three pairings."""
+    """Number of images for hybrids, in three pairings."""
 
 
 MOUSE_CONDITIONS = ("none", "simulated", "threshold", "mouse", "macaque")
@@ -71,7 +71,7 @@ def stimuli(data: Path) -> np.ndarray:
 
 
 class Towards(NamedTuple):
-    """Similarities, and the images they are of, (N, 1, 32, 32)."""
+    """Target similarities, and their images, (N, 1, 32, 32)."""
 
     target: neural.Target
     images: np.ndarray
@@ -88,7 +88,7 @@ def recorded(condition: str, data: Path) -> Towards:
     """Return the similarity of recorded mean responses, weighed by reliability.
 
     Mouse: 50 images, the mean of two regions that share them. Macaque: 220 natural
-    frames, nine populations side by side.
+    frames, nine joined populations.
     """
     if condition == "mouse":
         scans = neural_targets.mouse(data / "neural")[:2]
@@ -118,10 +118,10 @@ def towards(condition: str, data: Path) -> Towards:
 
 @functools.cache
 def predicted(data: Path, work: Path) -> np.ndarray:
-    """Return what the macaque's neurons would respond to the photographs, (2000, K).
+    """Return predicted responses of macaque neurons to the photographs, (2000, K).
 
-    By predictive models of the recordings, cross-validated; neurons whose held-out
-    responses are not predicted at all (v below .1) are left out.
+    The predictive models of the recordings are cross-validated. Neurons with a
+    held-out correlation v below .1 are left out.
     """
     (scan,) = neural_targets.macaque(data / "neural")
     model = neural.PredictiveModel(**scan.settings).fit(
@@ -133,7 +133,7 @@ def predicted(data: Path, work: Path) -> np.ndarray:
 def regularizer(
     condition: str, model: torch.nn.Module, seed: int, study: Study, where: Where
 ) -> nf.SimilarityRegularizer | training.CoTraining | None:
-    """Return what a condition adds to cross-entropy."""
+    """Return the regularizer of a condition."""
     if condition == "none":
         return None
     recipe = study.recipe
@@ -157,7 +157,7 @@ def regularizer(
 
 
 class Where(NamedTuple):
-    """Folders of the data and of what is kept, and the device to train on."""
+    """Folders of data and results, and the training device."""
 
     data: Path
     work: Path

@@ -1,12 +1,13 @@
-"""Write the reproduction page: six claims of Li et al. 2023 and what holds here.
+"""Write the reproduction page, which tests six claims of Li et al. 2023.
 
 Usage: python experiments/reproduction.py [STUDY ...]
 
 STUDY is the folder of a finished study, such as OUT/study of ``neurofreq figures
---data cifar10:DIR --out OUT``; without one its table stays. Claims about regularized
-networks are taken from docs/results/regularized-mouse and -monkey, whatever of them
-there is, and what stands beside the paper's numbers from docs/results/figures. Tables
-go between the marks of docs/reproduction.md; what was not measured stays blank.
+--data cifar10:DIR --out OUT``. Without a study, the table of networks is not changed.
+The claims about regularized networks are read from docs/results/regularized-mouse and
+-monkey, and our numbers beside the paper's from docs/results/figures. The tables are
+written between the marks of docs/reproduction.md. Cells that were not measured are
+blank.
 """
 
 from __future__ import annotations
@@ -18,38 +19,41 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 import neurofreq as nf
-from neurofreq.figures import _measures, _panels, _paper, choose
+from neurofreq.figures import choose
+from neurofreq.figures import paper as published
+from neurofreq.measured import groups
 from neurofreq.studies.settings import MEASUREMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from neurofreq.intervals import Estimate
-    from neurofreq.studies import Measured, StudyResult
+    from neurofreq.measured import Measured
+    from neurofreq.studies import StudyResult
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "reproduction.md"
 ROBUST = ("adv", "crp", "blur", "pca")
 PAPER_REVERSAL = {"adv": 0.163, "blur": 0.2545, "crp": 0.278, "pca": 0.30}
 PAPER_BASE = 0.44
-# Sigma of the peak of the blur series, fixed by the paper, and its height above others.
+# Sigma at which the paper's blur series peaks, and how far the peak is above others.
 PEAK = 1.5
 PAPER_ENDS = {1.0: "about 5", 3.0: "about 6"}
-# Claims 1 to 3: quantity of the table, its unit, the sign of the claim, digits, words,
-# and the paper's difference for the mouse and the monkey.
+# Claims 1 to 3: quantity of the table, factor, sign of the claim, digits, words, and
+# the paper's difference for the mouse and the monkey.
 REGULARIZED = [
-    ("clean", 100.0, -1, 1, "costs clean accuracy, points", "-4.8", "-1.1"),
-    ("noise 0.1", 100.0, 1, 1, "wins under noise of sd 0.1, points", "", ""),
-    ("severity 1", 100.0, 1, 1, "wins at severity 1, points", "0.7", "2.7"),
-    ("severity 2", 100.0, 1, 1, "wins at severity 2, points", "3.4", "3.0"),
-    ("severity 3", 100.0, 1, 1, "wins at severity 3, points", "6.8", "2.7"),
-    ("severity 4", 100.0, 1, 1, "wins at severity 4, points", "9.5", "2.7"),
-    ("severity 5", 100.0, 1, 1, "wins at severity 5, points", "10.9", "1.9"),
-    ("low", 100.0, -1, 1, "loses under low frequencies, points", "-4.8", "0.8"),
-    ("high - medium", 100.0, 1, 1, "more at high than medium frequencies, points",
-     "5.4", "3.7"),
-    ("medium - low", 100.0, 1, 1, "more at medium than low frequencies, points",
-     "15.0", "1.6"),
+    ("clean", 100.0, -1, 1, "lower clean accuracy, points", "-4.8", "-1.1"),
+    ("noise 0.1", 100.0, 1, 1, "higher accuracy, noise sd 0.1, points", "", ""),
+    ("severity 1", 100.0, 1, 1, "higher accuracy, severity 1, points", "0.7", "2.7"),
+    ("severity 2", 100.0, 1, 1, "higher accuracy, severity 2, points", "3.4", "3.0"),
+    ("severity 3", 100.0, 1, 1, "higher accuracy, severity 3, points", "6.8", "2.7"),
+    ("severity 4", 100.0, 1, 1, "higher accuracy, severity 4, points", "9.5", "2.7"),
+    ("severity 5", 100.0, 1, 1, "higher accuracy, severity 5, points", "10.9", "1.9"),
+    ("low", 100.0, -1, 1, "lower accuracy, low frequencies, points", "-4.8", "0.8"),
+    ("high - medium", 100.0, 1, 1,
+     "larger gain at high than medium frequencies, points", "5.4", "3.7"),
+    ("medium - low", 100.0, 1, 1,
+     "larger gain at medium than low frequencies, points", "15.0", "1.6"),
     ("median linf", 1.0, 1, 2, "larger perturbations, 1/255", "1.64", "0.63"),
     ("f_0.5", 1.0, -1, 3, "lower f_0.5, cycles/pixel", "-0.122", "-0.014"),
     ("f_rev", 1.0, -1, 3, "lower f_rev, of Nyquist", "-0.155", "-0.05"),
@@ -102,7 +106,7 @@ def regularized(study: str, condition: str, words: str) -> list[Row]:
 
 
 def points(claim: str, apart: Estimate, paper: str) -> Row:
-    """Return a line about a difference of accuracies that should be above 0."""
+    """Return a row for a difference of accuracies that should be above 0."""
     value, low, high = (100.0 * x for x in (apart.value, apart.low, apart.high))
     return Row(claim, text(value, low, high, 1), paper, verdict(low, high, 1))
 
@@ -120,15 +124,19 @@ def across(found: Sequence[StudyResult]) -> list[Row]:
             verdict(r["low"], r["high"], -1),
         )
     ]
-    members = _panels.grouped(choose.robust("fig5", found).models)
+    members: dict[str, list[Measured]] = {}
+    for one in choose.robust("fig5", found).models:
+        members.setdefault(one.group, []).append(one)
     for group in ROBUST:
         claim = f"4. {group} has a lower f_rev than base"
         paper = f"{PAPER_REVERSAL[group] - PAPER_BASE:.2f}"
         if group not in members or "base" not in members:
             rows.append(Row(claim, "", paper, ""))
             continue
-        # Of the group's mean curve, as the paper's numbers and Figure 5a.
-        ours, base = (_measures.mean_reversal(members[g]) for g in (group, "base"))
+        # From the group's mean curve, as in the paper's numbers and Figure 5a.
+        ours, base = (
+            groups.hybrid_profile(members[g]).crossing() for g in (group, "base")
+        )
         apart = ours.minus(base)
         words = text(apart.value, apart.low, apart.high, 3)
         rows.append(Row(claim, words, paper, verdict(apart.low, apart.high, -1)))
@@ -136,9 +144,9 @@ def across(found: Sequence[StudyResult]) -> list[Row]:
 
 
 def series(found: Sequence[StudyResult]) -> list[Row]:
-    """Return claim 5: along the blur series, the peak of accuracy is inside.
+    """Return claim 5: accuracy peaks inside the blur series.
 
-    The peak is the paper's sigma, not the best of these images.
+    The peak is at the paper's sigma, not at the best sigma on these images.
     """
     blurred = choose.robust("fig5", found).series or {}
     rows = []
@@ -147,7 +155,7 @@ def series(found: Sequence[StudyResult]) -> list[Row]:
         if not {PEAK, end} <= blurred.keys():
             rows.append(Row(claim, "", paper, ""))
             continue
-        peak, other = (_measures.mean_accuracy(blurred[s]) for s in (PEAK, end))
+        peak, other = (groups.mean_accuracy(blurred[s]) for s in (PEAK, end))
         rows.append(points(claim, peak.minus(other), paper))
     return rows
 
@@ -161,15 +169,15 @@ def numbers(models: Sequence[Measured]) -> str:
     ]
     for one in models:
         cells = [""]
-        if _measures.has(one, "clean"):
-            cells = [f"{100 * one.arrays['clean']['correct'].mean():.1f}"]
+        if one.has("clean"):
+            cells = [f"{100 * one.clean.correct.mean():.1f}"]
         for needed, measure, scale, digits in (
-            ("attack", _measures.half_power, 1.0, 3),
-            ("attack", _measures.size, 255.0, 2),
-            ("hybrid", _measures.reversal, 1.0, 3),
-            ("corruption", _measures.corruption_accuracy, 100.0, 1),
+            ("attack", lambda model: groups.attack(model).half_power(), 1.0, 3),
+            ("attack", lambda model: groups.attack(model).size("mean"), 255.0, 2),
+            ("hybrid", lambda model: model.hybrid.reversal(), 1.0, 3),
+            ("corruption", groups.corruption_accuracy, 100.0, 1),
         ):
-            if not _measures.has(one, needed):
+            if not groups.has(one, needed):
                 cells.append("")
                 continue
             e = measure(one).estimate()
@@ -180,7 +188,7 @@ def numbers(models: Sequence[Measured]) -> str:
 
 
 def claims(rows: Sequence[Row]) -> str:
-    lines = ["| claim | ours | paper | |", "|---|---|---|---|"]
+    lines = ["| claim | ours | paper | result |", "|---|---|---|---|"]
     return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
 
 
@@ -189,7 +197,7 @@ def of_training() -> str:
     return claims(
         [
             *regularized("mouse", "mouse", "mouse V1, recorded"),
-            *regularized("mouse", "simulated", "simulated V1 in its place"),
+            *regularized("mouse", "simulated", "simulated V1"),
             *regularized("monkey", "monkey", "macaque V1, predicted"),
         ]
     )
@@ -199,14 +207,18 @@ def of_networks(found: Sequence[StudyResult]) -> str:
     """Return the table of claims 4 to 6, and that of every network."""
     models, _ = choose.together(found, MEASUREMENTS)
     models.sort(key=lambda one: one.is_gray)
-    rows = [*across(found), *series(found), Row("6. the same on ImageNet", "", "", "")]
-    whole = next(m for m in models if all(_measures.has(m, k) for k in MEASUREMENTS))
-    attacked = len(whole.arrays["attack"]["distance"])
-    mixed = len(whole.arrays["hybrid"]["difference"])
-    corrupted = whole.arrays["corruption/fog"]["correct"].shape[1]
+    rows = [
+        *across(found),
+        *series(found),
+        Row("6. claims 4 and 5 on ImageNet", "", "", ""),
+    ]
+    whole = next(one for one in models if groups.has(one, *MEASUREMENTS))
+    attacked, mixed = whole.attack.n_images, whole.hybrid.n_images
+    corrupted = groups.corrupted(whole).correct.shape[2]
     return (
-        f"{claims(rows)}\n## Every network\n\n{attacked} images attacked, "
-        f"{mixed} of hybrids, {corrupted} in each of 75 cells.\n\n{numbers(models)}\n"
+        f"{claims(rows)}\n## Every network\n\n{attacked} images are attacked, {mixed} "
+        f"are mixed to hybrid images, and {corrupted} are shown in each of 75 cells "
+        f"(corruption and severity).\n\n{numbers(models)}\n"
     )
 
 
@@ -216,14 +228,14 @@ def beside() -> str:
     ours = {}
     for row in near.to_dict("records"):
         place = None if pd.isna(row["x"]) else round(row["x"], 6)
-        key = (row["figure"], row["panel"], _paper.who(row), row["quantity"], place)
+        key = (row["figure"], row["panel"], published.who(row), row["quantity"], place)
         ours[key] = f"{row['ours']:.3g}"
     lines: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-    for (*key, x), value in _paper.numbers().items():
+    for (*key, x), value in published.numbers().items():
         if not pd.isna(value):
             pair = ours.get((*key, x), ""), f"{value:.3g}"
             lines.setdefault(tuple(key), []).append(pair)
-    rows = ["| figure | of | quantity | ours | paper |", "|---" * 5 + "|"]
+    rows = ["| figure | network or group | quantity | ours | paper |", "|---" * 5 + "|"]
     for (figure, panel, who, quantity), pairs in lines.items():
         mine, theirs = (
             ", ".join(filter(None, one)) for one in zip(*pairs, strict=True)

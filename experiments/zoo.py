@@ -1,11 +1,11 @@
-"""Train the networks of the zoo on CIFAR-10, measure them, and write their page.
+"""Train the networks of the package on CIFAR-10, measure them, and write their page.
 
 Usage: python experiments/zoo.py --data DIR --work FOLDER [--device cuda] [NAME ...]
 
 DIR holds ``cifar10`` (an official layout, unpacked) and, for the gray network towards
-mouse V1, ``neural``. Goes through the networks named, or all; a stopped run goes on in
-FOLDER. A finished one is stored in the package, with its card, and
-docs/results/zoo.md is written over those that are there.
+mouse V1, ``neural``. Trains the networks named, or all. A stopped run resumes in
+FOLDER. A finished network is stored in the package with its card, and
+docs/results/zoo.md is written with all networks of the package.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ COMMON = {"batch_size": 512, "lr": 0.4, "precision": "float32"}
 
 
 class Entry(NamedTuple):
-    """A network: its group in the figures, its recipe and what is changed in it."""
+    """A network: its group in the figures, its recipe and the changed settings."""
 
     group: str
     recipe: str
@@ -51,21 +51,21 @@ class Entry(NamedTuple):
     network: str = COLOUR
     changes: Mapping[str, Any] = MappingProxyType({})
     start: str = ""
-    """The network whose weights it starts from, where not from random ones."""
+    """The network with the initial weights; by default, weights are random."""
 
     @property
     def chosen(self) -> dict[str, Any]:
-        """What differs from the recipe's scaled-down settings."""
+        """Return the settings that differ from the recipe's fast settings."""
         own = {"network": self.start or self.network, "epochs": self.epochs}
         return own | COMMON | dict(self.changes)
 
     @property
     def settings(self) -> training.Recipe:
-        """Every setting of its training, the same on every machine."""
+        """Return every training setting, equal on all machines."""
         return training.RECIPES[self.recipe].fast().replace(**self.chosen)
 
     def command(self, name: str, device: str) -> str:
-        """Return the line that trains it."""
+        """Return the command that trains the network."""
         if self.recipe == "mouse":
             return (
                 f"python experiments/zoo.py --data DIR --work FOLDER --device {device} "
@@ -103,7 +103,7 @@ ENTRIES = {
 
 
 class Place(NamedTuple):
-    """Where data and training runs are, and on which device."""
+    """Folders of data and training runs, and the device."""
 
     data: Path
     work: Path
@@ -111,7 +111,7 @@ class Place(NamedTuple):
 
 
 def trained(name: str, entry: Entry, place: Place) -> torch.nn.Module:
-    """Return the trained network; a run that is complete is only read."""
+    """Return the trained network; read it if its run is complete."""
     towards: dict[str, Any] = {}
     if entry.recipe == "mouse":
         scans = neural_targets.mouse(place.data / "neural")[:2]
@@ -133,7 +133,7 @@ def trained(name: str, entry: Entry, place: Place) -> torch.nn.Module:
 
 
 def measured(model: torch.nn.Module, place: Place) -> dict[str, NDArray[np.bool_]]:
-    """Return which test images are named right: clean, noisy, attacked."""
+    """Return which test images are classified correctly: clean, noisy, attacked."""
     test = nf.data.load_data(f"cifar10:{place.data / 'cifar10'}")
     if model.in_channels == 1:
         test = test.gray()
@@ -145,14 +145,14 @@ def measured(model: torch.nn.Module, place: Place) -> dict[str, NDArray[np.bool_
     part = slice(0, N_ATTACKED)
     found = attack(model, images[part], labels[part], seed=0, progress=True)
     right = {"clean": named(model, images) == labels}
-    # An image that was named wrong before is no success of the attack.
+    # An image that was misclassified before is no success of the attack.
     right["pgd 8/255"] = right["clean"][part] & ~np.asarray(found.success)
     right["noise 0.1"] = named(model, (images + noise).clip(0, 1)) == labels
     return right
 
 
 def named(model: torch.nn.Module, images: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return the class of every image."""
+    """Return the predicted class of every image."""
     device = next(model.parameters()).device
     with torch.no_grad():
         parts = torch.from_numpy(images).split(500)
@@ -161,7 +161,7 @@ def named(model: torch.nn.Module, images: NDArray[np.float32]) -> NDArray[np.int
 
 
 def add(name: str, entry: Entry, place: Place) -> None:
-    """Train a network, store it, and measure what was stored."""
+    """Train a network, store it, and measure the stored weights."""
     model = trained(name, entry, place)
     whole = measured(model, place)["clean"].mean()
     card = models.ZooCard(

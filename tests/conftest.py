@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from neurofreq.corruptions import _textures
+FROST = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
 
 def pytest_configure() -> None:
@@ -66,7 +66,7 @@ def frost_folder(tmp_path_factory) -> Path:
     """Five pictures named as the published photographs of frost."""
     folder = tmp_path_factory.mktemp("frost")
     rng = np.random.default_rng(0)
-    for index, name in enumerate(_textures.NAMES):
+    for index, name in enumerate(FROST):
         levels = np.full((40, 50, 3), 40 * (index + 1), np.uint8)
         levels[..., 2] += rng.integers(0, 2, (40, 50), dtype=np.uint8)
         Image.fromarray(levels).save(folder / name, quality=95)

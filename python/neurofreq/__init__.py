@@ -48,7 +48,7 @@ from neurofreq.regularize import SimilarityLoss, SimilarityRegularizer, similari
 from neurofreq.training import training_step
 
 if TYPE_CHECKING:
-    from neurofreq import demo, figures, plot, report, studies
+    from neurofreq import demo, figures, measured, plot, report, studies
 
 __version__ = runtime.VERSION
 
@@ -80,6 +80,7 @@ __all__ = [
     "hybrid_images",
     "hybrid_pairs",
     "intervals",
+    "measured",
     "models",
     "neural",
     "num_threads",
@@ -98,11 +99,11 @@ __all__ = [
 ]
 
 # Loaded when first asked for: they take long to import.
-_LAZY = ("demo", "figures", "plot", "report", "studies")
+_LAZY = ("demo", "figures", "measured", "plot", "report", "studies")
 
 
 def __getattr__(name: str) -> Any:
-    """Load figures, plots, reports and studies when they are first asked for."""
+    """Load the packages of `_LAZY` when they are first asked for."""
     if name in _LAZY:
         return import_module(f"neurofreq.{name}")
     raise AttributeError(f"module 'neurofreq' has no attribute {name!r}")

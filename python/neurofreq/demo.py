@@ -198,7 +198,7 @@ def _direction(row: Any, values: Any, expected: str) -> str:
     """Return a phrase on a difference: its sign, numbers and certainty."""
     base, ours = float(values[BASELINE]), float(values[NEURAL])
     if math.isnan(base) or math.isnan(ours):
-        return "could not be compared: a curve never crosses its level"
+        return "is not compared: it is undefined if a curve never crosses its threshold"
     interval = f"by {_signed(row, 1.0, 3)}"
     numbers = f"{ours:.3f} against the baseline's {base:.3f}"
     if row["high"] < 0.0:

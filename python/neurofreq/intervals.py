@@ -27,6 +27,14 @@ class Estimate:
     value, low, high : float
     n : int
         Number of images used.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=32)
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data, corruptions=["fog"])
+    >>> found.mean.n, found.mean.low <= found.mean.value <= found.mean.high
+    (32, True)
     """
 
     value: float
@@ -59,6 +67,18 @@ def resampled_means(
     ValueError
         If `values` is empty, not finite or of another rank, or
         `n_resamples` is less than 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> correct = np.array([True] * 80 + [False] * 20)
+    >>> means = nf.intervals.resampled_means(correct, n_resamples=2000)
+    >>> means.shape
+    (2000, 1)
+    >>> low, high = nf.intervals.percentile_interval(means[:, 0])
+    >>> low < 0.8 < high
+    True
     """
     rows = validate.real(values, "values")
     if rows.ndim == 1:
@@ -95,6 +115,14 @@ def percentile_interval(
     ------
     ValueError
         If `statistic` is empty or `level` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> low, high = nf.intervals.percentile_interval(np.arange(101), level=0.9)
+    >>> round(low), round(high)
+    (5, 95)
     """
     values = validate.real(statistic, "statistic").ravel()
     if values.size == 0:

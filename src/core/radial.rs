@@ -127,16 +127,18 @@ fn cumulated(power: ArrayView2<f64>, n_thresholds: usize, stop: &Stop) -> Result
 
 /// Where `curve` over `x` first rises through `level`, between two points by
 /// linear interpolation; NaN where it never does or holds a NaN.
+///
+/// A curve that begins at the level rises there if it next goes up.
 #[must_use]
+#[allow(clippy::float_cmp)] // exactly at the level
 pub fn crossing(x: ArrayView1<f64>, curve: ArrayView1<f64>, level: f64) -> f64 {
     if curve.iter().any(|value| value.is_nan()) {
         return f64::NAN;
     }
-    let rises = |&k: &usize| {
-        let before = k
-            .checked_sub(1)
-            .map_or(curve[k] <= level, |b| curve[b] < level);
-        before && curve[k] >= level
+    let goes_up = || curve.iter().find(|&&value| value != level) > Some(&level);
+    let rises = |&k: &usize| match k {
+        0 => curve[0] == level && goes_up(),
+        _ => curve[k - 1] < level && curve[k] >= level,
     };
     match (0..curve.len()).find(rises) {
         None => f64::NAN,
@@ -241,9 +243,11 @@ mod tests {
             [0.0, 0.0, 1.0, 1.0],
             [-1.0, f64::NAN, 1.0, 1.0],
             [2.0, -1.0, 3.0, 3.0],
+            [0.0, 0.0, 0.0, 0.0],
+            [0.0, -1.0, 1.0, 1.0],
         ];
         let found = crossings(x.view(), curves.view(), 0.0).unwrap();
-        let expected = [0.5, f64::NAN, 3.0, 0.0, f64::NAN, 1.25];
+        let expected = [0.5, f64::NAN, 3.0, 0.0, f64::NAN, 1.25, f64::NAN, 1.5];
         for (found, expected) in found.iter().zip(expected) {
             assert!(found.total_cmp(&expected).is_eq() || (found - expected).abs() < 1e-15);
         }

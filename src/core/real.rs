@@ -14,7 +14,7 @@ pub trait Real: Copy + Default + PartialOrd + Into<f64> + Debug + Send + Sync + 
     /// Rounds to the nearest value of the type.
     fn from_f64(value: f64) -> Self;
 
-    /// The neighbouring value on the side of `other`, which is not `self`.
+    /// The neighboring value on the side of `other`, which is not `self`.
     #[must_use]
     fn towards(self, other: Self) -> Self;
 }

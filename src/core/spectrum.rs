@@ -2,8 +2,8 @@
 Mean power spectra of batches of images.
 
 `P(f)` is the mean over images and channels of `|F(f)|^2`, with `F` the
-unnormalised transform (Li et al. 2023, Fig 4a). Planes go through a transform in pairs and
-are never separated: the power of the complex planes is summed, and symmetrised
+unnormalized transform (Li et al. 2023, Fig 4a). Planes go through a transform in pairs and
+are never separated: the power of the complex planes is summed, and symmetrized
 once at the end. Transforms are [`super::fourier`]'s, or for small planes in
 single precision [`super::lanes`]'s where the processor serves them. Sums run in
 the precision of the images within a chunk of pairs, and in double precision over
@@ -139,7 +139,7 @@ fn total_by<T: Precision, P: Power<T>>(
                 }
             }
         }
-        // Sums are of packed pairs: symmetrise.
+        // Sums are of packed pairs: symmetrize.
         let at = |y: usize, x: usize| total[plan.position(y, x)];
         by_rows((height, width), stop, |y, x| {
             0.5 * (at(y, x) + at((height - y) % height, (width - x) % width))

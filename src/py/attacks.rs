@@ -107,7 +107,7 @@ impl Classify for Callables {
     }
 }
 
-/// The attributes of `attacks._call.Task`.
+/// The attributes of `attacks._task.Task`.
 #[derive(FromPyObject)]
 pub struct Call {
     images: Py<PyAny>,

@@ -19,7 +19,7 @@ slope of the loss in it. Then the gradient in `c_i` is `sum_j k_ij c_j` with
     k_ij = a_ij / (l_i l_j)  -  [i = j] sum_m a_im s_im / l_i^2,
 
 so that the backward pass needs one N by N matrix per layer and the features
-that the network keeps anyway, where autograd would keep a centred copy of them.
+that the network keeps anyway, where autograd would keep a centered copy of them.
 */
 
 use tch::{Device, Kind, Tensor};
@@ -107,7 +107,7 @@ impl SimilarityLoss<'_> {
     }
 }
 
-/// The gradient in one layer's features: `pull`, (N, N), times the centred ones.
+/// The gradient in one layer's features: `pull`, (N, N), times the centered ones.
 pub fn pulled(pull: &Tensor, features: &Tensor, mean: &Tensor) -> Result<Tensor> {
     let moved = product(pull, &centred(features, mean)?)?;
     Ok(moved.f_reshape(features.size())?)
@@ -149,7 +149,7 @@ pub fn running_mean(mean: &Tensor, features: &Tensor, beta: f64) -> Result<Tenso
 /// Cosines between all images of one layer's features, and their lengths.
 ///
 /// Lengths come from the diagonal of the Gram product, so that the only copy of
-/// the features is the centred one. Features equal to the mean have no
+/// the features is the centered one. Features equal to the mean have no
 /// direction: zeros, with zero gradient.
 struct Similarity {
     /// (N, N).

@@ -47,7 +47,7 @@ def furthest(origin, point, normal, change):
 
 
 def linear_program(norm, origin, point, normal, change):
-    """Minimise over the new point and bounds of its change (one, or one each)."""
+    """Minimize over the new point and bounds of its change (one, or one each)."""
     n = len(origin)
     bounds = np.ones((n, 1)) if norm == "linf" else np.eye(n)
     k = bounds.shape[1]
@@ -102,7 +102,7 @@ def test_a_slack_radius_is_a_projection(seed):
 
 
 def convex_programme(norm, origin, point, normal, change, radius, start):
-    """Minimise the norm with SLSQP, split in parts where it has kinks."""
+    """Minimize the norm with SLSQP, split in parts where it has kinks."""
     n = len(origin)
     # Variables: the parts of u = up - down, and for linf the size.
     split = norm != "l2"

@@ -196,7 +196,7 @@ def test_an_interrupted_report_ends_as_one(monkeypatch):
     [
         (["--model", "resnet21"], "resnet20"),
         (["--model", "small_cnn,wide=4@random"], "option 'wide'"),
-        (["--model", "cifar10_vgg19_bn"], "nothing downloads by itself"),
+        (["--model", "cifar10_vgg19_bn"], "neurofreq downloads nothing"),
         (["--model", "no_such_module:f"], "no_such_module"),
         (["--model", "cli_networks:absent"], "absent"),
         (["--model", "cli_networks:nothing"], "nothing"),
@@ -269,9 +269,9 @@ def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
     [
         (["dog"], "recipe: got 'dog', expected one of 'standard'"),
         (["mouse", "--set", "epochs"], "--set: got 'epochs', expected NAME=VALUE"),
-        (["mouse", "--set", "epoch=1"], "nearest is 'epochs'"),
+        (["mouse", "--set", "epoch=1"], "did you mean 'epochs'"),
         (["mouse", "--target", "pixel"], "--target: expected --stimuli with it"),
-        (["mouse", "--stimuli", "synthetic"], "stimuli: expected stimuli with either"),
+        (["mouse", "--stimuli", "synthetic"], "stimuli, expected stimuli with either"),
         (
             ["mouse", "--stimuli", "synthetic", "--n-stimuli", "8", "--target", "t.py"],
             "--target: got t.py, expected simulated, pixel, threshold or a file",

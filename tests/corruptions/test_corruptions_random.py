@@ -315,7 +315,7 @@ def test_elastic_displacement_has_the_spread_of_smoothed_noise(
         noise, (0, sigma, sigma), mode="reflect", truncate=3
     )
     expected = np.diff(size * smooth, 2)[:, 100:156, 100:156]
-    # The map shears and stretches the displacement's effect by some per cent.
+    # The map shears and stretches the displacement's effect by some percent.
     assert np.sqrt((bend**2).mean()) == pytest.approx(
         np.sqrt((expected**2).mean()), rel=0.25
     )

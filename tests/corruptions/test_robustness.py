@@ -81,7 +81,7 @@ def test_a_gray_model_sees_the_luma_of_corrupted_colours():
 
 
 class OwnLuma(nn.Module):
-    """Makes gray of colours itself."""
+    """Makes gray of colors itself."""
 
     def forward(self, images):
         weights = torch.tensor(data.LUMA).view(1, 3, 1, 1)

@@ -116,7 +116,7 @@ def test_classes_without_a_folder_keep_their_places(tmp_path):
         (["x", "y"], FileNotFoundError, "has no folder of the 2 classes"),
         (["a", "c", "a"], ValueError, "classes: got 'a' twice"),
         (["a", "c", 3], TypeError, "classes: got 3 among the names"),
-        ("ac", TypeError, "classes: got 'ac', expected several names"),
+        ("ac", TypeError, "classes: got 'ac', expected a sequence of names"),
     ],
 )
 def test_other_lists_of_classes_are_refused(tmp_path, classes, error, message):

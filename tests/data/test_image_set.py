@@ -93,7 +93,7 @@ REFUSED = [
     ({"labels": ["owl"] * 6}, ValueError, "labels: got 'owl', expected integers, or"),
     ({"labels": np.ma.array(TRUTH, mask=TRUTH == 0)}, TypeError, "labels: got a mask"),
     ({"class_names": ("a", "b", "c", "a")}, ValueError, "class_names: got 'a' twice"),
-    ({"class_names": "abcd"}, TypeError, "class_names: got 'abcd', expected several"),
+    ({"class_names": "abcd"}, TypeError, "got 'abcd', expected a sequence of names"),
     ({"class_names": range(4)}, TypeError, "class_names: got 0 among the names"),
     ({"name": None}, TypeError, "name: got NoneType, expected a string"),
     ({"images": images().tolist()}, TypeError, "images: got list"),

@@ -11,7 +11,7 @@ from helpers.made_up import (
 import neurofreq as nf
 from neurofreq import figures
 from neurofreq.figures import _spaces
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities
 
 
 def similarity(points):
@@ -60,7 +60,7 @@ def test_correlation_of_a_resample_is_that_of_its_pairs(spaces):
         0, 1
     ]
     means = np.bincount(drawn, minlength=14)[None] / 14
-    found = analysis.similarity_correlation(first, second).statistic(means)
+    found = quantities.similarity_correlation(first, second).statistic(means)
     assert found[0] == pytest.approx(expected)
 
 

@@ -1,5 +1,7 @@
 """Figures 2 to 6 from made-up measurements whose answers are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from helpers.made_up import (
@@ -342,8 +344,8 @@ def test_figure_5_is_drawn_as_its_caption_says():
 
 
 def test_a_curve_that_never_crosses_has_no_reversal_and_no_point():
-    always_low = hybrid()
-    always_low["difference"] = np.abs(always_low["difference"]) + 0.1
+    difference = np.abs(hybrid().difference) + 0.1
+    always_low = dataclasses.replace(hybrid(), difference=difference)
     series = blur_series() | {1.0: model("low", "blur", hybrid=always_low)}
     table, figure = figures.fig5([model(hybrid=always_low)], series=series)
     check_drawn(figure)
@@ -361,3 +363,16 @@ def test_figure_6_is_the_two_scatters():
     }  # fmt: skip
     assert set(table["panel"]) == {"a", "b"}
     assert panels(figure)["a"].get_yscale() == "log"
+
+
+def test_perturbations_without_power_have_no_map():
+    """Every attacked image was already adversarial."""
+    none = dataclasses.replace(
+        attack(), distance=np.zeros(N), radial=np.zeros_like(attack().radial),
+        power=np.zeros((8, 8)),
+    )  # fmt: skip
+    pair = [model("plain", attack=none), model("v1", "neural")]
+    table, figure = figures.fig2(pair)
+    check_drawn(figure)
+    lost = pick(table, model="plain", quantity="frequency_at_power")
+    assert lost["value"].isna().all()

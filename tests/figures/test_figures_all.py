@@ -166,7 +166,7 @@ def test_what_is_recorded_is_the_target_of_figure_1(zoo, tmp_path):
     words = ("--data", "synthetic", "--out", tmp_path, *TINY, "--only", "fig1")
     found = command(*words, "--neural", tmp_path / "recorded.npz")
     assert found.exit_code == 0, found.output
-    assert "towards: recording, 12 stimuli" in found.output
+    assert "target: recording, 12 stimuli" in found.output
     table = pd.read_csv(tmp_path / "fig1.csv")
     assert set(table["group"]) == {"recording"}
     assert not (tmp_path / "compare.csv").read_text().count("fig1")
@@ -217,7 +217,7 @@ def test_networks_of_colour_and_gray_are_for_colour_images(full_zoo, zoo):
         ),
         (["--pairings", "0"], "--pairings: got 0"),
         (["--neural", "absent.npz"], "neural: got absent.npz, expected an npz file"),
-        ([], "models: got none, and no network of the zoo is there; expected at least"),
+        ([], "models: got none, and the zoo has no network; expected at least"),
         (["--no-zoo"], "models: got none; expected at least one, such as --model"),
     ],
 )
@@ -253,6 +253,6 @@ def test_an_interrupted_run_keeps_and_draws_nothing(zoo, tmp_path, monkeypatch):
     words = (*TINY, "--only", "fig3", "--data", "synthetic", "--out", tmp_path)
     found = command(*words)
     assert found.exit_code == 130
-    assert "the same command again goes on from there" in found.output
+    assert "the same command again continues from there" in found.output
     assert json.loads((tmp_path / "study/study.json").read_text())["n_classes"] == 8
     assert not (tmp_path / "fig3.png").exists()

@@ -101,7 +101,7 @@ def test_figure_3_falls_back_on_an_adversarial_network():
     tiny = result(model("vgg"), model("it", "adv"), name="tiny")
     _, _, note = figures.draw("fig3", [part, tiny], study=shown())
     assert note == (
-        "of plain and strong; without vgg and it, for which there is no room; "
+        "of plain and strong; not drawn for lack of space: vgg and it; "
         "without half, not measured whole"
     )
 
@@ -114,7 +114,7 @@ def test_gray_models_stand_beside_none_of_colour():
     both = [model("plain"), model("strong", "adv")]
     chosen = choose.robust("fig4", [result(*pair, *both)])
     assert names(chosen.models) == ["plain", "strong"]
-    assert chosen.note == "without gray, v1, which saw gray images"
+    assert chosen.note == "without gray, v1, measured on gray images"
     alone = choose.robust("fig4", [result(*pair)])
     assert names(alone.models) == ["gray", "v1"]
     assert not alone.note
@@ -221,7 +221,7 @@ def test_a_sigma_of_several_networks_is_their_mean():
 
 
 def test_what_one_study_lost_and_another_has_stands_once():
-    lost = dataclasses.replace(model("lost"), arrays={})
+    lost = dataclasses.replace(model("lost"), results={})
     one, other = result(model("plain"), lost), result(model("lost", "adv"))
     models, left = choose.together([one, other], ["attack"])
     assert [(m.name, m.group) for m in models] == [("plain", "base"), ("lost", "adv")]

@@ -1,5 +1,6 @@
 """The paper's numbers beside made-up ones, and what no figure is drawn of."""
 
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from helpers.made_up import (
 )
 
 from neurofreq import figures
-from neurofreq.figures import _paper
+from neurofreq.figures import paper
 
 # The paper's numbers
 
@@ -77,7 +78,7 @@ def test_every_number_of_the_paper_has_a_row_it_belongs_to():
     found = {(r["figure"], r["panel"], r["quantity"]) for r in rows if r["paper"] > -99}
     known = {
         (figure, panel, quantity)
-        for (figure, panel, _, quantity, _), one in _paper.numbers().items()
+        for (figure, panel, _, quantity, _), one in paper.numbers().items()
         if not np.isnan(one)
     }
     # Points of scatters are known by the names of their networks alone.
@@ -103,11 +104,12 @@ def test_a_measurement_that_some_lack_is_an_error_that_names_them():
 
 
 def test_groups_are_over_the_same_images_and_frequencies():
-    fewer = {key: value[: N - 1] for key, value in attack().items() if key != "power"}
-    fewer |= {"power": attack()["power"], "frequency": THRESHOLDS}
+    whole = attack()
+    part = {name: getattr(whole, name)[: N - 1] for name in ("distance", "radial")}
+    fewer = dataclasses.replace(whole, **part)
     with pytest.raises(ValueError, match="got 19 images of b and 20 of a"):
         figures.fig4([model("a"), model("b", attack=fewer)])
-    other = attack() | {"frequency": 2.0 * THRESHOLDS}
+    other = dataclasses.replace(attack(), frequency=2.0 * THRESHOLDS)
     with pytest.raises(ValueError, match="other frequencies of b than of a"):
         figures.fig4([model("a"), model("b", attack=other)])
 

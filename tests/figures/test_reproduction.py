@@ -9,7 +9,7 @@ import pytest
 from helpers.made_up import FIFTEEN, RIGHT, N, hybrid, model
 
 from neurofreq.corruptions import grouping
-from neurofreq.figures import _measures
+from neurofreq.measured import Corrupted, groups
 from neurofreq.studies import StudyResult
 from neurofreq.studies.plan import Plan
 from neurofreq.studies.settings import Settings
@@ -35,18 +35,18 @@ def result(*measured):
 
 def gray(name, shifts):
     """Return a model that gets more right, by the corruption's frequencies."""
-    arrays = {
-        f"corruption/{one}": {
-            "correct": np.stack(
+    results = {
+        f"corruption/{one}": Corrupted(
+            np.stack(
                 [
                     np.arange(N) < right + shifts[grouping.group_of(one)]
                     for right in RIGHT
                 ]
             )
-        }
+        )
         for one in FIFTEEN
     }
-    return dataclasses.replace(model(name, "base", **arrays), is_gray=True)
+    return dataclasses.replace(model(name, "base", **results), is_gray=True)
 
 
 def number(row):
@@ -60,8 +60,8 @@ def test_claim_4_is_about_the_groups_mean_curves(page):
     models = [model("plain", hybrid=hybrid(0.6)), *robust]
     rows = {row.claim: row for row in page.across([result(*models)])}
     row = rows["4. adv has a lower f_rev than base"]
-    group = _measures.hybrid_curve(robust).mark
-    each = np.mean([_measures.hybrid_curve([one]).mark for one in robust])
+    group = groups.hybrid_profile(robust).curve().mark
+    each = np.mean([one.hybrid.curve().mark for one in robust])
     assert abs(group - each) > 0.02, "or the two could not be told apart"
     assert number(row) == pytest.approx(group - 0.6, abs=6e-4)
     assert row.verdict == "holds"
@@ -96,8 +96,8 @@ def raw(shifts):
     mixing = hybrid(0.5)
     return {
         "clean": np.arange(N) < 15,
-        "mixing": mixing["frequency"],
-        "difference": mixing["difference"],
+        "mixing": mixing.frequency,
+        "difference": mixing.difference,
         "distance": np.full(N, 0.01),
         "radial": np.cumsum(np.ones((N, 25)), axis=1),
         "frequency": np.linspace(0.02, 0.5, 25),
@@ -124,14 +124,14 @@ def test_claim_1_is_about_corruptions_too(page, tmp_path, monkeypatch):
     # 5 corruptions of low, 7 of medium, 3 of high frequencies, of 20 images each.
     mean = (5 * -5.0 + 7 * 5.0 + 3 * 10.0) / 15
     for severity in range(1, 6):
-        row = rows[f"made up: wins at severity {severity}, points"]
+        row = rows[f"made up: higher accuracy, severity {severity}, points"]
         assert number(row) == pytest.approx(mean, abs=0.06)
-    row = rows["made up: more at high than medium frequencies, points"]
+    row = rows["made up: larger gain at high than medium frequencies, points"]
     assert number(row) == pytest.approx(5.0)
     assert row.ours.endswith("3/3 seeds")
-    row = rows["made up: more at medium than low frequencies, points"]
+    row = rows["made up: larger gain at medium than low frequencies, points"]
     assert number(row) == pytest.approx(10.0)
-    blank = rows["made up: wins under noise of sd 0.1, points"]
+    blank = rows["made up: higher accuracy, noise sd 0.1, points"]
     assert (blank.ours, blank.verdict) == ("", ""), "it was not measured"
     text = measures.table(table, ("none", "mouse"))
     assert "accuracy, 15 corruptions" in text
@@ -145,7 +145,8 @@ def test_a_page_of_a_study_in_which_something_is_missing(page):
         model("plain"), model("strong", "adv"), model("bare", leave_out=["hybrid"]),
     ]  # fmt: skip
     written = page.of_networks([result(*models)])
-    assert f"{N} images attacked, {N} of hybrids, {N} in each of 75 cells." in written
+    assert f"{N} images are attacked, {N} are mixed to hybrid images" in written
+    assert f"{N} are shown in each of 75 cells" in written
     (line,) = [one for one in written.splitlines() if one.startswith("| bare")]
     assert line.split(" | ")[5] == ""
     assert written.splitlines()[-1].startswith("| gray-standard (gray) | base |")

@@ -328,7 +328,7 @@ def test_model_faults_are_named(answer, message):
     [
         ({"model": None}, TypeError, "model: got NoneType, expected a callable"),
         ({"model": "resnet18"}, TypeError, "model: got str, expected a callable"),
-        ({"seeds": 3}, TypeError, "seeds: got 3, expected several"),
+        ({"seeds": 3}, TypeError, "seeds: got 3, expected a sequence"),
         ({"batch_size": 2.5}, TypeError, "batch_size: got float, expected an integer"),
         ({"device": "gpu"}, ValueError, "device: got gpu, expected cpu, cuda or cuda"),
         ({"device": "cuda:99"}, ValueError, "device: got cuda:99, expected one that"),

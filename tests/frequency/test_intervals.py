@@ -6,7 +6,7 @@ from scipy import stats
 
 import neurofreq as nf
 from neurofreq import intervals
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities
 
 
 def test_the_interval_of_a_mean_agrees_with_scipy():
@@ -109,7 +109,7 @@ def test_a_quantile_of_sizes_reaches_into_those_not_found(n_found, share):
     rng = np.random.default_rng(n_found)
     n = 40
     sizes = np.where(np.arange(n) < n_found, rng.gamma(2.0, size=n), np.inf)
-    ours = analysis.median_size(sizes, share)
+    ours = quantities.median_size(sizes, share)
     expected = brute_force(sizes, share)
     np.testing.assert_allclose(ours.resampled(), expected)
     found = ours.estimate()
@@ -119,7 +119,7 @@ def test_a_quantile_of_sizes_reaches_into_those_not_found(n_found, share):
     assert found.high == np.inf
     # Less a model all of whose perturbations were found: paired resamples.
     other = rng.gamma(2.0, size=n)
-    less = analysis.median_size(other).minus(ours)
+    less = quantities.median_size(other).minus(ours)
     paired = brute_force(other, 0.5) - expected
     assert (less.low, less.high) == pytest.approx(bounds(paired))
     assert less.low == -np.inf
@@ -127,6 +127,6 @@ def test_a_quantile_of_sizes_reaches_into_those_not_found(n_found, share):
 
 def test_a_difference_of_two_infinite_medians_is_undefined():
     sizes = np.array([0.1, np.inf, np.inf, np.inf, np.inf, np.inf])
-    median = analysis.median_size(sizes)
+    median = quantities.median_size(sizes)
     assert np.isnan(median.minus(median).value)
     assert np.isnan([median.minus(median).low, median.minus(median).high]).all()

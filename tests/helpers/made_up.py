@@ -4,9 +4,8 @@ import io
 
 import numpy as np
 
-from neurofreq.corruptions import grouping
-from neurofreq.corruptions._corrupt import CORRUPTIONS
-from neurofreq.studies import Measured
+from neurofreq.corruptions import CORRUPTIONS, grouping
+from neurofreq.measured import Attack, Clean, Corrupted, Hybrid, Measured
 
 N = 20
 FIFTEEN = grouping.averaged(CORRUPTIONS)
@@ -25,13 +24,17 @@ def attack(profile=LOW_PROFILE, size=2.0, failed=0):
     found = np.isfinite(distance)
     power = np.random.default_rng(0).random((8, 8))
     power[4, 4] = np.nan
-    return {
-        "distance": distance,
-        "success": found,
-        "power": power,
-        "radial": np.outer(weight * found, profile),
-        "frequency": THRESHOLDS,
-    }
+    return Attack(
+        distance=distance,
+        success=found,
+        status=np.where(found, "completed", "failed"),
+        n_queries=np.full(N, 100),
+        targets=np.full(N, -1),
+        power=power,
+        radial=np.outer(weight * found, profile),
+        frequency=THRESHOLDS,
+        adversarial=np.zeros((6, 1, 8, 8)),
+    )
 
 
 def hybrid(reversal=0.4):
@@ -39,29 +42,24 @@ def hybrid(reversal=0.4):
     mean = np.interp(MIXING, [0.0, reversal, 1.0], [-0.8, 0.0, 0.6])
     spread = np.linspace(-0.1, 0.1, N)[:, None]
     difference = mean + spread
-    return {
-        "frequency": MIXING,
-        "difference": difference,
-        "p_low": (1 + mean) / 2,
-        "p_high": (1 - mean) / 2,
-    }
+    return Hybrid(MIXING, difference, (1 + mean) / 2, (1 - mean) / 2)
 
 
 def cells(name, shift=0):
     """Every corruption alike, but nothing right where it is high in frequency."""
     if grouping.group_of(name) == "high":
-        return {"correct": np.zeros((5, N), bool)}
-    return {"correct": np.stack([np.arange(N) < right + shift for right in RIGHT])}
+        return Corrupted(np.zeros((5, N), bool))
+    return Corrupted(np.stack([np.arange(N) < right + shift for right in RIGHT]))
 
 
 def model(name="one", group="base", *, shift=0, leave_out=(), **changes):
-    arrays = {
-        "clean": {"correct": np.arange(2 * N) < N - 1},
+    results = {
+        "clean": Clean(np.arange(2 * N) < N - 1),
         "attack": attack(),
         "hybrid": hybrid(),
         **{f"corruption/{one}": cells(one, shift) for one in FIFTEEN},
     }
-    kept = {key: value for key, value in arrays.items() if key not in leave_out}
+    kept = {key: one for key, one in results.items() if key not in leave_out}
     return Measured(name, group, kept | changes)
 
 
@@ -91,7 +89,7 @@ def panels(figure):
 
 
 def solid_lines(ax, color):
-    """Return curves of a colour: not the dots and drop lines of a mark."""
+    """Return curves of a color: not the dots and drop lines of a mark."""
     return [
         line
         for line in ax.get_lines()

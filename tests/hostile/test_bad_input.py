@@ -18,10 +18,40 @@ from hostile_calls import CALLS, Call
 from hostile_values import KINDS, Bad, frozen
 
 import neurofreq as nf
-from neurofreq import attacks, data, intervals, models, neural, plot, studies, training
+from neurofreq import (
+    attacks,
+    corruptions,
+    data,
+    figures,
+    frequency,
+    intervals,
+    models,
+    neural,
+    plot,
+    regularize,
+    report,
+    studies,
+    training,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+PACKAGES = (
+    attacks,
+    corruptions,
+    data,
+    figures,
+    frequency,
+    intervals,
+    models,
+    neural,
+    plot,
+    regularize,
+    report,
+    studies,
+    training,
+)
 
 LONGEST = 5.0  # seconds of processor time until a bad value is refused
 
@@ -109,8 +139,7 @@ def test_the_same_call_without_the_bad_value_works(call: Call, tmp_path):
 UNTRIED = {"split", "n", "resize", "crop", "options", "kw"}
 SCALARS = ("int", "float", "bool", "int | None", "float | None", "bool | None")
 MODULES = {"": nf} | {
-    f"{module.__name__.rpartition('.')[2]}.": module
-    for module in (attacks, data, intervals, models, neural, plot, studies, training)
+    f"{module.__name__.rpartition('.')[2]}.": module for module in PACKAGES
 }
 
 

@@ -48,8 +48,8 @@ def read_study(folder: Path) -> str:
     arrays = [
         value
         for one in found.measured
-        for _, part in sorted(one.arrays.items())
-        for _, value in sorted(part.items())
+        for _, part in sorted(one.results.items())
+        for _, value in sorted(vars(part).items())
     ]
     return digest(*arrays, found.adversarial("mine"), found.missing)
 

@@ -106,7 +106,7 @@ def test_weights_of_the_whole_model_load_too(tmp_path, reference):
 @pytest.mark.parametrize("prefix", ["model", "network", "module"])
 def test_a_prefix_that_the_model_has_itself_stays(tmp_path, monkeypatch, kind, prefix):
     class Wrapped(nn.Module):
-        """Normalises inside; all its weights are in one part."""
+        """Normalizes inside; all its weights are in one part."""
 
         def __init__(self):
             super().__init__()
@@ -152,7 +152,7 @@ class Hostile:
 def test_a_pickle_that_runs_code_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"0.weight": Hostile()}, "bad.pt")
-    with pytest.raises(ValueError, match="cannot be read as tensors alone"):
+    with pytest.raises(ValueError, match="read as a file of tensors only"):
         models.load_model("cnn_a_mix4", weights="bad.pt")
     assert not (tmp_path / "should-not-exist").exists()
 
@@ -249,7 +249,7 @@ def test_an_exported_program_runs_and_keeps_its_mode(tmp_path, reference):
     loaded = models.load_model(str(path))
     torch.testing.assert_close(loaded(images[:3]), reference(images[:3]))
     assert loaded.train().eval() is loaded
-    with pytest.raises(ValueError, match=r"expected none: .*net\.pt2 brings its own"):
+    with pytest.raises(ValueError, match=r"expected none: .*net\.pt2 has its own"):
         models.load_model(str(path), weights="w.pt")
 
 

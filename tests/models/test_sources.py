@@ -72,7 +72,7 @@ def test_what_needs_a_download_says_what_and_where(row, monkeypatch):
     else:
         expected = pytest.raises(
             FileNotFoundError,
-            match=r"nothing downloads .*fetch https://\S+ and save it as \S+hub",
+            match=r"downloads nothing: .*fetch https://\S+ and save it as \S+hub",
         )
     with expected:
         models.load_model(row.name)

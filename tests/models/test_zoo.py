@@ -107,7 +107,7 @@ def test_changed_files_are_noticed(model, folder):
         models.load_model("zoo:blur-1.5")
     del values["seed"]
     card.write_text(json.dumps({**values, "colour": 1}))
-    with pytest.raises(ValueError, match=r"is no card: .* colour, seed"):
+    with pytest.raises(ValueError, match=r"not a valid card: .* colour, seed"):
         models.load_model("zoo:blur-1.5")
 
 

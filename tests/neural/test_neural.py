@@ -200,7 +200,7 @@ def test_a_teacher_with_dropout_or_that_refuses_one_image_is_told():
         neural.teacher_similarity(torch.nn.Sequential(Dropping()), "0", images)
     norm = torch.nn.BatchNorm1d(81, track_running_stats=False)
     model = torch.nn.Sequential(torch.nn.Flatten(), norm)
-    with pytest.warns(UserWarning, match="it refuses one image alone"):
+    with pytest.warns(UserWarning, match="it refuses a batch of one image"):
         neural.teacher_similarity(model, "1", images)
 
 

@@ -79,7 +79,7 @@ def test_silent_neurons_are_dropped_only_when_asked():
     trials[..., 3] = 0.0
     responses = neural.Responses(trials)
     for call in (responses.similarity, responses.reliability):
-        with pytest.raises(ValueError, match="neuron 3 never differs"):
+        with pytest.raises(ValueError, match="neuron 3 never differ"):
             call()
     assert responses.active().n_neurons == 5
     np.testing.assert_allclose(

@@ -148,7 +148,7 @@ def test_what_does_not_fit_is_refused(scan):
     with pytest.raises(RuntimeError, match="not fitted yet"):
         neural.neural_similarity(model, images)
     trials[..., 4] = 0.0
-    with pytest.raises(ValueError, match="neuron 4 never differs"):
+    with pytest.raises(ValueError, match="neuron 4 never differ"):
         model.fit(images, neural.Responses(trials))
     with pytest.raises(ValueError, match="images: got values in"):
         model.fit(images * 255, responses)
@@ -249,7 +249,7 @@ def test_a_neuron_without_responses_to_a_fold_is_left_out_of_that_fold(monkeypat
     model.v[:2] = 0.5
     assert len(model.held_out_similarity()) == 30
     model.v[2] = 0.5
-    with pytest.raises(ValueError, match="no held-out prediction of neuron 2"):
+    with pytest.raises(ValueError, match="neuron 2 has no held-out prediction"):
         model.held_out_similarity()
 
 
@@ -257,7 +257,9 @@ def test_a_fold_without_any_response_to_stop_by_is_refused():
     model, images, trials = few()
     groups = np.arange(30) // 6
     trials[:, groups == 1] = np.nan
-    with pytest.raises(ValueError, match="responses: got none to the stopping images"):
+    with pytest.raises(
+        ValueError, match="has no response to its early-stopping images"
+    ):
         model.fit(images, neural.Responses(trials), groups=groups)
 
 

@@ -83,9 +83,9 @@ def cotraining_main(rank, folder):
     model = nn.parallel.DistributedDataParallel(network())
     images, labels = batch()
     pull = regularizer(model)
-    with pytest.raises(ValueError, match="joint: got a model that works in 2 proc"):
+    with pytest.raises(ValueError, match="joint: got a model that runs in 2 proc"):
         pull.joint(images)
-    with pytest.raises(ValueError, match="model: got one that works in 2 processes"):
+    with pytest.raises(ValueError, match="model: got a model that runs in 2 proc"):
         training.fit(model, images, labels)
     state = cotrained(model, images[rank::2], labels[rank::2])
     np.savez(f"{folder}/rank{rank}.npz", *state)

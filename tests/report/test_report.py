@@ -1,6 +1,7 @@
 """The report: numbers, intervals, files, resuming, interruption, bad input."""
 
 import base64
+import dataclasses
 import io
 import json
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from torch import nn
 import neurofreq as nf
 from neurofreq import report
 from neurofreq._shared.files import storage
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities
 from neurofreq.report import _run
 from neurofreq.studies import measuring
 
@@ -107,6 +108,13 @@ def test_numbers_agree_with_the_public_functions(finished):
     assert row["f_half"] == pytest.approx(profile.half_power)
 
 
+def test_the_table_of_corruptions_has_a_row_per_severity(finished):
+    table = finished.tables["corruption"]
+    for _, rows in table.groupby(["model", "corruption"]):
+        assert rows["severity"].tolist() == [1, 2, 3, 4, 5]
+    assert set(table["model"]) == {"one <b>", "two"}
+
+
 def test_differences_are_to_the_first_and_paired(finished):
     rows = finished.tables["differences"].set_index("quantity")
     assert set(rows["reference"]) == {"one <b>"}
@@ -116,7 +124,7 @@ def test_differences_are_to_the_first_and_paired(finished):
     )
     # A model less itself is zero in every resample only if images are paired.
     correct = np.arange(30) % 3 == 0
-    same = analysis.accuracy(correct).minus(analysis.accuracy(correct))
+    same = quantities.accuracy(correct).minus(quantities.accuracy(correct))
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
 
 
@@ -235,7 +243,7 @@ def test_grey_models_see_grey_images_and_the_page_says_so(tmp_path):
         measurements=["clean"],
         **SMALL,
     )
-    assert "converted to grey" in found.page.read_text()
+    assert "gray versions of color images" in found.page.read_text()
     with torch.no_grad():
         named = network(1)(torch.from_numpy(data.gray().images)).argmax(1).numpy()
     expected = (named == data.labels).mean()
@@ -326,7 +334,7 @@ def test_the_median_is_that_of_numpy_and_its_interval_that_of_resampled_medians(
     rng = np.random.default_rng(0)
     for n in (40, 41):
         sizes = rng.gamma(2.0, size=n)
-        estimate = analysis.median_size(sizes).estimate()
+        estimate = quantities.median_size(sizes).estimate()
         assert estimate.value == pytest.approx(np.median(sizes))
         draws = np.median(rng.choice(sizes, (20_000, n)), axis=1)
         expected = np.percentile(draws, [2.5, 97.5])
@@ -340,13 +348,14 @@ def test_a_median_beyond_what_was_found_is_infinite_and_shown(tmp_path, monkeypa
     attack = measuring.attack
 
     def half(*arguments):
-        item = attack(*arguments)
-        success = item["success"] & (np.arange(len(item["success"])) % 2 == 0)
-        return item | {
-            "success": success,
-            "distance": np.where(success, item["distance"], np.inf),
-            "radial": np.where(success[:, None], item["radial"], 0.0),
-        }
+        found = attack(*arguments)
+        success = found.success & (np.arange(found.n_images) % 2 == 0)
+        return dataclasses.replace(
+            found,
+            success=success,
+            distance=np.where(success, found.distance, np.inf),
+            radial=np.where(success[:, None], found.radial, 0.0),
+        )
 
     monkeypatch.setattr(measuring, "attack", half)
     models = {"one": network(), "two": network(seed=1)}

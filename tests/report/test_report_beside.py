@@ -141,7 +141,7 @@ def test_grey_and_colour_models_are_shown_what_they_saw(tmp_path):
     studies.run(study, tmp_path / "kept", progress=False)
     mine = {"mine": network(3, seed=1)}
     found = beside([tmp_path / "kept"], tmp_path / "out", mine, data)
-    assert "converted to grey" in found.page.read_text()
+    assert "gray versions of color images" in found.page.read_text()
     shapes = {n: one.shape[1:] for n, one in found._results.images.items()}
     assert shapes == {
         "mine": (3, 16, 16), "grey": (1, 16, 16), "colour": (3, 16, 16),
@@ -161,7 +161,7 @@ def test_grey_and_colour_models_are_shown_what_they_saw(tmp_path):
         ({"seeds": [0, 1]}, r"seeds: got \(0, 1\), expected \(2,\)"),
         ({"seed": 0}, "seed: got 0, expected 1"),
         ({"models": {"zoo a": network()}}, "'zoo a' of .*kept.* and of the models"),
-        ({"data": images(n=20)}, r"data: got others .*20 images.*random pixels, 24 im"),
+        ({"data": images(n=20)}, r"data: got other .*20 images.*random pixels, 24 im"),
     ],
 )
 def test_what_differs_is_named_before_any_work(kept, tmp_path, changes, message):
@@ -178,7 +178,7 @@ def test_what_no_measurement_depends_on_may_differ(kept, tmp_path):
 def test_other_labels_are_other_data(kept, tmp_path):
     data = images()
     other = ImageSet(data.images, data.labels[::-1].copy(), data.class_names, "x")
-    with pytest.raises(ValueError, match="data: got others"):
+    with pytest.raises(ValueError, match="data: got other images or labels"):
         beside([kept], tmp_path, data=other)
 
 
@@ -227,7 +227,7 @@ def test_what_is_no_study_is_named(kept, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"without study\.json"):
         beside([tmp_path], tmp_path / "out")
     with pytest.raises(
-        ValueError, match=r"beside: got .*expected another than out_dir"
+        ValueError, match=r"beside: got .*expected a folder other than out_dir"
     ):
         beside([kept], kept)
     with pytest.raises(TypeError, match=r"beside: got .*expected a list"):

@@ -7,6 +7,7 @@ from helpers.small_study import images
 from matplotlib.colors import to_hex
 
 from neurofreq import plot
+from neurofreq.measured import Measured
 from neurofreq.report import _page, _pictures, _tables
 from neurofreq.studies.settings import Settings
 
@@ -21,12 +22,12 @@ MAKERS = {
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_model_has_one_colour_on_the_whole_page(monkeypatch, name):
-    items = {"first": {}, "second": model().arrays, "third": model().arrays}
+    models = [Measured("first", "", {}), model("second"), model("third")]
     data = images()
     results = _tables.Results(
-        items, {}, data.labels, data.class_names, data.name, Settings(), FIFTEEN
+        models, {}, data.labels, data.class_names, data.name, Settings(), FIFTEEN
     )
-    summary = pd.DataFrame({"model": list(items), "weights": "given"})
+    summary = pd.DataFrame({"model": [one.name for one in models], "weights": "given"})
     in_table = {row["model"]: row["color"] for row in _page.summary_rows([], summary)}
     drawn, make = {}, getattr(plot, name)
 

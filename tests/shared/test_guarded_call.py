@@ -129,7 +129,7 @@ def test_a_model_that_refuses_one_image_alone_is_told():
             raise ValueError("expected more than one image")
         return small()(x)
 
-    with pytest.warns(UserWarning, match="refuses one image alone"):
+    with pytest.warns(UserWarning, match="refuses a batch of one image"):
         nf.hybrid_curve(model, images(), labels(), seeds=[0], batch_size=4)
 
 
@@ -280,7 +280,7 @@ class Ending(nn.Module):
         return self.network(x)
 
 
-@pytest.mark.filterwarnings("ignore:model. it refuses one image alone")
+@pytest.mark.filterwarnings("ignore:model. it refuses a batch of one image")
 @pytest.mark.parametrize("n_calls", [1, 6, 12])
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize(

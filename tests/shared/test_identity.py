@@ -79,7 +79,7 @@ def digest(folder, model, name="mine", shown=PROBES, **options):
 def test_models_of_one_state_are_told_by_what_they_answer(tmp_path, make):
     first = digest(tmp_path, make(1.0))
     assert digest(tmp_path, make(1.0)) == first
-    with pytest.warns(UserWarning, match="model 'mine' answers differently than when"):
+    with pytest.warns(UserWarning, match="model 'mine' has other logits or gradients"):
         other = digest(tmp_path, make(-1.0))
     slightly = digest(tmp_path, make(1.01), "other name")  # nothing was said of this
     assert len({first, other, slightly}) == 3
@@ -124,7 +124,7 @@ def test_source_names_and_wrappers_tell_nothing(tmp_path):
                 return self.base(x).roll(1, dims=1)
         """
     )["Mine"]
-    with pytest.warns(UserWarning, match="answers differently"):
+    with pytest.warns(UserWarning, match="has other logits or gradients"):
         assert digest(tmp_path, rolled()) not in found
 
 
@@ -221,7 +221,7 @@ def test_a_model_that_draws_is_told_and_not_measured_for_ever(tmp_path, change):
     study = Study(images(), models, measurements=["clean"])
     state = torch.get_rng_state()
     for expected in (1, 0, 0):
-        with pytest.warns(UserWarning, match="'drawing' answers the same images diff"):
+        with pytest.warns(UserWarning, match="'drawing' gives different logits"):
             assert run(study, tmp_path).n_measured == expected
     if change is unseeded:
         assert torch.equal(torch.get_rng_state(), state)
@@ -297,7 +297,7 @@ def test_a_damaged_list_of_models_is_written_again(tmp_path):
     for path in (tmp_path / "models").glob("*.json"):
         path.write_text("{")
     assert digest(tmp_path, Scaled(1.0)) == first
-    with pytest.warns(UserWarning, match="answers differently"):
+    with pytest.warns(UserWarning, match="has other logits or gradients"):
         assert digest(tmp_path, Scaled(2.0)) != first
 
 
@@ -328,7 +328,7 @@ def test_models_that_differ_in_their_gradients_alone_stand_side_by_side(
     tmp_path, one, other
 ):
     first = digest(tmp_path, Changed(one))
-    with pytest.warns(UserWarning, match="or has other gradients"):
+    with pytest.warns(UserWarning, match="other logits or gradients"):
         second = digest(tmp_path, Changed(other))
     assert first != second
     for _ in range(2):
@@ -346,7 +346,7 @@ def test_an_attack_on_other_gradients_is_made_anew(tmp_path):
         )
 
     kept = attacked(rounded, out=tmp_path)
-    with pytest.warns(UserWarning, match="or has other gradients"):
+    with pytest.warns(UserWarning, match="other logits or gradients"):
         found = attacked(straight_through, out=tmp_path)
     expected = attacked(straight_through)
     assert found.equals(expected)

@@ -5,10 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from neurofreq import ModelError
+from neurofreq import ModelError, hybrid_curve
 from neurofreq._shared.networks import calling
 from neurofreq.attacks import BrendelBethge
-from neurofreq.frequency._hybrid import hybrid_curve
 
 
 def network():

@@ -59,7 +59,9 @@ def test_a_damaged_item_is_told_once_and_kept_again(tmp_path):
     store = storage.Store(tmp_path)
     store.save(RECORD, {"correct": np.arange(5)})
     flipped(store.path(RECORD, ".npz"), 90)
-    with pytest.warns(UserWarning, match=r"clean-.* is damaged .*: it does not count"):
+    with pytest.warns(
+        UserWarning, match=r"clean-.* is damaged .*: this result is ignored"
+    ):
         assert store.load(RECORD) is None
     assert store.load(RECORD) is None
     store.save(RECORD, {"correct": np.arange(5)})
@@ -292,7 +294,7 @@ def test_damaged_items_of_a_study_are_missing_and_measured_again(tmp_path):
     assert table["missing"].to_dict() == {
         "clean": 1, "hybrid": 1, "attack": 0, "corruption": 0,
     }  # fmt: skip
-    with pytest.raises(ValueError, match="model: got 'm0', expected one whose images"):
+    with pytest.raises(ValueError, match="model: got 'm0', expected a model whose"):
         studies.load(tmp_path).adversarial("m0")
     again = run(study(1), tmp_path)
     assert (again.n_measured, again.is_complete) == (3, True)
@@ -311,7 +313,7 @@ def test_a_flipped_bit_of_kept_images_is_noticed(tmp_path):
     flipped(path, -5, 2)
     with (
         pytest.warns(UserWarning, match="is damaged .its checksum differs"),
-        pytest.raises(ValueError, match="model: got 'm0', expected one whose images"),
+        pytest.raises(ValueError, match="model: got 'm0', expected a model whose"),
     ):
         studies.load(tmp_path).adversarial("m0")
     with pytest.warns(UserWarning, match="is damaged"):
@@ -351,7 +353,7 @@ def test_a_damaged_plan_is_named_and_written_anew(tmp_path, damage):
     damage(tmp_path / "study.json")
     with pytest.raises(ValueError, match=r"study\.json that cannot be read"):
         studies.load(tmp_path)
-    with pytest.raises(ValueError, match="running it again writes it anew"):
+    with pytest.raises(ValueError, match="run the study again to rewrite it"):
         studies.status(tmp_path)
     assert run(one, tmp_path).n_measured == 0
     assert studies.load(tmp_path).is_complete

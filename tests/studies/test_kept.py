@@ -35,8 +35,8 @@ def test_a_study_of_before_is_read(kept, monkeypatch):
     assert studies.status(kept / "study")["done"].tolist() == [1, 1, 2, 2]
     assert len(studies.export(kept / "study", kept / "out")) > 0
     (one,) = found.measured
-    arrays = {k: v for k, v in one.arrays.items() if k[:10] != "corruption"}
-    pair = [dataclasses.replace(one, name=name, arrays=arrays) for name in ("m0", "m1")]
+    part = one.only(["clean", "hybrid", "attack"])
+    pair = [dataclasses.replace(part, name=name) for name in ("m0", "m1")]
     rows, _ = figures.fig2(pair)
     assert set(rows["model"]) == {"m0", "m1"}
 

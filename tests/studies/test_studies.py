@@ -41,15 +41,15 @@ def test_a_study_holds_what_the_figures_need(whole):
     assert whole.n_measured == 2 * (1 + 1 + 2 + 2)
     one = whole.measured[0]
     assert (one.name, one.group) == ("m0", "base")
-    assert set(one.arrays) == {
+    assert set(one.results) == {
         "clean", "hybrid", "attack", "corruption/gaussian_noise",
         "corruption/brightness",
     }  # fmt: skip
-    assert one.arrays["clean"]["correct"].shape == (12,)
-    assert one.arrays["hybrid"]["difference"].shape == (12, 3)
-    assert one.arrays["attack"]["distance"].shape == (6,)
-    assert one.arrays["attack"]["radial"].shape == (6, 25)
-    assert one.arrays["corruption/brightness"]["correct"].shape == (5, 12)
+    assert one.clean.correct.shape == (12,)
+    assert one.hybrid.difference.shape == (12, 3)
+    assert one.attack.distance.shape == (6,)
+    assert one.attack.radial.shape == (6, 25)
+    assert one.results["corruption/brightness"].correct.shape == (5, 12)
     table = pd.read_csv(whole.out_dir / "study.csv")
     assert list(table) == [
         "model", "group", "quantity", "x", "value", "low", "high", "n", "weights",
@@ -69,11 +69,11 @@ def test_adversarial_images_are_kept_exactly(whole):
     assert images_kept.shape == (6, 1, 16, 16)
     assert images_kept.dtype == np.float32
     change = np.abs(images_kept - images().images[:6]).max(axis=(1, 2, 3))
-    item = whole.measured[0].arrays["attack"]
-    found = item["success"]
+    attack = whole.measured[0].attack
+    found = attack.success
     assert found.any()
-    np.testing.assert_array_equal(change[found].astype(item["distance"].dtype),
-                                  item["distance"][found])  # fmt: skip
+    np.testing.assert_array_equal(change[found].astype(attack.distance.dtype),
+                                  attack.distance[found])  # fmt: skip
     with pytest.raises(ValueError, match="model: got 'absent'"):
         whole.adversarial("absent")
 
@@ -83,9 +83,10 @@ def test_a_study_is_read_without_its_models(whole):
     assert again.is_complete
     for ours, theirs in zip(whole.measured, again.measured, strict=True):
         assert (ours.name, ours.group) == (theirs.name, theirs.group)
-        for key, arrays in ours.arrays.items():
-            for name, values in arrays.items():
-                np.testing.assert_array_equal(values, theirs.arrays[key][name])
+        for key, result in ours.results.items():
+            for name, values in vars(result).items():
+                read = getattr(theirs.results[key], name)
+                np.testing.assert_array_equal(values, read)
     pd.testing.assert_frame_equal(whole.tables["study"], again.tables["study"])
     with pytest.raises(FileNotFoundError, match=r"without study\.json"):
         studies.load(whole.out_dir / "items")
@@ -119,12 +120,10 @@ def test_folded_copies_measure_the_same(tmp_path):
     assert failure.model == "refuses"
     assert "cannot be traced" in failure.traceback
     ours, theirs = plain.measured[0], folded.measured[0]
-    for key, arrays in ours.arrays.items():
-        for name in ("distance", "correct", "difference"):
-            if name in arrays:
-                np.testing.assert_allclose(
-                    theirs.arrays[key][name], arrays[name], rtol=1e-4
-                )
+    for key, result in ours.results.items():
+        for name in {"distance", "correct", "difference"} & vars(result).keys():
+            read = getattr(theirs.results[key], name)
+            np.testing.assert_allclose(read, getattr(result, name), rtol=1e-4)
 
 
 def test_images_that_were_not_kept_are_made_again(tmp_path):
@@ -146,8 +145,8 @@ def test_what_fails_is_written_down_and_the_rest_goes_on(tmp_path, whole):
     assert {(one.model, one.measurement) for one in part.failed} == {("m0", "attack")}
     assert "RuntimeError: refused" in part.failed[0].traceback
     assert not part.missing
-    assert "attack" not in part.measured[0].arrays
-    assert "attack" in part.measured[1].arrays
+    assert "attack" not in part.measured[0].results
+    assert "attack" in part.measured[1].results
     record = json.loads(next((tmp_path / "items").glob("*.failed.json")).read_text())
     assert record["measurement"] == "attack"
     assert "refused" in record["traceback"]
@@ -169,7 +168,7 @@ def test_one_model_of_a_shared_corruption_fails_alone(tmp_path):
     bad.models[1].spec._refuses = lambda x: len(x) == 12
     part = run(bad, tmp_path)
     assert {one.model for one in part.failed} == {"m1"}
-    assert len(part.measured[0].arrays) == 2
+    assert len(part.measured[0].results) == 2
 
 
 def test_a_model_that_cannot_be_loaded_is_written_down(tmp_path):
@@ -180,7 +179,7 @@ def test_a_model_that_cannot_be_loaded_is_written_down(tmp_path):
         ("lost", "loading")
     ]
     assert "absent.pt" in part.failed[0].traceback
-    assert "clean" in part.measured[0].arrays
+    assert "clean" in part.measured[0].results
     assert set(studies.status(tmp_path)["measurement"]) == {"clean", "loading"}
 
 
@@ -241,7 +240,7 @@ def test_ctrl_c_keeps_and_says_what_is_done(tmp_path, monkeypatch):
         part = run(study(), tmp_path)
     assert not part.is_complete
     assert part.missing[:2] == ("m0: attack", "m1: attack")
-    assert len(part.measured[0].arrays) == 2
+    assert len(part.measured[0].results) == 2
     assert run(study(), tmp_path).is_complete
 
 
@@ -254,7 +253,7 @@ def test_a_report_is_a_study_too(tmp_path):
     )  # fmt: skip
     found = studies.load(tmp_path)
     assert found.is_complete
-    assert set(found.measured[0].arrays) == {"clean", "attack"}
+    assert set(found.measured[0].results) == {"clean", "attack"}
 
 
 def test_a_model_that_another_process_loaded_stays_in_sight(tmp_path):
@@ -280,7 +279,7 @@ def test_a_narrower_run_hides_nothing_finished(tmp_path):
     csv = (tmp_path / "study.csv").read_bytes()
     part = run(study(), tmp_path, measurements=["clean"])
     assert part.is_complete
-    assert set(part.measured[0].arrays) == {"clean"}
+    assert set(part.measured[0].results) == {"clean"}
     assert (tmp_path / "study.csv").read_bytes() == csv
     table = studies.load(tmp_path).tables["study"]
     pd.testing.assert_frame_equal(table, whole.tables["study"])
@@ -289,26 +288,26 @@ def test_a_narrower_run_hides_nothing_finished(tmp_path):
     next((tmp_path / "items").glob("hybrid-*.json")).unlink()
     run(study(), tmp_path, measurements=["clean"])
     assert studies.load(tmp_path).is_complete
-    assert "hybrid" not in studies.load(tmp_path).measured[0].arrays
-    assert "attack" in studies.load(tmp_path).measured[0].arrays
+    assert "hybrid" not in studies.load(tmp_path).measured[0].results
+    assert "attack" in studies.load(tmp_path).measured[0].results
 
 
 def test_tables_count_what_they_are_made_of(tmp_path, monkeypatch):
     attack = measuring.attack
 
     def lost(*arguments):
-        item = attack(*arguments)
-        success = item["success"] & (np.arange(len(item["success"])) > 0)
-        radial = np.where(success[:, None], item["radial"], 0.0)
-        return item | {"success": success, "radial": radial}
+        found = attack(*arguments)
+        success = found.success & (np.arange(found.n_images) > 0)
+        radial = np.where(success[:, None], found.radial, 0.0)
+        return dataclasses.replace(found, success=success, radial=radial)
 
     monkeypatch.setattr(measuring, "attack", lost)
     settings = SETTINGS | {"corruptions": ["brightness", "speckle_noise"]}
     one = study(1, settings=settings, measurements=["attack", "corruption"])
     found = run(one, tmp_path)
-    item = found.measured[0].arrays["attack"]
-    assert 0 < item["success"].sum() < 6
-    assert set(found.tables["radial"]["n"]) == {item["success"].sum()}
+    success = found.measured[0].attack.success
+    assert 0 < success.sum() < 6
+    assert set(found.tables["radial"]["n"]) == {success.sum()}
     assert set(found.tables["success"]["n"]) == {6}
     # Corruptions beside the paper's have rows, and no part in a mean.
     expected = nf.corruption_accuracy(
@@ -327,9 +326,18 @@ def test_examples_of_an_attack_hold_no_other_images(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "ATTACK_PART", 12)
     settings = SETTINGS | {"n_attack": 12}
     found = run(study(1, settings=settings, measurements=["attack"]), tmp_path)
-    examples = found.measured[0].arrays["attack"]["adversarial"]
+    examples = found.measured[0].attack.adversarial
     assert len(examples) == 6
     assert examples.base is None
+
+
+def test_an_untargeted_attack_needs_only_one_class(tmp_path):
+    settings = {**SETTINGS, "targeted": False, "n_attack": 3}
+    alike = images().take(images().labels == 0)
+    small = study(1, measurements=["attack"], settings=settings)
+    found = run(dataclasses.replace(small, data=alike), tmp_path)
+    assert found.failed == ()
+    assert (found.measured[0].attack.targets == -1).all()
 
 
 def test_gray_images_are_made_for_gray_models_alone(monkeypatch):

@@ -48,8 +48,8 @@ def work(out, log, environment):
         with open(log, "a") as file:
             file.write(f"{line}\n")
 
-    def kept(self, item, arrays):
-        keep(self, item, arrays)
+    def kept(self, item, result):
+        keep(self, item, result)
         say(f"kept {item} {item.rows}")
 
     worker.Work._keep = kept

@@ -221,7 +221,7 @@ def test_a_triangle_stays_between_zero_and_its_peak(steps, epochs):
         ({"augment": "cutout"}, "augment: got 'cutout'"),
         ({"precision": "float16"}, "precision: got 'float16'"),
         ({"schedule": "plateau"}, "validation: got 0, expected a fraction"),
-        ({"learning_rate": 0.1}, "'learning_rate', which there is not"),
+        ({"learning_rate": 0.1}, "unknown setting 'learning_rate'; did you mean"),
         ({"epoch": 1}, "nearest is 'epochs'"),
     ],
 )

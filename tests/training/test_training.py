@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 import neurofreq as nf
 from neurofreq import training
-from neurofreq.training import _loop, _schedule
+from neurofreq.training import _run, _schedule
 
 
 class Soft(nn.Module):
@@ -148,9 +148,9 @@ def test_shift_and_flip_agrees_with_a_loop():
 
 
 def test_a_last_batch_of_one_image_is_dropped():
-    sizes = [len(batch) for batch in _loop._batches(torch.arange(9), 4)]
+    sizes = [len(batch) for batch in _run._batches(torch.arange(9), 4)]
     assert sizes == [4, 4]
-    sizes = [len(batch) for batch in _loop._batches(torch.arange(1), 4)]
+    sizes = [len(batch) for batch in _run._batches(torch.arange(1), 4)]
     assert sizes == [1]
 
 
@@ -199,7 +199,7 @@ def test_bad_steps_are_named(change, error, message):
 def test_a_regularizer_of_another_model_is_refused():
     images, labels = problem()
     r = regularizer(network(), images)
-    with pytest.raises(ValueError, match="regularizer: got that of another model"):
+    with pytest.raises(ValueError, match="got a regularizer of another model"):
         training.fit(network(), images, labels, regularizer=r)
 
 

@@ -71,6 +71,15 @@ def set_num_threads(n_threads: int) -> None:
     -----
     RuntimeWarning
         If fewer threads are used than `n_threads`.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> before = nf.num_threads()
+    >>> nf.set_num_threads(2)
+    >>> nf.num_threads()
+    2
+    >>> nf.set_num_threads(before)
     """
     count = scalars.count("n_threads", n_threads)
     used = _neurofreq.set_num_threads(min(count, _neurofreq.thread_limit()))
@@ -83,6 +92,12 @@ def num_threads() -> int:
     Returns
     -------
     int
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> nf.num_threads() >= 1
+    True
     """
     return _neurofreq.num_threads()
 

@@ -73,6 +73,21 @@ class Boundary(Attack):
     ----------
     Brendel, Rauber and Bethge 2018, arXiv 1712.04248 ("published"). Chen, Jordan
     and Wainwright 2019, "HopSkipJumpAttack", arXiv 1904.02144 ("estimate").
+
+    Examples
+    --------
+    The model may be any function that returns scores; it needs no gradient:
+
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> def model(x):
+    ...     bright = x.mean((1, 2, 3)) - 0.5
+    ...     return torch.stack([-bright, bright], 1)
+    >>> images = torch.full((2, 1, 8, 8), 0.4)
+    >>> attack = nf.attacks.Boundary(max_queries=300)
+    >>> result = attack(model, images, [0, 0])
+    >>> result.success.tolist(), int(result.n_queries.max()) <= 300
+    ([True, True], True)
     """
 
     _method: ClassVar[str] = "boundary"

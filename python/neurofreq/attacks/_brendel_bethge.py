@@ -106,6 +106,17 @@ class BrendelBethge(Attack):
     ----------
     Brendel et al. 2019, "Accurate, reliable and fast robustness evaluation",
     arXiv 1907.01003. Li et al. 2023, Figs 2b, 2f, 4c and 6a.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> result = nf.attacks.BrendelBethge("linf", steps=10)(model, images, labels)
+    >>> result.success.tolist(), bool(result.distance.max() < 4 / 255)
+    ([True, True], True)
     """
 
     _method: ClassVar[str] = "brendel_bethge"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
 from neurofreq.attacks._options import Options, unit_images
+from neurofreq.attacks._task import Callables, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,19 @@ class AttackResult(NamedTuple):
     trajectory : tuple of ndarray of float64, shape (K, 2), or None
         If requested: for each image, the number of queries and the distance at every
         improvement, before the confirmation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> result = nf.attacks.PGD(epsilon=8 / 255, steps=10)(model, images, labels)
+    >>> result.status.tolist(), bool(result.distance.max() < 0.04)
+    (['completed', 'completed'], True)
+    >>> nf.power_spectrum(result.adversarial - images).shape
+    (32, 32)
     """
 
     adversarial: Any
@@ -66,7 +80,22 @@ class AttackResult(NamedTuple):
 
 
 class Attack(ABC):
-    """An attack with its settings: call it on a model, images and labels."""
+    """An attack with its settings: call it on a model, images and labels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> attack = nf.attacks.BrendelBethge("l2", steps=5)
+    >>> isinstance(attack, nf.attacks.Attack), attack.norm
+    (True, 'l2')
+    >>> result = attack(model, images, labels, seed=0)
+    >>> result.adversarial.shape
+    (2, 1, 32, 32)
+    """
 
     _method: ClassVar[str]  # the name in src/core/attack/mod.rs
     needs_gradient: ClassVar[bool] = True
@@ -292,36 +321,6 @@ class Attack(ABC):
         if not self.needs_gradient:
             return "noise", None
         return ("scatter" if self.scatter else "climb"), None
-
-
-@dataclass(frozen=True)
-class Task:
-    """The checked arguments of one call, as read by Rust."""
-
-    images: torch.Tensor
-    labels: list[int]
-    targets: list[int] | None
-    is_custom: bool
-    margin: float
-    probability: float
-    norm: str
-    source: str
-    points: torch.Tensor | None
-    n_starts: int
-    n_bisections: int
-    seed: int
-    first_index: int
-    batch_size: int
-    is_deterministic: bool
-
-
-@dataclass(frozen=True)
-class Callables:
-    """The functions that Rust calls."""
-
-    model: Any
-    criterion: Any
-    advance: Callable[[int], object]
 
 
 def _like(

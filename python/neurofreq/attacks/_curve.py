@@ -38,6 +38,12 @@ def success_curve(distance: ArrayLike | torch.Tensor, epsilons: Any) -> Any:
     References
     ----------
     Li et al. 2023, Figs 2b and 2f.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> nf.attacks.success_curve([0.01, 0.02, 0.04, float("inf")], [0.0, 0.02, 0.1])
+    array([0.  , 0.5 , 0.75])
     """
     sizes = validate.host(distance, "distance")
     is_float = np.issubdtype(sizes.dtype, np.floating)

@@ -97,6 +97,19 @@ def evaluate(
     every n-th batch, and all ranks return the whole table. Ranks may share `out`.
     Without a process group, `evaluate` initializes one (gloo) and keeps it to the
     end of the process: initialize your own group before, if you need one.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = torch.from_numpy(nf.data.load_data("synthetic", n=8).images)
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> data = torch.utils.data.TensorDataset(images, model(images).argmax(1))
+    >>> loader = torch.utils.data.DataLoader(data, batch_size=4)
+    >>> attack = nf.attacks.PGD(epsilon=8 / 255, steps=10)
+    >>> table = nf.attacks.evaluate(attack, model, loader)
+    >>> table["index"].tolist(), bool(table["success"].all())
+    ([0, 1, 2, 3, 4, 5, 6, 7], True)
     """
     validate.instance("attack", attack, Attack)
     validate.model(model)

@@ -102,13 +102,19 @@ def minimal_perturbation(
 
     Examples
     --------
-    The paper's additional baselines::
+    As for the paper's additional baselines, but with fewer budgets, runs and steps:
 
-        budgets = np.linspace(0, 0.5, 101)[1:]
-        minimal_perturbation(
-            model, images, labels, targets=shuffled_targets(labels, seed=0),
-            budgets=budgets, min_probability=0.1,
-        )
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=2)
+    >>> result = nf.attacks.minimal_perturbation(
+    ...     nf.models.load_model("zoo:gray-standard"), data.images, data.labels,
+    ...     targets=nf.attacks.shuffled_targets(data.labels, seed=0),
+    ...     budgets=np.linspace(0, 0.5, 6)[1:], min_probability=0.1, repeats=2,
+    ...     attack=nf.attacks.BrendelBethge(steps=5),
+    ... )
+    >>> result.success.tolist()
+    [True, True]
     """
     norm = validate.one_of("norm", norm, NORMS)
     attack = BrendelBethge(norm=norm) if attack is None else attack

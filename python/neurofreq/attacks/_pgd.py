@@ -75,6 +75,19 @@ class PGD(Attack):
     attacks", arXiv 1706.06083. Croce and Hein 2020, "Reliable evaluation of
     adversarial robustness with an ensemble of diverse parameter-free attacks",
     arXiv 2003.01690, section 3.
+
+    Examples
+    --------
+    The labels here are the network's own answers to the clean images:
+
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=4).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> attack = nf.attacks.PGD(epsilon=8 / 255, steps=10)
+    >>> attack(model, images, labels).success.tolist()
+    [True, True, True, True]
     """
 
     _method: ClassVar[str] = "pgd"

@@ -55,6 +55,18 @@ def perturbation_size(
     References
     ----------
     Li et al. 2023, Figs 2b, 2f, 4c and 6a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> images = np.full((2, 1, 4, 4), 0.5)
+    >>> adversarial = images.copy()
+    >>> adversarial[:, :, 0, 0] = 0.75
+    >>> nf.attacks.perturbation_size(adversarial, images)
+    array([0.25, 0.25])
+    >>> nf.attacks.perturbation_size(adversarial, images, "l0")
+    array([1., 1.])
     """
     validate.one_of("norm", norm, NORMS)
     if signed is not None:

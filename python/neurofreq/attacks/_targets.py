@@ -46,6 +46,15 @@ def shuffled_targets(
     References
     ----------
     Li et al. 2023, Fig 2b: one fixed element-wise shuffle of the whole test set.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> labels = np.array([0, 0, 1, 1, 2, 2])
+    >>> targets = nf.attacks.shuffled_targets(labels, seed=0)
+    >>> bool((targets != labels).all()), sorted(targets.tolist())
+    (True, [0, 0, 1, 1, 2, 2])
     """
     validate.one_of("method", method, METHODS)
     checked = validate.labels(labels)

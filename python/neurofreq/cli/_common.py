@@ -63,8 +63,9 @@ Beside = Annotated[
     typer.Option(
         "--beside",
         metavar="STUDYDIR",
-        help="Show the models of this finished study or report on the same data too; "
-        "nothing of them is measured, and options not given are as there. Repeat it.",
+        help="Show the models of this finished study or report on the same data too. "
+        "These models are not measured again, and options that you omit are taken from "
+        "the study. Repeatable.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of targets, attack, corruptions.")]

@@ -47,7 +47,7 @@ def corruptions(
 ) -> None:
     """Measure accuracy under every common corruption at every severity.
 
-    Ctrl-C keeps what is done; the same command again goes on from there.
+    Ctrl-C keeps what is done; the same command again continues from there.
     """
     with plainly(traceback):
         from neurofreq._shared.networks.untrained import is_random

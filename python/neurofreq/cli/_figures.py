@@ -43,8 +43,8 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="FIGURE",
-        help="fig1 to fig6: by default 1 to 5, of ImageNet 6, of DIR alone 2, 4 and 5 "
-        "(of ImageNet 2 and 6), where there is what they need.",
+        help="A figure, such as fig2; repeatable. By default, the figures of this data "
+        "set for which there are models.",
     ),
 ]
 Own = Annotated[
@@ -114,7 +114,7 @@ def figures(
 
     With --data, first measures the networks that come with the package and those
     of --model, in OUT/study: Ctrl-C keeps what is done, and the same command again
-    goes on from there. Writes each figure as PNG and PDF with its long table, and
+    continues from there. Writes each figure as PNG and PDF with its long table, and
     compare.csv: every number beside the paper's, where that is known, of all figures
     in OUT.
     """
@@ -155,14 +155,14 @@ def _names(
 ) -> tuple[str, ...]:
     """Return the figures to draw; empty if the studies decide."""
     from neurofreq._shared.inputs import validate
+    from neurofreq.figures import FIGURES
 
-    known = ("fig1", "fig2", "fig3", "fig4", "fig5", "fig6")
     for name in only or ():
-        validate.one_of("--only", name, known)
+        validate.one_of("--only", name, tuple(FIGURES))
     if only:
         return tuple(only)
     if data is not None:
-        return ("fig6",) if data.startswith("imagenet:") else known[:5]
+        return tuple(name for name, one in FIGURES.items() if _kind(data) in one.data)
     if not studies:
         raise ValueError("DIR: got none, expected folders of studies, or --data")
     return ()
@@ -170,16 +170,25 @@ def _names(
 
 def _of(found: Sequence[StudyResult]) -> tuple[str, ...]:
     """Return the figures for finished studies, depending on the first study's data."""
-    is_imagenet = bool(found) and found[0].data.startswith("ImageNet")
-    return ("fig2", "fig6") if is_imagenet else ("fig2", "fig4", "fig5")
+    from neurofreq.figures import FIGURES
+
+    kind = _kind(found[0].data) if found else "small"
+    return tuple(
+        name for name, one in FIGURES.items() if kind in one.data and not one.has_images
+    )
+
+
+def _kind(data: str) -> str:
+    """Return "imagenet" for a data SPEC or the name of a data set, else "small"."""
+    return "imagenet" if data.casefold().startswith("imagenet") else "small"
 
 
 def _needed(names: Sequence[str]) -> tuple[str, ...]:
     """Return the measurements that figures need, "clean" always among them."""
-    from neurofreq.figures.choose import NEEDS
+    from neurofreq.figures import FIGURES
     from neurofreq.studies.settings import MEASUREMENTS
 
-    needed = {one for name in names for one in NEEDS[name]} | {"clean"}
+    needed = {one for name in names for one in FIGURES[name].needs} | {"clean"}
     return tuple(one for one in MEASUREMENTS if one in needed)
 
 
@@ -258,14 +267,13 @@ def _draw(
     from neurofreq import figures as drawn
     from neurofreq._shared.escapes import to_csv
     from neurofreq._shared.files.storage import write_text
-    from neurofreq.figures.choose import NotDrawnError
 
     out.mkdir(parents=True, exist_ok=True)
     tables = []
     for name in names:
         try:
             table, figure, note = drawn.draw(name, found, **inputs)
-        except NotDrawnError as error:
+        except drawn.NotDrawnError as error:
             if is_strict:
                 raise
             say(str(error))
@@ -280,7 +288,8 @@ def _draw(
     shown = drawn.compare(pd.concat(tables))
     if len(shown):
         say(shown.to_string(index=False, float_format="{:.4g}".format))
-    drawn_before = [pd.read_csv(path) for path in sorted(out.glob("fig?.csv"))]
+    kept = [out / f"{name}.csv" for name in drawn.FIGURES]
+    drawn_before = [pd.read_csv(path) for path in kept if path.exists()]
     near = drawn.compare(pd.concat(drawn_before))
     write_text(out / "compare.csv", to_csv(near))
     return True

@@ -51,7 +51,7 @@ def report(
 ) -> None:
     """Measure everything and write tables, pictures and one page.
 
-    Ctrl-C keeps what is done; the same command again goes on from there. With
+    Ctrl-C keeps what is done; the same command again continues from there. With
     --beside, a model appears in the same tables and pictures as those of a study,
     whose settings it is measured with.
     """
@@ -204,7 +204,7 @@ def _finish(found: Report) -> None:
     if not found.is_complete:
         say(
             f"interrupted: {len(found.missing)} measurements are missing; the same "
-            "command again goes on from there",
+            "command again continues from there",
             err=True,
         )
         raise typer.Exit(130)

@@ -98,7 +98,7 @@ def train(
 ) -> None:
     """Train a network by a published recipe, alone or towards visual cortex.
 
-    Ctrl-C keeps the last whole epoch; the same command again goes on from there.
+    Ctrl-C keeps the last whole epoch; the same command again continues from there.
     """
     with plainly(traceback):
         from neurofreq import training

@@ -37,7 +37,7 @@ def run(
 ) -> None:
     """Measure every model of a study; several processes may do so at once.
 
-    Ctrl-C keeps what is done; the same command again goes on from there, and
+    Ctrl-C keeps what is done; the same command again continues from there, and
     tries again what failed.
     """
     with plainly(traceback):
@@ -67,7 +67,7 @@ def export(
     to: Annotated[Path, typer.Option("--to", help="Folder for what is written.")],
     traceback: Trace = False,
 ) -> None:
-    """Write all numbers as one long table: CSV, and Parquet where pyarrow is."""
+    """Write all numbers as one long table: CSV, and Parquet if pyarrow is installed."""
     with plainly(traceback):
         from neurofreq import studies
 
@@ -105,7 +105,7 @@ def interrupted(found: StudyResult) -> None:
     if found.missing:
         say(
             f"interrupted: {len(found.missing)} measurements are missing; the same "
-            "command again goes on from there",
+            "command again continues from there",
             err=True,
         )
         raise typer.Exit(130)

@@ -83,7 +83,7 @@ class Manifest:
             return self.read()
         except ValueError as error:
             remedy = (
-                "remove it to read the folder without"
+                "remove this file to read the folder without checksums and class names"
                 if argument == "data"
                 else "name another folder or empty this one"
             )

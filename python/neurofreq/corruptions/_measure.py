@@ -171,10 +171,12 @@ def corruption_accuracy(
     Examples
     --------
     >>> import neurofreq as nf
-    >>> data = nf.data.load_data("synthetic", n=64)
-    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data)
+    >>> data = nf.data.load_data("synthetic", n=32)
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data, severities=[1, 5])
     >>> list(found.cells)
     ['corruption', 'severity', 'group', 'accuracy', 'low', 'high', 'n']
+    >>> found.by_group["group"].tolist()
+    ['low', 'medium', 'high']
     """
     models = model if isinstance(model, Mapping) else {"model": model}
     for one in models.values():
@@ -339,8 +341,8 @@ def _recorder(
     for name, one in shown.items():
         if not isinstance(one.model, torch.nn.Module):
             raise TypeError(
-                f"model: got {type(one.model).__name__}, expected an nn.Module where "
-                "results are kept: what a function computes is not known"
+                f"model: got {type(one.model).__name__}, expected an nn.Module when "
+                "results are kept (`out`): a function cannot be identified"
             )
         found = fingerprint.behaviour(
             one.model, probes[one.is_gray], name=name,

@@ -94,6 +94,18 @@ def write_corrupted(
 
     Differences from the paper: random corruptions have the published distribution, but
     not the published random draws.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> folder = nf.data.write_corrupted(data, "corrupted", names=["fog"])
+    >>> sorted(file.name for file in pathlib.Path("corrupted").glob("*.npy"))
+    ['fog.npy', 'labels.npy']
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), folder)
+    >>> found.cells["severity"].tolist()
+    [1, 2, 3, 4, 5]
     """
     names = grouping.chosen(names, corruptions.CORRUPTIONS, "names")
     batch_size = validate.count("batch_size", batch_size)

@@ -65,6 +65,17 @@ class CorruptedFolder:
         If an array is truncated or of another shape or dtype, labels differ
         between severities, a class is empty, or there are more labels or folders
         than classes.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> written = nf.data.write_corrupted(data, "corrupted", names=["fog", "contrast"])
+    >>> folder = nf.data.CorruptedFolder("corrupted")
+    >>> folder.names, folder.severities
+    (('contrast', 'fog'), (1, 2, 3, 4, 5))
+    >>> folder.cell("fog", 3).images.shape
+    (16, 1, 32, 32)
     """
 
     def __init__(
@@ -264,6 +275,7 @@ def _noted(folder: Path) -> tuple[tuple[str, ...], dict[str, Any]]:
         values = Manifest(folder).read()
     except ValueError as error:
         raise ValueError(
-            f"data: {error}; remove it to read the folder without"
+            f"data: {error}; remove this file to read the folder without checksums and "
+            "class names"
         ) from error
     return tuple(values.get("classes", ())), values.get("sha256", {})

@@ -42,6 +42,19 @@ class CorruptionAccuracy:
         For the clean images, if they were measured.
     level : float
         Coverage of the intervals.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=32)
+    >>> names = ["fog", "gaussian_noise"]
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data, corruptions=names)
+    >>> found.correct.shape
+    (2, 5, 32)
+    >>> found.by_group["group"].tolist()
+    ['low', 'high']
+    >>> found.mean.low <= found.mean.value <= found.mean.high
+    True
     """
 
     corruptions: tuple[str, ...]

@@ -68,6 +68,21 @@ def open_cifar10(
     ValueError
         If a file is damaged or is not a CIFAR-10 batch, or there are fewer than n
         images.
+
+    Examples
+    --------
+    Two empty records stand for the official file here:
+
+    >>> import pathlib
+    >>> import neurofreq as nf
+    >>> folder = pathlib.Path("cifar-10-batches-bin")
+    >>> folder.mkdir()
+    >>> n_bytes = (folder / "test_batch.bin").write_bytes(bytes(2 * 3073))
+    >>> data = nf.data.open_cifar10(".")
+    >>> data.images.shape, data.images.dtype
+    ((2, 3, 32, 32), dtype('uint8'))
+    >>> data.class_names[data.labels[0]]
+    'airplane'
     """
     root = validate.path("folder", folder)
     readers = {

@@ -47,6 +47,19 @@ class ImageFiles:
         After that, cut out a centered square of this side.
     is_gray : bool
         Return the luma, float32 in [0, 1] with C = 1, instead of uint8 with C = 3.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import PIL.Image
+    >>> import neurofreq as nf
+    >>> pathlib.Path("photos/cat").mkdir(parents=True)
+    >>> PIL.Image.new("RGB", (80, 60)).save("photos/cat/one.png")
+    >>> files = nf.data.open_folder("photos", resize=40, crop=32).images
+    >>> files.names, files.size
+    (('cat/one.png',), (32, 32))
+    >>> files[:1].shape
+    (1, 3, 32, 32)
     """
 
     root: Path

@@ -55,6 +55,18 @@ class ImageSet:
         If images have another rank, channels on the last axis, masked values or values
         out of range; if the numbers of labels and images differ; if a label is negative
         or has no name; or if a name occurs twice.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> images = np.random.default_rng(0).random((4, 3, 32, 32))
+    >>> labels = ["cat", "dog", "dog", "cat"]
+    >>> data = nf.data.ImageSet(images, labels, ("cat", "dog"), "mine")
+    >>> data.labels
+    array([0, 1, 1, 0])
+    >>> len(data.take(2)), data.gray().images.shape
+    (2, (4, 1, 32, 32))
     """
 
     images: Any

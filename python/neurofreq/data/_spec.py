@@ -51,6 +51,13 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
         For an unknown spec or split, fewer than n images, or a damaged file.
     FileNotFoundError
         If the folder or one of its files does not exist.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.open_data("synthetic", n=16)
+    >>> data.name, data.images.shape
+    ('synthetic', (16, 1, 32, 32))
     """
     if not isinstance(spec, str):
         raise TypeError(f"spec: got {type(spec).__name__}, expected a string")
@@ -92,5 +99,14 @@ def load_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     ------
     TypeError, ValueError, FileNotFoundError
         As `open_data`.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", split="train", n=16)
+    >>> data.images.shape, data.images.dtype
+    ((16, 1, 32, 32), dtype('float32'))
+    >>> data.class_names[:3]
+    ('disk', 'ring', 'bar-')
     """
     return open_data(spec, split=split, n=n).load()

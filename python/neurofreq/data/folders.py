@@ -67,6 +67,20 @@ def open_folder(
         If a folder has no image or its first file is not an image, `classes` are not
         distinct names, a folder is not in `classes`, or two folders have the same
         number.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import PIL.Image
+    >>> import neurofreq as nf
+    >>> for name in ("cat", "dog"):
+    ...     pathlib.Path("photos", name).mkdir(parents=True)
+    ...     PIL.Image.new("RGB", (80, 60)).save(f"photos/{name}/one.png")
+    >>> data = nf.data.open_folder("photos", resize=40, crop=32)
+    >>> data.class_names, data.labels
+    (('cat', 'dog'), array([0, 1]))
+    >>> data.images[:2].shape
+    (2, 3, 32, 32)
     """
     root = validate.path("folder", folder)
     folders = class_folders(root)
@@ -113,6 +127,22 @@ def open_imagenet(
     ------
     FileNotFoundError, TypeError, ValueError
         As `open_folder`, or if only some folders are classes of ImageNet.
+
+    Examples
+    --------
+    One empty picture stands for the data set here:
+
+    >>> import pathlib
+    >>> import PIL.Image
+    >>> import neurofreq as nf
+    >>> folder = pathlib.Path("imagenet/val/n02123045")
+    >>> folder.mkdir(parents=True)
+    >>> PIL.Image.new("RGB", (400, 300)).save(folder / "one.JPEG")
+    >>> data = nf.data.open_imagenet("imagenet")
+    >>> data.labels, len(data.class_names)
+    (array([281]), 1000)
+    >>> data.images[:1].shape
+    (1, 3, 224, 224)
     """
     root = validate.path("folder", folder)
     has_parts = any((root / part).is_dir() for part in ("train", "val"))
@@ -135,7 +165,7 @@ def open_imagenet(
 def open_tinyimagenet(
     folder: str | os.PathLike[str], *, split: Split = "test"
 ) -> ImageSet:
-    """Return TinyImageNet from its official archive, unpacked.
+    r"""Return TinyImageNet from its official archive, unpacked.
 
     Parameters
     ----------
@@ -158,6 +188,23 @@ def open_tinyimagenet(
         If a part of the layout is missing.
     ValueError
         If a class is empty, or an annotation names an unknown class or file.
+
+    Examples
+    --------
+    One empty picture stands for the data set here:
+
+    >>> import pathlib
+    >>> import PIL.Image
+    >>> import neurofreq as nf
+    >>> folder = pathlib.Path("tiny-imagenet-200")
+    >>> (folder / "val/images").mkdir(parents=True)
+    >>> text = (folder / "wnids.txt").write_text("n02124075\nn01443537\n")
+    >>> PIL.Image.new("RGB", (64, 64)).save(folder / "val/images/val_0.JPEG")
+    >>> line = "val_0.JPEG\tn02124075\t0\t0\t63\t63\n"
+    >>> text = (folder / "val/val_annotations.txt").write_text(line)
+    >>> data = nf.data.open_tinyimagenet(".")
+    >>> data.class_names, data.labels, data.images[:1].shape
+    (('n01443537', 'n02124075'), array([1]), (1, 3, 64, 64))
     """
     root = validate.path("folder", folder)
     nested = root / "tiny-imagenet-200"

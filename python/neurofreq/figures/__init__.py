@@ -10,7 +10,6 @@ over images. ``paper`` is the paper's number where it is known. ``weights`` are
 package, and `draw` chooses the models of finished studies that a figure shows.
 """
 
-from neurofreq.figures._draw import Drawn, draw
 from neurofreq.figures._fig1 import fig1
 from neurofreq.figures._fig2 import fig2
 from neurofreq.figures._fig3 import fig3
@@ -20,11 +19,15 @@ from neurofreq.figures._fig6 import fig6
 from neurofreq.figures._study import study
 from neurofreq.figures._style import COLORS, MARKERS
 from neurofreq.figures._table import compare
+from neurofreq.figures.registry import FIGURES, Drawn, NotDrawnError, PaperFigure, draw
 
 __all__ = [
     "COLORS",
+    "FIGURES",
     "MARKERS",
     "Drawn",
+    "NotDrawnError",
+    "PaperFigure",
     "compare",
     "draw",
     "fig1",

@@ -8,11 +8,13 @@ import numpy as np
 
 from neurofreq._shared.escapes import literal
 from neurofreq._shared.inputs import validate
+from neurofreq.figures import choose, compared
 from neurofreq.figures._spaces import aligned, coordinates, order
 from neurofreq.figures._style import COLORS, INK, new_figure
 from neurofreq.figures._table import Table
+from neurofreq.figures.registry import Drawn, NotDrawnError, registered
 from neurofreq.intervals import Estimate
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities
 from neurofreq.neural import Target
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
     from numpy.typing import ArrayLike, NDArray
+
+    from neurofreq.figures.registry import Asked
 
     Floats = NDArray[np.float64]
 
@@ -87,11 +91,26 @@ def fig1(
     References
     ----------
     Li et al. 2023, Fig 1.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> stimuli = nf.data.load_data("synthetic", n=16).images
+    >>> target = nf.neural.v1_similarity(stimuli)
+    >>> networks = map(nf.models.load_model, ["zoo:gray-standard", "zoo:gray-mouse"])
+    >>> before, after = (
+    ...     nf.neural.teacher_similarity(network, "network.layer2", stimuli)
+    ...     for network in networks
+    ... )
+    >>> table, figure = nf.figures.fig1(stimuli, target, before, after)
+    >>> table["quantity"].unique().tolist()
+    ['similarity_correlation', 'mds_1', 'mds_2']
     """
+    n_shown = validate.count("n_shown", n_shown)
     given = {"neural": neural, "before": before, "after": after}
     spaces = {key: validate.similarity(matrix, key) for key, matrix in given.items()}
-    pictures = np.asarray(stimuli, dtype=np.float64)
-    validate.images(pictures, "stimuli", unit_range=True)
+    checked = validate.images(stimuli, "stimuli", unit_range=True)
+    pictures = np.asarray(checked, dtype=np.float64)
     if pictures.shape[1] not in (1, 3):
         raise ValueError(f"stimuli: got {pictures.shape[1]} channels, expected 1 or 3")
     for key, matrix in spaces.items():
@@ -127,6 +146,31 @@ def fig1(
     return table.frame(), figure
 
 
+@registered("fig1", needs=(), has_images=True)
+def _from_studies(asked: Asked) -> Drawn:
+    """Draw the networks of the first pair that is in the study."""
+    images, study = asked.images("fig1"), asked.study
+    entries = {entry.name: entry for entry in study.models} if study else {}
+    for pair in choose.pairs("fig1", asked.found).pairs:
+        base, regularized = pair.models
+        if {base.name, regularized.name} <= entries.keys():
+            break
+    else:
+        raise NotDrawnError(
+            "fig1: not drawn, it needs a base and a neural model of this study"
+        )
+    stimuli = compared.simulated(images)
+    if asked.neural is not None:
+        stimuli = compared.recorded(asked.neural)
+    like = images.gray().images if base.is_gray else images.images
+    shown = compared.seen(stimuli.images, like)
+    spaces = [compared.space(entries[one.name].load(), shown) for one in pair.models]
+    titles = (f"{base.title}\nnot regularized", f"{regularized.title}\nregularized")
+    note = f"target: {stimuli.target.label}, {len(shown)} stimuli; "
+    note += "models: mean over the default layers, equal weights"
+    return Drawn(*fig1(shown, stimuli.target, *spaces, titles=titles), note)
+
+
 def _heads(neural: Any, titles: Sequence[str]) -> tuple[dict[str, str], str]:
     """Return the title of each space and the source of the target."""
     if len(titles) != 2:
@@ -144,12 +188,12 @@ def _correlate(
     table: Table, spaces: dict[str, Floats], source: str
 ) -> dict[str, Estimate]:
     """Add the correlations with the neural space to the table, and return them."""
-    quantities = {
-        key: analysis.similarity_correlation(spaces["neural"], spaces[key])
+    with_neural = {
+        key: quantities.similarity_correlation(spaces["neural"], spaces[key])
         for key in ("before", "after")
     }
-    found = {key: one.estimate() for key, one in quantities.items()}
-    found["after less before"] = quantities["after"].minus(quantities["before"])
+    found = {key: one.estimate() for key, one in with_neural.items()}
+    found["after less before"] = with_neural["after"].minus(with_neural["before"])
     for key, estimate in found.items():
         table.add("", (key, source), "similarity_correlation", estimate, "")
     return found

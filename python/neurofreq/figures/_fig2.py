@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import plot
-from neurofreq.figures import _measures
-from neurofreq.figures._measures import GRAY_LEVELS
-from neurofreq.figures._panels import add_not_found
-from neurofreq.figures._paper import SHARES
+from neurofreq._shared.inputs import validate
+from neurofreq.figures import choose
+from neurofreq.figures._panels import GRAY_LEVELS, add_not_found, power_map
 from neurofreq.figures._style import COLORS, blank, new_figure, panel
 from neurofreq.figures._table import Table
+from neurofreq.figures.registry import Drawn, registered
 from neurofreq.intervals import Estimate
-from neurofreq.measured import analysis
+from neurofreq.measured import NotMeasuredError, groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from neurofreq.figures.registry import Asked
+    from neurofreq.measured import Measured
     from neurofreq.plot import Curve
-    from neurofreq.studies import Measured
 
 ROLES = ("base", "neural")
+SHARES = (25.0, 50.0, 75.0, 90.0)  # %, where sizes and frequencies are read
 
 
 def fig2(
@@ -89,7 +91,27 @@ def fig2(
     References
     ----------
     Li et al. 2023, Fig 2.
+
+    Examples
+    --------
+    The labels here are the networks' own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig2(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['success', 'size_at_success', 'power_below', 'frequency_at_power']
     """
+    budget = validate.number("budget", budget)
+    validate.within("budget", budget, 0.0 < budget < np.inf, "above 0")
     if len(models) not in (2, 4):
         raise ValueError(
             f"models: got {len(models)}, expected a pair, or two: baseline, neural"
@@ -104,7 +126,7 @@ def fig2(
     figure = new_figure(2.0 * len(pairs) + 0.2)
     axes = figure.subplots(len(pairs), 4, squeeze=False)
     for row, pair in enumerate(pairs):
-        _measures.check(pair, "corruption", "attack")
+        groups.check(pair, "corruption", "attack")
         letters = "abcdefgh"[4 * row :][:4]
         _corruptions(axes[row, 0], table, letters[0], pair, chance[row])
         _success(axes[row, 1], table, letters[1], pair, budget)
@@ -116,6 +138,19 @@ def fig2(
     return table.frame(), figure
 
 
+@registered("fig2", needs=("clean", "attack", "corruption"), data=("small", "imagenet"))
+def _from_studies(asked: Asked) -> Drawn:
+    """Draw the first two pairs, each of its own data set."""
+    chosen = choose.pairs("fig2", asked.found)
+    two = chosen.pairs[:2]
+    table, figure = fig2(
+        [model for pair in two for model in pair.models],
+        titles=[pair.title for pair in two],
+        chance=[pair.chance for pair in two],
+    )
+    return Drawn(table, figure, chosen.names(2))
+
+
 def _corruptions(
     ax: Axes, table: Table, letter: str, pair: Sequence[Measured], chance: float
 ) -> None:
@@ -123,7 +158,7 @@ def _corruptions(
         return
     drawn = {}
     for role, model in zip(ROLES, pair, strict=True):
-        found = _measures.corrupted(model)
+        found = groups.corrupted(model)
         one = found.curve("severity")
         n = found.correct.shape[2]
         table.add_curve(letter, (model.name, role), "accuracy", one, n)
@@ -144,7 +179,7 @@ def _bands(ax: Axes, table: Table, letter: str, pair: Sequence[Measured]) -> Non
         return
     drawn = {}
     for role, model in zip(ROLES, pair, strict=True):
-        found = _measures.corrupted(model)
+        found = groups.corrupted(model)
         one = found.curve("group")
         for band in found.by_group.to_dict("records"):
             point = Estimate(*(band[key] for key in ("accuracy", "low", "high", "n")))
@@ -166,13 +201,12 @@ def _success(
         return
     drawn = {}
     for role, model in zip(ROLES, pair, strict=True):
-        distance = model.arrays["attack"]["distance"]
         row = (model.name, role)
-        curve = analysis.success_curve(distance, np.linspace(0.0, budget, 61))
-        n = len(distance)
+        curve = model.attack.success_curve(np.linspace(0.0, budget, 61))
+        n = model.attack.n_images
         table.add_curve(letter, row, "success", curve, n, scale_x=GRAY_LEVELS)
         for share in SHARES:
-            size = analysis.median_size(distance, share / 100.0).estimate()
+            size = model.attack.size("median", share / 100.0).estimate()
             table.add(
                 letter, row, "size_at_success", size, "1/255", x=share,
                 scale=GRAY_LEVELS,
@@ -192,12 +226,12 @@ def _spectra(
     drawn = {}
     for role, model in zip(ROLES, pair, strict=True):
         row = (model.name, role)
-        curve = _measures.radial_curve([model])
-        n = _measures.n_found([model])
+        curve = groups.radial_profile([model]).curve()
+        n = groups.n_found([model])
         table.add_curve(letter, row, "power_below", curve, n)
         for share in SHARES[:3]:
-            at = _measures.half_power(model, share / 100.0).estimate()
-            at = _measures.over_found(at, [model])
+            at = groups.attack(model).half_power(share / 100.0).estimate()
+            at = groups.over_found(at, [model])
             unit = "cycles/pixel"
             table.add(letter, row, "frequency_at_power", at, unit, x=share)
         drawn[role] = curve._replace(color=COLORS[role])
@@ -209,8 +243,7 @@ def _spectra(
     from_left = sorted(models, key=lambda role: drawn[role].mark)
     for role, place in zip(from_left, places, strict=True):
         inset = ax.inset_axes(place)
-        power = models[role].arrays["attack"]["power"]
-        plot.plot_spectrum(power, inset, colorbar=False, cmap=cmap)
+        power_map(inset, models[role], cmap)
         inset.set(xticks=[], yticks=[], xlabel="", ylabel="")
         inset.spines[:].set(color=COLORS[role], linewidth=1.4)
 
@@ -231,17 +264,17 @@ def _share_legend(figure: Figure) -> None:
 
 
 def _have_corruptions(ax: Axes, pair: Sequence[Measured]) -> bool:
-    found = _measures.have(pair, "corruption")
-    if found and not _measures.have(pair, "clean"):
+    found = groups.have(pair, "corruption")
+    if found and not groups.have(pair, "clean"):
         names = ", ".join(model.name for model in pair)
-        raise ValueError(f"models: {names} have corruptions but no clean")
+        raise NotMeasuredError(f"models: {names} have corruptions but no clean")
     if not found:
         blank(ax, "no corruptions measured")
     return found
 
 
 def _have_attacks(ax: Axes, pair: Sequence[Measured]) -> bool:
-    found = _measures.have(pair, "attack")
+    found = groups.have(pair, "attack")
     if not found:
         blank(ax, "no attack measured")
     return found

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from neurofreq import plot
-from neurofreq.figures import _measures
+from neurofreq.figures import choose
 from neurofreq.figures._fig2 import ROLES
 from neurofreq.figures._style import looks, new_figure, panel
 from neurofreq.figures._table import Table
+from neurofreq.figures.registry import Drawn, registered
 from neurofreq.intervals import Estimate
+from neurofreq.measured import groups
 from neurofreq.plot import EXAMPLE_FREQUENCIES
 
 if TYPE_CHECKING:
@@ -19,7 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
-    from neurofreq.studies import Measured
+    from neurofreq.figures.registry import Asked
+    from neurofreq.measured import Measured
 
 
 def fig3(
@@ -67,17 +72,32 @@ def fig3(
     References
     ----------
     Li et al. 2023, Fig 3.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["small_cnn@random", "small_cnn,width=8@random"],
+    ...     "measurements": ["hybrid"],
+    ...     "settings": {"seeds": [0]},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig3(found.measured, data.images[0], data.images[1])
+    >>> table["quantity"].unique().tolist()
+    ['p_low_minus_p_high', 'f_rev']
     """
     if len(models) != 2:
         raise ValueError(f"models: got {len(models)}, expected two: baseline, neural")
     if len(set(roles)) != 2:
         raise ValueError(f"roles: got {tuple(roles)}, expected two that differ")
-    _measures.check(models, "hybrid")
+    groups.check(models, "hybrid")
     table = Table("fig3", models)
     drawn, tints = {}, looks(roles)
     for role, model in zip(roles, models, strict=True):
-        curve = _measures.hybrid_curve([model])
-        n = len(model.arrays["hybrid"]["difference"])
+        curve = model.hybrid.curve()
+        n = model.hybrid.n_images
         row = (model.name, role)
         table.add_curve("b", row, "p_low_minus_p_high", curve, n)
         f_rev = Estimate(curve.mark, *curve.mark_interval, n)
@@ -94,3 +114,17 @@ def fig3(
     panel(left, "a")
     panel(right, "b")
     return table.frame(), figure
+
+
+@registered("fig3", needs=("hybrid",), has_images=True)
+def _from_studies(asked: Asked) -> Drawn:
+    """Draw the first pair, and the first two images of different classes."""
+    images = asked.images("fig3")
+    chosen = choose.pairs("fig3", asked.found, ("neural", "adv"))
+    pair = chosen.pairs[0]
+    roles = ("base", pair.models[1].group)
+    shown = images.gray() if pair.models[0].is_gray else images
+    other = int((images.labels != images.labels[0]).argmax())
+    low, high = np.asarray(shown.images[0]), np.asarray(shown.images[other])
+    table, figure = fig3(pair.models, low, high, roles=roles)
+    return Drawn(table, figure, chosen.names(1))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from neurofreq import plot
 from neurofreq._shared.escapes import literal
 from neurofreq._shared.inputs import validate
-from neurofreq.figures import _measures, _panels
+from neurofreq.figures import _panels, choose
 from neurofreq.figures._style import INK, looks, new_figure, panel
 from neurofreq.figures._table import Table
+from neurofreq.figures.registry import Drawn, registered
+from neurofreq.measured import groups
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure, SubFigure
 
-    from neurofreq.studies import Measured
+    from neurofreq.figures.registry import Asked
+    from neurofreq.measured import Measured
 
 _COLUMNS = (7, 8)  # maps in a row: eight if that saves a row
 _MAP = 1.08  # inches, height of a row of maps with their titles
@@ -76,9 +76,27 @@ def fig4(
     References
     ----------
     Li et al. 2023, Fig 4.
+
+    Examples
+    --------
+    The labels here are the network's own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig4(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['power_below', 'power_below_0.2', 'f_half', 'size']
     """
     validate.one_of("size", size, ("mean", "median"))
-    _measures.check(models, "attack")
+    groups.check(models, "attack")
     table = Table("fig4", models)
     rows = _rows(models)
     figure = new_figure(_MAP * len(rows) + 2.9)
@@ -94,6 +112,12 @@ def fig4(
     panel(left, "b")
     panel(right, "c")
     return table.frame(), figure
+
+
+@registered("fig4", needs=("attack",), sigma=1.5)
+def _from_studies(asked: Asked) -> Drawn:
+    chosen = choose.robust("fig4", asked.found)
+    return Drawn(*fig4(chosen.models), chosen.note)
 
 
 def _rows(models: Sequence[Measured]) -> list[list[Measured]]:
@@ -122,11 +146,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
     for line, row in zip(axes, rows, strict=True):
         previous = ""
         for ax, model in zip(line, row, strict=False):
-            power = model.arrays["attack"]["power"]
-            if np.nanmax(power) > 0.0:
-                plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
-            else:
-                ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
+            _panels.power_map(ax, model, cmap)
             tint = tints[model.group].color
             ax.set(xticks=[], yticks=[], xlabel="", ylabel="")
             ax.set_title(
@@ -152,7 +172,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
 
 def _short(name: str, most: int = 16) -> str:
     """Return a name that fits above its map: the paper's label, or its last part."""
-    from neurofreq.figures._paper import label
+    from neurofreq.figures.paper import label
 
     shown = label(name)
     return shown if len(shown) <= most else f"…{shown[1 - most :]}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from neurofreq.figures import _measures, _panels
+from neurofreq.figures import _panels, choose
 from neurofreq.figures._style import blank, new_figure, panel
 from neurofreq.figures._table import Table
-from neurofreq.studies import Measured
+from neurofreq.figures.registry import Drawn, registered
+from neurofreq.measured import Measured, groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from neurofreq.figures.registry import Asked
 
 
 def fig5(
@@ -60,12 +63,27 @@ def fig5(
     References
     ----------
     Li et al. 2023, Fig 5.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {
+    ...     "data": "synthetic",
+    ...     "n_images": 16,
+    ...     "models": ["small_cnn@random", "small_cnn,width=8@random"],
+    ...     "measurements": ["hybrid"],
+    ...     "settings": {"seeds": [0]},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig5(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['p_low_minus_p_high', 'f_rev']
     """
-    _measures.check(models, "hybrid", "corruption")
+    groups.check(models, "hybrid", "corruption")
     table = Table("fig5", models)
     figure = new_figure(3.1)
     left, right = figure.subplots(1, 2)
-    if _measures.have(models, "hybrid"):
+    if groups.have(models, "hybrid"):
         _panels.hybrid_curves(left, table, "a", models)
     else:
         blank(left, "no hybrid images measured")
@@ -73,6 +91,12 @@ def fig5(
     panel(left, "a")
     panel(right, "b")
     return table.frame(), figure
+
+
+@registered("fig5", needs=("hybrid", "corruption"), sigma=1.5)
+def _from_studies(asked: Asked) -> Drawn:
+    chosen = choose.robust("fig5", asked.found)
+    return Drawn(*fig5(chosen.models, series=chosen.series), chosen.note)
 
 
 def accuracy_panel(
@@ -92,9 +116,9 @@ def accuracy_panel(
             raise ValueError(f"series: got {len(blurred)} sigmas, expected at least 3")
         members = [model for models in blurred.values() for model in models]
         for one in ("hybrid", "corruption"):
-            if not _measures.have(members, one):
+            if not groups.have(members, one):
                 raise ValueError(f"series: got no {one} of {members[0].name}")
-    measured = [_measures.have(models, one) for one in ("hybrid", "corruption")]
+    measured = [groups.have(models, one) for one in ("hybrid", "corruption")]
     if all(measured):
         _panels.accuracies(ax, table, letter, models, blurred)
     else:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from neurofreq._shared.inputs import validate
-from neurofreq.figures import _measures, _panels
+from neurofreq.figures import _panels, choose
 from neurofreq.figures._fig5 import accuracy_panel
 from neurofreq.figures._style import blank, new_figure, panel
 from neurofreq.figures._table import Table
+from neurofreq.figures.registry import Drawn, registered
+from neurofreq.measured import groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from neurofreq.studies import Measured
+    from neurofreq.figures.registry import Asked
+    from neurofreq.measured import Measured
 
 
 def fig6(
@@ -57,13 +60,31 @@ def fig6(
     References
     ----------
     Li et al. 2023, Fig 6.
+
+    Examples
+    --------
+    The labels here are the network's own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig6(found.measured)
+    >>> table["quantity"].unique().tolist()
+    ['f_half', 'size']
     """
     validate.one_of("size", size, ("mean", "median"))
-    _measures.check(models, "attack", "hybrid", "corruption")
+    groups.check(models, "attack", "hybrid", "corruption")
     table = Table("fig6", models)
     figure = new_figure(3.1)
     left, right = figure.subplots(1, 2)
-    if _measures.have(models, "attack"):
+    if groups.have(models, "attack"):
         _panels.sizes(left, table, "a", models, size)
     else:
         blank(left, "no attack measured")
@@ -71,3 +92,11 @@ def fig6(
     panel(left, "a")
     panel(right, "b")
     return table.frame(), figure
+
+
+@registered(
+    "fig6", needs=("attack", "hybrid", "corruption"), data=("imagenet",), sigma=3.0
+)
+def _from_studies(asked: Asked) -> Drawn:
+    chosen = choose.robust("fig6", asked.found)
+    return Drawn(*fig6(chosen.models, series=chosen.series), chosen.note)

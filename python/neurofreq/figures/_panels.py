@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from neurofreq import intervals, plot
-from neurofreq.figures import _measures
-from neurofreq.figures._measures import GRAY_LEVELS
-from neurofreq.figures._paper import ALL, BLUR_SERIES, GROUP_MEAN
 from neurofreq.figures._style import COLORS, INK, Look, group_legend, looks
+from neurofreq.figures.paper import ALL, BLUR_SERIES, GROUP_MEAN
 from neurofreq.intervals import Estimate
+from neurofreq.measured import groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,18 +19,28 @@ if TYPE_CHECKING:
     from matplotlib.ticker import Locator
 
     from neurofreq.figures._table import Table
-    from neurofreq.measured.analysis import Quantity
+    from neurofreq.measured import Measured, Quantity
+    from neurofreq.measured.quantities import Profile
     from neurofreq.plot import Curve
-    from neurofreq.studies import Measured
 
+GRAY_LEVELS = 255.0  # units of 1/255 in [0, 1]
 _AT = 0.2  # cycles/pixel, where the profiles of the paper's groups differ clearly
 
 
 def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
     """Return the models by group: first the groups of the paper, in its order."""
-    groups = dict.fromkeys([*COLORS, *(model.group for model in models)])
-    members = {group: [m for m in models if m.group == group] for group in groups}
+    names = dict.fromkeys([*COLORS, *(model.group for model in models)])
+    members = {group: [m for m in models if m.group == group] for group in names}
     return {group: found for group, found in members.items() if found}
+
+
+def power_map(ax: Axes, model: Measured, cmap: str) -> None:
+    """Draw the mean spectrum of a model's perturbations, or say that there is none."""
+    power = model.attack.power
+    if np.nanmax(power) > 0.0:
+        plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
+    else:
+        ax.text(0.5, 0.5, "none found", transform=ax.transAxes, ha="center")
 
 
 def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> None:
@@ -43,7 +52,7 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
     means = {}
     tints = looks(grouped(models))
     for group, curve, n in _group_curves(
-        ax, table, panel, models, "power_below", _measures.radial_curve
+        ax, table, panel, models, "power_below", groups.radial_profile
     ):
         row = (GROUP_MEAN, group)
         lines = (np.asarray(one) for one in (curve.y, curve.low, curve.high))
@@ -66,7 +75,7 @@ def hybrid_curves(
     means = {}
     tints = looks(grouped(models))
     for group, curve, n in _group_curves(
-        ax, table, panel, models, "p_low_minus_p_high", _measures.hybrid_curve
+        ax, table, panel, models, "p_low_minus_p_high", groups.hybrid_profile
     ):
         table.add(panel, (GROUP_MEAN, group), "f_rev", _marked(curve, n), "Nyquist")
         means[group] = curve._replace(color=tints[group].color)
@@ -83,14 +92,14 @@ def _group_curves(
     panel: str,
     models: Sequence[Measured],
     quantity: str,
-    measure: Callable[[Sequence[Measured]], Curve],
+    measure: Callable[[Sequence[Measured]], Profile],
 ) -> Iterator[tuple[str, Curve, int]]:
     """Draw a thin curve per model; yield each group, its mean curve and its n."""
     tints = looks(grouped(models))
     for group, members in grouped(models).items():
-        curve = measure(members)
+        curve = measure(members).curve()
         for model in members:
-            one, n = measure([model]), _n_images([model], quantity)
+            one, n = measure([model]).curve(), _n_images([model], quantity)
             _thin(ax, one, tints[group].color)
             table.add_curve(panel, (model.name, group), quantity, one, n)
         n = _n_images(members, quantity)
@@ -101,37 +110,41 @@ def _group_curves(
 def _n_images(models: Sequence[Measured], quantity: str) -> int:
     """Return the number of images that a curve is a mean over."""
     if quantity == "power_below":
-        return _measures.n_found(models)
-    return len(models[0].arrays["hybrid"]["difference"])
+        return groups.n_found(models)
+    return models[0].hybrid.n_images
 
 
 def add_not_found(table: Table, panel: str, model: Measured, group: str) -> None:
     """Add the number of images without a perturbation to the table, if it is not 0."""
-    n = len(model.arrays["attack"]["distance"])
-    lost = Estimate(n - _measures.n_found([model]), np.nan, np.nan, n)
+    n = model.attack.n_images
+    lost = Estimate(n - groups.n_found([model]), np.nan, np.nan, n)
     if lost.value:
         table.add(panel, (model.name, group), "not_found", lost, "images")
 
 
 def sizes(
-    ax: Axes, table: Table, panel: str, models: Sequence[Measured], statistic: str
+    ax: Axes,
+    table: Table,
+    panel: str,
+    models: Sequence[Measured],
+    statistic: Literal["mean", "median"],
 ) -> None:
     """Draw the size of minimal perturbations against f_0.5, and correlate them.
 
-    `statistic` is "mean" or "median", as in `_measures.size`.
+    `statistic` is "mean" or "median", as in `Attack.size`.
     """
-    halves = [_measures.half_power(model) for model in models]
-    found = [_measures.size(model, statistic) for model in models]
+    halves = [groups.attack(model).half_power() for model in models]
+    found = [model.attack.size(statistic) for model in models]
     tints = looks(grouped(models))
 
     def size(quantity: Quantity, members: Sequence[Measured]) -> Estimate:
         one = _scaled(quantity.estimate(), GRAY_LEVELS)
         # A median is over all images, also over those without a perturbation.
-        return one if statistic == "median" else _measures.over_found(one, members)
+        return one if statistic == "median" else groups.over_found(one, members)
 
     for model, half, quantity in zip(models, halves, found, strict=True):
         row = (model.name, model.group)
-        x, y = _measures.over_found(half.estimate(), [model]), size(quantity, [model])
+        x, y = groups.over_found(half.estimate(), [model]), size(quantity, [model])
         _point(ax, x, y, tints[model.group])
         table.add(panel, row, "f_half", x, "cycles/pixel")
         table.add(panel, row, "size", y, "1/255")
@@ -166,9 +179,9 @@ def accuracies(
     """
     unit = "Nyquist"
     tints = looks(grouped(models))
-    found = [_measures.corruption_accuracy(model) for model in models]
+    found = [groups.corruption_accuracy(model) for model in models]
     for model, quantity in zip(models, found, strict=True):
-        x, y = _measures.reversal(model).estimate(), _percent(quantity)
+        x, y = model.hybrid.reversal().estimate(), _percent(quantity)
         _point(ax, x, y, tints[model.group])
         table.add(panel, (model.name, model.group), "f_rev", x, unit)
         table.add(panel, (model.name, model.group), "corruption_accuracy", y, "%")
@@ -177,8 +190,8 @@ def accuracies(
         table.add(panel, row, "corruption_accuracy", _percent(mean), "%")
     points = {}
     for sigma, members in sorted(series.items()):
-        x = _measures.mean_reversal(members).estimate()
-        y = _percent(_measures.mean_accuracy(members))
+        x = groups.hybrid_profile(members).crossing().estimate()
+        y = _percent(groups.mean_accuracy(members))
         row = (", ".join(model.name for model in members), BLUR_SERIES)
         table.add(panel, row, "f_rev", x, unit, x=sigma)
         table.add(panel, row, "corruption_accuracy", y, "%", x=sigma)
@@ -267,9 +280,7 @@ def _means(
     """Return the mean of a quantity over the members of each group."""
     by_name = {m.name: one for m, one in zip(models, quantities, strict=True)}
     return {
-        group: _measures.mean(
-            [by_name[m.name] for m in members], [m.name for m in members]
-        )
+        group: groups.mean(members, [by_name[m.name] for m in members])
         for group, members in grouped(models).items()
     }
 

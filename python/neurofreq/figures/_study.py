@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from neurofreq._shared.inputs import validate
 from neurofreq.data import ImageSet, load_data, open_data
 from neurofreq.models import list_models, parse_spec, zoo_cards
 from neurofreq.studies import ModelEntry, Study
@@ -66,13 +67,17 @@ def study(
     Examples
     --------
     >>> import neurofreq as nf
-    >>> wanted = nf.figures.study("cifar10:path")  # doctest: +SKIP
-    >>> found = nf.studies.run(wanted, "kept")  # doctest: +SKIP
-    >>> table, figure, note = nf.figures.draw("fig4", [found])  # doctest: +SKIP
+    >>> study = nf.figures.study("synthetic", ["small_cnn@random"], n_images=50)
+    >>> [model.name for model in study.models], study.measurements
+    (['small_cnn@random'], ('clean', 'hybrid', 'attack', 'corruption'))
     """
     counts = {
         "n_attack": n_attack, "n_hybrid": n_hybrid, "n_corruption": n_corruption,
     }  # fmt: skip
+    counts = {name: validate.count(name, value) for name, value in counts.items()}
+    zoo = validate.flag("zoo", zoo)
+    if n_images is not None:
+        n_images = validate.count("n_images", n_images)
     images = _images(data, n_images, max(counts.values()))
     # Strings and mappings are allowed too: `Study` turns them into entries.
     given: Any = models
@@ -143,6 +148,6 @@ def _nothing(images: ImageSet, zoo: bool) -> str:
     got = "none"
     if zoo:
         names = ", ".join(card.name for card in zoo_cards())
-        why = f"is for {images.name}: it has {names}" if names else "is there"
-        got = f"none, and no network of the zoo {why}"
+        why = f" for {images.name} (it has {names})" if names else ""
+        got = f"none, and the zoo has no network{why}"
     return f"models: got {got}; expected at least one, such as --model resnet20@FILE"

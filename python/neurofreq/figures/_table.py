@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq.figures import _paper
+from neurofreq.figures import paper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from neurofreq.intervals import Estimate
-    from neurofreq.measured.record import Measured
+    from neurofreq.measured import Measured
     from neurofreq.plot import Curve
 
 COLUMNS = (
@@ -98,7 +98,7 @@ class Table:
         import pandas as pd
 
         for row in self._rows:
-            row["paper"] = _paper.number(row)
+            row["paper"] = paper.number(row)
             # The name of a point over several models is the list of their names.
             is_random = not self._random.isdisjoint(row["model"].split(", "))
             row["weights"] = "random" if is_random else "given"
@@ -128,8 +128,22 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> table, figure = nf.figures.fig4(models)  # doctest: +SKIP
-    >>> print(nf.figures.compare(table))  # doctest: +SKIP
+    The labels here are the network's own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure = nf.figures.fig4(found.measured)
+    >>> compared = nf.figures.compare(table)
+    >>> bool((compared["difference"] == compared["ours"] - compared["paper"]).all())
+    True
     """
     known = table[table["paper"].notna()].rename(columns={"value": "ours"})
     known["difference"] = known["ours"] - known["paper"]

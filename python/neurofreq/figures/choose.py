@@ -6,32 +6,19 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from neurofreq.figures import _measures
+from neurofreq.figures.registry import FIGURES, NotDrawnError
+from neurofreq.measured import groups
 from neurofreq.studies.result import differing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from neurofreq.studies import Measured, StudyResult
+    from neurofreq.measured import Measured
+    from neurofreq.studies import StudyResult
 
-NEEDS = {
-    "fig1": (),
-    "fig2": ("clean", "attack", "corruption"),
-    "fig3": ("hybrid",),
-    "fig4": ("attack",),
-    "fig5": ("hybrid", "corruption"),
-    "fig6": ("attack", "hybrid", "corruption"),
-}
-"""The measurements that a model needs to appear in each figure."""
-# Sigma in pixels of the paper's blurred network in each figure.
-PAPERS_SIGMA = {"fig4": 1.5, "fig5": 1.5, "fig6": 3.0}
 _SIGMA = re.compile(r"blur[-=_ ]?(\d+(?:\.\d+)?)")
 _LEAST = 3  # a series needs this many sigmas
 _PART = "not measured whole"
-
-
-class NotDrawnError(ValueError):
-    """A figure cannot be drawn from these models; the message begins with its name."""
 
 
 class Pair(NamedTuple):
@@ -59,6 +46,14 @@ class Pairs(NamedTuple):
     pairs: list[Pair]
     note: str
 
+    def names(self, n_drawn: int) -> str:
+        """Say which pairs are drawn and which are left out."""
+        named = [" and ".join(m.name for m in pair.models) for pair in self.pairs]
+        parts = [f"of {'; '.join(named[:n_drawn])}"]
+        if others := named[n_drawn:]:
+            parts.append(f"not drawn for lack of space: {', '.join(others)}")
+        return "; ".join([*parts, *filter(None, [self.note])])
+
 
 class Robust(NamedTuple):
     """The models of a figure about groups.
@@ -73,11 +68,11 @@ class Robust(NamedTuple):
 
 
 def pairs(
-    name: str, found: Sequence[StudyResult], groups: Sequence[str] = ("neural",)
+    name: str, found: Sequence[StudyResult], partners: Sequence[str] = ("neural",)
 ) -> Pairs:
-    """Return a baseline and a model of a group, for each data set that has them.
+    """Return a baseline and a model of another group, for each data set that has them.
 
-    Results of one data set are joined. The first of `groups` that has a pair is used.
+    Results of one data set are joined. The first of `partners` that has a pair is used.
     Raises NotDrawnError if there is no pair, or a data set has none measured alike.
     """
     sets: dict[tuple[str, int], list[tuple[StudyResult, Measured]]] = {}
@@ -85,12 +80,12 @@ def pairs(
         members = [(one, model) for model in one.measured]
         sets.setdefault((one.data, one.n_classes), []).extend(members)
     note = ""
-    for group in groups:
+    for group in partners:
         part = [
             model.name
             for one in found
             for model in one.measured
-            if model.group in ("base", group) and not _has(model, NEEDS[name])
+            if model.group in ("base", group) and not FIGURES[name].shows(model)
         ]
         note = f"without {', '.join(part)}, {_PART}" if part else ""
         chosen = [
@@ -101,7 +96,7 @@ def pairs(
         if chosen:
             return Pairs(chosen, note)
     raise NotDrawnError(
-        f"{name}: not drawn, it needs a base and a {groups[-1]} model of the same "
+        f"{name}: not drawn, it needs a base and a {partners[-1]} model of the same "
         f"images{_with(name)}" + f"; it is {note}" * bool(note)
     )
 
@@ -115,22 +110,22 @@ def robust(name: str, found: Sequence[StudyResult]) -> Robust:
     model with the paper's sigma, if there is one, finished or not. Raises NotDrawnError
     if there are fewer than two models.
     """
-    models, parts = together(found, NEEDS[name])
-    whole = [one for one in models if _has(one, NEEDS[name])]
+    models, parts = together(found, FIGURES[name].needs)
+    whole = [one for one in models if FIGURES[name].shows(one)]
     is_gray = all(one.is_gray for one in whole)
     line = series([one for one in whole if one.is_gray == is_gray])
     # Unfinished models count too, so that the group does not change when they finish.
     sigmas = series([one for one in models if one.is_gray == is_gray])
-    is_series = len(sigmas) >= _LEAST and PAPERS_SIGMA[name] in sigmas
+    is_series = len(sigmas) >= _LEAST and FIGURES[name].sigma in sigmas
     is_line = len(line) >= _LEAST and name != "fig4"
     chosen: list[Measured] = []
     left: dict[str, list[str]] = {}
     for one in models:
-        if not _has(one, NEEDS[name]):
+        if not FIGURES[name].shows(one):
             why = _PART
         elif one.is_gray != is_gray:
-            why = "which saw gray images"
-        elif is_series and sigma_of(one) not in (None, PAPERS_SIGMA[name]):
+            why = "measured on gray images"
+        elif is_series and sigma_of(one) not in (None, FIGURES[name].sigma):
             why = "whose blur is not the paper's"
             why += " (they make the dashed line)" * is_line
         else:
@@ -160,7 +155,7 @@ def together(
     left: list[str] = []
     first = None
     for one in found:
-        is_measured = any(_has(model, measurements) for model in one.measured)
+        is_measured = any(groups.has(model, *measurements) for model in one.measured)
         if is_measured and first is None:
             first = one
         why = differing(first, one, measurements) if first and is_measured else ""
@@ -169,8 +164,8 @@ def together(
         else:
             models += one.measured
     # If several studies list a model, the measured one is used.
-    known = {one.name for one in models if one.arrays}
-    return [one for one in models if one.arrays or one.name not in known], left
+    known = {one.name for one in models if one.results}
+    return [one for one in models if one.results or one.name not in known], left
 
 
 def series(models: Sequence[Measured]) -> dict[float, list[Measured]]:
@@ -193,7 +188,7 @@ def _pair(
     name: str, members: Sequence[tuple[StudyResult, Measured]], group: str
 ) -> tuple[Measured, Measured] | None:
     """Return the first model of a group with a baseline that was measured alike."""
-    whole = [(one, model) for one, model in members if _has(model, NEEDS[name])]
+    whole = [(one, model) for one, model in members if FIGURES[name].shows(model)]
     apart = ""
     for theirs, other in whole:
         for ours, base in whole:
@@ -201,7 +196,7 @@ def _pair(
                 continue
             if base.is_gray != other.is_gray:
                 continue
-            why = differing(ours, theirs, NEEDS[name])
+            why = differing(ours, theirs, FIGURES[name].needs)
             if not why:
                 return base, other
             apart = apart or (
@@ -213,9 +208,5 @@ def _pair(
     return None
 
 
-def _has(one: Measured, measurements: Sequence[str]) -> bool:
-    return all(_measures.has(one, measurement) for measurement in measurements)
-
-
 def _with(name: str) -> str:
-    return f" with {', '.join(NEEDS[name])}" if NEEDS[name] else ""
+    return f" with {', '.join(FIGURES[name].needs)}" if FIGURES[name].needs else ""

@@ -53,6 +53,15 @@ class HybridCurve(NamedTuple):
     difference : ndarray of float64, shape (N, F)
         Per low image, the mean over pairings of (low label predicted) - (high label
         predicted). Resample these rows to bootstrap any other statistic.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> curve = nf.hybrid_curve(nf.models.small_cnn(), data.images, data.labels)
+    >>> curve.frequency.shape, curve.p_low.shape, curve.difference.shape
+    ((13,), (13,), (16, 13))
+    >>> axes = nf.plot.plot_hybrid_curves({"small_cnn": curve})
     """
 
     frequency: NDArray[np.float64]
@@ -92,6 +101,17 @@ def hybrid_pairs(
     ----------
     Li et al. 2023, Fig 3 and Methods: high labels are a shuffle of all labels
     without coincidence; images of a class fill its positions in random order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> labels = np.array([0, 0, 1, 1, 2, 2])
+    >>> low, high = nf.hybrid_pairs(labels, seed=0)
+    >>> low
+    array([0, 1, 2, 3, 4, 5])
+    >>> bool((labels[low] != labels[high]).all())
+    True
     """
     checked = validate.labels(labels)
     return _neurofreq.hybrid_pairs(checked, validate.seed(seed))
@@ -131,6 +151,15 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     References
     ----------
     Li et al. 2023, Fig 3a and Methods.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=8).images
+    >>> nf.hybrid_images(images[:4], images[4:], 0.3).shape
+    (4, 1, 32, 32)
+    >>> nf.hybrid_images(images[:4], images[4:], [0.1, 0.3, 0.5]).shape
+    (3, 4, 1, 32, 32)
     """
     low = validate.images(low, "low", unit_range=True)
     high = validate.images(high, "high", unit_range=True)
@@ -205,6 +234,21 @@ def hybrid_curve(
     References
     ----------
     Li et al. 2023, Fig 3b, Fig 5a: 100 (p_low - p_high), means over 6 pairings.
+
+    Examples
+    --------
+    The labels here are the network's own answers to the clean images:
+
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=16).images
+    >>> model = nf.models.load_model("zoo:gray-mouse")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> curve = nf.hybrid_curve(model, images, labels, seeds=[0])
+    >>> bool(curve.p_low[0] < curve.p_high[0]), bool(curve.p_low[-1] > curve.p_high[-1])
+    (True, True)
+    >>> 0.0 < curve.reversal_frequency < 1.0
+    True
     """
     validate.model(model)
     images = validate.images(images, unit_range=True)

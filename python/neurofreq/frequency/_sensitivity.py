@@ -26,6 +26,23 @@ class FourierSensitivity(NamedTuple):
         is at ``[H // 2, W // 2]``.
     clean_error_rate : float
         Error rate for unchanged images, 0 to 1.
+
+    Examples
+    --------
+    This model only looks at the mean of an image, which is the frequency zero:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> def model(x):
+    ...     bright = x.mean((1, 2, 3)) - 0.5
+    ...     return torch.stack([-bright, bright], 1)
+    >>> images = np.stack([np.full((1, 8, 8), 0.4), np.full((1, 8, 8), 0.6)])
+    >>> found = nf.fourier_sensitivity(model, images, [0, 1], norm=1.0)
+    >>> found.clean_error_rate
+    0.0
+    >>> np.argwhere(found.error_rate > 0).tolist()
+    [[4, 4]]
     """
 
     error_rate: NDArray[np.float64]
@@ -104,6 +121,15 @@ def fourier_sensitivity(
     ----------
     Yin et al. 2019, "A Fourier perspective on model robustness in computer
     vision", arXiv 1906.08988, section 3 and Figure 3.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=4)
+    >>> images = data.images[:, :, ::2, ::2]
+    >>> found = nf.fourier_sensitivity(nf.models.small_cnn(), images, data.labels)
+    >>> found.error_rate.shape
+    (16, 16)
     """
     validate.model(model)
     images = validate.images(images, unit_range=True)

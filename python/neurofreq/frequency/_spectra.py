@@ -34,6 +34,19 @@ class RadialProfile(NamedTuple):
     half_power : float
         The half-power frequency f_0.5, cycles/pixel: where `cumulative`
         crosses one half, interpolated linearly between thresholds.
+
+    Examples
+    --------
+    Half of the power of white noise is above 0.4 cycles/pixel:
+
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> noise = np.random.default_rng(0).normal(size=(100, 1, 32, 32))
+    >>> profile = nf.radial_profile(nf.power_spectrum(noise))
+    >>> round(profile.half_power, 1)
+    0.4
+    >>> profile.cumulative.shape, round(float(profile.cumulative[-1]), 6)
+    ((25,), 1.0)
     """
 
     frequency: NDArray[np.float64]
@@ -76,6 +89,15 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
     References
     ----------
     Li et al. 2023, Fig 2 (insets) and Fig 4a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> images = np.random.default_rng(0).random((10, 3, 32, 32))
+    >>> power = nf.power_spectrum(images)
+    >>> power.shape, bool(np.isnan(power[16, 16]))
+    ((32, 32), True)
     """
     plain = validate.batch(images)
     total = _total_power(plain, validate.flag("demean", demean))
@@ -111,6 +133,16 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     References
     ----------
     Li et al. 2023, Fig 4b: cumulative power; Fig 4c: f_0.5.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=32).images
+    >>> profile = nf.radial_profile(nf.power_spectrum(images), n_thresholds=30)
+    >>> profile.frequency.shape
+    (30,)
+    >>> round(profile.half_power, 1)
+    0.1
     """
     power_map = validate.real(power, "power")
     if power_map.ndim != 2:

@@ -1,100 +1,211 @@
-"""The summary numbers of a model: how each is computed and shown."""
+"""Turn raw values per image into numbers and curves with bootstrap intervals.
+
+Images are resampled with replacement. Quantities over the same number of images share
+the same resamples (one seed), so that a difference between two models on the same
+images is paired.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurofreq.corruptions import grouping
-from neurofreq.measured import analysis
+from neurofreq import _neurofreq, intervals
+from neurofreq.intervals import Estimate
+from neurofreq.plot import Curve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from neurofreq._shared.files.storage import Arrays
-    from neurofreq.measured.analysis import Quantity
+    Floats = NDArray[np.float64]
+    Statistic = Callable[[Floats], Floats]
 
-    Items = Mapping[str, Arrays]  # measurement -> arrays
+LEVEL = 0.95
+N_RESAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Column:
-    """A number of the summary: how it is computed and shown.
+class Quantity:
+    """A statistic of per-image values and how it is bootstrapped.
 
-    `key` is its column in summary.csv, followed by `_low` and `_high`. `factor`
-    converts from the CSV's unit to the page's. `build` takes the items of a model and a
-    mask of attacked images (or None), and returns the quantity, or None if it was not
-    measured.
+    Attributes
+    ----------
+    values : ndarray of float64, shape (N, K)
+        One row per image.
+    statistic : callable
+        Maps means over images, (B, K), to the statistic, (B,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from neurofreq.measured import Quantity
+    >>> values = np.array([[1.0, 2.0], [3.0, 2.0]])
+    >>> ratio = Quantity(values, lambda means: means[:, 0] / means[:, 1])
+    >>> ratio.estimate().value
+    1.0
     """
 
-    key: str
-    title: str
-    unit: str
-    factor: float
-    decimals: int
-    build: Callable[[Items, NDArray[np.bool_] | None], Quantity | None]
+    values: Floats
+    statistic: Statistic
+
+    def estimate(self) -> Estimate:
+        """Return the statistic over all images with its interval."""
+        value = float(self.statistic(self.values.mean(axis=0)[None])[0])
+        low, high = intervals.percentile_interval(self.resampled(), level=LEVEL)
+        return Estimate(value, low, high, len(self.values))
+
+    def minus(self, other: Quantity) -> Estimate:
+        """Return this statistic minus another, paired over the same images.
+
+        NaN if both are infinite.
+        """
+        value = self.estimate().value - other.estimate().value
+        with np.errstate(invalid="ignore"):
+            difference = self.resampled() - other.resampled()
+        low, high = intervals.percentile_interval(difference, level=LEVEL)
+        return Estimate(value, low, high, len(self.values))
+
+    def resampled(self) -> Floats:
+        """Return the statistic of every resample, shape (B,)."""
+        return self.statistic(
+            intervals.resampled_means(self.values, n_resamples=N_RESAMPLES)
+        )
 
 
-def columns(corruptions: Sequence[str]) -> list[Column]:
-    """Return the numbers of the summary in their order.
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """A mean over images along an axis, and the level at which its frequency is read.
 
-    Corrupted accuracy is the mean over those of the paper's corruptions that are among
-    `corruptions`.
+    `values` has an array (N, K) for each model, over the same images and the same `x`
+    (K,). `transform` maps means over images (B, K) to the curve of one model. The
+    curves of several models are averaged.
     """
-    wanted = [f"corruption/{name}" for name in grouping.averaged(corruptions)]
 
-    def corrupted(items: Items, _: Any) -> Quantity | None:
-        if not wanted or not all(key in items for key in wanted):
-            return None
-        stack = np.stack([items[key]["correct"] for key in wanted])
-        return analysis.accuracy(stack)
+    x: Floats
+    values: Sequence[Floats]
+    transform: Statistic
+    level: float
 
-    return [
-        Column("clean_accuracy", "clean accuracy", "%", 100.0, 1, _clean),
-        Column("f_rev", "reversal frequency f_rev", "of Nyquist", 1.0, 3, _reversal),
-        Column("f_half", "half-power frequency f_0.5", "cycles/pixel", 1.0, 3, _half),
-        Column("median_linf", "median perturbation", "1/255", 255.0, 2, _median),
-        Column("corruption_accuracy", "corrupted accuracy", "%", 100.0, 1, corrupted),
-    ]
+    def crossing(self, level: float | None = None) -> Quantity:
+        """Return the first x at which the curve rises through a level."""
+        at = self.level if level is None else level
+        return Quantity(
+            np.concatenate(self.values, axis=1),
+            lambda means: _neurofreq.crossing(self.x, self._curve(means), at),
+        )
 
+    def curve(self) -> Curve:
+        """Return the curve with its interval, and its crossing as the mark."""
+        mark = self.crossing().estimate()
+        whole = np.concatenate(self.values, axis=1)
+        curve = pointwise(self.x, whole, self._curve)
+        return curve._replace(mark=mark.value, mark_interval=(mark.low, mark.high))
 
-def found_by_both(first: Items, second: Items) -> NDArray[np.bool_] | None:
-    """Return which attacked images have a perturbation in both models."""
-    if "attack" not in first or "attack" not in second:
-        return None
-    a, b = first["attack"]["success"], second["attack"]["success"]
-    both: NDArray[np.bool_] = a & b
-    return both
-
-
-def found_only(item: Arrays) -> Arrays:
-    """Return an attack's item with the radial rows of its successes only."""
-    return item | {"radial": item["radial"][item["success"]]}
+    def _curve(self, means: Floats) -> Floats:
+        parts = np.split(means, len(self.values), axis=1)
+        curve: Floats = np.mean([self.transform(part) for part in parts], axis=0)
+        return curve
 
 
-def _clean(items: Items, _: Any) -> Quantity | None:
-    return analysis.accuracy(items["clean"]["correct"]) if "clean" in items else None
+def hybrid_profile(frequency: Floats, *difference: Floats) -> Profile:
+    """Return p_low - p_high against mixing frequency; it crosses 0 at f_rev."""
+    return Profile(frequency, difference, lambda means: means, 0.0)
 
 
-def _reversal(items: Items, _: Any) -> Quantity | None:
-    return analysis.reversal(items["hybrid"]) if "hybrid" in items else None
+def radial_profile(frequency: Floats, *radial: Floats) -> Profile:
+    """Return the share of the power below each frequency; it crosses 0.5 at f_0.5."""
+    return Profile(frequency, radial, normalized, 0.5)
 
 
-def _half(items: Items, found: NDArray[np.bool_] | None) -> Quantity | None:
-    if "attack" not in items:
-        return None
-    item = items["attack"]
-    kept = item["success"] if found is None else found
-    if not kept.any():
-        return None
-    return analysis.half_power(item | {"radial": item["radial"][kept]})
+def accuracy(correct: NDArray[np.bool_]) -> Quantity:
+    """Return the fraction of correct images of (..., N), over the leading axes too."""
+    per_image = np.atleast_2d(correct).reshape(-1, correct.shape[-1]).mean(axis=0)
+    return Quantity(per_image[:, None], lambda means: means[:, 0])
 
 
-def _median(items: Items, _: Any) -> Quantity | None:
-    if "attack" not in items:
-        return None
-    return analysis.median_size(items["attack"]["distance"])
+def median_size(distance: Floats, share: float = 0.5) -> Quantity:
+    """Return the median over images of the smallest perturbation, or another quantile.
+
+    An image on which the attack failed has an infinite distance. The quantile is taken
+    from the distribution function: at each observed size, the fraction of images whose
+    distance is at most that size. An even number of images takes the midpoint. The
+    median is infinite if the attack failed on at least half of the images.
+    """
+    sizes = np.unique(distance)
+    below = (distance[:, None] <= sizes).astype(np.float64)
+    edge = 0.25 / len(distance)
+
+    def statistic(means: Floats) -> Floats:
+        first = sizes[(means >= share - edge).argmax(axis=1)]
+        second = sizes[(means > min(share + edge, 1.0 - edge)).argmax(axis=1)]
+        return 0.5 * (first + second)
+
+    return Quantity(below, statistic)
+
+
+def mean_size(distance: Floats) -> Quantity:
+    """Return the mean of the finite distances: images with a perturbation only."""
+    found = np.isfinite(distance)
+    values = np.stack([np.where(found, distance, 0.0), found], axis=1)
+
+    def statistic(means: Floats) -> Floats:
+        total, share = means.T
+        undefined = np.full(len(means), np.nan)
+        return np.divide(total, share, out=undefined, where=share > 0.0)
+
+    return Quantity(values, statistic)
+
+
+def similarity_correlation(first: Floats, second: Floats) -> Quantity:
+    """Return the correlation of two similarity matrices (N, N) above their diagonals.
+
+    An image that is drawn k times has weight k in all of its pairs. Pairs of an image
+    with itself are left out.
+    """
+    n = len(first)
+    off = 1.0 - np.eye(n)
+    a, b = off * first, off * second
+    planes = (off, a, b, a * a, b * b, a * b)
+
+    def statistic(means: Floats) -> Floats:
+        one, x, y, xx, yy, xy = (((means @ p) * means).sum(axis=1) for p in planes)
+        spread = (xx - x * x / one) * (yy - y * y / one)
+        with np.errstate(invalid="ignore", divide="ignore"):  # few distinct images
+            return (xy - x * y / one) / np.sqrt(spread)
+
+    return Quantity(np.eye(n), statistic)
+
+
+def success_curve(distance: Floats, epsilons: Floats) -> Curve:
+    """Return the fraction of images changed within each budget."""
+    return pointwise(epsilons, (distance[:, None] <= epsilons).astype(np.float64))
+
+
+def pointwise(
+    x: Floats, values: Floats, transform: Statistic = lambda means: means
+) -> Curve:
+    """Return the mean over images at each x with its pointwise interval.
+
+    `transform` is applied to rows of means, shape (B, K).
+    """
+    resampled = transform(intervals.resampled_means(values, n_resamples=N_RESAMPLES))
+    tail = 50.0 * (1.0 - LEVEL)
+    low, high = np.nanpercentile(resampled, [tail, 100.0 - tail], axis=0)
+    return Curve(x, transform(values.mean(axis=0)[None])[0], low, high)
+
+
+def budgets(distances: list[Floats]) -> Floats:
+    """Return 61 budgets from zero to just above nearly every finite size."""
+    finite = np.concatenate([d[np.isfinite(d)] for d in distances] or [np.zeros(0)])
+    top = 1.02 * float(np.percentile(finite, 99.0)) if finite.size else 0.0
+    return np.linspace(0.0, top or 1.0 / 255.0, 61)
+
+
+def normalized(means: Floats) -> Floats:
+    """Return cumulative power as a fraction of the total; zero if there is no power."""
+    total = means[:, -1:]
+    return np.divide(means, total, out=np.zeros_like(means), where=total > 0.0)

@@ -53,6 +53,16 @@ def fold_batch_norm(
     Notes
     -----
     An exception that the model raises for `images` is passed on unchanged.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=4).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> folded = nf.models.fold_batch_norm(model, images)
+    >>> any(isinstance(part, torch.nn.BatchNorm2d) for part in folded.modules())
+    False
     """
     if not isinstance(model, nn.Module):
         got = validate.shown(model)

@@ -64,6 +64,19 @@ class Normalized(nn.Module):
     ``state_dict`` holds ``network.…`` and, with a front end, ``front.…``. The
     normalization belongs to the architecture and is not stored. To put a front end
     before any other module, use ``nn.Sequential(Blur(1.5), module)``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 10))
+    >>> model = nf.models.Normalized(
+    ...     network, nf.models.CIFAR10_MEAN, nf.models.CIFAR10_STD, nf.models.Blur(1.0)
+    ... )
+    >>> model(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    >>> list(model.state_dict())
+    ['front.kernel', 'network.1.weight', 'network.1.bias']
     """
 
     def __init__(
@@ -127,6 +140,17 @@ class Blur(nn.Module):
     ----------
     Li et al. 2023, PLOS Comput Biol 19(3): e1010932, the models "blur" of
     Figures 4 and 5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> blur = nf.models.Blur(1.5)
+    >>> blur.kernel.shape
+    torch.Size([9])
+    >>> model = torch.nn.Sequential(blur, torch.nn.Conv2d(3, 10, 3))
+    >>> model(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10, 30, 30])
     """
 
     kernel: Tensor
@@ -196,6 +220,16 @@ class PCA(nn.Module):
     References
     ----------
     Li et al. 2023, the model "PCA" of Figures 4 and 5 (512 components of 3072).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> basis = torch.linalg.qr(torch.rand(192, 5)).Q
+    >>> pca = nf.models.PCA(torch.full((3, 8, 8), 0.5), basis.T.reshape(5, 3, 8, 8))
+    >>> once = pca(torch.rand(4, 3, 8, 8))
+    >>> torch.allclose(pca(once), once, atol=1e-5)
+    True
     """
 
     mean: Tensor
@@ -286,7 +320,8 @@ def _projected(images: Tensor, mean: Tensor, components: Tensor) -> Tensor:
     if images.shape[1:] != mean.shape:
         raise ValueError(
             f"images: got shape {tuple(images.shape)}, expected (N, "
-            f"{', '.join(map(str, mean.shape))}) as the components were fitted to"
+            f"{', '.join(map(str, mean.shape))}), the shape that the components were "
+            "fitted to"
         )
     basis = components.flatten(1)
     with torch.autocast(images.device.type, enabled=False):

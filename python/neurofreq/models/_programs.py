@@ -215,13 +215,15 @@ def _refuse_object(part: Any) -> bool:
 def _name(text: str) -> str:
     """Return a name that torch may write into the code of a graph, or raise."""
     if not _NAME.fullmatch(text):
-        raise _RefusedError(f"{text[:40]!r} in it is no name")
+        raise _RefusedError(f"it contains {text[:40]!r}, which is not a valid name")
     return text
 
 
 def _operator(text: str) -> str:
     if not _OPERATOR.fullmatch(text) or _FILE_OPERATORS.fullmatch(text):
-        raise _RefusedError(f"{text[:60]!r} in it is no operator of a network")
+        raise _RefusedError(
+            f"it contains {text[:60]!r}, which is not an operator of a network"
+        )
     return text
 
 
@@ -234,7 +236,7 @@ def _check_size(text: str) -> None:
     called = {id(one.func) for one in nodes if isinstance(one, ast.Call)}
     plain = all(_is_arithmetic(one, id(one) in called) for one in nodes)
     if not (nodes and plain) or len(text) > _LONGEST_SIZE:
-        raise _RefusedError(f"{text[:40]!r} in it is no size")
+        raise _RefusedError(f"it contains {text[:40]!r}, which is not a valid size")
 
 
 def _is_arithmetic(node: ast.AST, is_called: bool) -> bool:
@@ -257,7 +259,9 @@ def _check_tree(value: Any) -> None:
             _check_tree(one)
     elif isinstance(value, dict):
         if "type" in value and value["type"] not in _TREES:
-            raise _RefusedError(f"{str(value['type'])[:40]!r} in it is no container")
+            raise _RefusedError(
+                f"it contains {str(value['type'])[:40]!r}, which is not a container"
+            )
         for key, one in value.items():
             _name(key)
             _check_tree(json.loads(one) if key == "context" and one else one)
@@ -270,7 +274,9 @@ def _check_payload(one: dict[str, Any], data: bytes) -> None:
     if one["use_pickle"]:
         raise _RefusedError("its weights are pickled")
     if not re.fullmatch(r"(weight|tensor)_\d+", one["path_name"]):
-        raise _RefusedError(f"{one['path_name'][:40]!r} in it is no tensor")
+        raise _RefusedError(
+            f"it contains {one['path_name'][:40]!r}, which is not a tensor's name"
+        )
     sizes = [size["as_int"] for size in one["tensor_meta"]["sizes"]]
     if not data and math.prod(sizes):
         raise _RefusedError(f"{one['path_name']} is empty and declared as {sizes}")

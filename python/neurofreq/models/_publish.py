@@ -39,6 +39,20 @@ def write_zoo_model(
     ------
     ValueError
         If a weight is not finite as float16, or the spec makes another network.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import neurofreq as nf
+    >>> card = nf.models.ZooCard(
+    ...     name="mine", spec="small_cnn", group="base", architecture="small CNN",
+    ...     in_channels=1, n_classes=8, recipe="python train.py", seed=0,
+    ...     data="synthetic", accuracies={"clean": 95.0}, date="2026-01-31",
+    ... )
+    >>> model = nf.models.load_model("small_cnn")  # train it here
+    >>> path = nf.models.write_zoo_model(model, card, pathlib.Path("zoo"))
+    >>> sorted(file.name for file in path.parent.iterdir())
+    ['mine.json', 'mine.safetensors']
     """
     from safetensors.torch import save
 
@@ -51,7 +65,7 @@ def write_zoo_model(
     try:
         loaded = load_model(card.spec, weights=path, sha256=digest)
         if loaded.state_dict().keys() != state.keys():
-            raise ValueError("spec: got one that makes another network than the model")
+            raise ValueError("spec: got a spec of another network than the model")
     except Exception:
         path.unlink()
         raise

@@ -28,7 +28,16 @@ class Subsample(nn.Module):
 
 
 class SubsampledIdentity(nn.Module):
-    """Option A shortcut of He et al.: every second pixel, new channels zero."""
+    """Option A shortcut of He et al.: every second pixel, new channels zero.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> shortcut = nf.models.SubsampledIdentity(16, 32)
+    >>> shortcut(torch.rand(2, 16, 8, 8)).shape
+    torch.Size([2, 32, 4, 4])
+    """
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -82,6 +91,14 @@ class CifarResNet(nn.Module):
     ------
     TypeError, ValueError
         If a count is not a positive integer, or the stem is not 3 or 7.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> network = nf.models.CifarResNet((1, 1, 1), (8, 16, 32), n_classes=5)
+    >>> network(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(
@@ -143,7 +160,15 @@ def _stage(
 
 @untrained
 def resnet20() -> Normalized:
-    """Return the CIFAR-10 ResNet-20 of He et al. 2016, with option A shortcuts."""
+    """Return the CIFAR-10 ResNet-20 of He et al. 2016, with option A shortcuts.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> nf.models.resnet20()(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
     network = CifarResNet((3, 3, 3), (16, 32, 64), projection=False)
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
 
@@ -170,6 +195,14 @@ def resnet18(*, base_width: int = 64, stem: int = 3, n_classes: int = 10) -> Nor
     ----------
     Li et al. 2023, PLOS Comput Biol 19(3): e1010932, the networks "blur" and
     "PCA" of Figures 4 and 5.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.resnet18(base_width=8, n_classes=5)
+    >>> model(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 5])
     """
     network = _resnet18(3, base_width, stem, n_classes)
     return Normalized(network, IMAGENET_MEAN, IMAGENET_STD)
@@ -198,6 +231,14 @@ def resnet18_gray(
     References
     ----------
     Li et al. 2023, Figures 2 and 3; Attias et al. 2024, arXiv 2410.03952.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.resnet18_gray(base_width=8)
+    >>> model(torch.rand(2, 1, 32, 32)).shape
+    torch.Size([2, 10])
     """
     return Normalized(_resnet18(1, base_width, stem, n_classes), (0.5,), (0.2,))
 

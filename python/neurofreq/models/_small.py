@@ -36,6 +36,14 @@ def small_cnn(
     ------
     TypeError, ValueError
         If a number is not a positive integer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.small_cnn(n_classes=10, in_channels=3)
+    >>> model(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
     """
     n_classes = validate.count("n_classes", n_classes)
     width = validate.count("width", width)
@@ -74,6 +82,13 @@ def cnn_a_mix4() -> Normalized:
     """Return the architecture of CNN-A from the verification literature.
 
     Its published weights are adversarially trained.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> nf.models.cnn_a_mix4()(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
     """
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, CIFAR10_MEAN, CIFAR10_STD)
@@ -81,13 +96,29 @@ def cnn_a_mix4() -> Normalized:
 
 @untrained
 def cnn_a_wide() -> Normalized:
-    """Return the architecture of `cnn_a_mix4`, normalized as by Wong and Kolter."""
+    """Return the architecture of `cnn_a_mix4`, normalized as by Wong and Kolter.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> nf.models.cnn_a_wide()(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
     network = _plain_cnn((16, 32), 1, (2048, 100, 10))
     return Normalized(network, IMAGENET_MEAN, (0.225, 0.225, 0.225))
 
 
 @untrained
 def marabou_large() -> Normalized:
-    """Return the larger CIFAR-10 network of the Marabou benchmarks, not normalized."""
+    """Return the larger CIFAR-10 network of the Marabou benchmarks, not normalized.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> nf.models.marabou_large()(torch.rand(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
     network = _plain_cnn((32, 64), 0, (2304, 128, 64, 10))
     return Normalized(network, (0.0,) * 3, (1.0,) * 3)

@@ -275,6 +275,6 @@ def require_fetched(name: str, files: dict[Path, str], first: str = "") -> None:
     ]
     if missing:
         raise FileNotFoundError(
-            f"model: {name} is not here, and nothing downloads by itself: "
+            f"model: {name} is not on this machine, and neurofreq downloads nothing: "
             f"{first}{'; '.join(missing)}"
         )

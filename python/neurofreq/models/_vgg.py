@@ -43,11 +43,22 @@ class Vgg19(nn.Module):
 
     Notes
     -----
-    Hooks can use these submodules. ``shared`` is the trunk: the first 17 modules of
-    the feature stack, from the image to the ReLU of conv3-1 (four times `base_width`
-    channels, a quarter of the image's side). ``private`` has the other features,
-    with their torchvision numbers 17 to 52. ``readout`` is the classifier. Features
-    are initialized as in torchvision.
+    The network takes gray images (N, 1, H, W), H, W >= 32, and copies them to three
+    channels. Hooks can use these submodules. ``shared`` is the trunk: the first 17
+    modules of the feature stack, from the image to the ReLU of conv3-1 (four times
+    `base_width` channels, a quarter of the image's side). ``private`` has the other
+    features, with their torchvision numbers 17 to 52. ``readout`` is the classifier.
+    Features are initialized as in torchvision.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> network = nf.models.Vgg19(base_width=4, n_classes=10).eval()
+    >>> network(torch.rand(2, 1, 64, 64)).shape
+    torch.Size([2, 10])
+    >>> network.shared(torch.rand(2, 3, 64, 64)).shape
+    torch.Size([2, 16, 16, 16])
     """
 
     def __init__(self, base_width: int = 64, n_classes: int = 200) -> None:
@@ -109,5 +120,13 @@ def vgg19_bn(*, base_width: int = 64, n_classes: int = 200) -> Normalized:
     ----------
     Safarani et al. 2021, NeurIPS, arXiv 2107.14344; Li et al. 2023, Figures 2
     and 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.vgg19_bn(base_width=4)
+    >>> model(torch.rand(2, 1, 64, 64)).shape
+    torch.Size([2, 200])
     """
     return Normalized(Vgg19(base_width, n_classes), (0.4519,), (0.2221,))

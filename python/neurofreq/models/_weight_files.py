@@ -124,7 +124,9 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return storage.read_tensors(path)[0]
     except ValueError as error:
-        raise ValueError(f"weights: {error}, no whole safetensors file") from error
+        raise ValueError(
+            f"weights: {error}, expected a complete safetensors file"
+        ) from error
 
 
 def _check_archive(path: Path) -> None:
@@ -166,9 +168,9 @@ def _pickled(path: Path) -> Contents:
     except Exception as error:  # torch raises many types of errors here
         held = f"; it holds {_some(foreign)}" if foreign else ""
         raise ValueError(
-            f"weights: {path} cannot be read as tensors alone ({type(error).__name__})"
-            f"{held}; where it was made, save model.state_dict() with torch.save or "
-            "safetensors"
+            f"weights: {path} cannot be read as a file of tensors only "
+            f"({type(error).__name__}){held}; in the program that made the file, save "
+            "model.state_dict() with torch.save or safetensors"
         ) from error
     return Contents(dict(_tensors(content)), tuple(foreign))
 

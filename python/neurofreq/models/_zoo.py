@@ -47,6 +47,16 @@ class ZooCard:
         The date of training, ISO 8601.
     sha256 : str
         SHA-256 of the weights; `write_zoo_model` fills it in.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> cards = {card.name: card for card in nf.models.zoo_cards()}
+    >>> card = cards["blur-1.5"]
+    >>> card.group, card.in_channels, card.n_classes
+    ('blur', 3, 10)
+    >>> card.accuracies["clean"] > 80.0
+    True
     """
 
     name: str
@@ -87,6 +97,12 @@ def zoo_cards() -> list[ZooCard]:
     ------
     ValueError
         If a card is damaged, or has a missing or unknown field.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> [card.name for card in nf.models.zoo_cards() if card.in_channels == 1]
+    ['gray-mouse', 'gray-standard']
     """
     return [_read(path) for path in sorted(FOLDER.glob("*.json"))]
 
@@ -109,6 +125,6 @@ def _read(path: Path) -> ZooCard:
     if values.keys() != names:
         wrong = ", ".join(sorted(values.keys() ^ names))
         raise ValueError(
-            f"model: {path} is no card: it lacks or should not have {wrong}"
+            f"model: {path} is not a valid card: missing or unknown fields {wrong}"
         )
     return ZooCard(**values)

@@ -85,6 +85,17 @@ def load_model(
         If the module or its factory cannot be found.
     TypeError
         If the factory does not return an ``nn.Module``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> model(torch.rand(2, 1, 32, 32)).shape
+    torch.Size([2, 10])
+    >>> narrow = nf.models.load_model("resnet18,base_width=8,blur=1.5")
+    >>> [name for name, _ in narrow.named_children()]
+    ['front', 'network']
     """
     text = _text(spec)
     is_random = weights is None or (isinstance(weights, str) and weights == RANDOM)
@@ -99,7 +110,7 @@ def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
     if complete is not None:
         if weights is not None:
             raise ValueError(
-                f"weights: got a file, expected none: {spec} brings its own"
+                f"weights: got a file, expected none: {spec} has its own weights"
             )
         return complete().eval()
     if sha256 is not None and weights is None:
@@ -139,8 +150,8 @@ def _text(spec: str | PathLike[str]) -> str:
     text = str(os.fspath(spec))
     if Path(text).suffix in WEIGHT_SUFFIXES:
         raise ValueError(
-            f"model: got {text!r}, a file of weights, expected the network they are "
-            f"of: load_model(NETWORK, weights={text!r}), or NETWORK@{text}"
+            f"model: got {text!r}, a file of weights, expected the network of these "
+            f"weights: load_model(NETWORK, weights={text!r}), or NETWORK@{text}"
         )
     return text
 
@@ -219,8 +230,8 @@ def _put_front(
         behind = f"weights behind {front or 'no front end'}"
         got = behind if has_weights else "no weights"
         raise ValueError(
-            f"pca: got {asked['pca']} and {got}, expected weights stored with as many "
-            "components, which are fitted to images"
+            f"pca: got {asked['pca']} and {got}, expected weights stored with "
+            f"{asked['pca']} components (components are fitted to images)"
         )
     if "blur" in asked:
         blur = Blur(asked["blur"])

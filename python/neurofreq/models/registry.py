@@ -52,6 +52,14 @@ class ModelInfo:
         ``built in``: the architecture, untrained, for your own weights;
         ``weights in the package``; ``needs a download``: `load_model` says which file;
         ``fetched``: the file is in its place.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> rows = {row.name: row for row in nf.models.list_models()}
+    >>> row = rows["zoo:gray-standard"]
+    >>> row.in_channels, row.n_classes, row.group, row.availability
+    (1, 10, 'base', 'weights in the package')
     """
 
     name: str
@@ -149,6 +157,15 @@ def list_models() -> list[ModelInfo]:
     -----
     The networks of the figures were identified by their labels and accuracies. If
     more than one network fits, the row's source says this.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> ready = "weights in the package"
+    >>> found = [one for one in nf.models.list_models() if one.availability == ready]
+    >>> "zoo:gray-mouse" in [one.name for one in found]
+    True
+    >>> model = nf.models.load_model(found[0].name)
     """
     rows = [ModelInfo(*row) for row in _OWN]
     rows += [

@@ -18,7 +18,15 @@ FRONTS: dict[str, type] = {"blur": float, "pca": int}
 
 
 class ModelSpec(NamedTuple):
-    """The result of `parse_spec`."""
+    """The result of `parse_spec`.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = nf.models.parse_spec("mine=resnet20@weights.th")
+    >>> spec.label, spec.spec, spec.weights
+    ('mine', 'resnet20', 'weights.th')
+    """
 
     label: str
     spec: str
@@ -49,6 +57,14 @@ def parse_spec(text: str) -> ModelSpec:
         If `text` is not a string.
     ValueError
         If a part is empty.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> nf.models.parse_spec("narrow=resnet18,base_width=16@last.pt")
+    ModelSpec(label='narrow', spec='resnet18,base_width=16', weights='last.pt')
+    >>> nf.models.parse_spec("small_cnn@random").label
+    'small_cnn@random'
     """
     head, at, weights = validate.text("text", text).partition("@")
     label, equals, spec = head.partition("=")

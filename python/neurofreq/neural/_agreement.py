@@ -81,6 +81,16 @@ def split_half(
     References
     ----------
     Spearman 1910, Br J Psychol 3:271; Brown 1910, Br J Psychol 3:296.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=16).images
+    >>> trials = nf.neural.simulate_v1(images, n_neurons=20)
+    >>> nf.neural.split_half(trials).shape
+    (20,)
+    >>> 0.5 < nf.neural.split_half(trials, level="similarity") < 1.0
+    True
     """
     validate.one_of("level", level, ("neurons", "similarity"))
     n_splits, seed = validate.count("n_splits", n_splits), validate.seed(seed)
@@ -121,6 +131,17 @@ def similarity_correlation(
         that differ or are in another order. A matrix without names counts as images 0
         to N - 1: if the other matrix has these numbers as names, but in another order,
         it is refused.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=16).images
+    >>> v1 = nf.neural.v1_similarity(images)
+    >>> round(nf.neural.similarity_correlation(v1, v1), 6)
+    1.0
+    >>> pixel = nf.neural.pixel_similarity(images)
+    >>> 0.0 < nf.neural.similarity_correlation(v1, pixel) < 1.0
+    True
     """
     validate.one_of("method", method, _METHODS)
     a, a_images = named_similarity(first, "first")
@@ -168,6 +189,15 @@ def noise_ceiling(
     References
     ----------
     Nili et al. 2014, PLOS Comput Biol 10:e1003553.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=16).images
+    >>> subjects = [nf.neural.v1_similarity(images, seed=seed) for seed in range(3)]
+    >>> ceiling = nf.neural.noise_ceiling(subjects)
+    >>> 0.8 < ceiling.lower < ceiling.upper < 1.0
+    True
     """
     validate.one_of("method", method, _METHODS)
     if isinstance(similarities, Target):
@@ -179,7 +209,9 @@ def noise_ceiling(
     matrices = [matrix for matrix, _ in checked.values()]
     shapes = {matrix.shape for matrix in matrices}
     if len(shapes) > 1:
-        raise ValueError(f"similarities: got shapes {sorted(shapes)}, expected one")
+        raise ValueError(
+            f"similarities: got shapes {sorted(shapes)}, expected the same shape"
+        )
     if len(matrices) < 2:
         raise ValueError(
             f"similarities: got {len(matrices)} subjects, expected at least two"

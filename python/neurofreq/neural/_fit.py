@@ -159,9 +159,9 @@ def check_folds(folds: list[Fold], seen: NDArray[np.bool_]) -> None:
         known = seen[fold.train].any(0)
         if not seen[fold.stop][:, known].any():
             raise ValueError(
-                f"responses: got none to the stopping images of fold {number} by a "
-                "neuron with responses to its training images, expected some; more "
-                "images, fewer folds or other groups may help"
+                f"responses: fold {number} has no response to its early-stopping "
+                "images from neurons with training responses, expected at least one; "
+                "more images, fewer folds or other groups may help"
             )
 
 

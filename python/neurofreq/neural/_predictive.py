@@ -101,6 +101,18 @@ class PredictiveModel:
     ----------
     Li et al. 2019, arXiv 1911.05072; Sinz et al. 2018, NeurIPS; Lurz et al.
     2021, ICLR (Gaussian read-out).
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=30).images
+    >>> responses = nf.neural.Responses(nf.neural.simulate_v1(images, n_neurons=6))
+    >>> model = nf.neural.PredictiveModel(n_channels=4, n_folds=3, max_epochs=1)
+    >>> model = model.fit(images, responses)
+    >>> model.held_out.shape, model.v.shape
+    ((30, 6), (6,))
+    >>> model.predict(images[:5]).shape
+    (5, 6)
     """
 
     w: NDArray[np.float64]
@@ -383,6 +395,17 @@ def neural_similarity(
     References
     ----------
     Li et al. 2019, arXiv 1911.05072: scaled model responses, S^neural.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=30).images
+    >>> responses = nf.neural.Responses(nf.neural.simulate_v1(images, n_neurons=6))
+    >>> model = nf.neural.PredictiveModel(n_channels=4, n_folds=3, max_epochs=1)
+    >>> model = model.fit(images, responses)
+    >>> target = nf.neural.neural_similarity(model, images[:20])
+    >>> target.label, target.similarity.shape
+    ('predicted from recordings', (20, 20))
     """
     scans = [models] if isinstance(models, PredictiveModel) else list(models)
     return mean_target([predicted(m.predict(images), m.weights) for m in scans])

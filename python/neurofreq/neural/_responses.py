@@ -306,8 +306,9 @@ class Responses:
         silent = np.flatnonzero(self._silent())
         if len(silent):
             raise ValueError(
-                f"responses: neuron {silent[0]} never differs ({len(silent)} such "
-                "neurons), expected neurons that respond; active() drops them"
+                f"responses: the responses of neuron {silent[0]} never differ "
+                f"({len(silent)} such neurons), expected varying responses; active() "
+                "drops these neurons"
             )
 
     @staticmethod

@@ -53,6 +53,16 @@ def response_similarity(
     References
     ----------
     Li et al. 2019, arXiv 1911.05072, the definition of S^neural.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> responses = np.array([[3.0, 0.0], [0.0, 3.0], [0.0, 0.0]])  # image, neuron
+    >>> nf.response_similarity(responses).round(1)
+    array([[ 1. , -0.8, -0.3],
+           [-0.8,  1. , -0.3],
+           [-0.3, -0.3,  1. ]])
     """
     rows = _means(responses)
     is_single = rows.dtype == np.float32
@@ -99,6 +109,16 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
     References
     ----------
     Li et al. 2019, arXiv 1911.05072, the definition of w.
+
+    Examples
+    --------
+    The mean responses of 1.5 and 4.5 vary much more than repeated trials:
+
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> trials = np.array([[[1.0], [5.0]], [[2.0], [4.0]]])  # trial, image, neuron
+    >>> nf.reliability(trials)
+    array([3.])
     """
     return _neurofreq.reliability(containers.trials(trials))
 

@@ -73,6 +73,13 @@ def simulate_v1(
     Adelson & Bergen 1985, J Opt Soc Am A 2:284 (energy); Heeger 1992, Vis
     Neurosci 9:181 (normalization); Niell & Stryker 2008, J Neurosci 28:7520
     (mouse V1 prefers low frequencies).
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=8).images
+    >>> nf.neural.simulate_v1(images, n_trials=4, n_neurons=20).shape
+    (4, 8, 20)
     """
     n_trials = validate.count("n_trials", n_trials)
     n_neurons = validate.count("n_neurons", n_neurons)

@@ -53,6 +53,14 @@ def v1_similarity(
     ------
     TypeError, ValueError
         As `simulate_v1`, `nf.reliability` and `nf.response_similarity`.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=8).images
+    >>> target = nf.neural.v1_similarity(images, n_neurons=64)
+    >>> target.similarity.shape, target.source
+    ((8, 8), 'simulated')
     """
     trials = simulate_v1(images, n_trials=n_trials, n_neurons=n_neurons, seed=seed)
     mean = trials.mean(axis=0, dtype=np.float64)
@@ -81,6 +89,14 @@ def pixel_similarity(images: Any) -> Target:
     References
     ----------
     Attias et al. 2024, arXiv 2410.03952.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=8).images
+    >>> target = nf.neural.pixel_similarity(images)
+    >>> target.label, target.similarity.shape
+    ('pixel', (8, 8))
     """
     luminance = gray(images)
     rows = luminance.reshape(len(luminance), -1)
@@ -119,6 +135,16 @@ def threshold_similarity(
     References
     ----------
     Attias et al. 2024, arXiv 2410.03952, with threshold 0.8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import neurofreq as nf
+    >>> similarity = np.array([[1.0, 0.9, -0.3], [0.9, 1.0, 0.2], [-0.3, 0.2, 1.0]])
+    >>> nf.neural.threshold_similarity(similarity)
+    array([[1., 1., 0.],
+           [1., 1., 0.],
+           [0., 0., 1.]])
     """
     threshold = validate.number("threshold", threshold)
     within = 0.0 <= threshold <= 1.0
@@ -181,6 +207,15 @@ def teacher_similarity(
     References
     ----------
     Li et al. 2019, arXiv 1911.05072, the control "VGG" (layer conv3-1).
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=8).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> target = nf.neural.teacher_similarity(model, "network.layer2", images)
+    >>> target.similarity.shape, target.source
+    ((8, 8), 'teacher')
     """
     features = Features(model, [validate.text("layer", layer)], "layer")
     images = unscaled(images, "images")

@@ -239,6 +239,15 @@ def mean_target(targets: Sequence[Target]) -> Target:
     References
     ----------
     Li et al. 2019, arXiv 1911.05072: one matrix per scan, averaged over scans.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=8).images
+    >>> scans = [nf.neural.v1_similarity(images, seed=seed) for seed in (0, 1)]
+    >>> target = nf.neural.mean_target(scans)
+    >>> target.similarity.shape, target.source
+    ((8, 8), 'simulated')
     """
     scans = [targets] if isinstance(targets, Target) else list(targets)
     if not scans:
@@ -248,10 +257,12 @@ def mean_target(targets: Sequence[Target]) -> Target:
             raise TypeError(f"targets: got {type(scan).__name__}, expected Targets")
     sizes = sorted({len(scan) for scan in scans})
     if len(sizes) > 1:
-        raise ValueError(f"targets: got {sizes} images, expected one number")
+        raise ValueError(
+            f"targets: got {sizes} images, expected the same number of images"
+        )
     sources = sorted({scan.source for scan in scans})
     if len(sources) > 1:
-        raise ValueError(f"targets: got sources {sources}, expected one")
+        raise ValueError(f"targets: got sources {sources}, expected the same source")
     images = image_names.agreed(
         {f"targets[{k}]": scan.images for k, scan in enumerate(scans)}
     )
@@ -294,10 +305,11 @@ def predicted(
     if not weights.any():
         raise ValueError("models: got no neuron with v > 0, expected at least one")
     gaps = np.isnan(responses).any(0)
-    if (gaps & (weights > 0.0)).any():
+    if (missing := gaps & (weights > 0.0)).any():
         raise ValueError(
-            f"models: got no held-out prediction of neuron {int(gaps.argmax())} in one "
-            "fold, whose network saw no response of it; expected one for every image"
+            f"models: neuron {int(missing.argmax())} has no held-out prediction for "
+            "some images, expected one for every image: the network of one fold had "
+            "no response of this neuron to train on"
         )
     rows = np.where(gaps, np.float32(0.0), responses)
     similarity = response_similarity(rows, weights=weights)

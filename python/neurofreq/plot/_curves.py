@@ -50,6 +50,14 @@ class Curve(NamedTuple):
     position : int, optional
         Decides color, dashes and hatches; by default the position among the curves of
         the plot. Set it to give a model the same look in plots that lack other models.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> curve = nf.plot.Curve([0.0, 0.05, 0.1], [0.0, 0.6, 1.0], color="black")
+    >>> axes = nf.plot.plot_success_curves({"my model": curve})
+    >>> axes.get_lines()[0].get_color()
+    'black'
     """
 
     x: ArrayLike
@@ -63,7 +71,14 @@ class Curve(NamedTuple):
 
 
 def color(position: int) -> str:
-    """Return the color of the model at this position."""
+    """Return the color of the model at this position.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> nf.plot.color(0) == nf.plot.COLORS[0]
+    True
+    """
     return COLORS[validate.count("position", position, 0) % len(COLORS)]
 
 
@@ -86,6 +101,14 @@ def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
     ------
     ValueError
         If `power` is not a matrix or has no positive value.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=32).images
+    >>> axes = nf.plot.plot_spectrum(nf.power_spectrum(images))
+    >>> axes.get_xlabel()
+    'cycles/pixel'
     """
     from matplotlib.colors import LogNorm
 
@@ -137,6 +160,15 @@ def plot_radial_profiles(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=32).images
+    >>> profile = nf.radial_profile(nf.power_spectrum(images))
+    >>> axes = nf.plot.plot_radial_profiles({"synthetic": profile})
+    >>> [text.get_text() for text in axes.get_legend().get_texts()]
+    ['synthetic']
     """
     ax = _axes(ax)
     curves = _curves(profiles, "profiles")
@@ -167,6 +199,15 @@ def plot_hybrid_curves(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> curve = nf.hybrid_curve(nf.models.small_cnn(), data.images, data.labels)
+    >>> axes = nf.plot.plot_hybrid_curves({"small_cnn": curve})
+    >>> axes.get_xlabel()
+    'mixing frequency (units of Nyquist)'
     """
     ax = _axes(ax)
     ax.axhline(0.0, color="#999999", linewidth=0.8, linestyle="--")
@@ -197,6 +238,15 @@ def plot_success_curves(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> epsilons = [0.0, 0.02, 0.04, 0.06]
+    >>> success = nf.attacks.success_curve([0.01, 0.03, 0.05], epsilons)
+    >>> axes = nf.plot.plot_success_curves(nf.plot.Curve(epsilons, success))
+    >>> axes.get_ylabel()
+    'success (%)'
     """
     ax = _axes(ax)
     right = 0.0
@@ -224,6 +274,15 @@ def plot_corruption_severity(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=32)
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data, corruptions=["fog"])
+    >>> axes = nf.plot.plot_corruption_severity({"small_cnn": found.curve("severity")})
+    >>> axes.get_xlabel()
+    'severity'
     """
     ax = _axes(ax)
     for name, curve in _curves(curves, "curves").items():
@@ -248,6 +307,14 @@ def plot_corruption_groups(
     Returns
     -------
     Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> curve = nf.plot.Curve(["low", "medium", "high"], [0.8, 0.6, 0.5])
+    >>> axes = nf.plot.plot_corruption_groups({"my model": curve})
+    >>> [label.get_text() for label in axes.get_xticklabels()]
+    ['low', 'medium', 'high']
     """
     ax = _axes(ax)
     drawn = _curves(curves, "curves")

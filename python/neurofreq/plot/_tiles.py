@@ -40,6 +40,14 @@ def plot_hybrid_examples(
     Notes
     -----
     For display, the mean of the high image is added to its high part.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> axes = nf.plot.plot_hybrid_examples(images[0], images[1])
+    >>> axes.get_xlabel()
+    'mixing frequency (of Nyquist)'
     """
     from neurofreq.frequency import hybrid_images
 
@@ -81,6 +89,17 @@ def plot_perturbation_examples(
     -----
     Each perturbation is amplified to fill the range around middle gray. The label on it
     gives its true size in 1/255.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> clean = nf.data.load_data("synthetic", n=4).images
+    >>> adversarial = (clean + 0.02).clip(0.0, 1.0)
+    >>> axes = nf.plot.plot_perturbation_examples(
+    ...     {"my model": clean}, {"my model": adversarial}
+    ... )
+    >>> axes.texts[0].get_text()
+    '5.1'
     """
     names = list(clean)
     rows, labels, sizes = [np.asarray(clean[names[0]])], ["image"], []

@@ -84,6 +84,17 @@ def similarity_loss(
     References
     ----------
     Li et al. 2019, arXiv 1911.05072, L_similarity.
+
+    Examples
+    --------
+    The two features are orthogonal, so their similarity is 0:
+
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> features = torch.eye(2)
+    >>> target = torch.tensor([[1.0, 0.5], [0.5, 1.0]])
+    >>> round(nf.similarity_loss(features, target).item(), 2)  # arctanh(0.5) ** 2
+    0.3
     """
     half = validate.flag("half", half)
     layers = _layers(features)
@@ -125,6 +136,18 @@ class SimilarityLoss(Wide):
     ----------
     Li et al. 2019, arXiv 1911.05072; beta = 0.9 as in the code of Attias et
     al. 2024, arXiv 2410.03952.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> criterion = nf.SimilarityLoss(2)
+    >>> features = [torch.rand(4, 3, 8, 8), torch.rand(4, 6, 4, 4)]
+    >>> criterion(features, torch.eye(4)).backward()
+    >>> criterion.logits.grad.shape
+    torch.Size([2])
+    >>> criterion.layer_weights.tolist()
+    [0.5, 0.5]
     """
 
     logits: nn.Parameter
@@ -310,7 +333,7 @@ def _layers(features: Tensor | Sequence[Tensor]) -> list[Tensor]:
         if len(layer) != len(layers[0]):
             raise ValueError(
                 f"features: got layers of {len(layers[0])} and {len(layer)} images, "
-                "expected one number"
+                "expected the same number of images"
             )
     if len(layers[0]) < 2:
         raise ValueError("features: got 1 image, expected at least two")

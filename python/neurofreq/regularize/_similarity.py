@@ -131,6 +131,8 @@ class SimilarityRegularizer(Attached):
     >>> regularizer = nf.SimilarityRegularizer(model, ["0"], target, stimuli)
     >>> loss = 20.0 * regularizer.loss()
     >>> loss.backward()
+    >>> model[0].weight.grad.shape
+    torch.Size([4, 1, 3, 3])
     """
 
     similarity: Tensor
@@ -223,8 +225,9 @@ class SimilarityRegularizer(Attached):
             raise TypeError(f"images: got {type(images).__name__}, expected a Tensor")
         if self._ranks.size > 1:
             raise ValueError(
-                f"joint: got a model that works in {self._ranks.size} processes, "
-                "expected one in a single process; two passes work in any number"
+                f"joint: got a model that runs in {self._ranks.size} processes, "
+                "expected a single process; for several, use two passes (joint=False "
+                "in training_step)"
             )
         if images.shape[1:] != self.stimuli.shape[1:]:
             raise ValueError(

@@ -69,7 +69,7 @@ class Attached(Wide):
     @property
     def _reader(self) -> Features:
         if self._features is None:
-            raise RuntimeError("the regularizer is closed and has let go of its model")
+            raise RuntimeError("the regularizer is closed and no longer has a model")
         return self._features
 
     def _shown(self, index: Tensor) -> Tensor:

@@ -95,6 +95,20 @@ class CoTraining(Attached):
     ----------
     Safarani et al. 2021, arXiv 2107.14344: VGG19 with batch norm, shared up to the
     ReLU of conv3-1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> stimuli = nf.data.load_data("synthetic", n=16).images
+    >>> responses = nf.neural.simulate_v1(stimuli, n_neurons=8).mean(axis=0)
+    >>> model = nf.models.small_cnn()
+    >>> regularizer = nf.training.CoTraining(
+    ...     model, "network.stage2", responses, stimuli, batch_size=8
+    ... )
+    >>> loss = regularizer.loss()
+    >>> loss.shape, regularizer.target
+    (torch.Size([]), 'responses')
     """
 
     responses: Tensor
@@ -243,7 +257,7 @@ def _check_responses(responses: Any, stimuli: Any, positive: bool) -> Tensor:
     if truth.ndim != 2 or len(truth) != n or n < 2 or 0 in truth.shape:
         raise ValueError(
             f"responses: got shape {tuple(truth.shape)}, expected ({max(n, 2)}, K), "
-            "one row per stimulus, two at least, and a neuron"
+            "one row per stimulus, with at least two stimuli and one neuron"
         )
     image_names.require(names, n, stimuli, "stimuli", "responses")
     if not torch.isfinite(truth).all():
@@ -251,7 +265,7 @@ def _check_responses(responses: Any, stimuli: Any, positive: bool) -> Tensor:
     if positive and truth.min() < 0.0:
         raise ValueError(
             f"responses: got {float(truth.min()):.3g}, expected 0 or more: with "
-            "positive=True nothing below is predicted"
+            "positive=True, predictions are never negative"
         )
     silent = torch.nonzero(truth.std(0) == 0.0).flatten().tolist()
     if silent:

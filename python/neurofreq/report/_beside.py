@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from neurofreq.measured.quantities import Items
-    from neurofreq.measured.record import Measured
+    from neurofreq.measured import Measured
     from neurofreq.studies.plan import Identity
     from neurofreq.studies.specification import Study
 
@@ -65,7 +64,9 @@ def read(
     for folder in map(Path, folders):
         # The report would overwrite the study's plan.
         if folder.resolve() == Path(out_dir).resolve():
-            raise ValueError(f"beside: got {folder}, expected another than out_dir")
+            raise ValueError(
+                f"beside: got {folder}, expected a folder other than out_dir"
+            )
         measured = result.load(folder).measured
         found.append(Beside(folder, Plan.read(folder), measured))
     return found
@@ -120,21 +121,13 @@ def check(found: Sequence[Beside], study: Study) -> None:
         for name, (got, expected) in apart.items():
             raise ValueError(
                 f"{name}: got {got}, expected {expected} as in {one.folder}, "
-                "whose models stand beside"
+                "whose models are shown too"
             )
 
 
-def items(found: Sequence[Beside], wanted: Sequence[str]) -> dict[str, Items]:
-    """Return the measurements of each model, of those that the report wants."""
-    return {
-        model.name: {
-            key: arrays
-            for key, arrays in model.arrays.items()
-            if key.partition("/")[0] in wanted
-        }
-        for one in found
-        for model in one.measured
-    }
+def models(found: Sequence[Beside], wanted: Sequence[str]) -> list[Measured]:
+    """Return the models with the measurements that the report wants."""
+    return [model.only(wanted) for one in found for model in one.measured]
 
 
 def images(found: Sequence[Beside], data: ImageSet) -> dict[str, NDArray[Any]]:
@@ -168,7 +161,7 @@ def _check_complete(one: Beside, wanted: Sequence[str]) -> None:
             key
             for measurement in wanted
             for key in one.plan.keys(measurement)
-            if measurement not in one.plan.measurements or key not in model.arrays
+            if measurement not in one.plan.measurements or not model.has(key)
         ]
         if keys:
             why = " (it could not be loaded)" if identity.traceback else ""
@@ -182,15 +175,14 @@ def _check_complete(one: Beside, wanted: Sequence[str]) -> None:
 def _check_origin(one: Beside, data: ImageSet, digest: str) -> None:
     """Require the same images, labels and release."""
     if one.plan.data_digest != digest:
-        sizes = [len(m.arrays["clean"]["correct"]) for m in one.measured
-                 if "clean" in m.arrays][:1]  # fmt: skip
+        sizes = [len(m.clean.correct) for m in one.measured if m.has("clean")][:1]
         theirs = ", ".join([one.plan.data, *(f"{size} images" for size in sizes)])
         raise ValueError(
-            f"data: got others ({data.name}, {len(data)} images), expected the images "
-            f"and labels of {one.folder} ({theirs})"
+            f"data: got other images or labels ({data.name}, {len(data)} images), "
+            f"expected the images and labels of {one.folder} ({theirs})"
         )
     if one.plan.version != runtime.VERSION:
         raise ValueError(
             f"beside: got {one.folder} measured by neurofreq {one.plan.version}, "
-            f"expected {runtime.VERSION}, which measures here"
+            f"expected {runtime.VERSION}, the installed release"
         )

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from neurofreq import plot
 from neurofreq._shared.escapes import printable
-from neurofreq.measured.quantities import columns
+from neurofreq.measured.summary import columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from neurofreq.measured.quantities import Column
+    from neurofreq.measured.summary import Column
     from neurofreq.report._pictures import Picture
     from neurofreq.report._tables import Results
 
@@ -50,7 +50,7 @@ def render(
         ],
         settings=settings,
         missing=settings["missing"],
-        attack=next((i for _, i in results.having("attack")), None) is not None,
+        attack=bool(results.having("attack")),
         has_corruption=bool(results.corruptions),
     )
 

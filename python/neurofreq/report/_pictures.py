@@ -12,8 +12,7 @@ import numpy as np
 from neurofreq import plot
 from neurofreq._shared.escapes import literal
 from neurofreq.corruptions import grouping
-from neurofreq.measured import analysis
-from neurofreq.measured.quantities import found_only
+from neurofreq.measured import quantities
 from neurofreq.plot import Curve
 from neurofreq.studies.measuring import N_EXAMPLES
 
@@ -68,7 +67,7 @@ def draw(results: Results) -> list[Picture]:
 def _hybrid_curves(results: Results) -> Iterator[Picture]:
     curves = _placed(
         results,
-        {n: analysis.hybrid_curve(item) for n, item in results.having("hybrid")},
+        {one.name: one.hybrid.curve() for one in results.having("hybrid")},
     )
     if not curves:
         return
@@ -91,9 +90,9 @@ def _hybrid_curves(results: Results) -> Iterator[Picture]:
 
 def _radial_profiles(results: Results) -> Iterator[Picture]:
     found = {
-        name: analysis.radial_curve(found_only(item))
-        for name, item in results.having("attack")
-        if item["radial"].any()
+        one.name: one.attack.radial_curve(one.attack.success)
+        for one in results.having("attack")
+        if one.attack.has_power
     }
     curves = _placed(results, found)
     if not curves:
@@ -113,18 +112,15 @@ def _radial_profiles(results: Results) -> Iterator[Picture]:
 
 
 def _success_curves(results: Results) -> Iterator[Picture]:
-    items = dict(results.having("attack"))
-    if not items:
+    attacks = {one.name: one.attack for one in results.having("attack")}
+    if not attacks:
         return
-    epsilons = analysis.budgets([item["distance"] for item in items.values()])
-    found = {
-        name: analysis.success_curve(item["distance"], epsilons)
-        for name, item in items.items()
-    }
+    epsilons = quantities.budgets([one.distance for one in attacks.values()])
+    found = {name: one.success_curve(epsilons) for name, one in attacks.items()}
     curves = _placed(results, found)
     figure = new_figure(5.4, 3.9)
     plot.plot_success_curves(curves, figure.subplots())
-    lost = {n: int((~item["success"]).sum()) for n, item in items.items()}
+    lost = {name: int((~one.success).sum()) for name, one in attacks.items()}
     failures = ", ".join(f"{count} for {name}" for name, count in lost.items() if count)
     note = f" The attack found nothing for some images: {failures}." if failures else ""
     yield _picture(
@@ -134,7 +130,7 @@ def _success_curves(results: Results) -> Iterator[Picture]:
         f"Share of the images changed by {_attacked(results)} no larger than each "
         "budget, the largest absolute pixel change in 1/255. Sizes are upper bounds: a "
         f"smaller perturbation may exist. {_BAND}{note}",
-        "Success of the attack against its budget for " + ", ".join(items),
+        "Success of the attack against its budget for " + ", ".join(attacks),
     )
 
 
@@ -151,7 +147,7 @@ def _severity(results: Results) -> Iterator[Picture]:
         "Accuracy as corruptions grow",
         f"Mean over {', '.join(map(_words, results.corruptions))}, on "
         f"{results.settings.n_corruption} images; severity 0 is the clean image. "
-        f"Colour images are corrupted before any conversion to grey. {_BAND}",
+        f"Color images are corrupted before any conversion to gray. {_BAND}",
         "Accuracy against severity of corruption for " + ", ".join(curves),
     )
 
@@ -183,23 +179,26 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
 
 def _placed(results: Results, curves: dict[str, Curve]) -> dict[str, Curve]:
     """Give each model's curve its index in the table, which sets its color."""
-    places = {name: place for place, name in enumerate(results.items)}
+    places = {one.name: place for place, one in enumerate(results.models)}
     return {n: curve._replace(position=places[n]) for n, curve in curves.items()}
 
 
 def _spectra(results: Results) -> Iterator[Picture]:
-    items = {n: i for n, i in results.having("attack") if np.nansum(i["power"]) > 0.0}
-    if not items:
+    models = [
+        one for one in results.having("attack") if np.nansum(one.attack.power) > 0.0
+    ]
+    if not models:
         return
-    n_columns = min(len(items), 3)
-    n_rows = -(-len(items) // n_columns)
+    n_columns = min(len(models), 3)
+    n_rows = -(-len(models) // n_columns)
     figure = new_figure(3.6 * n_columns, 3.0 * n_rows)
     # Space between the color bar's label and the axis label of the next map.
     figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr, call-arg]
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for ax, (name, item) in zip(panels, items.items(), strict=False):
-        plot.plot_spectrum(item["power"], ax).set_title(literal(name), fontsize=10)
-    for ax in panels[len(items) :]:
+    for ax, one in zip(panels, models, strict=False):
+        drawn = plot.plot_spectrum(one.attack.power, ax)
+        drawn.set_title(literal(one.name), fontsize=10)
+    for ax in panels[len(models) :]:
         ax.set_visible(False)
     yield _picture(
         figure,
@@ -207,16 +206,16 @@ def _spectra(results: Results) -> Iterator[Picture]:
         "Spectra of the smallest perturbations",
         f"Mean power over {_attacked(results)} and channels, each less its spatial "
         "mean; zero frequency in the middle is left blank. Frequencies in "
-        "cycles/pixel, logarithmic colours, each panel scaled to its own minimum "
+        "cycles/pixel, logarithmic color scale, each panel scaled to its own minimum "
         "and maximum.",
         "Maps of perturbation power over two-dimensional frequency, one per model",
-        is_wide=len(items) > 1,
+        is_wide=len(models) > 1,
     )
 
 
 def _hybrid_examples(results: Results) -> Iterator[Picture]:
     images = _most_colourful(results)
-    if images.shape[1] not in (1, 3) or not dict(results.having("hybrid")):
+    if images.shape[1] not in (1, 3) or not results.having("hybrid"):
         return
     other = next(
         (i for i, label in enumerate(results.labels) if label != results.labels[0]),
@@ -232,7 +231,7 @@ def _hybrid_examples(results: Results) -> Iterator[Picture]:
         "example_hybrids",
         "Hybrid images",
         f"Low frequencies of one image ({first}) and high frequencies of another "
-        f"({second}), split by a sharp circular mask at the mixing frequency (per cent "
+        f"({second}), split by a sharp circular mask at the mixing frequency (percent "
         "of Nyquist). The mean of the high part is added back for display.",
         "Rows of the low part, the high part and the hybrid at six mixing frequencies",
         is_wide=True,
@@ -240,11 +239,11 @@ def _hybrid_examples(results: Results) -> Iterator[Picture]:
 
 
 def _perturbation_examples(results: Results) -> Iterator[Picture]:
-    items = dict(list(results.having("attack"))[:4])
     shown = {}
-    for name, item in items.items():
-        found = item["success"][: len(item["adversarial"]), None, None, None]
-        shown[name] = np.where(found, item["adversarial"], np.nan)
+    for one in results.having("attack")[:4]:
+        images = one.attack.adversarial
+        found = one.attack.success[: len(images), None, None, None]
+        shown[one.name] = np.where(found, images, np.nan)
     if not shown or next(iter(shown.values())).shape[1] not in (1, 3):
         return
     clean = {name: results.images[name][: len(shown[name])] for name in shown}
@@ -255,9 +254,9 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
         figure,
         "example_perturbations",
         "The smallest perturbations found",
-        f"The first {min(N_EXAMPLES, results.settings.n_attack)} images, what the "
-        "attack made of them, and the change, amplified to fill the range around "
-        "middle grey. The number on each is its true size, the largest absolute "
+        f"The first {min(N_EXAMPLES, results.settings.n_attack)} images, the "
+        "adversarial images, and the perturbations, amplified to fill the range around "
+        "middle gray. The number on each is its true size, the largest absolute "
         "pixel change in 1/255.",
         "Images, adversarial images and amplified perturbations",
         is_wide=True,

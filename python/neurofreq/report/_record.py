@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from neurofreq._shared import runtime
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +52,8 @@ def settings_record(
             "digest": work.plan.data_digest,
         },
         "numbers": dataclasses.asdict(work.plan.settings),
-        "n_resamples": analysis.N_RESAMPLES,
-        "level": analysis.LEVEL,
+        "n_resamples": quantities.N_RESAMPLES,
+        "level": quantities.LEVEL,
         "batch_size": work.running.batch_size,
         "versions": {
             "neurofreq": runtime.VERSION,

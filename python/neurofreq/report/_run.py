@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from neurofreq.measured.quantities import Column
+    from neurofreq.measured.summary import Column
     from neurofreq.report._beside import Beside
     from neurofreq.report._tables import Results
     from neurofreq.studies.worker import Work
@@ -58,6 +58,19 @@ class Report:
         Measurements that an interrupted run did not reach; empty when complete.
     n_measured : int
         Number of measurements made in this run; the others were read.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> report = nf.report.run(
+    ...     {"mine": nf.models.small_cnn()}, data, "out",
+    ...     measurements=["clean"], progress=False,
+    ... )
+    >>> report.is_complete, report.page.name, sorted(report.tables)
+    (True, 'report.html', ['summary'])
+    >>> report.summary["model"].tolist()
+    ['mine']
     """
 
     out_dir: Path
@@ -224,8 +237,16 @@ def run(
     Examples
     --------
     >>> import neurofreq as nf
-    >>> report = nf.report.run({"mine": model}, data, "out")  # doctest: +SKIP
-    >>> report.summary[["model", "f_rev", "f_half"]]  # doctest: +SKIP
+    >>> data = nf.data.load_data("synthetic", n=16)
+    >>> models = {"one": nf.models.small_cnn(), "two": nf.models.small_cnn(width=8)}
+    >>> report = nf.report.run(
+    ...     models, data, "out",
+    ...     measurements=["clean", "hybrid"], seeds=[0], progress=False,
+    ... )
+    >>> report.summary["model"].tolist()
+    ['one', 'two']
+    >>> list(report.tables["differences"])
+    ['model', 'reference', 'quantity', 'difference', 'low', 'high', 'n']
     """
     others = _beside.read(beside, out_dir)
     given = {
@@ -258,8 +279,9 @@ def run(
     missing = work.missing()
     results = _results(work, others)
     record = _record.settings_record(work, others, command, missing)
+    weights = {model.name: model.weights for model in results.models}
     for model in record["models"]:
-        model["weights"] = "random" if model["name"] in results.random else "given"
+        model["weights"] = weights[model["name"]]
     folder = Path(out_dir)
     tables = _write(folder, results, record)
     return Report(folder, tables, tuple(missing), work.n_measured, results)
@@ -308,23 +330,16 @@ def _defined(value: Any) -> Any:
 
 def _results(work: Work, others: Sequence[Beside]) -> Results:
     """Gather the finished measurements, and those of the studies beside."""
-    measured = {one.name: one.arrays for one in work.measured()}
     shown = {name: one.images for name, one in work.subjects.items()}
     is_corrupted = "corruption" in work.plan.measurements
     return _tables.Results(
-        items=measured | _beside.items(others, work.plan.measurements),
+        models=work.measured() + _beside.models(others, work.plan.measurements),
         images=shown | _beside.images(others, work.data),
         labels=np.asarray(work.data.labels),
         class_names=tuple(work.data.class_names),
         data_name=work.data.name,
         settings=work.plan.settings,
         corruptions=work.plan.settings.corruptions if is_corrupted else (),
-        random=frozenset(
-            model.name
-            for plan in (work.plan, *(one.plan for one in others))
-            for model in plan.models
-            if model.is_random
-        ),
     )
 
 

@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq.corruptions.folder import SEVERITIES
-from neurofreq.corruptions.result import CorruptionAccuracy
-from neurofreq.measured import analysis
-from neurofreq.measured.quantities import columns, found_by_both, found_only
+from neurofreq.measured import quantities
+from neurofreq.measured.record import CORRUPTION
+from neurofreq.measured.summary import columns, found_by_both
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
     from numpy.typing import NDArray
 
-    from neurofreq._shared.files.storage import Arrays
-    from neurofreq.measured.quantities import Items
+    from neurofreq.corruptions import CorruptionAccuracy
+    from neurofreq.measured import Measured
     from neurofreq.studies.settings import Settings
 
 
@@ -27,45 +24,33 @@ if TYPE_CHECKING:
 class Results:
     """The measurements of the report's models, ready to be tabulated and drawn.
 
-    `items` has the finished measurements of each model by their keys: "clean",
-    "hybrid", "attack", "corruption/NAME". `images` has the images that each model was
-    shown. `corruptions` are the corruptions asked for. `random` are the models with
-    random weights.
+    `models` are in the order of the tables. `images` has the images that each model was
+    shown, by its name. `corruptions` are the corruptions asked for.
     """
 
-    items: dict[str, Items]
+    models: list[Measured]
     images: dict[str, NDArray[Any]]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     data_name: str
     settings: Settings
     corruptions: tuple[str, ...]
-    random: frozenset[str] = frozenset()
 
-    def having(self, measurement: str) -> Iterator[tuple[str, Arrays]]:
-        """Yield (model, arrays) for models that have finished this measurement."""
-        for name, items in self.items.items():
-            if measurement in items:
-                yield name, items[measurement]
+    def having(self, key: str) -> list[Measured]:
+        """Return the models that have finished this measurement."""
+        return [model for model in self.models if model.has(key)]
 
     def corrupted(self) -> dict[str, CorruptionAccuracy]:
         """Return the accuracies of models that have finished all K corruptions.
 
         Clean accuracy is over the images that were corrupted.
         """
-        wanted = [f"corruption/{name}" for name in self.corruptions]
-        found = {}
-        for model, items in self.items.items():
-            if wanted and all(key in items for key in wanted):
-                correct = np.stack([items[key]["correct"] for key in wanted])
-                clean = items.get("clean", {}).get("correct")
-                found[model] = CorruptionAccuracy(
-                    self.corruptions,
-                    SEVERITIES,
-                    correct,
-                    None if clean is None else clean[: correct.shape[-1]],
-                )
-        return found
+        wanted = [CORRUPTION + name for name in self.corruptions]
+        return {
+            model.name: model.corrupted(self.corruptions)
+            for model in self.models
+            if wanted and model.has(*wanted)
+        }
 
 
 def build(results: Results) -> dict[str, pd.DataFrame]:
@@ -87,11 +72,10 @@ def build(results: Results) -> dict[str, pd.DataFrame]:
 
 def _summary(results: Results) -> list[dict[str, Any]]:
     rows = []
-    for name, items in results.items.items():
-        weights = "random" if name in results.random else "given"
-        row: dict[str, Any] = {"model": name, "weights": weights}
+    for model in results.models:
+        row: dict[str, Any] = {"model": model.name, "weights": model.weights}
         for column in columns(results.corruptions):
-            quantity = column.build(items, None)
+            quantity = column.build(model, None)
             estimate = quantity.estimate() if quantity else None
             row[column.key] = estimate.value if estimate else np.nan
             row[f"{column.key}_low"] = estimate.low if estimate else np.nan
@@ -103,10 +87,9 @@ def _summary(results: Results) -> list[dict[str, Any]]:
 
 def _differences(results: Results) -> list[dict[str, Any]]:
     """Tabulate each model minus the first, paired over the same images."""
-    names = list(results.items)
+    first, *others = results.models
     rows = []
-    for name in names[1:]:
-        first, other = results.items[names[0]], results.items[name]
+    for other in others:
         found = found_by_both(first, other)
         for column in columns(results.corruptions):
             ours, theirs = column.build(other, found), column.build(first, found)
@@ -115,8 +98,8 @@ def _differences(results: Results) -> list[dict[str, Any]]:
             estimate = ours.minus(theirs)
             rows.append(
                 {
-                    "model": name,
-                    "reference": names[0],
+                    "model": other.name,
+                    "reference": first.name,
                     "quantity": column.key,
                     "difference": estimate.value,
                     "low": estimate.low,
@@ -129,36 +112,35 @@ def _differences(results: Results) -> list[dict[str, Any]]:
 
 def _hybrid(results: Results) -> list[dict[str, Any]]:
     rows = []
-    for name, item in results.having("hybrid"):
-        curve = analysis.hybrid_curve(item)
+    for model in results.having("hybrid"):
+        hybrid, curve = model.hybrid, model.hybrid.curve()
         rows += _rows(
-            name, frequency=curve.x, p_low=item["p_low"], p_high=item["p_high"],
-            difference=curve.y,
-            low=curve.low, high=curve.high,
+            model.name, frequency=curve.x, p_low=hybrid.p_low, p_high=hybrid.p_high,
+            difference=curve.y, low=curve.low, high=curve.high,
         )  # fmt: skip
     return rows
 
 
 def _attack(results: Results) -> list[dict[str, Any]]:
     rows = []
-    for name, item in results.having("attack"):
-        n = len(item["distance"])
+    for model in results.having("attack"):
+        attack, n = model.attack, model.attack.n_images
         rows += _rows(
-            name, image=np.arange(n), label=results.labels[:n], target=item["targets"],
-            distance=item["distance"], success=item["success"], status=item["status"],
-            n_queries=item["n_queries"],
+            model.name, image=np.arange(n), label=results.labels[:n],
+            target=attack.targets, distance=attack.distance, success=attack.success,
+            status=attack.status, n_queries=attack.n_queries,
         )  # fmt: skip
     return rows
 
 
 def _success(results: Results) -> list[dict[str, Any]]:
-    items = dict(results.having("attack"))
-    epsilons = analysis.budgets([item["distance"] for item in items.values()])
+    models = results.having("attack")
+    epsilons = quantities.budgets([model.attack.distance for model in models])
     rows = []
-    for name, item in items.items():
-        curve = analysis.success_curve(item["distance"], epsilons)
+    for model in models:
+        curve = model.attack.success_curve(epsilons)
         rows += _rows(
-            name, epsilon=curve.x, fraction=curve.y, low=curve.low,
+            model.name, epsilon=curve.x, fraction=curve.y, low=curve.low,
             high=curve.high,
         )  # fmt: skip
     return rows
@@ -166,11 +148,11 @@ def _success(results: Results) -> list[dict[str, Any]]:
 
 def _radial(results: Results) -> list[dict[str, Any]]:
     rows = []
-    for name, item in results.having("attack"):
-        if item["radial"].any():
-            curve = analysis.radial_curve(found_only(item))
+    for model in results.having("attack"):
+        if model.attack.has_power:
+            curve = model.attack.radial_curve(model.attack.success)
             rows += _rows(
-                name, frequency=curve.x, cumulative=curve.y, low=curve.low,
+                model.name, frequency=curve.x, cumulative=curve.y, low=curve.low,
                 high=curve.high,
             )  # fmt: skip
     return rows
@@ -179,8 +161,8 @@ def _radial(results: Results) -> list[dict[str, Any]]:
 def _spectrum(results: Results) -> list[dict[str, Any]]:
     return [
         row
-        for name, item in results.having("attack")
-        for row in map_rows(name, item["power"])
+        for model in results.having("attack")
+        for row in map_rows(model.name, model.attack.power)
     ]
 
 
@@ -198,10 +180,10 @@ def _corruption(results: Results) -> list[dict[str, Any]]:
     """Tabulate each corruption that is finished, even if others are not."""
     rows = []
     for name in results.corruptions:
-        for model, item in results.having(f"corruption/{name}"):
-            found = CorruptionAccuracy((name,), SEVERITIES, item["correct"][None])
+        for model in results.having(CORRUPTION + name):
+            found = dataclasses.replace(model.corrupted([name]), clean=None)
             table = found.cells.drop(columns="n")
-            rows += _rows(model, **{str(key): table[key] for key in table})
+            rows += _rows(model.name, **{str(key): table[key] for key in table})
     return rows
 
 

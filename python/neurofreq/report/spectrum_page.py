@@ -9,7 +9,7 @@ import numpy as np
 from neurofreq import corruptions, plot
 from neurofreq._shared.escapes import literal
 from neurofreq._shared.files.storage import write_bytes, write_text
-from neurofreq.measured import analysis
+from neurofreq.measured import quantities
 from neurofreq.report import _pictures
 from neurofreq.report._tables import map_rows
 from neurofreq.studies.measuring import perturbation_power
@@ -41,11 +41,12 @@ def write(
         images = np.asarray(worse, dtype=images.dtype) - images
         name = f"{corruption.replace('_', ' ')}, severity {severity}"
     folder = folder_for(out)
-    item = perturbation_power(images, Settings())
-    curve = analysis.radial_curve(item)
+    spectra = perturbation_power(images, Settings().n_thresholds)
+    profile = quantities.radial_profile(spectra.frequency, spectra.radial)
+    curve = profile.curve()
     figure = _pictures.new_figure(9.0, 3.6)
     left, right = figure.subplots(1, 2)
-    plot.plot_spectrum(item["power"], left).set_title(literal(name), fontsize=10)
+    plot.plot_spectrum(spectra.power, left).set_title(literal(name), fontsize=10)
     plot.plot_radial_profiles({"": curve}, right)
     png = _pictures.to_png(figure)
     radial = pd.DataFrame(
@@ -56,8 +57,8 @@ def write(
             "high": curve.high,
         }
     )
-    power = pd.DataFrame(map_rows(name, item["power"])).drop(columns="model")
+    power = pd.DataFrame(map_rows(name, spectra.power)).drop(columns="model")
     write_text(folder / "spectrum.csv", power.to_csv(index=False))
     write_text(folder / "radial.csv", radial.to_csv(index=False))
     write_bytes(folder / "spectrum.png", png)
-    return analysis.half_power(item).estimate()
+    return profile.crossing().estimate()

@@ -7,7 +7,7 @@ processes can work on the same folder: each process claims an item before it mea
 the item, and a claim ends with its process.
 """
 
-from neurofreq.measured.record import Measured
+from neurofreq.measured import Measured
 from neurofreq.studies.result import Failure, StudyResult, export, load, status
 from neurofreq.studies.runner import run
 from neurofreq.studies.specification import ModelEntry, Study, read

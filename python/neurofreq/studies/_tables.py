@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq.corruptions.folder import SEVERITIES
-from neurofreq.corruptions.result import CorruptionAccuracy
-from neurofreq.measured import analysis
-from neurofreq.measured.quantities import columns, found_only
+from neurofreq.measured import Corrupted, quantities
+from neurofreq.measured.record import CORRUPTION
+from neurofreq.measured.summary import columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pandas as pd
 
-    from neurofreq.measured.record import Measured
+    from neurofreq.measured import Measured
 
     Row = tuple[str, float, float, float, float, int]  # quantity, x, value, ..., n
 
@@ -36,29 +35,28 @@ def build(
     bootstrap intervals over ``n`` images; ``weights`` are "random" or "given". A table
     is empty if nothing is finished.
     """
-    attacked = [one.arrays["attack"] for one in measured if "attack" in one.arrays]
-    epsilons = analysis.budgets([item["distance"] for item in attacked])
+    epsilons = quantities.budgets(
+        [one.attack.distance for one in measured if one.has("attack")]
+    )
 
     def hybrid(one: Measured) -> Iterator[Row]:
-        if item := one.arrays.get("hybrid"):
-            n_images = len(item["difference"])
-            yield from _curve("hybrid", analysis.hybrid_curve(item), n_images)
+        if one.has("hybrid"):
+            yield from _curve("hybrid", one.hybrid.curve(), one.hybrid.n_images)
 
     def successes(one: Measured) -> Iterator[Row]:
-        if item := one.arrays.get("attack"):
-            curve = analysis.success_curve(item["distance"], epsilons)
-            yield from _curve("success", curve, len(item["success"]))
+        if one.has("attack"):
+            curve = one.attack.success_curve(epsilons)
+            yield from _curve("success", curve, one.attack.n_images)
 
     def radial(one: Measured) -> Iterator[Row]:
-        item = one.arrays.get("attack")
-        if item and item["radial"].any():
-            found = found_only(item)
-            curve = analysis.radial_curve(found)
-            yield from _curve("radial", curve, len(found["radial"]))
+        if one.has("attack") and one.attack.has_power:
+            found = one.attack.success
+            curve = one.attack.radial_curve(found)
+            yield from _curve("radial", curve, int(found.sum()))
 
     def summary(one: Measured) -> Iterator[Row]:
         for column in columns(corruptions):
-            quantity = column.build(one.arrays, None)
+            quantity = column.build(one, None)
             if quantity is not None:
                 found = quantity.estimate()
                 bounds = found.value, found.low, found.high
@@ -95,10 +93,9 @@ def _curve(quantity: str, curve: Any, n_images: int) -> Iterator[Row]:
 
 
 def _corruption(one: Measured) -> Iterator[Row]:
-    for key, item in one.arrays.items():
-        if key.startswith("corruption/"):
-            name = key.removeprefix("corruption/")
-            cells = CorruptionAccuracy((name,), SEVERITIES, item["correct"][None]).cells
+    for key, result in one.results.items():
+        if isinstance(result, Corrupted):
+            cells = result.accuracy(key.removeprefix(CORRUPTION)).cells
             for row in cells.to_dict("records"):
                 bounds = row["accuracy"], row["low"], row["high"]
                 yield key, float(row["severity"]), *bounds, int(row["n"])

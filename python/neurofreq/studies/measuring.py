@@ -7,7 +7,7 @@ again.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
 from neurofreq.corruptions import grid
 from neurofreq.corruptions.folder import SEVERITIES
+from neurofreq.measured import Attack, Clean, Corrupted, Hybrid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from neurofreq._shared.files.storage import Arrays
     from neurofreq.data import ImageSet
     from neurofreq.studies.settings import Settings
 
@@ -75,19 +75,15 @@ class Running:
         return logits.argmax(dim=1).cpu().numpy()
 
 
-def clean(subject: Subject, settings: Settings, running: Running) -> Arrays:
-    """Return whether each image is classified correctly: correct (N,)."""
+def clean(subject: Subject, settings: Settings, running: Running) -> Clean:
+    """Return whether each image is classified correctly."""
     named = running.classes(subject.model, subject.images)
     running.step(1)
-    return {"correct": named == subject.labels}
+    return Clean(named == subject.labels)
 
 
-def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
-    """Return which image of each hybrid the model predicts, averaged over pairings.
-
-    ``difference`` (N, F) is per low image; ``p_low`` and ``p_high`` (F,) are means over
-    images.
-    """
+def hybrids(subject: Subject, settings: Settings, running: Running) -> Hybrid:
+    """Return which image of each hybrid the model predicts, averaged over pairings."""
     n = settings.n_hybrid
     curves = []
     for seed in settings.seeds:
@@ -103,32 +99,32 @@ def hybrids(subject: Subject, settings: Settings, running: Running) -> Arrays:
             )
         )
         running.step(1)
-    return {
-        "frequency": curves[0].frequency,
-        "difference": np.mean([curve.difference for curve in curves], axis=0),
-        "p_low": np.mean([curve.p_low for curve in curves], axis=0),
-        "p_high": np.mean([curve.p_high for curve in curves], axis=0),
-    }
+    return Hybrid(
+        frequency=curves[0].frequency,
+        difference=np.mean([curve.difference for curve in curves], axis=0),
+        p_low=np.mean([curve.p_low for curve in curves], axis=0),
+        p_high=np.mean([curve.p_high for curve in curves], axis=0),
+    )
 
 
 def attack(
     subject: Subject, settings: Settings, running: Running, rows: range
-) -> Arrays:
+) -> Attack:
     """Return minimal Linf perturbations of some of the images, and their power.
 
-    Distances are infinite if the attack found nothing. ``adversarial`` (n, C, H, W) has
-    the last point of every image, ``radial`` (n, T) the cumulative power of every
-    image, and ``power`` the mean spectrum. The numbers do not depend on how the images
-    are split into calls.
+    `adversarial` has the last point of every image, not only of the first. The numbers
+    do not depend on how the images are split into calls.
     """
     part = slice(rows.start, rows.stop)
     images, labels = subject.images[part], subject.labels[part]
-    targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[part]
+    targets = None
+    if settings.targeted:
+        targets = attacks.shuffled_targets(subject.labels, seed=settings.seed)[part]
     result = settings.attack(
         subject.model,
         images,
         labels,
-        targets=targets if settings.targeted else None,
+        targets=targets,
         candidates=subject.images[:N_CANDIDATES],
         seed=settings.seed,
         first_index=rows.start,
@@ -139,15 +135,16 @@ def attack(
     adversarial = np.asarray(result.adversarial, dtype=images.dtype)
     change = np.where(success[:, None, None, None], adversarial - images, 0.0)
     running.step(len(images))
-    arrays = {
-        "distance": np.where(success, np.asarray(result.distance), np.inf),
-        "success": success,
-        "status": np.asarray(result.status).astype(str),
-        "n_queries": np.asarray(result.n_queries),
-        "targets": targets if settings.targeted else np.full(len(images), -1),
-        "adversarial": adversarial,
-    }
-    return arrays | perturbation_power(change.astype(images.dtype), settings)
+    spectra = perturbation_power(change.astype(images.dtype), settings.n_thresholds)
+    return Attack(
+        distance=np.where(success, np.asarray(result.distance), np.inf),
+        success=success,
+        status=np.asarray(result.status).astype(str),
+        n_queries=np.asarray(result.n_queries),
+        targets=np.full(len(images), -1) if targets is None else targets,
+        adversarial=adversarial,
+        **spectra._asdict(),
+    )
 
 
 def attack_parts(n_attack: int) -> list[range]:
@@ -158,42 +155,46 @@ def attack_parts(n_attack: int) -> list[range]:
     ]
 
 
-def joined(parts: list[Arrays]) -> Arrays:
+def joined(parts: list[Attack]) -> Attack:
     """Join the parts of an attack in their order."""
-    arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-    counts = [len(part["success"]) for part in parts]
-    power = np.average([part["power"] for part in parts], axis=0, weights=counts)
-    return arrays | {
-        "power": power,
-        "frequency": parts[0]["frequency"],
-        "adversarial": parts[0]["adversarial"],
-    }
+    per_image = ("distance", "success", "status", "n_queries", "targets", "radial")
+    counts = [part.n_images for part in parts]
+    return dataclasses.replace(
+        parts[0],
+        power=np.average([part.power for part in parts], axis=0, weights=counts),
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in per_image
+        },
+    )
 
 
-def perturbation_power(change: NDArray[Any], settings: Settings) -> Arrays:
-    """Return the power of perturbations: mean map (H, W), cumulative per image (n, T).
+class Power(NamedTuple):
+    """The mean power (H, W) of perturbations; cumulative power of each (n, T)."""
+
+    power: NDArray[np.float64]
+    radial: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+
+
+def perturbation_power(change: NDArray[Any], n_thresholds: int) -> Power:
+    """Return the power of perturbations (n, C, H, W).
 
     A perturbation of zero has power zero and counts as an image.
     """
     total = np.zeros(change.shape[2:])
-    radial = np.zeros((len(change), settings.n_thresholds))
+    radial = np.zeros((len(change), n_thresholds))
     flat = frequency.radial_profile(
-        np.ones(change.shape[2:]), n_thresholds=settings.n_thresholds
+        np.ones(change.shape[2:]), n_thresholds=n_thresholds
     )
     for row, one in enumerate(change):
         power = np.asarray(frequency.power_spectrum(one[None]))
         total += power
         whole = float(np.nansum(power))
         if whole > 0.0:
-            profile = frequency.radial_profile(
-                power, n_thresholds=settings.n_thresholds
-            )
+            profile = frequency.radial_profile(power, n_thresholds=n_thresholds)
             radial[row] = np.asarray(profile.cumulative) * whole
-    return {
-        "power": total / len(change),
-        "radial": radial,
-        "frequency": flat.frequency,
-    }
+    return Power(total / len(change), radial, flat.frequency)
 
 
 def corruption(
@@ -202,8 +203,8 @@ def corruption(
     subjects: list[Subject],
     settings: Settings,
     running: Running,
-) -> dict[str, Arrays]:
-    """Return which corrupted images are classified correctly: correct (5, N) per model.
+) -> dict[str, Corrupted]:
+    """Return which corrupted images each model classifies correctly.
 
     Each corruption is made once, in color, and shown to every model.
     """
@@ -221,4 +222,4 @@ def corruption(
         work, source, models, take,
         batch_size=running.batch_size, device=running.device,
     )  # fmt: skip
-    return {key: {"correct": value} for key, value in correct.items()}
+    return {key: Corrupted(value) for key, value in correct.items()}

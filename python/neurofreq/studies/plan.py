@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from neurofreq._shared import runtime
 from neurofreq._shared.files import locks, storage
-from neurofreq.measured.record import Measured
+from neurofreq.measured import Attack, Measured
+from neurofreq.measured.record import CORRUPTION, from_arrays
 from neurofreq.studies import measuring
 from neurofreq.studies.settings import MEASUREMENTS, Settings
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from neurofreq._shared.files.storage import Arrays
+    from neurofreq._shared.files.storage import Store
+    from neurofreq.measured.record import Result
 
 FILE = "study.json"
 _LOCK = ".study"  # held while the plan is read and written; the empty file remains
@@ -66,7 +68,12 @@ class Item:
     @property
     def words(self) -> str:
         """The measurement in words, such as "attack" or "gaussian noise"."""
-        return self.key.removeprefix("corruption/").replace("_", " ")
+        return self.key.removeprefix(CORRUPTION).replace("_", " ")
+
+    def read(self, store: Store) -> Result | None:
+        """Return the result that was stored for the item, or None."""
+        arrays = store.load(self.record)
+        return None if arrays is None else from_arrays(self.key, arrays)
 
     def __str__(self) -> str:
         """Return the model and the measurement in words."""
@@ -103,31 +110,31 @@ class Plan:
             for rows in self._parts(measurement)
         ]
 
-    def gather(self, found: Callable[[Item], Arrays | None]) -> list[Measured]:
+    def gather(self, found: Callable[[Item], Result | None]) -> list[Measured]:
         """Return the finished measurements of each model, with parts of attacks joined.
 
-        `found` returns the arrays of an item, or None if it is not finished.
+        `found` returns the result of an item, or None if it is not finished.
         """
-        parts: dict[tuple[str, str], list[Arrays | None]] = {}
+        parts: dict[tuple[str, str], list[Result | None]] = {}
         for item in self.items:
             parts.setdefault((item.model, item.key), []).append(found(item))
-        arrays: dict[str, dict[str, Arrays]] = {one.name: {} for one in self.models}
+        results: dict[str, dict[str, Result]] = {one.name: {} for one in self.models}
         for (model, key), whole in parts.items():
             finished = [part for part in whole if part is not None]
             if len(finished) == len(whole):
-                is_attack = key == "attack"
-                arrays[model][key] = (
-                    measuring.joined(finished) if is_attack else finished[0]
+                attacks = [part for part in finished if isinstance(part, Attack)]
+                results[model][key] = (
+                    measuring.joined(attacks) if attacks else finished[0]
                 )
         return [
-            Measured(one.name, one.group, arrays[one.name], one.is_gray, one.is_random)
+            Measured(one.name, one.group, results[one.name], one.is_gray, one.is_random)
             for one in self.models
         ]
 
     def keys(self, measurement: str) -> list[str]:
         """Return the keys of a measurement's items: one, or one per corruption."""
         if measurement == "corruption":
-            return [f"corruption/{name}" for name in self.settings.corruptions]
+            return [CORRUPTION + name for name in self.settings.corruptions]
         return [measurement]
 
     def write(self, folder: Path) -> Plan:
@@ -195,8 +202,8 @@ class Plan:
             return found
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise ValueError(
-                f"out_dir: got {path} that cannot be read ({error}), expected what a "
-                "study writes; running it again writes it anew"
+                f"out_dir: got {path} that cannot be read ({error}), expected a "
+                f"valid {FILE}; run the study again to rewrite it"
             ) from error
 
     def _is_plain(self) -> bool:

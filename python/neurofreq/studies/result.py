@@ -26,14 +26,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq._shared.files.storage import Store
-    from neurofreq.measured.record import Measured
+    from neurofreq.measured import Measured
     from neurofreq.studies.plan import Item
 
 STATES = ("done", "failed", "running", "missing")
 
 
 class Failure(NamedTuple):
-    """A failure: the model, its measurement in words, and the traceback."""
+    """A failure: the model, its measurement in words, and the traceback.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 8, "models": ["small_cnn@none.pt"]}
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> failure = found.failed[0]
+    >>> failure.model, failure.measurement
+    ('small_cnn', 'loading')
+    >>> "FileNotFoundError" in failure.traceback
+    True
+    """
 
     model: str
     measurement: str
@@ -55,6 +67,16 @@ class StudyResult:
         Measurements that are neither finished nor failed.
     n_measured : int
         Number of items that this call measured; the others were read from the folder.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> found.is_complete, found.n_measured, found.failed
+    (True, 1, ())
+    >>> found.tables["summary"]["quantity"].tolist()
+    ['clean_accuracy']
     """
 
     out_dir: Path
@@ -108,7 +130,8 @@ class StudyResult:
         records = [item.record for item in items if item.model == model]
         if not records or not all(map(store.has_tensors, records)):
             raise ValueError(
-                f"model: got {model!r}, expected one whose images are kept"
+                f"model: got {model!r}, expected a model whose adversarial images were "
+                "kept (keep_adversarial)"
             )
         return np.concatenate([store.tensors(one)["adversarial"] for one in records])
 
@@ -131,20 +154,29 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
         If the folder holds no study.
     ValueError
         If study.json is damaged.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> again = nf.studies.load("out")
+    >>> again.n_measured, again.data
+    (0, 'synthetic')
     """
     folder = validate.path("out_dir", out_dir)
     plan = Plan.read(folder)
     store = storage.Store(folder / "items")
-    found = {item: store.load(item.record) for item in plan.items}
+    found = {item: item.read(store) for item in plan.items}
     failures = {}
-    for item in (item for item, arrays in found.items() if arrays is None):
+    for item in (item for item, result in found.items() if result is None):
         failure = store.failure(item.record)
         if failure is not None:
             failures[item] = failure[1]
     missing = [
         str(item)
-        for item, arrays in found.items()
-        if arrays is None and item not in failures
+        for item, result in found.items()
+        if result is None and item not in failures
     ]
     return StudyResult(
         folder,
@@ -207,6 +239,14 @@ def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
     ------
     FileNotFoundError
         If the folder holds no study.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> nf.studies.status("out")[["measurement", "done", "missing"]].values.tolist()
+    [['clean', 1, 0]]
     """
     import pandas as pd
 
@@ -263,6 +303,14 @@ def export(
         If `out_dir` holds no study.
     ValueError
         If `folder` is a file.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> spec = {"data": "synthetic", "n_images": 16, "models": ["small_cnn@random"]}
+    >>> found = nf.studies.run(spec, "out", measurements=["clean"], progress=False)
+    >>> nf.studies.export("out", "tables")[0].name
+    'study.csv'
     """
     table = load(out_dir).tables["study"]
     target = folder_for(folder)

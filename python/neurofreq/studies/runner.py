@@ -101,9 +101,21 @@ def run(
 
     Examples
     --------
+    A TOML file may hold the same keys as this mapping:
+
     >>> import neurofreq as nf
-    >>> found = nf.studies.run("zoo.toml", "out")  # doctest: +SKIP
-    >>> found.tables["summary"]  # doctest: +SKIP
+    >>> spec = {
+    ...     "data": "synthetic",
+    ...     "n_images": 16,
+    ...     "models": ["small_cnn@random", "small_cnn,width=8@random"],
+    ...     "measurements": ["clean", "hybrid"],
+    ...     "settings": {"seeds": [0]},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> found.is_complete
+    True
+    >>> found.tables["summary"]["quantity"].unique().tolist()
+    ['clean_accuracy', 'f_rev']
     """
     study = specification.read(spec)
     if measurements is not None:

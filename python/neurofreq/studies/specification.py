@@ -53,6 +53,14 @@ class ModelEntry:
     ------
     TypeError, ValueError
         If a value has another type, or the spec is malformed.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> nf.studies.ModelEntry("zoo:gray-mouse", group="neural").name
+    'gray-mouse'
+    >>> nf.studies.ModelEntry(nf.models.small_cnn(), "mine", "base").name
+    'mine'
     """
 
     spec: str | nn.Module
@@ -124,6 +132,18 @@ class Study:
     ------
     TypeError, ValueError
         If a value has another type or is unknown.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> study = nf.studies.Study(
+    ...     "synthetic",
+    ...     ["small_cnn@random", {"spec": "zoo:gray-mouse", "group": "neural"}],
+    ...     n_images=16,
+    ...     settings={"n_attack": 4},
+    ... )
+    >>> [model.name for model in study.models]
+    ['small_cnn@random', 'gray-mouse']
     """
 
     data: str | ImageSet
@@ -155,7 +175,7 @@ class Study:
 
 
 def read(spec: Study | Mapping[str, Any] | str | os.PathLike[str]) -> Study:
-    """Return the study that a mapping or a file defines.
+    r"""Return the study that a mapping or a file defines.
 
     Parameters
     ----------
@@ -170,6 +190,15 @@ def read(spec: Study | Mapping[str, Any] | str | os.PathLike[str]) -> Study:
         If the file does not exist.
     TypeError, ValueError
         If the file is not TOML, or a key is missing, unknown or of another type.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import neurofreq as nf
+    >>> text = 'data = "synthetic"\nmodels = ["small_cnn@random"]\n'
+    >>> n_letters = pathlib.Path("small.toml").write_text(text)
+    >>> nf.studies.read("small.toml").measurements
+    ('clean', 'hybrid', 'attack', 'corruption')
     """
     if isinstance(spec, Study):
         return spec

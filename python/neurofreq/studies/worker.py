@@ -19,14 +19,17 @@ from typing import TYPE_CHECKING, Any
 from neurofreq._shared.files.locks import Waiting, claim
 from neurofreq._shared.networks import classes
 from neurofreq.corruptions.folder import SEVERITIES
+from neurofreq.measured import Attack, Clean
+from neurofreq.measured.record import CORRUPTION, to_arrays
 from neurofreq.studies import measuring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from neurofreq._shared.files.storage import Arrays, Store
+    from neurofreq._shared.files.storage import Store
     from neurofreq.data import ImageSet
-    from neurofreq.measured.record import Measured
+    from neurofreq.measured import Measured
+    from neurofreq.measured.record import Result
     from neurofreq.studies.measuring import Running, Subject
     from neurofreq.studies.plan import Item, Plan
 
@@ -58,7 +61,7 @@ class Work:
         self.subjects = {subject.name: subject for subject in subjects}
         self.keep_adversarial, self.is_strict = keep_adversarial, is_strict
         self.items = plan.items
-        self.finished: dict[Item, Arrays] = {}
+        self.finished: dict[Item, Result] = {}
         self.failures: dict[Item, str] = {}
         self.n_measured = 0
         self._old = {item: store.failure(item.record) for item in self.items}
@@ -91,10 +94,10 @@ class Work:
                     waiting = waiting or Waiting(others)
                     waiting.look()
                     time.sleep(POLL_SECONDS)
-        for item, arrays in self.finished.items():
-            if item.key == "clean":
+        for item, result in self.finished.items():
+            if isinstance(result, Clean):
                 n_outputs = self.subjects[item.model].n_outputs
-                classes.tell_guessing(arrays["correct"], n_outputs, item.model)
+                classes.tell_guessing(result.correct, n_outputs, item.model)
 
     def measured(self) -> list[Measured]:
         """Return the finished measurements of each model."""
@@ -120,9 +123,9 @@ class Work:
         """Return whether the item is finished, or has failed since this run began."""
         if item in self.finished or item in self.failures:
             return True
-        arrays = self.store.load(item.record)
-        if arrays is not None and self._has_images(item):
-            self.finished[item] = arrays
+        result = item.read(self.store)
+        if result is not None and self._has_images(item):
+            self.finished[item] = result
             return True
         failure, old = self.store.failure(item.record), self._old[item]
         if failure is not None and (old is None or old[0] != failure[0]):
@@ -156,7 +159,7 @@ class Work:
         """Measure the items of a job; store an item's failure and continue."""
         running = dataclasses.replace(self.running, step=self._step(items))
         try:
-            found = self._arrays(items, running)
+            found = self._results(items, running)
         except Exception:
             if self.is_strict:
                 raise
@@ -172,29 +175,29 @@ class Work:
         for item in items:
             self._keep(item, found[item.model])
 
-    def _arrays(self, items: list[Item], running: Running) -> dict[str, Arrays]:
+    def _results(self, items: list[Item], running: Running) -> dict[str, Result]:
         first, settings = items[0], self.plan.settings
         subjects = [self.subjects[item.model] for item in items]
         if first.measurement == "corruption":
-            name = first.key.removeprefix("corruption/")
-            return measuring.corruption(name, self.data, subjects, settings, running)
+            name = first.key.removeprefix(CORRUPTION)
+            found = measuring.corruption(name, self.data, subjects, settings, running)
+            return dict(found)
         if first.key == "attack":
-            found = measuring.attack(subjects[0], settings, running, first.rows)
-        elif first.key == "hybrid":
-            found = measuring.hybrids(subjects[0], settings, running)
-        else:
-            found = measuring.clean(subjects[0], settings, running)
-        return {first.model: found}
+            attack = measuring.attack(subjects[0], settings, running, first.rows)
+            return {first.model: attack}
+        measure = measuring.hybrids if first.key == "hybrid" else measuring.clean
+        return {first.model: measure(subjects[0], settings, running)}
 
-    def _keep(self, item: Item, arrays: Arrays) -> None:
+    def _keep(self, item: Item, result: Result) -> None:
         tensors = None
-        if item.key == "attack":
-            images = arrays["adversarial"]
+        if isinstance(result, Attack):
+            images = result.adversarial
             tensors = {"adversarial": images} if self.keep_adversarial else None
             # Copied, because a view would keep all images of the part in memory.
-            arrays = arrays | {"adversarial": images[: measuring.N_EXAMPLES].copy()}
-        self.store.save(item.record, arrays, tensors)
-        self.finished[item] = arrays
+            first = images[: measuring.N_EXAMPLES].copy()
+            result = dataclasses.replace(result, adversarial=first)
+        self.store.save(item.record, to_arrays(result), tensors)
+        self.finished[item] = result
         self.n_measured += 1
         self._release(item)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
-
-if TYPE_CHECKING:
-    from neurofreq.training._recipe import Recipe
-
-NORMS = ("linf", "l2")
+from neurofreq.training._recipe import NORMS, Recipe
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,18 @@ class Adversary:
     ----------
     Madry et al. 2018, arXiv 1706.06083; Wong, Rice & Kolter 2020, arXiv 2001.03994
     (one step of 1.25 epsilon from a random start).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> model = nf.models.small_cnn()
+    >>> images, labels = torch.rand(8, 1, 32, 32), torch.arange(8)
+    >>> adversary = nf.training.Adversary(epsilon=4 / 255)
+    >>> draws = torch.Generator().manual_seed(0)
+    >>> moved = adversary.perturb(model, images, labels, draws)
+    >>> bool((moved - images).abs().max() <= 4 / 255 + 1e-6)
+    True
     """
 
     norm: str = "linf"

@@ -43,6 +43,14 @@ def shift_and_flip(
     Returns
     -------
     Tensor, shape (N, C, H, W)
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = torch.rand(4, 3, 32, 32)
+    >>> nf.training.shift_and_flip(images, torch.Generator().manual_seed(0)).shape
+    torch.Size([4, 3, 32, 32])
     """
     validate.one_of("mode", mode, ("reflect", "constant"))
     padding = validate.count("padding", padding, 0)

@@ -66,6 +66,15 @@ def augmix(
     References
     ----------
     Hendrycks et al. 2020, arXiv 1912.02781, algorithm 1 and section 3.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = torch.rand(4, 3, 32, 32)
+    >>> mixed = nf.training.augmix(images, torch.Generator().manual_seed(0))
+    >>> mixed.shape, torch.equal(mixed, images)
+    (torch.Size([4, 3, 32, 32]), False)
     """
     images = validate.images(images, unit_range=True)
     severity = validate.number("severity", severity)

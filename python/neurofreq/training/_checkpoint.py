@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from neurofreq.training._augment import Augment
-    from neurofreq.training._loop import _Run
     from neurofreq.training._recipe import Recipe
+    from neurofreq.training._run import Run
 
 
 _ANSWERS = "answers"  # key of the model's answers among the tensors of a run
@@ -98,7 +98,7 @@ class Checkpoints:
                     "name another folder or empty it"
                 )
 
-    def save(self, run: _Run) -> None:
+    def save(self, run: Run) -> None:
         """Write the state after an epoch; the best weights first."""
         if run.progress.best_epoch != self._best_epoch or run.best is None:
             best = run.best or unwrapped(run.model).state_dict()
@@ -109,13 +109,13 @@ class Checkpoints:
         storage.write_tensors(self.folder / "last.safetensors", tensors, metadata)
         self._write_curves(run)
 
-    def _write_curves(self, run: _Run) -> None:
+    def _write_curves(self, run: Run) -> None:
         _curves.write_table(run.history, self.folder)
         if run.is_done or time.monotonic() - self._drawn > REDRAW:
             _curves.write_picture(run.history, self.folder)
             self._drawn = time.monotonic()
 
-    def load(self, run: _Run) -> None:
+    def load(self, run: Run) -> None:
         """Restore the state of the folder's run; a new folder changes nothing.
 
         Raises ValueError if the file is damaged or of a run of another model.
@@ -151,7 +151,7 @@ class Checkpoints:
         if run.is_done:  # a process killed after the last epoch wrote no curves
             self._write_curves(run)
 
-    def _check_answers(self, run: _Run, kept: Tensor | None) -> None:
+    def _check_answers(self, run: Run, kept: Tensor | None) -> None:
         """Require the folder's model: the same weights may belong to another model."""
         now = _answers(run)
         if kept is None or now is None:  # an earlier release, or no finite answers
@@ -164,7 +164,7 @@ class Checkpoints:
                 "differently with the same weights; name another folder or empty it"
             )
 
-    def _check_manner(self, run: _Run, kept: dict[str, Tensor]) -> None:
+    def _check_manner(self, run: Run, kept: dict[str, Tensor]) -> None:
         """Require a model that trains as the one of this folder.
 
         Models with the same answers may train in different ways. Other initial weights
@@ -187,7 +187,7 @@ class Checkpoints:
             )
 
 
-def _flatten(run: _Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def _flatten(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a run, by name, and its numbers."""
     tensors = {f"model.{k}": v for k, v in unwrapped(run.model).state_dict().items()}
     if run.regularizer is not None:
@@ -228,14 +228,14 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
     }
 
 
-def _answers(run: _Run) -> Tensor | None:
+def _answers(run: Run) -> Tensor | None:
     """Return the model's logits of the first images, or None if they are not finite."""
     with runtime.seeded(0, run.device), contextlib.suppress(ModelError):
         return calling.predict(unwrapped(run.model), run.images[:_N_SHOWN]).cpu()
     return None
 
 
-def _trained(run: _Run) -> Tensor:
+def _trained(run: Run) -> Tensor:
     """Return which of the model's parameters the run's optimizer was built with."""
     known = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
     ours = unwrapped(run.model).parameters()

@@ -30,8 +30,8 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
         ):
             raise ValueError(
                 f"channels_last: got True with {name}, a strided 1x1 convolution of "
-                f"{module.in_channels} channels; expected False where there are fewer "
-                f"than {NARROWEST}, or training would write past its memory"
+                f"{module.in_channels} channels, expected False: with fewer than "
+                f"{NARROWEST} channels, oneDNN writes outside its memory"
             )
 
 

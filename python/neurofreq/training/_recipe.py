@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from neurofreq._shared import runtime
 from neurofreq._shared.inputs import validate
-from neurofreq.training._adversary import NORMS
 from neurofreq.training._augment import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SCHEDULES = ("triangle", "cosine", "cyclic", "plateau", "constant")
+NORMS = ("linf", "l2")  # of the adversary
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -102,6 +102,15 @@ class Recipe:
         If a value has another type. Numbers of NumPy and torch become Python numbers.
     ValueError
         If a value is out of range, or a name is unknown.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> recipe = nf.training.Recipe(network="small_cnn", epochs=10, lr=0.05)
+    >>> recipe.schedule, recipe.batch_size
+    ('triangle', 64)
+    >>> nf.training.MOUSE.replace(epochs=5).network
+    'resnet18_gray'
     """
 
     name: str = "standard"
@@ -175,8 +184,7 @@ class Recipe:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
                 raise ValueError(
-                    f"recipe: got the setting {name!r}, which there is not; "
-                    f"the nearest is {near!r}"
+                    f"recipe: got unknown setting {name!r}; did you mean {near!r}?"
                 )
         return dataclasses.replace(self, **changes)
 

@@ -115,6 +115,23 @@ def training_step(
     ----------
     Li et al. 2019, arXiv 1911.05072: L = L_CE + alpha L_similarity. Hendrycks et
     al. 2020, arXiv 1912.02781, equation 1: the divergence.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", split="train", n=32)
+    >>> model = nf.models.small_cnn()
+    >>> target = nf.neural.v1_similarity(data.images)
+    >>> regularizer = nf.SimilarityRegularizer(
+    ...     model, ["network.stage3"], target, data.images
+    ... )
+    >>> parameters = [*model.parameters(), *regularizer.parameters()]
+    >>> optimizer = torch.optim.SGD(parameters, lr=0.01)
+    >>> images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    >>> losses = nf.training_step(model, optimizer, images, labels, regularizer)
+    >>> list(losses)
+    ['loss', 'cross_entropy', 'similarity']
     """
     alpha = validate.number("alpha", alpha)
     consistency = validate.number("consistency", consistency)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from neurofreq.training._loop import Row
+    from neurofreq.training._run import Row
 
 
 PCA_OPTION = re.compile(r",pca=(\d+)")
@@ -39,6 +39,17 @@ class Trained:
         With its best weights, in evaluation mode.
     history : list of dict
         As `fit` returns it.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", split="train", n=64)
+    >>> recipe = nf.training.Recipe(network="small_cnn,width=4", epochs=2, lr=0.05)
+    >>> trained = nf.training.train(recipe, data, "run")
+    >>> trained.model.training, len(trained.history)
+    (False, 2)
+    >>> list(trained.history[-1])
+    ['epoch', 'lr', 'loss', 'cross_entropy']
     """
 
     model: torch.nn.Module
@@ -97,16 +108,31 @@ def train(
         as `fit`.
     ModelError
         If a loss is NaN or infinite. The last complete epoch is kept.
+
+    Examples
+    --------
+    >>> import pathlib
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", split="train", n=160)
+    >>> recipe = nf.training.Recipe(
+    ...     network="small_cnn,width=8", epochs=2, batch_size=16, lr=0.1
+    ... )
+    >>> trained = nf.training.train(recipe, data, "run")
+    >>> trained.history[1]["loss"] < trained.history[0]["loss"]
+    True
+    >>> weights = pathlib.Path("run", "best.safetensors")
+    >>> model = nf.models.load_model("small_cnn,width=8", weights=weights)
     """
     validate.instance("recipe", recipe, Recipe)
     validate.instance("data", data, ImageSet)
     folder, progress = validate.path("out", out), validate.flag("progress", progress)
-    given = [name for name in (similarity, responses) if name is not None]
+    targets = {"similarity": similarity, "responses": responses}
+    given = [name for name, value in targets.items() if value is not None]
     if len(given) != (stimuli is not None):
+        got = given if stimuli is None else ["stimuli", *given]
         raise ValueError(
-            "stimuli: expected stimuli with either similarity or responses, or none "
-            f"of them; got {'' if stimuli is not None else 'no '}stimuli and "
-            f"{len(given)} of the two"
+            f"stimuli: got {' and '.join(got)}, expected stimuli with either "
+            "similarity or responses, or none of the three"
         )
     shown = data.load()
     place = validate.device(device)

@@ -12,7 +12,7 @@ use crate::core::real::Real;
 /// A Euclidean length aims this much, relatively, below its limit: more than
 /// the rounding of its sum.
 const SLACK: f64 = 1e-9;
-/// Steps to the neighbouring value that undo any rounding; one does.
+/// Steps to the neighboring value that undo any rounding; one does.
 const N_STEPS: usize = 4;
 
 /// Shortens the perturbation `delta` of `origin` to at most `limit` and writes

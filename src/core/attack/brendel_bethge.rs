@@ -2,7 +2,7 @@
 The Brendel & Bethge attack: follow the boundary towards the clean image.
 
 Each step solves, exactly, for the nearest point to the clean image on the
-linearised boundary, within [0, 1] and a trust radius
+linearized boundary, within [0, 1] and a trust radius
 ([`crate::core::trust_region`]).
 */
 

@@ -95,7 +95,7 @@ pub fn streak(
     Ok(())
 }
 
-/// The mean of the image twice and of its magnified centres.
+/// The mean of the image twice and of its magnified centers.
 pub fn zoom(image: &mut Planes, (step, count): (f64, usize), stop: &Stop) -> Result<()> {
     let (height, width) = (image.height, image.width);
     // The published magnifications are of NumPy's `arange`, and so is this step.
@@ -117,7 +117,7 @@ pub fn zoom(image: &mut Planes, (step, count): (f64, usize), stop: &Stop) -> Res
     Ok(())
 }
 
-/// The centre of a plane, magnified to the plane's size by interpolation.
+/// The center of a plane, magnified to the plane's size by interpolation.
 pub struct Magnified {
     rows: Vec<(usize, f32)>,
     columns: Vec<(usize, f32)>,
@@ -133,7 +133,7 @@ impl Magnified {
     }
 
     /// First pixel read and share of the second one, along one axis. The
-    /// smallest centre that fills the line is stretched from its first to its
+    /// smallest center that fills the line is stretched from its first to its
     /// last pixel, and what is too much cut off on both sides.
     fn line(length: usize, factor: f64) -> Vec<(usize, f32)> {
         let centre = (length as f64 / factor).ceil() as usize;

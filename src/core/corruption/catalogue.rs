@@ -4,9 +4,10 @@ The corruptions by name: which kernel, with which constants.
 
 use std::sync::Arc;
 
-use super::frost::{Frost, Texture};
+use super::frost::Frost;
 use super::image::{Bytes, Planes};
 use super::jpeg::Jpeg;
+use super::texture::Texture;
 use super::{
     Parameters, Rng, Stop, blur, defocus, elastic, filter, fog, glass, jpeg, noise, pixelate,
 };

@@ -34,10 +34,10 @@ const SINGLE: [i32; 4] = [2446, 16819, 25172, 12299];
 const DOUBLE: [i32; 4] = [-7373, -20995, -16069, -3196];
 const TURN: i32 = 9633;
 
-/// Fractional bits of the reciprocals of quantisation steps.
+/// Fractional bits of the reciprocals of quantization steps.
 const SHARE: u32 = 20;
 
-/// Quantisation steps from 1 to 255, as the loop over coefficients wants them.
+/// Quantization steps from 1 to 255, as the loop over coefficients wants them.
 #[derive(Clone, Debug)]
 pub struct Steps([[(i32, u32); 8]; 8]);
 

@@ -26,18 +26,18 @@ pub const DEFOCUS: Table<(f64, f64)> = [
 /// steps are not 0.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// For rows up to 0, 1, ... from the centre: distances from the middle column,
+    /// For rows up to 0, 1, ... from the center: distances from the middle column,
     /// and steps there. At distance 0 they are halved, for both sides are added.
     steps: Vec<Vec<(usize, f32)>>,
 }
 
 impl Kernel {
-    /// The published defocus kernel: pixels within `radius` of the centre of
+    /// The published defocus kernel: pixels within `radius` of the center of
     /// a grid, divided by their number, then smoothed by a Gaussian cut to 3
     /// pixels (5 for radii above 8).
     ///
     /// The grid spans 17 pixels, or the diameter for radii above 8. Mirroring
-    /// at its edge is published behaviour too, and makes the kernels of radius
+    /// at its edge is published behavior too, and makes the kernels of radius
     /// 8 and 10 sum to 1.013 and 1.010: those blurs brighten slightly.
     pub fn disk(radius: f64, sigma: f64) -> Result<Self> {
         let (half, reach) = if radius <= 8.0 {
@@ -170,7 +170,7 @@ mod tests {
         let kernel = Kernel::disk(3.0, 0.1).unwrap();
         kernel.correlate(&mut image, &Stop::default()).unwrap();
         let inside = image.values.iter().filter(|&&v| v > 1e-6).count();
-        // 29 lattice points lie within 3 pixels of the centre.
+        // 29 lattice points lie within 3 pixels of the center.
         assert_eq!(inside, 29);
         assert!((image.values.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         assert!((image.values[15 * 31 + 18] - 1.0 / 29.0).abs() < 1e-7);

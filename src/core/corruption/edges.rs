@@ -2,7 +2,7 @@
 What spatter needs of image processing: edges, distance to them, means of
 3 x 3 pixels, and an even histogram, all as the usual vision library defines
 them (Canny 1986 with Sobel gradients in the l1 norm; chamfer distance on
-5 x 5 neighbours of Borgefors 1986).
+5 x 5 neighbors of Borgefors 1986).
 */
 
 use super::filter::Border;
@@ -81,7 +81,7 @@ pub fn canny(
 }
 
 /// Where the gradient (across, down) is above `low` and not below its two
-/// neighbours in its own direction, in steps of 45 degrees; outside there is
+/// neighbors in its own direction, in steps of 45 degrees; outside there is
 /// none.
 fn ridges(gradients: &[(i32, i32)], width: usize, low: i32, stop: &Stop) -> Result<Vec<bool>> {
     let height = gradients.len() / width;

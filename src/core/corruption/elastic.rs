@@ -89,7 +89,7 @@ struct Affine {
 }
 
 impl Affine {
-    /// The map that takes three corners of a centred square to places up to
+    /// The map that takes three corners of a centered square to places up to
     /// `reach` away; it reads where the inverse leads.
     fn random(height: usize, width: usize, reach: f64, rng: &mut Rng) -> Self {
         let centre = ((height / 2) as f64, (width / 2) as f64);

@@ -2,7 +2,7 @@
 Symmetric linear filters: the Gaussian, and the correlation behind all of them.
 
 A border rule says which pixel stands for one outside the line. Sums run over
-sixteen neighbouring pixels at once, which the compiler keeps in registers.
+sixteen neighboring pixels at once, which the compiler keeps in registers.
 */
 
 use ndarray::{Array2, ArrayView2, Axis};
@@ -79,7 +79,7 @@ fn add_symmetric(sums: &mut [f32], source: &[f32], radius: usize, half: &[f32]) 
     }
 }
 
-/// A Gaussian cut to a number of standard deviations, and normalised.
+/// A Gaussian cut to a number of standard deviations, and normalized.
 #[derive(Clone, Debug)]
 pub struct Gaussian {
     /// Weights at distance 0, 1, ..., the first halved.

@@ -46,7 +46,7 @@ pub fn plasma(size: usize, decay: f32, rng: &mut Rng, stop: &Stop) -> Result<Vec
     let (mut step, mut wobble) = (size, 1.0_f32);
     while step >= 2 {
         let half = step / 2;
-        // Centres of squares, then midpoints of horizontal and vertical edges.
+        // Centers of squares, then midpoints of horizontal and vertical edges.
         let corners = [(0, 0), (0, step), (step, 0), (step, step)];
         let mut fill =
             |target, around| fill(&mut map, (size, step), target, around, wobble, rng, stop);

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use pulp::{Arch, NullaryFnOnce};
 use rand::RngExt;
 
-use super::ice;
 use super::image::{Planes, whole};
-use super::{Parameters, Rng, Stop, Table};
-use crate::{Error, Result};
+use super::texture::{Read, Texture};
+use super::{Parameters, Rng, Stop, Table, ice};
+use crate::Result;
 
 /// Weights of the image and of the texture.
 pub const FROST: Table<(f32, f32)> = [
@@ -36,47 +36,6 @@ pub const FROST: Table<(f32, f32)> = [
 
 /// By how much the published sets shrink the textures.
 const SCALE: [f64; 3] = [0.2, 0.3, 1.0];
-
-/// The first of two pixels that are read, and the share of the second.
-type Read = (usize, f32);
-
-/// A colour texture.
-#[derive(Clone, Debug)]
-pub struct Texture {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    /// Red, green and blue of each pixel in turn.
-    pub(super) levels: Vec<u8>,
-}
-
-impl Texture {
-    /// From interleaved levels.
-    pub fn new(height: usize, width: usize, levels: Vec<u8>) -> Result<Self> {
-        if height < 2 || width < 2 || levels.len() != 3 * height * width {
-            return Err(Error::value(format!(
-                "textures: got {height} by {width} pixels and {} levels, expected at least 2 by 2 of three",
-                levels.len()
-            )));
-        }
-        Ok(Self {
-            height,
-            width,
-            levels,
-        })
-    }
-
-    /// The two pixels read for each of `count` pixels from `start` on, and
-    /// the share of the second, along an axis of `length` pixels.
-    fn line(length: usize, scale: f64, start: usize, count: usize) -> Vec<Read> {
-        let read = |at: usize| {
-            let place = (at as f64 + 0.5) / scale - 0.5;
-            let place = place.clamp(0.0, (length - 1) as f64);
-            let first = (place as usize).min(length - 2);
-            (first, (place - first as f64) as f32)
-        };
-        (start..start + count).map(read).collect()
-    }
-}
 
 /// Frost of one severity.
 #[derive(Clone, Debug)]
@@ -179,7 +138,7 @@ impl Frost {
     }
 }
 
-/// A window of a texture at its full size, over a colour image: what
+/// A window of a texture at its full size, over a color image: what
 /// [`Frost::blend`] comes to without interpolation.
 struct Window<'a> {
     levels: &'a [u8],

@@ -2,7 +2,7 @@
 Drawn textures of ice, for frost without photographs.
 
 Fern crystals over fractal clouds. What they share with the five published
-photographs is each one's mean colour, spread of brightness and balance of
+photographs is each one's mean color, spread of brightness and balance of
 coarse and fine detail, which is what the corruption does to an image.
 */
 
@@ -12,8 +12,8 @@ use rand::{RngExt, SeedableRng};
 
 use super::filter::{Border, Gaussian};
 use super::fog::plasma;
-use super::frost::Texture;
 use super::image::Planes;
+use super::texture::Texture;
 use super::{Result, Rng, Stop};
 
 /// Height and width: a power of two for the clouds.

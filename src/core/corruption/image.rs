@@ -2,7 +2,7 @@
 One image in the form the kernels work on: planar, and its way from and to a
 batch of any pixel type and layout.
 
-Colour pixels that lie together are the common case, and this is done for every
+Color pixels that lie together are the common case, and this is done for every
 image: all three planes in one pass, with the vectors of the processor found.
 */
 
@@ -46,7 +46,7 @@ impl<T: Copy + Default> Image<T> {
         self.values.chunks_exact_mut(self.height * self.width)
     }
 
-    /// The three planes of a colour image; none for any other channel count.
+    /// The three planes of a color image; none for any other channel count.
     pub fn colour_mut(&mut self) -> Option<[&mut [T]; 3]> {
         if self.channels != 3 {
             return None;
@@ -56,7 +56,7 @@ impl<T: Copy + Default> Image<T> {
         Some([red, green, blue])
     }
 
-    /// The three planes of a colour image in pieces, watched; nothing for any
+    /// The three planes of a color image in pieces, watched; nothing for any
     /// other channel count.
     pub fn colour_pieces<'s>(
         &'s mut self,
@@ -196,7 +196,7 @@ where
     }
 }
 
-/// Colour pixels to planes.
+/// Color pixels to planes.
 struct Separate<'a, S, T, F> {
     pixels: &'a [[S; 3]],
     planes: [&'a mut [T]; 3],
@@ -218,7 +218,7 @@ impl<S: Copy, T, F: Fn(S) -> T> NullaryFnOnce for Separate<'_, S, T, F> {
     }
 }
 
-/// Planes to colour pixels.
+/// Planes to color pixels.
 struct Join<'a, S, T, F> {
     planes: [&'a [T]; 3],
     pixels: &'a mut [[S; 3]],

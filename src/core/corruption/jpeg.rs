@@ -41,7 +41,7 @@ const STEPS: [[[i32; 8]; 8]; 2] = [
     ],
 ];
 
-/// Quantisation steps of luminance and chrominance.
+/// Quantization steps of luminance and chrominance.
 #[derive(Clone, Debug)]
 pub struct Jpeg([Steps; 2]);
 
@@ -132,7 +132,7 @@ impl Whole {
         self.levels.chunks_exact_mut(self.stride)
     }
 
-    /// Quantises every 8 x 8 block; the last row and column of the plane
+    /// Quantizes every 8 x 8 block; the last row and column of the plane
     /// repeat beyond its edge.
     #[inline(always)]
     fn quantise(

@@ -35,6 +35,7 @@ mod noise;
 mod pixelate;
 mod snow;
 mod spatter;
+mod texture;
 mod tone;
 
 use ndarray::{Array4, ArrayView3, ArrayView4, ArrayViewMut3, Axis};
@@ -43,8 +44,8 @@ use rand_chacha::ChaCha8Rng as Rng;
 use rayon::prelude::*;
 
 pub use catalogue::{Corruption, NAMES};
-pub use frost::Texture;
 pub use image::Pixel;
+pub use texture::Texture;
 
 use super::memory;
 use super::parallel::{self, Stop};

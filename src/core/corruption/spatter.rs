@@ -157,7 +157,7 @@ impl Spatter {
     }
 }
 
-/// Adds a colour by cover, and takes as much of the image away as `opacity`
+/// Adds a color by cover, and takes as much of the image away as `opacity`
 /// says.
 fn paint(
     image: &mut Planes,

@@ -3,7 +3,7 @@ Power of small planes in single precision, eight columns at a time.
 
 What [`super::spectrum`] does with library transforms, done for planes whose
 sides are 16, 32 or 64 pixels, where moving values between transforms costs more
-than the transforms. Eight neighbouring columns sit in the lanes of one vector,
+than the transforms. Eight neighboring columns sit in the lanes of one vector,
 so the transform along y needs no other order than that of memory. Its last
 butterflies hold eight frequencies of eight columns in registers; these squares
 are turned there, and the transform along x has frequencies in its lanes. Powers

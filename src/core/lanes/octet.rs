@@ -34,7 +34,7 @@ pub struct Unit(pub V3);
 
 /// The first pass: a transform of `R` octets.
 pub trait Radix<const R: usize> {
-    /// The unnormalised transform, forwards.
+    /// The unnormalized transform, forwards.
     fn dft(self, x: [Octet; R]) -> [Octet; R];
 }
 

@@ -11,7 +11,7 @@ its own, named by the seed and the split.
 
 The noise ceiling is that of Nili et al. 2014: the correlation of each subject
 with the mean of all (upper) and with the mean of the others (lower). Pearson's
-means are over standardised entries above the diagonal. Spearman's means are
+means are over standardized entries above the diagonal. Spearman's means are
 over ranks, and are ranked again before they are correlated.
 */
 

@@ -104,7 +104,7 @@ fn unit_rows<T: Real>(
             "responses: got NaN or infinite values, expected finite ones",
         ));
     }
-    // Below this length a centred row is rounding error of the subtraction.
+    // Below this length a centered row is rounding error of the subtraction.
     let floor = 16.0 * double(T::epsilon()) * length;
     let rows = memory::filled("directions", responses.shape(), T::zero())?;
     let mut rows = Array2::from_shape_vec(responses.raw_dim(), rows)

@@ -5,7 +5,7 @@ An image `x` walks along the decision boundary towards its origin `x0`. The
 boundary is locally the plane `b . delta = c`, and the best step is
 
 ```text
-minimise   || x + delta - x0 ||_p
+minimize   || x + delta - x0 ||_p
 subject to b . delta = c,   0 <= x + delta <= 1,   || delta ||_2 <= r
 ```
 
@@ -61,7 +61,7 @@ pub struct Problem<'a, T> {
     pub origin: &'a [T],
     /// The current image `x`, in [0, 1].
     pub point: &'a [T],
-    /// The normal `b` of the linearised boundary.
+    /// The normal `b` of the linearized boundary.
     pub normal: &'a [T],
     /// The wanted change `c` of the logit difference.
     pub change: f64,

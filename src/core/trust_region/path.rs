@@ -1,8 +1,8 @@
 /*!
 The trade between length and size, for the Euclidean norm and the sum norm.
 
-Where the ball binds, the answer minimises `|| delta ||^2 / 2 + weight * size`
-on plane and box for some weight. As the weight grows from zero, the minimiser
+Where the ball binds, the answer minimizes `|| delta ||^2 / 2 + weight * size`
+on plane and box for some weight. As the weight grows from zero, the minimizer
 moves from the shortest step towards the smallest perturbation, on a path of
 straight pieces: coordinates off the walls move at `delta' = lambda' b + pull`.
 On each piece the squared length is a parabola in the weight, known from the

@@ -118,7 +118,7 @@ def _array(content: bytes) -> NDArray[Any]:
     if dtype.hasobject:
         raise ValueError("an array of objects, which is not read")
     if math.prod(shape) * dtype.itemsize != len(content) - file.tell():
-        raise ValueError(f"an array of shape {shape}, which is not there")
+        raise ValueError(f"an array of shape {shape}, whose data have another size")
     flat = (
         np.frombuffer(content, dtype, offset=file.tell())
         if dtype.itemsize

@@ -156,7 +156,8 @@ class Store:
         if path not in self._told:
             self._told.add(path)
             warnings.warn(
-                f"{error}: it does not count, a run measures it again", stacklevel=3
+                f"{error}: this result is ignored, and a run measures it again",
+                stacklevel=3,
             )
 
 

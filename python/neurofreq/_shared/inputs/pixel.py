@@ -41,6 +41,6 @@ def unscaled(value: Any, name: str) -> Any:
         raise ValueError(
             f"{name}: got values in [{float(value.min()):.6g}, "
             f"{float(value.max()):.6g}], expected [0, 1]: divide by 255 (or "
-            "standardise them as the model expects)"
+            "standardize them as the model expects)"
         )
     return value

@@ -49,7 +49,7 @@ def seed(value: Any, name: str = "seed") -> int:
 def seeds(value: Any, name: str = "seeds") -> tuple[int, ...]:
     """Return at least one seed."""
     if isinstance(value, (str, bytes)) or not _is_sequence(value):
-        raise TypeError(f"{name}: got {shown(value)}, expected several")
+        raise TypeError(f"{name}: got {shown(value)}, expected a sequence of seeds")
     found = tuple(seed(one, name) for one in value)
     if not found:
         raise ValueError(f"{name}: got none, expected at least one")

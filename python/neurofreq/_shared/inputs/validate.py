@@ -120,7 +120,7 @@ def _integers(found: NDArray[Any], name: str) -> NDArray[Any]:
     if found.dtype == object:
         whole = [integer(name, one) for one in found.flat]
         if whole and max(map(abs, whole)) > _LARGEST:
-            raise ValueError(f"{name}: got a label beyond {_LARGEST}, expected less")
+            raise ValueError(f"{name}: got a label outside [-{_LARGEST}, {_LARGEST}]")
         found = np.array(whole, dtype=np.int64).reshape(found.shape)
     if found.size and found.dtype.kind not in "iu":
         raise TypeError(f"{name}: got dtype {found.dtype}, expected integers")
@@ -158,7 +158,9 @@ def labelled(
 def distinct(name: str, values: Any) -> tuple[str, ...]:
     """Return names as a tuple of strings; raise if a name occurs twice."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise TypeError(f"{name}: got {values!r}, expected several names, as ['a']")
+        raise TypeError(
+            f"{name}: got {values!r}, expected a sequence of names, such as ['a']"
+        )
     found: dict[str, None] = {}
     for one in values:
         if not isinstance(one, str):

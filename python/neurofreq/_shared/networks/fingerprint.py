@@ -137,8 +137,8 @@ def behaviour(
     is_smooth = is_repeated and agree_slopes(slopes, same, tolerance, _numbers(found))
     if not (is_repeated and agree(first, other, tolerance)):
         warnings.warn(
-            f"model {name!r} answers the same images differently from call to call: "
-            "what is measured and kept is one draw of its numbers",
+            f"model {name!r} gives different logits for the same images from call to "
+            "call: the results are one random draw",
             stacklevel=2,
         )
     after = _tensors(model)
@@ -181,9 +181,8 @@ class Known:
                 digest = self._add(found)
                 if names.get(name) in others:
                     warnings.warn(
-                        f"model {name!r} answers differently than when the results "
-                        f"in {folder.parent} were kept, or has other gradients: "
-                        "it is measured again",
+                        f"model {name!r} has other logits or gradients than when the "
+                        f"results in {folder.parent} were kept: it is measured again",
                         stacklevel=2,
                     )
             if names.get(name) != digest:
@@ -226,7 +225,7 @@ class Known:
 
 
 def _is_one(kept: Mapping[str, NDArray[Any]], found: Behaviour) -> bool:
-    """Return whether the kept answers and gradients are those of this behaviour."""
+    """Return whether the kept answers and gradients are those of `found`."""
     if "slopes" not in kept:
         return False
     near = agree(kept["answers"], found.answers, found.tolerance)

@@ -25,8 +25,9 @@ def beside_others(one: torch.Tensor) -> torch.Tensor:
 def told_refusal(error: Exception, hint: str = "") -> str:
     """Return the warning for a model that refuses one image and accepts several."""
     return (
-        f"model: it refuses one image alone ({error}) and takes several: its answers "
-        f"may depend on the images beside (batch statistics{hint})"
+        f"model: it refuses a batch of one image ({error}) but accepts larger batches: "
+        "its outputs may depend on the other images of a batch (batch statistics"
+        f"{hint})"
     )
 
 

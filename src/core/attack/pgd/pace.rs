@@ -21,9 +21,9 @@ pub struct Pace {
     last: f64,
     n_gains: usize,
     least: f64,
-    /// The least difference at the last judgement.
+    /// The least difference at the last judgment.
     least_then: f64,
-    /// Whether that judgement halved the step.
+    /// Whether that judgment halved the step.
     was_halved: bool,
 }
 
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn progress_is_judged_at_the_published_steps() {
         let mut pace = Pace::new(100, 2.0);
-        // Never a gain: every judgement halves, and nothing else does.
+        // Never a gain: every judgment halves, and nothing else does.
         let mut halved = Vec::new();
         for step in 0..100 {
             pace.is_least(1.0);

@@ -21,7 +21,7 @@ const ABSOLUTE: Objective = Objective {
 };
 
 impl Case {
-    /// The perturbation that minimises
+    /// The perturbation that minimizes
     /// `objective - lambda b . u + mu || u - o ||^2 / 2` in the box.
     fn minimiser(&self, objective: &Objective, lambda: f64, mu: f64) -> Vec<f64> {
         (0..self.origin.len())

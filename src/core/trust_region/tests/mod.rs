@@ -130,7 +130,7 @@ fn cases() -> impl Strategy<Value = Case> {
         })
 }
 
-/// Checks all that does not depend on what is minimised; returns the new
+/// Checks all that does not depend on what is minimized; returns the new
 /// point where it is on the plane.
 fn check_constraints(case: &Case, norm: Norm) -> Result<Option<Vec<f64>>, TestCaseError> {
     let (outcome, out) = case.solve(norm);

@@ -15,7 +15,7 @@ from neurofreq.cli import _figures, app
 
 @pytest.fixture(scope="module")
 def network():
-    """Return a network that has learnt a little."""
+    """Return a network that has learned a little."""
     train = nf.data.load_data("synthetic", split="train", n=512)
     model = nf.models.small_cnn(width=8)
     torch.manual_seed(0)

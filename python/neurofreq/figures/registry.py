@@ -1,0 +1,225 @@
+"""The figures by name: what each needs, and how it is drawn from whole studies.
+
+The module of a figure registers it (`registered`), and `draw` draws it by its name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from neurofreq._shared.inputs import validate
+from neurofreq.data import ImageSet
+from neurofreq.measured import NotMeasuredError, groups
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from neurofreq.measured import Measured
+    from neurofreq.studies import Study, StudyResult
+
+
+class NotDrawnError(ValueError):
+    """A figure cannot be drawn from these models; the message begins with its name.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> try:
+    ...     nf.figures.draw("fig4", [])
+    ... except nf.figures.NotDrawnError as error:
+    ...     print(str(error).split(":")[0])
+    fig4
+    """
+
+
+class Drawn(NamedTuple):
+    """A figure drawn from studies.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per number, with the columns that `neurofreq.figures` describes.
+    figure : Figure
+    note : str
+        Which models are left out, and why; other remarks on the models shown.
+        Empty without a remark.
+
+    Examples
+    --------
+    The labels here are the networks' own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> drawn = nf.figures.draw("fig4", [found])
+    >>> drawn.table["quantity"].unique().tolist()
+    ['power_below', 'power_below_0.2', 'f_half', 'size']
+    >>> drawn.figure.savefig("fig4.png")
+    >>> drawn.note
+    ''
+    """
+
+    table: pd.DataFrame
+    figure: Figure
+    note: str
+
+
+class Asked(NamedTuple):
+    """What a figure is drawn from: the arguments of `draw`, see there."""
+
+    found: Sequence[StudyResult]
+    study: Study | None
+    neural: str | os.PathLike[str] | None
+
+    def images(self, name: str) -> ImageSet:
+        """Return the images of the study; raise NotDrawnError if there is none."""
+        if self.study is None or not isinstance(self.study.data, ImageSet):
+            raise NotDrawnError(f"{name}: not drawn, it needs the images (--data)")
+        return self.study.data
+
+
+@dataclass(frozen=True)
+class PaperFigure:
+    """A figure of the paper.
+
+    Attributes
+    ----------
+    name : str
+    needs : tuple of str
+        The measurements that a model needs to appear in it.
+    draw : callable
+        Draws it from `Asked`.
+    has_images : bool
+        Whether it shows images, so that it cannot be drawn from kept numbers alone.
+    data : tuple of str
+        The data sets that it is drawn for by default: "small" (CIFAR-10, TinyImageNet
+        and others) or "imagenet".
+    sigma : float or None
+        Sigma in pixels of the paper's blurred network in this figure.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> figure = nf.figures.FIGURES["fig5"]
+    >>> figure.needs, figure.has_images
+    (('hybrid', 'corruption'), False)
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    draw: Callable[[Asked], Drawn]
+    has_images: bool
+    data: tuple[str, ...]
+    sigma: float | None
+
+    def shows(self, model: Measured) -> bool:
+        """Return whether a model has all measurements that the figure needs."""
+        return groups.has(model, *self.needs)
+
+
+FIGURES: dict[str, PaperFigure] = {}
+"""Every figure by its name, in the order of the paper."""
+
+
+def registered(
+    name: str,
+    *,
+    needs: tuple[str, ...],
+    has_images: bool = False,
+    data: tuple[str, ...] = ("small",),
+    sigma: float | None = None,
+) -> Callable[[Callable[[Asked], Drawn]], Callable[[Asked], Drawn]]:
+    """Return a decorator that registers the function that draws a figure."""
+
+    def register(draw: Callable[[Asked], Drawn]) -> Callable[[Asked], Drawn]:
+        FIGURES[name] = PaperFigure(name, needs, draw, has_images, data, sigma)
+        return draw
+
+    return register
+
+
+def draw(
+    name: str,
+    found: Sequence[StudyResult],
+    *,
+    study: Study | None = None,
+    neural: str | os.PathLike[str] | None = None,
+) -> Drawn:
+    """Draw one of the paper's figures from all fitting models of the studies.
+
+    Parameters
+    ----------
+    name : str
+        "fig1" to "fig6".
+    found : sequence of StudyResult
+        Results of `studies.run` or `studies.load`.
+    study : Study, optional
+        A study with its data loaded, as `study` returns it. Figures 1 and 3 show its
+        images, and Figure 1 compares its networks.
+    neural : path, optional
+        Recorded stimuli and responses for Figure 1: an npz file with ``images`` and
+        the arrays that `neural.Responses.save` or `neural.Target.save` writes. By
+        default the target comes from a simulated V1, and its label says this.
+
+    Returns
+    -------
+    Drawn
+        table, figure and note.
+
+    Raises
+    ------
+    NotDrawnError
+        A ValueError that says which models are missing, or why they do not fit.
+
+    Notes
+    -----
+    Figures 1 to 3 compare a model of the group "neural" with the first model of the
+    group "base" that was shown the same images. Figure 2 has a row for each data set,
+    at most two. Figure 3 uses a model of the group "adv" if there is none of the group
+    "neural". Both models of a pair come from one study, or from studies that agree in
+    data, settings and release.
+
+    Figures 4 to 6 show every model that has all measurements of the figure. The models
+    come from the first study that has such a model and from the studies that agree
+    with it; the note names the other studies. If some models were shown color images,
+    models that were shown gray versions of color images are left out. Blurred models
+    of at least three sigmas make the series of Figures 5 and 6; sigma is read from the
+    name, such as "blur-1.5". The models with the paper's sigma, if there are any, then
+    form the group "blur".
+
+    Examples
+    --------
+    The labels here are the networks' own answers to the images:
+
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
+    >>> spec = {
+    ...     "data": data,
+    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
+    ...     "measurements": ["attack"],
+    ...     "settings": {"attack_steps": 5, "targeted": False},
+    ... }
+    >>> found = nf.studies.run(spec, "out", progress=False)
+    >>> table, figure, note = nf.figures.draw("fig4", [found])
+    >>> table["model"].unique().tolist()
+    ['gray-standard', 'gray-mouse', 'group mean']
+    >>> figure.savefig("fig4.png")
+    """
+    validate.one_of("name", name, tuple(FIGURES))
+    try:
+        return FIGURES[name].draw(Asked(found, study, neural))
+    except NotMeasuredError as error:
+        raise NotDrawnError(f"{name}: not drawn: {error}") from error

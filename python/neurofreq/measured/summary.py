@@ -1,0 +1,85 @@
+"""The summary numbers of a model: how each is computed and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq.corruptions import grouping
+from neurofreq.measured import quantities
+from neurofreq.measured.record import CORRUPTION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from neurofreq.measured.quantities import Quantity
+    from neurofreq.measured.record import Measured
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A number of the summary: how it is computed and shown.
+
+    `key` is its column in summary.csv, followed by `_low` and `_high`. `factor`
+    converts from the CSV's unit to the page's. `build` takes a model and a mask of
+    attacked images (or None), and returns the quantity, or None if it was not measured.
+    """
+
+    key: str
+    title: str
+    unit: str
+    factor: float
+    decimals: int
+    build: Callable[[Measured, NDArray[np.bool_] | None], Quantity | None]
+
+
+def columns(corruptions: Sequence[str]) -> list[Column]:
+    """Return the numbers of the summary in their order.
+
+    Corrupted accuracy is the mean over those of the paper's corruptions that are among
+    `corruptions`.
+    """
+    wanted = grouping.averaged(corruptions)
+
+    def corrupted(model: Measured, _: Any) -> Quantity | None:
+        if not wanted or not model.has(*(CORRUPTION + name for name in wanted)):
+            return None
+        return quantities.accuracy(model.corrupted(wanted).correct)
+
+    return [
+        Column("clean_accuracy", "clean accuracy", "%", 100.0, 1, _clean),
+        Column("f_rev", "reversal frequency f_rev", "of Nyquist", 1.0, 3, _reversal),
+        Column("f_half", "half-power frequency f_0.5", "cycles/pixel", 1.0, 3, _half),
+        Column("median_linf", "median perturbation", "1/255", 255.0, 2, _median),
+        Column("corruption_accuracy", "corrupted accuracy", "%", 100.0, 1, corrupted),
+    ]
+
+
+def found_by_both(first: Measured, second: Measured) -> NDArray[np.bool_] | None:
+    """Return which attacked images have a perturbation in both models."""
+    if not first.has("attack") or not second.has("attack"):
+        return None
+    return first.attack.success & second.attack.success
+
+
+def _clean(model: Measured, _: Any) -> Quantity | None:
+    return model.clean.accuracy() if model.has("clean") else None
+
+
+def _reversal(model: Measured, _: Any) -> Quantity | None:
+    return model.hybrid.reversal() if model.has("hybrid") else None
+
+
+def _half(model: Measured, found: NDArray[np.bool_] | None) -> Quantity | None:
+    if not model.has("attack"):
+        return None
+    among = model.attack.success if found is None else found
+    return model.attack.half_power(among=among) if among.any() else None
+
+
+def _median(model: Measured, _: Any) -> Quantity | None:
+    return model.attack.size("median") if model.has("attack") else None

@@ -1,0 +1,47 @@
+/*!
+A color picture that frost lays over an image.
+*/
+
+use crate::{Error, Result};
+
+/// The first of two pixels that are read, and the share of the second.
+pub type Read = (usize, f32);
+
+/// A color texture.
+#[derive(Clone, Debug)]
+pub struct Texture {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// Red, green and blue of each pixel in turn.
+    pub(super) levels: Vec<u8>,
+}
+
+impl Texture {
+    /// From interleaved levels.
+    pub fn new(height: usize, width: usize, levels: Vec<u8>) -> Result<Self> {
+        if height < 2 || width < 2 || levels.len() != 3 * height * width {
+            return Err(Error::value(format!(
+                "textures: got {height} by {width} pixels and {} levels, expected at least 2 by 2 of three",
+                levels.len()
+            )));
+        }
+        Ok(Self {
+            height,
+            width,
+            levels,
+        })
+    }
+
+    /// The two pixels read for each of `count` pixels from `start` on, and
+    /// the share of the second, along an axis of `length` pixels.
+    #[must_use]
+    pub fn line(length: usize, scale: f64, start: usize, count: usize) -> Vec<Read> {
+        let read = |at: usize| {
+            let place = (at as f64 + 0.5) / scale - 0.5;
+            let place = place.clamp(0.0, (length - 1) as f64);
+            let first = (place as usize).min(length - 2);
+            (first, (place - first as f64) as f32)
+        };
+        (start..start + count).map(read).collect()
+    }
+}
