@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from interrupts import CORES, ROOT, fill
+from interrupts import CORES, ROOT
+from pages import fill
 
 import neurofreq as nf
 from neurofreq._shared.runtime import processor
@@ -103,8 +104,7 @@ def main() -> None:
     (folder / "attack-memory.json").write_text(json.dumps(record, indent=1) + "\n")
     page = ROOT / "docs/results/bench-attack.md"
     about = f"{record['date']}, {record['machine']}, {CORES} cores\n\n"
-    text = fill(page.read_text(), "memory", about + "\n".join([*head, *rows]))
-    page.write_text(text)
+    fill(page, "memory", about + "\n".join([*head, *rows]))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import _imagecorruptions
 import numpy as np
 import torch
 from corruptions import SEVERITIES, photographs
+from pages import fill
 
 import neurofreq as nf
 
@@ -135,10 +136,7 @@ def main() -> None:
         + accuracy(data, model, options.frost)
     )
     page = ROOT / "docs/corruptions.md"
-    start, end = "<!-- truth -->\n", "\n<!-- end of truth -->"
-    before, _, rest = page.read_text().partition(start)
-    _, _, after = rest.partition(end)
-    page.write_text(f"{before}{start}\n{tables}\n{end}{after}")
+    fill(page, "truth", tables)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from typing import Any
 import _imagecorruptions
 import cv2
 import numpy as np
+from pages import fill
 from PIL import Image
 
 import neurofreq as nf
@@ -168,8 +169,7 @@ def main() -> None:
             path = folder / f"corruptions-{size}.json"
             path.write_text(json.dumps(record, indent=1) + "\n")
     if not options.quick:
-        before, marker, _ = page.read_text().partition("<!-- table -->\n")
-        page.write_text(before + marker + "\n" + "".join(tables))
+        fill(page, "table", "".join(tables))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import numpy as np
 import scipy
 import scipy.fft
 import torch
+from pages import fill
 
 import neurofreq as nf
 from neurofreq._shared.runtime import processor
@@ -337,8 +338,7 @@ def main() -> None:
         )
         latest = {path.name: path for path in kept}
         records = [json.loads(path.read_text()) for path in latest.values()]
-        before, marker, _ = page.read_text().partition("<!-- table -->\n")
-        page.write_text(before + marker + "\n" + "".join(map(table, records)))
+        fill(page, "table", "".join(map(table, records)))
 
 
 if __name__ == "__main__":

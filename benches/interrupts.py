@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pages import fill
 
 import neurofreq as nf
 from neurofreq import _neurofreq
@@ -294,13 +295,6 @@ def cost(name: str, times: dict[str, list[float]]) -> str:
     )
 
 
-def fill(page: str, mark: str, text: str) -> str:
-    start, end = f"<!-- {mark} -->\n", f"<!-- end of {mark} -->"
-    before, _, rest = page.partition(start)
-    _, _, after = rest.partition(end)
-    return f"{before}{start}\n{text}\n\n{end}{after}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=5)
@@ -342,7 +336,7 @@ def main() -> None:
     record = {**machine, "results": found}
     path = folder / f"interrupts-{part}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
-    PAGE.write_text(fill(PAGE.read_text(), part, text))
+    fill(PAGE, part, text)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pages import fill
 from torch.nn.functional import cross_entropy
 
 import neurofreq as nf
@@ -285,9 +286,7 @@ def write(raw: dict[str, Any], mark: str) -> None:
     """Print the tables, and write them between their marks of the page."""
     text = tables(raw)
     print(text)
-    before, start, rest = PAGE.read_text().partition(f"<!-- {mark} -->\n")
-    after = rest.partition("<!-- end -->")[2]
-    PAGE.write_text(f"{before}{start}{text}<!-- end -->{after}")
+    fill(PAGE, mark, text)
 
 
 def tables(raw: dict[str, Any]) -> str:

@@ -25,6 +25,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pages import fill
+
 from neurofreq._shared.runtime import processor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -387,9 +389,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = "scale.json" if options.device == "cpu" else "scale-cuda.json"
     (folder / name).write_text(json.dumps(record, indent=1) + "\n")
-    before, mark, rest = PAGE.read_text().partition("<!-- numbers -->\n")
-    after = rest.partition("<!-- end -->")[2]
-    PAGE.write_text(f"{before}{mark}{page(newest())}<!-- end -->{after}")
+    fill(PAGE, "numbers", page(newest()))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pages import fill
 
 import neurofreq as nf
 from neurofreq._shared.runtime import processor
@@ -144,8 +145,7 @@ def main() -> None:
         path.write_text(json.dumps(record, indent=1) + "\n")
         tables += table(record)
         print(table(record), flush=True)
-    before, marker, _ = page.read_text().partition("<!-- table -->\n")
-    page.write_text(before + marker + "\n" + tables)
+    fill(page, "table", tables)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pages import fill
 
 import neurofreq as nf
 from neurofreq import _neurofreq
@@ -242,8 +243,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "solver.json").write_text(json.dumps(report, indent=1) + "\n")
     page = ROOT / "docs/results/bench-solver.md"
-    before, marker, _ = page.read_text().partition("<!-- table -->\n")
-    page.write_text(f"{before}{marker}\n{table(report)}")
+    fill(page, "table", table(report))
 
 
 if __name__ == "__main__":

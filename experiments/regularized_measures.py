@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
+from _pages import fill
 from _regularized_page import (
     NOISE,
     against_controls,
@@ -210,9 +211,7 @@ def write(
         f"{differences(rows, list(conditions[1:]), len(seeds), 'none')}\n\n{texts[1]}"
         f"{verdicts(rows, conditions, len(seeds))}\n"
     )
-    before, mark, rest = page.read_text().partition("<!-- numbers -->\n")
-    after = rest.partition("<!-- end -->")[2]
-    page.write_text(f"{before}{mark}{text}<!-- end -->{after}")
+    fill(page, "numbers", text)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+from _pages import fill
 
 import neurofreq as nf
 from neurofreq.figures import choose
@@ -245,23 +246,16 @@ def beside() -> str:
     return "\n".join(rows) + "\n"
 
 
-def put(mark: str, written: str) -> None:
-    """Put a table between its marks of the page."""
-    before, start, rest = PAGE.read_text().partition(f"<!-- {mark} -->\n")
-    after = rest.partition("<!-- end -->")[2]
-    PAGE.write_text(f"{before}{start}{written}<!-- end -->{after}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("studies", nargs="*", type=Path, metavar="STUDY")
     options = parser.parse_args()
-    put("training", of_training())
-    put("paper", beside())
+    fill(PAGE, "training", of_training())
+    fill(PAGE, "paper", beside())
     if not options.studies:
         return
     found = [nf.studies.load(folder) for folder in options.studies]
-    put("networks", of_networks(found))
+    fill(PAGE, "networks", of_networks(found))
     for name in ("fig4", "fig5"):
         print(f"{name}: {choose.robust(name, found).note or 'of all networks'}")
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import neural_targets
 import numpy as np
 import torch
+from _pages import fill
 from regularized_training import scaled
 
 import neurofreq as nf
@@ -221,9 +222,7 @@ def interval(percent: float, n: int) -> str:
 
 def write() -> None:
     """Put the table between the marks of the page."""
-    before, mark, rest = PAGE.read_text().partition("<!-- numbers -->\n")
-    after = rest.partition("<!-- end -->")[2]
-    PAGE.write_text(f"{before}{mark}{page()}<!-- end -->{after}")
+    fill(PAGE, "numbers", page())
 
 
 def main() -> None:

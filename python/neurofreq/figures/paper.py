@@ -72,6 +72,7 @@ def numbers() -> dict[Key, float]:
         x = float(row["x"]) if row["x"] else None
         group: Key = (*panel, of_group(row["group"]), row["quantity"], x)
         members.setdefault(group, []).append(value)
+        found.setdefault(group, value)  # keeps the order of the rows
         if row["model"] not in ("", GROUP_MEAN, ALL, BLUR_SERIES):
             found[(*panel, row["model"], row["quantity"], x)] = value
     means = {key: math.fsum(many) / len(many) for key, many in members.items()}
