@@ -102,7 +102,7 @@ def test_figure_3_falls_back_on_an_adversarial_network():
     _, _, note = figures.draw("fig3", [part, tiny], study=shown())
     assert note == (
         "of plain and strong; not drawn for lack of space: vgg and it; "
-        "without half, not measured whole"
+        "without half, not completely measured"
     )
 
 
@@ -139,7 +139,7 @@ def test_studies_in_one_figure_agree(changes, why):
     assert names(chosen.models) == ["plain", "strong"]
     assert chosen.note == (
         f"without the models of kept-t-plain, measured with {why}; "
-        "empty, not measured whole"
+        "empty, not completely measured"
     )
     alike = result(model("mine", "adv"), n_hybrid=5)
     chosen = choose.robust("fig4", [first, alike])
@@ -152,7 +152,7 @@ def test_what_lacks_a_part_of_a_measurement_is_named_and_in_no_figure_of_it():
     found = result(model("a"), model("b", "adv"), part)
     chosen = choose.robust("fig5", [found])
     assert names(chosen.models) == ["a", "b"]
-    assert chosen.note == "without part, not measured whole"
+    assert chosen.note == "without part, not completely measured"
     with pytest.raises(
         ValueError, match=r"fig5: not drawn, it needs two models .* without part, not"
     ):
@@ -182,7 +182,7 @@ def test_the_papers_sigma_is_the_group_whatever_is_finished():
     assert sorted(chosen.series) == [1.0, 2.0, 3.0]
     assert chosen.note == (
         "without blur-1.0, blur-2.0, blur-3.0, whose blur is not the paper's (they "
-        "make the dashed line); blur-1.5, not measured whole"
+        "make the dashed line); blur-1.5, not completely measured"
     )
     two = [series[0], series[1], model("blur-2.0", "blur", leave_out=["hybrid"])]
     chosen = choose.robust("fig5", [result(*plain, *two)])
