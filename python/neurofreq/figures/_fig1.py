@@ -139,7 +139,7 @@ def fig1(
     left, right = parts.ravel()
     _stimuli(left, pictures, shown, ranks)
     broken = source.replace(" (", "\n(", 1)  # the source is wider than the matrix
-    texts = {"neural": f"target: {broken}" if source else "what training pulls towards"}
+    texts = {"neural": f"target: {broken}" if source else "target of the training"}
     for key in ("before", "after"):
         one = correlations[key]
         text = f"r = {one.value:.2f} [{one.low:.2f}, {one.high:.2f}] with target"

@@ -118,7 +118,9 @@ def fitting(images: ImageSet) -> list[ZooCard]:
 def _images(data: str | ImageSet, n_images: int | None, n_needed: int) -> ImageSet:
     if isinstance(data, ImageSet):
         if n_images is not None:
-            raise ValueError("n_images: got one, expected none with an ImageSet")
+            raise ValueError(
+                f"n_images: got {n_images}, expected none with an ImageSet"
+            )
         return data.load()
     if not isinstance(data, str):
         kind = type(data).__name__

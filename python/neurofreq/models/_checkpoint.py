@@ -282,7 +282,7 @@ def _classes(found: Found, expected: Mapping[str, Tensor]) -> str:
         return ""
     return (
         f"; the weights are of {theirs[0]} classes and the network has {ours[0]}: "
-        f"give it n_classes={theirs[0]}, where it has that option"
+        f"set n_classes={theirs[0]} if the network has this option"
     )
 
 

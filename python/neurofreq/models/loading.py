@@ -115,7 +115,7 @@ def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
             )
         return complete().eval()
     if sha256 is not None and weights is None:
-        raise ValueError("weights: got none, expected the file that sha256 is of")
+        raise ValueError("weights: got none, expected the file with this sha256")
     model, fronts = _network(spec)
     holder = model.network if isinstance(model, Normalized) else model
     front: dict[str, Tensor] = {}

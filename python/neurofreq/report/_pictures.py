@@ -303,7 +303,7 @@ def make_room(figure: Figure) -> None:
 def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG on a white background."""
     buffer = io.BytesIO()
-    # A tight box prevents that a long model name is cut off at the edge.
+    # Without the tight box, long model names would be cut off at the edge.
     figure.savefig(
         buffer, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.08
     )

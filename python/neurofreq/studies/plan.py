@@ -141,10 +141,10 @@ class Plan:
     def write(self, folder: Path) -> Plan:
         """Write the plan into its folder, merged with the plan there, and return it.
 
-        Users run a study in parts, or in processes that cannot load every model.
-        Therefore the plan in the folder is not lost: if this process cannot load a
-        model, the model stays in the plan if an earlier run with the same data and
-        settings loaded it. Measurements that are finished for all models stay too.
+        Users run a study in parts, or in processes that cannot load every model. If
+        this process cannot load a model, but an earlier run with the same data and
+        settings could, the model stays in the plan. Measurements that are finished for
+        all models stay in the plan too.
         """
         with locks.held(folder / _LOCK, f"{FILE} of {folder}"):
             whole = self._with_models(folder)._with_measurements(folder)

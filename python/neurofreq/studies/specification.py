@@ -165,7 +165,9 @@ class Study:
             n_images = validate.count("n_images", self.n_images)
             object.__setattr__(self, "n_images", n_images)
             if isinstance(self.data, ImageSet):
-                raise ValueError("n_images: got one, expected none with an ImageSet")
+                raise ValueError(
+                    f"n_images: got {n_images}, expected none with an ImageSet"
+                )
         object.__setattr__(self, "models", _entries(self.models))
         object.__setattr__(self, "measurements", check_measurements(self.measurements))
         if not isinstance(self.settings, Mapping):

@@ -1,4 +1,4 @@
-"""AugMix: mix each image with versions of it that chains of operations changed."""
+"""AugMix: mix each image with copies that are changed by chains of operations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def augmix(
     depth: int = 3,
     alpha: float = 1.0,
 ) -> Tensor:
-    """Mix each image with versions of it that chains of operations changed.
+    """Mix each image with copies that are changed by chains of operations.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ def augmix(
 
     Notes
     -----
-    The nine operations do not overlap with the common corruptions: rotation (up
-    to 30 degrees at strength 10), shear (0.3) and translation (a third of a side),
-    the latter two along each axis, posterization, solarization, histogram equalization
-    and automatic contrast. Pixels from outside an image are 0. Values are rounded to
-    8 bits for operations that are defined on 8-bit values.
+    The nine operations do not overlap with the common corruptions: rotation (up to 30
+    degrees at strength 10), shear along x or y (0.3), translation along x or y (a third
+    of a side), posterization, solarization, histogram equalization and automatic
+    contrast. Pixels from outside an image are 0. Values are rounded to 8 bits for
+    operations that are defined on 8-bit values.
 
     References
     ----------

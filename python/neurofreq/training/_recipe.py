@@ -62,7 +62,7 @@ class Recipe:
     augment : str
         One of ``nf.training.AUGMENTATIONS``.
     augmix : bool
-        Mix every image with changed versions of it, see `nf.training.augmix`.
+        Mix every image with changed copies, see `nf.training.augmix`.
     consistency : float
         With `augmix`: show the image and two mixtures of it, and add `consistency`
         times the Jensen-Shannon divergence of the predictions to the loss. With 0,

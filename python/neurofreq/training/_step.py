@@ -237,7 +237,7 @@ def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
         if view.shape != images.shape:
             raise ValueError(
                 f"views: got shape {tuple(view.shape)}, expected "
-                f"{tuple(images.shape)} as of images"
+                f"{tuple(images.shape)}, the shape of images"
             )
 
 
