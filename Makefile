@@ -1,18 +1,18 @@
-# Every target sets up what it needs and is quick the second time.
+# Every target installs what it needs, and is fast the second time.
 #
-#   make demo    a report on two small networks, no data needed
-#   make test    the pure Rust room, then the Python tests and notebooks
-#   make lint    formatting, clippy, ruff, mypy, stub check: warnings fail
-#   make core    the pure Rust room alone: no Python, no torch, seconds
-#   make bench   spectra and hybrid images timed beside named peers (benches/frequency.py);
-#                the other files of benches/ are run by their names
-#   make wheels  in dist/, a wheel for each torch of backend/torches.py, and the sources
-#   make matrix  install and test the project with each of them, in new environments:
-#                make matrix MINORS="2.11 2.13"
-#   make browser   Debian's chromium, with which the tests open the report's page
-#   make notebooks   only the notebooks, with tiny parameters
+#   make demo      write a report on two small networks; needs no data
+#   make test      test src/core (pure Rust), then the Python package and the notebooks
+#   make lint      check formatting, clippy, ruff, mypy and stubs; warnings are errors
+#   make core      test only src/core: needs no Python and no torch, takes seconds
+#   make bench     time spectra and hybrid images against named peers (benches/frequency.py);
+#                  run the other files of benches/ by name
+#   make wheels    build a wheel for each torch of backend/torches.py, and the sources, in dist/
+#   make matrix    install and test the project with each torch, in new environments;
+#                  make matrix MINORS="2.11 2.13" uses only these
+#   make browser   install Debian's chromium, in which the tests open the report's page
+#   make notebooks test only the notebooks, with tiny parameters
 #
-# Each takes another torch, and makes an environment of its own for it: make setup TORCH=2.11
+# Each target takes TORCH=2.11 or another minor, and makes a separate environment for it.
 
 PYTHON ?= python3
 MINORS ?= $(shell $(PYTHON) backend/torches.py)
@@ -20,12 +20,12 @@ DEFAULT := $(lastword $(shell $(PYTHON) backend/torches.py))
 TORCH ?= $(DEFAULT)
 VENV := .venv$(if $(filter-out $(DEFAULT),$(TORCH)),-$(TORCH))
 BIN := $(VENV)/bin
-# A uv on PATH is used; otherwise one is installed into the environment.
+# Use uv from PATH; without it, install uv into the environment.
 UV = $(shell command -v uv || echo $(BIN)/uv)
 RUST := $(shell find src fft -name '*.rs') build.rs Cargo.toml Cargo.lock fft/Cargo.toml $(wildcard backend/*)
-# Where cargo and maturin run for this torch (docs/torch.md).
+# The folder in which cargo and maturin run for this torch (docs/torch.md).
 STAGE := .build/torch-$(TORCH)
-# torch-sys asks the active Python where libtorch is.
+# torch-sys finds libtorch through the active Python.
 ACTIVATE := . $(BIN)/activate &&
 
 .PHONY: demo test lint core bench notebooks browser setup clean wheel wheels matrix
@@ -35,7 +35,7 @@ setup: .build/in-place-$(TORCH)
 demo: setup
 	$(BIN)/neurofreq demo --out neurofreq-demo
 
-# PYTEST holds options of pytest, as in make test PYTEST="-n auto".
+# PYTEST has options for pytest, for example make test PYTEST="-n auto".
 test: core setup
 	$(BIN)/python -m pytest $(PYTEST)
 
@@ -55,7 +55,7 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest neurofreq._neurofreq --allowlist .mypy-stubtest-allowlist
 
-# Without one, the tests of the page are skipped, and say so.
+# Without a browser, the tests of the page are skipped with a message.
 browser:
 	@command -v chromium >/dev/null || { \
 	  test "$$(id -u)" = 0 || sudo=sudo; \
@@ -71,14 +71,14 @@ wheels: $(VENV)/.packages-$(TORCH)
 wheel: $(VENV)/.packages-$(TORCH)
 	$(UV) build --quiet --wheel --no-build-isolation -C local-version=torch --python $(BIN)/python --out-dir dist
 
-# Built, installed and tested as a user would; docs/torch.md keeps the table.
+# Build, install and test as a user would; docs/torch.md has the table.
 matrix: $(VENV)/.tools
 	$(PYTHON) backend/matrix.py $(MINORS)
 
 clean:
 	rm -rf .venv* .build dist target neurofreq-demo
 
-# What must be on the machine: said in one sentence where it is missing.
+# Check the tools that must be on the machine; name a missing tool in one sentence.
 $(VENV)/.tools: Makefile
 	@command -v cargo >/dev/null || { echo "neurofreq needs cargo (Rust >= 1.89), which is not on PATH: install it from https://rustup.rs"; exit 1; }
 	@command -v c++ >/dev/null || { echo "neurofreq needs a C++ compiler, and there is no c++ on PATH: install g++ or clang"; exit 1; }
@@ -94,8 +94,8 @@ $(VENV)/.packages-$(TORCH): pyproject.toml $(VENV)/.tools
 	@$(UV) pip install --quiet --python $(BIN)/python -r pyproject.toml --group test --group lint --group build 'torch==$(TORCH).*'
 	@touch $@
 
-# The extension module, optimized, installed in place: there is one at a time.
+# The optimized extension module, installed in place. Only one is installed at a time.
 .build/in-place-$(TORCH): $(VENV)/.packages-$(TORCH) $(RUST)
-	@echo "building the extension (two to ten minutes the first time, by the cores)"
+	@echo "building the extension (the first time, two to ten minutes, depending on the cores)"
 	@$(ACTIVATE) python backend/neurofreq_build.py >/dev/null && cd $(STAGE) && maturin develop --release --locked --uv --quiet
 	@rm -f .build/in-place-* && touch $@

@@ -5,8 +5,8 @@ use std::{env, fs, process};
 
 fn main() {
     if env::var_os("CARGO_FEATURE_TENSOR").is_some() {
-        // Relative to the installed extension: the torch package is beside it. Windows has
-        // no run path, and finds the libraries because torch is imported first.
+        // The path is relative to the installed extension, which is beside the torch package.
+        // Windows has no run path; it finds the libraries because torch is imported first.
         let origin = match env::var("CARGO_CFG_TARGET_OS").as_deref() {
             Ok("macos") => Some("@loader_path"),
             Ok("windows") => None,

@@ -1,10 +1,10 @@
 """Install and test the project with each given torch, as a user would.
 
-``python backend/matrix.py 2.11 2.13`` does the following for each minor: make a new
-environment with this torch, build a wheel by pip without isolation, install it, run
-``neurofreq doctor`` and the tests, and check that torch is the same as before. It
-prints a table, and writes it with the numbers behind it into ``.build/matrix``. The
-exit status is 1 if anything fails.
+``python backend/matrix.py 2.11 2.13`` does the following for each torch minor: make a
+new environment with this torch, build a wheel with pip without isolation, install the
+wheel, run ``neurofreq doctor`` and the tests, and check that the version of torch has
+not changed. The script prints a table, and writes the numbers into ``.build/matrix``.
+The exit status is 1 if anything fails.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COLUMNS = {
 
 
 def run(*command: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command at the root, and keep what it prints."""
+    """Run a command in the root folder, and capture its output."""
     words = [str(word) for word in command]
     done = subprocess.run(words, cwd=ROOT, text=True, capture_output=True)
     if check and done.returncode:
@@ -43,7 +43,7 @@ def run(*command: object, check: bool = True) -> subprocess.CompletedProcess[str
 
 
 class Environment:
-    """A new virtual environment with one torch and the tests' packages."""
+    """A new virtual environment with one torch and the packages for the tests."""
 
     def __init__(self, minor: str) -> None:
         self.folder = RESULTS / f"torch-{minor}"
@@ -61,19 +61,19 @@ class Environment:
         return self.folder / "bin" / "uv"
 
     def torch(self) -> str:
-        """Return the version of the torch that is imported."""
+        """Return the version of torch that Python imports."""
         print_it = "import torch; print(torch.__version__)"
         return run(self.python, "-c", print_it).stdout.strip()
 
     def build(self) -> tuple[Path, float]:
-        """Return a new wheel, and the seconds of its build."""
+        """Build a wheel; return its path and the build time in seconds."""
         dist, started = self.folder / "dist", time.monotonic()
         words = ("--no-build-isolation", "--no-deps", "--wheel-dir", dist, ROOT)
         run(self.python, "-m", "pip", "wheel", *words)
         return next(dist.glob("*.whl")), time.monotonic() - started
 
     def install(self, wheel: Path) -> None:
-        """Install a wheel with what it needs, as pip would."""
+        """Install a wheel and its requirements with pip."""
         run(self.python, "-m", "pip", "install", wheel)
 
     def test(self, options: list[str]) -> dict[str, int]:
@@ -85,7 +85,7 @@ class Environment:
             subprocess.run(
                 [self.python, "-m", "pytest", *words, *options],
                 cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},  # of each process
+                env=os.environ | {"OMP_NUM_THREADS": "1"},  # threads per process
             )  # fmt: skip
         found = dict.fromkeys(("passed", "failed", "skipped", "error"), 0)
         lines = log.read_text(errors="replace").splitlines() or [""]
@@ -99,7 +99,7 @@ class Environment:
 
 
 def row(minor: str, options: list[str]) -> dict[str, Any]:
-    """Return what was measured with one torch."""
+    """Build, install and test with one torch; return the row of the table."""
     environment = Environment(minor)
     before = environment.torch()
     shutil.rmtree(ROOT / "target" / f"torch-{minor}", ignore_errors=True)
@@ -122,14 +122,14 @@ def row(minor: str, options: list[str]) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows in Markdown."""
+    """Return the rows as a Markdown table."""
     lines = [list(COLUMNS.values()), ["---"] * len(COLUMNS)]
     lines += [[str(one[name]) for name in COLUMNS] for one in rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> None:
-    """Measure each minor, and keep every finished row."""
+    """Test each minor, and write the file after every row."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     known = [torch.minor for torch in TORCHES]
     parser.add_argument("minors", nargs="*", metavar="MINOR", help="default: all")

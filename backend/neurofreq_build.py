@@ -1,13 +1,13 @@
 """The build backend: choose tch for the installed torch, then call maturin.
 
-tch must match torch, and a Cargo graph can hold only one tch. So the backend finds the
-installed torch, takes its row of `torches.py`, writes the manifest, the lock file and
-the metadata for that row into ``.build/torch-MINOR``, and runs maturin in that folder.
-It writes no other file of the tree.
+tch must match torch, and a Cargo graph can have only one tch. Therefore the backend
+finds the installed torch, takes its row of `torches.py`, writes the manifest, the lock
+file and the metadata for this row into ``.build/torch-MINOR``, and runs maturin in this
+folder. It writes no other file of the tree.
 
 The public functions are the hooks of PEP 517 and PEP 660. ``python
-backend/neurofreq_build.py`` writes the folder and prints its name. cargo and maturin
-can run there by hand.
+backend/neurofreq_build.py`` writes the folder and prints its name, so that you can run
+cargo and maturin in the folder yourself.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 _PYTHON = (ROOT / "python").as_posix()
-# Config setting (``-C local-version=torch``): the version of the wheel names its torch.
+# Config setting ``-C local-version=torch``: add the torch minor to the wheel's version.
 LOCAL_VERSION = "local-version"
 
 
 def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
-    """Return the requirements of an isolated build: torch, and those of maturin."""
+    """Return the requirements of an isolated build: torch, and maturin's."""
     _refuse_free_threads()
-    # pip runs this hook with the Python of the target environment. Its packages cannot
-    # be imported, but their files show which torch the extension will run with.
+    # pip runs this hook with the Python of the target environment. The hook cannot
+    # import the packages there, but their files show the version of torch.
     own = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     version = _installed([*sys.path, *sorted(own)])
     needed = f"torch=={_row(version).minor}.*" if version else REQUIREMENT
@@ -57,12 +57,12 @@ def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
 
 
 def get_requires_for_build_editable(config_settings: Any = None) -> list[str]:
-    """Return the same as for a wheel."""
+    """Return the requirements of a wheel."""
     return get_requires_for_build_wheel(config_settings)
 
 
 def get_requires_for_build_sdist(config_settings: Any = None) -> list[str]:
-    """Return what maturin needs; no torch."""
+    """Return the requirements of maturin, without torch."""
     return _maturin().get_requires_for_build_sdist(config_settings)
 
 
@@ -79,7 +79,7 @@ def prepare_metadata_for_build_wheel(
 def prepare_metadata_for_build_editable(
     metadata_directory: str, config_settings: Any = None
 ) -> str:
-    """Write the same as for a wheel."""
+    """Write the metadata of the wheel."""
     return prepare_metadata_for_build_wheel(metadata_directory, config_settings)
 
 
@@ -90,7 +90,7 @@ def build_wheel(
     del metadata_directory
     target = os.path.abspath(wheel_directory)
     with _staged(config_settings) as folder:
-        # maturin packs Python files only from inside the folder in which it builds.
+        # maturin packs only Python files inside the folder in which it builds.
         _copy_package(folder)
         return _maturin().build_wheel(target, config_settings)
 
@@ -121,9 +121,9 @@ def _maturin() -> Any:
 
 
 def _installed(paths: Iterable[str]) -> str:
-    """Return the version of the torch on `paths`, or "" if there is none.
+    """Return the version of torch on `paths`, or "" if there is none.
 
-    The version is read from torch's file, because an import takes seconds.
+    The version is read from torch's version.py, because an import takes seconds.
     """
     found: dict[Path, str] = {}
     for path in dict.fromkeys(Path(path or ".").resolve() for path in paths):
@@ -169,7 +169,7 @@ def _refuse_free_threads() -> None:
 def _refuse_old_compiler(row: Torch) -> None:
     compiler = os.environ.get("CXX", "c++").split()
     command = [*compiler, f"-std={row.standard}", "-fsyntax-only", "-x", "c++", "-"]
-    # Some compilers accept the option but lack the library of the standard.
+    # Some compilers accept the option, but lack the library of the C++ standard.
     header = "concepts" if row.standard == "c++20" else "optional"
     try:
         tried = subprocess.run(
@@ -187,13 +187,13 @@ def _refuse_old_compiler(row: Torch) -> None:
 
 
 def _stage(config_settings: Any = None) -> Path:
-    """Write the folder in which cargo and maturin build for the installed torch."""
+    """Write the folder in which cargo and maturin build, and return it."""
     _refuse_free_threads()
     version = _installed(sys.path)
     row = _row(version)
     _refuse_old_compiler(row)
     folder = ROOT / ".build" / f"torch-{row.minor}"
-    # The manifest and the metadata refer to these, which must be inside the folder.
+    # The manifest and the metadata refer to these files, so they must be in the folder.
     for name in ("README.md", "LICENSE", "fft/Cargo.toml", "fft/lib.rs"):
         _write(folder / name, (ROOT / name).read_text(encoding="utf-8"))
     _write(folder / "Cargo.toml", _manifest(row))
@@ -204,7 +204,7 @@ def _stage(config_settings: Any = None) -> Path:
 
 
 def _copy_package(folder: Path) -> None:
-    """Copy the Python sources into the folder, and let the metadata name the copy."""
+    """Copy the Python sources into the folder, and use the copy in the metadata."""
     shutil.rmtree(folder / "python", ignore_errors=True)
     skipped = shutil.ignore_patterns("__pycache__", "*.so", "*.pyd")
     shutil.copytree(ROOT / "python", folder / "python", ignore=skipped)
@@ -214,14 +214,14 @@ def _copy_package(folder: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file if its text changed: cargo compares times of modification."""
+    """Write a file only if its text changed, because cargo compares file times."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 
 
 def _swapped(name: str, text: str, changes: dict[str, str], count: int = 1) -> str:
-    """Replace each key, which must be there `count` times, by its value."""
+    """Replace each key, which must occur `count` times, by its value."""
     for old, new in changes.items():
         if text.count(old) != count:
             raise SystemExit(
@@ -254,10 +254,10 @@ def _lock(row: Torch) -> str:
 
 
 def _metadata(row: Torch, config_settings: Any = None) -> str:
-    """Return pyproject.toml for a wheel, which needs the torch minor of the row."""
+    """Return pyproject.toml for a wheel that requires the torch minor of the row."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     version = re.findall(r'(?m)^version = "(.+?)"', text)[0]
-    # Only on request: installers expect the version of the sources.
+    # Only on request, because installers expect the version of the sources.
     local = f"+torch{row.minor}" if LOCAL_VERSION in (config_settings or {}) else ""
     backend = 'build-backend = "neurofreq_build"\nbackend-path = ["backend"]'
     changes = {
@@ -271,7 +271,7 @@ def _metadata(row: Torch, config_settings: Any = None) -> str:
 
 def _cargo_settings(row: Torch) -> str:
     flags = [*os.environ.get("CXXFLAGS", "").split(), f"-std={row.standard}"]
-    # The build script of torch-sys accepts one torch release unless told otherwise.
+    # By default, the build script of torch-sys accepts only one torch release.
     environment = {"LIBTORCH_USE_PYTORCH": "1", "LIBTORCH_BYPASS_VERSION_CHECK": "1"}
     if row.header:
         flags += ["-include", row.header]
@@ -282,8 +282,8 @@ def _cargo_settings(row: Torch) -> str:
     lines = [f'target-dir = "../../target/torch-{row.minor}"', "", "[env]"]
     for name, value in environment.items():
         text = json.dumps(value)
-        # The values below contain the user's own values, so they replace them. Cargo
-        # merges LIBTORCH_* with .cargo/config.toml at the root: same form there.
+        # The other values include the user's values, so force them. Cargo merges
+        # LIBTORCH_* with .cargo/config.toml in the root, which has plain strings.
         if not name.startswith("LIBTORCH"):
             text = f"{{ value = {text}, force = true }}"
         lines.append(f"{name} = {text}")
@@ -292,7 +292,7 @@ def _cargo_settings(row: Torch) -> str:
 
 @contextmanager
 def _staged(config_settings: Any) -> Iterator[Path]:
-    """Work in the folder, with this Python and its maturin first on the path."""
+    """Work in the build folder, with this Python and its maturin first on PATH."""
     folder = _stage(config_settings)
     _maturin()
     files = metadata.files("maturin") or ()

@@ -1,7 +1,7 @@
-"""The supported torch minors, one row each. The build backend and make read the table.
+"""The supported torch minors, one row each, for the build backend and make.
 
-Each tch release is generated from one torch minor, and also builds for minors that have
-the same functions. docs/torch.md says how to add a row. ``python backend/torches.py``
+Each tch release is generated from one torch minor, and also builds for minors with the
+same functions. docs/torch.md explains how to add a row. ``python backend/torches.py``
 prints the minors.
 """
 
@@ -27,8 +27,8 @@ TORCHES = (
     Torch("2.15", tch="0.26.0", standard="c++20", header="removed_from_torch_2.15.h"),
 )
 
-# The checksums of each tch release in Cargo.lock. All other entries are equal for every
-# torch, so one lock file serves all.
+# The checksums of each tch release in Cargo.lock. All other entries are the same for
+# every torch, so that one lock file is enough.
 DIGESTS = {
     "0.24.0": {
         "tch": "0d3f84a069d8ba16dbf720b61e8bf131d90ffb8e958a664eae8e4993c5c2fa6f",

@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Fixtures that several test files use."""
 
 import os
 import signal
@@ -15,8 +15,8 @@ FROST = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
 
 
 def pytest_configure() -> None:
-    """Let child processes import `helpers`, and hear Ctrl-C as in the foreground."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job
+    """Let child processes import `helpers` and receive Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a background job
         signal.signal(signal.SIGINT, signal.default_int_handler)
     here = str(Path(__file__).resolve().parent)
     known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -26,14 +26,14 @@ def pytest_configure() -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked `cuda` compare a device with the host: without one, nothing."""
+    """Skip tests marked `cuda` if there is no device to compare with the host."""
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         pytest.skip("compares a CUDA device with the host, and torch sees no device")
 
 
 @pytest.fixture(autouse=True)
 def no_figure_left():
-    """Close what a test left open in pyplot, so that the next one finds nothing."""
+    """Close the pyplot figures of a test, so that the next test starts with none."""
     yield
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         pyplot.close("all")
@@ -41,12 +41,12 @@ def no_figure_left():
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Real data, outside the repository; the test is skipped where absent."""
+    """The folder of real data, outside the repository; skip the test without it."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     folder = Path(os.environ.get("NEUROFREQ_DATA", beside))
     if not folder.is_dir():
         pytest.skip(
-            f"real data is no part of the repository, and there is none at {folder}: "
+            f"real data is not in the repository, and {folder} is missing: "
             "set NEUROFREQ_DATA to its folder"
         )
     return folder
@@ -63,7 +63,7 @@ def cifar10_dir(data_dir, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def frost_folder(tmp_path_factory) -> Path:
-    """Five pictures named as the published photographs of frost."""
+    """Five pictures with the file names of the published photographs of frost."""
     folder = tmp_path_factory.mktemp("frost")
     rng = np.random.default_rng(0)
     for index, name in enumerate(FROST):

@@ -1,4 +1,4 @@
-"""The build backend: which torch it finds, and what it writes for it."""
+"""The build backend: the torch that it finds, and the files that it writes."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def written(name):
 
 
 def site(folder, version):
-    """A folder of packages that holds a torch of that version, as far as is read."""
+    """A folder of packages with only the torch file that the backend reads."""
     (folder / "torch").mkdir(parents=True)
     text = f"from typing import Optional\n\n__version__ = '{version}'\ncuda = None\n"
     (folder / "torch" / "version.py").write_text(text)

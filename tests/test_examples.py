@@ -1,4 +1,4 @@
-"""The example of every public function and class runs, and prints the given output."""
+"""The examples of all public functions and classes give the documented output."""
 
 import doctest
 import inspect
@@ -9,13 +9,13 @@ import pytest
 
 import neurofreq as nf
 
-# Exceptions of the extension: the calls that raise them describe them.
+# Exceptions of the extension: the functions that raise them describe them.
 ERRORS = (nf.ModelError, nf.InternalError)
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.FAIL_FAST
 
 
 def public():
-    """Return functions and classes by name, those of two packages once."""
+    """Return functions and classes by name, each once."""
     listed = (getattr(nf, name) for name in nf.__all__)
     modules = [nf, *filter(inspect.ismodule, listed)]
     found = {}

@@ -31,7 +31,7 @@ def test_the_repository_holds_no_outputs(path):
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-# The kernel's event loop and sockets are not ours to close.
+# The kernel, not this test, closes its event loop and sockets.
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_it_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
@@ -40,10 +40,10 @@ def test_it_runs(path, tmp_path):
         for index, cell in enumerate(notebook.cells)
         if "parameters" in cell.metadata.get("tags", [])
     ]
-    assert len(tagged) == 1, "one cell is tagged parameters"
+    assert len(tagged) == 1, "exactly one cell has the tag parameters"
     tiny = nbformat.v4.new_code_cell(TINY[path.stem])
     notebook.cells.insert(tagged[0] + 1, tiny)
-    where = {"metadata": {"path": str(tmp_path)}}  # what it keeps goes there
+    where = {"metadata": {"path": str(tmp_path)}}  # the notebook writes its files there
     NotebookClient(
         notebook, timeout=240, kernel_name="python3", resources=where
     ).execute()

@@ -253,7 +253,7 @@ def test_ctrl_c_stops_within_one_call():
     with process:
         assert process.stdout.readline() == "started\n"
         process.send_signal(signal.SIGINT)
-        # The test's own timeout ends it if nothing stops.
+        # If Ctrl-C does not stop the call, the timeout of the test does.
         assert process.stdout.readline() == "stopped True True\n"
     assert process.returncode == 0
 

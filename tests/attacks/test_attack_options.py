@@ -1,4 +1,4 @@
-"""What every attack offers: criteria, starts, deterministic mode, ways to run."""
+"""Options that all attacks share: criteria, starts, deterministic mode, devices."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_a_margin_is_kept_and_costs_distance():
 @pytest.mark.parametrize("targeted", [False, True])
 def test_a_probability_is_kept(targeted):
     model, images = relu(), batch()
-    model[3].weight.data *= 10.0  # sharp enough to be sure of itself
+    model[3].weight.data *= 10.0  # large logits give high probabilities
     labels = logits(model, images).argmax(1)
     targets = (labels + 1) % 4 if targeted else None
     found = ATTACK(model, images, labels, targets=targets, min_probability=0.6)
@@ -94,7 +94,7 @@ def test_a_third_parameter_with_a_default_is_not_given_the_index():
 
     class Called:
         @property
-        def __signature__(self):  # as of a callable written in C
+        def __signature__(self):  # a callable written in C has none
             raise ValueError
 
         def __call__(self, points, outputs):
@@ -162,7 +162,7 @@ def convolutional(seed=0):
         nn.LazyLinear(5),
     )
     model = nn.Sequential(*layers)
-    model(torch.rand(64, 3, 12, 12))  # running statistics and lazy shapes
+    model(torch.rand(64, 3, 12, 12))  # set the running statistics and lazy shapes
     return model.eval()
 
 
@@ -194,7 +194,7 @@ def test_several_starts_and_restarts_do_not_hurt():
     one = ATTACK(model, images, labels)
     several = nf.attacks.BrendelBethge(n_starts=3, restarts=2)
     more = several(model, images, labels)
-    # The first walk sets out from the nearest boundary point of more starts.
+    # The first walk starts at the nearest boundary point among more starts.
     assert more.distance.median() <= one.distance.median() * 1.001
     assert (more.n_gradients > one.n_gradients).all()
     pool = several(model, images, labels, candidates=batch(40))
@@ -205,7 +205,7 @@ def test_rows_of_the_pool_that_are_no_start_are_passed_over():
     model, images, pool = relu(), batch(), batch(40)
     model[3].bias.data -= logits(model, pool).mean(0)  # every class is predicted
     labels, of_pool = logits(model, images).argmax(1), logits(model, pool)
-    lead = of_pool.amax(1) - of_pool[:, labels].T  # of each row, for each image
+    lead = of_pool.amax(1) - of_pool[:, labels].T  # (image, row)
     margin = 0.9 * float(lead.amax(1).min())
     starts, others = (lead > margin).sum(1), (lead > 0).sum(1)
     assert ((starts > 0) & (starts < others / 2)).all()
@@ -221,7 +221,7 @@ def test_with_a_criterion_every_row_of_the_pool_may_be_drawn():
     def high(points, outputs):
         return level - outputs[:, 2] - 1e-9
 
-    labels = [2, 2, 2, 2]  # by class, no row of the pool would do
+    labels = [2, 2, 2, 2]  # without a criterion, no row of the pool is a start
     few = nf.attacks.BrendelBethge(steps=20)
     found = few(model, images, labels, criterion=high, candidates=pool)
     assert found.success.all()
@@ -285,7 +285,7 @@ def test_the_trajectory_falls_to_the_distance():
         assert path.shape[1] == 2
         assert (np.diff(path[:, 0]) >= 0).all()
         assert (np.diff(path[:, 1]) < 0).all()
-        # Confirmation may move the point outwards by a ten-thousandth.
+        # The final confirmation may increase the distance by a factor of 1e-4.
         assert path[-1, 1] == pytest.approx(float(found.distance[row]), rel=2e-4)
 
 

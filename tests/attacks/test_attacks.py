@@ -1,4 +1,4 @@
-"""Brendel & Bethge: known answers, independence, bad input, the model left alone."""
+"""Brendel & Bethge: known answers, independence, bad input, an unchanged model."""
 
 import numpy as np
 import pytest
@@ -15,16 +15,16 @@ def linear(n_classes=3, dtype=torch.float64):
 
 
 def exact(norm, images, normal, height):
-    """The least size of a change that crosses a plane, one image at a time."""
+    """The smallest size of a change that crosses a plane, one image at a time."""
     sizes = []
     for image, h in zip(images.flatten(1), height, strict=True):
-        move = -torch.sign(h) * normal  # the way down for each pixel
+        move = -torch.sign(h) * normal  # the direction towards the plane, per pixel
         room = torch.where(move > 0, 1 - image, image)
         if norm == "linf":
             sizes.append(h.abs() / normal.abs().sum())
         elif norm == "l2":
             sizes.append(h.abs() / normal.norm())
-        else:  # l1 fills the steepest pixels first, l0 those that gain most
+        else:  # l1: steepest pixels first; l0: largest gain first
             gain = normal.abs() * room
             order = (normal.abs() if norm == "l1" else gain).argsort(descending=True)
             covered = gain[order].cumsum(0)
@@ -151,7 +151,7 @@ def test_neither_split_nor_threads_change_a_result(source):
 
 
 def batch_invariant(images):
-    """Logits summed in one order whatever the batch: equal bit for bit."""
+    """Logits with the same order of sums for any batch, hence the same bits."""
     weight = torch.linspace(-1, 1, 90, dtype=images.dtype)
     flat = images.flatten(1)
     first = (flat * weight).cumsum(1)[:, -1]

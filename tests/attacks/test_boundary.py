@@ -82,7 +82,7 @@ def test_the_budget_is_kept(proposal, budget):
     assert torch.equal(seen.long(), found.n_queries)
     assert (found.n_queries <= budget).all()
     if budget > 100:
-        # All but a search that converged spends its budget.
+        # Only a search that converged uses less than its budget.
         assert (found.n_queries == budget).any()
     assert found.success.all()
 

@@ -1,4 +1,4 @@
-"""A whole loader: the same table however it is split, stopped or shared."""
+"""A whole loader gives one table, even if it is split, stopped or shared."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_the_split_of_the_loader_changes_nothing():
 
 
 class Shuffling:
-    """Batches in another order in every pass, as a loader of one's own."""
+    """A user's own loader: another order of the batches in every pass."""
 
     def __iter__(self):
         order = torch.randperm(10)
@@ -57,7 +57,7 @@ class Shuffling:
 
 
 class Stream(IterableDataset):
-    """Items that are gone when they have been read."""
+    """Items that can be read only once."""
 
     def __init__(self):
         self._items = iter(zip(images(), np.arange(10) % 3, strict=True))
@@ -90,7 +90,7 @@ def test_targets_need_a_loader_of_one_order(unsteady, attacked):
             ATTACK, Counting(), unsteady(), targets=(np.arange(10) + 1) % 3
         )
     assert not attacked
-    nf.attacks.evaluate(ATTACK, Counting(), unsteady())  # no value belongs to an image
+    nf.attacks.evaluate(ATTACK, Counting(), unsteady())  # no values per image
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_finished_batches_are_read_again(tmp_path, attacked):
     assert attacked == [4, 4, 2]
     pd.testing.assert_frame_equal(first, again)
     for item in sorted(tmp_path.glob("*.json"))[:1]:
-        item.unlink()  # as if the run had been killed
+        item.unlink()  # like a killed run
     resumed = nf.attacks.evaluate(ATTACK, model, loader(), out=tmp_path)
     assert len(attacked) == 4
     pd.testing.assert_frame_equal(first, resumed)
@@ -216,7 +216,7 @@ def test_kept_images_are_not_held_until_the_end(tmp_path, monkeypatch, n_runs):
         return parts
 
     monkeypatch.setattr(_evaluate, "_gathered", watched)
-    for _ in range(n_runs):  # made, and read
+    for _ in range(n_runs):  # first measured, then read
         nf.attacks.evaluate(ATTACK, Counting(), loader(), out=tmp_path,
                             keep_images=True)  # fmt: skip
     assert len(gathered) == 3 * n_runs
@@ -285,7 +285,7 @@ def test_ranks_share_the_work_and_all_get_the_table_every_time(tmp_path):
             """
         )
     )
-    # As torchrun does: the store outlives what the ranks do with it.
+    # As in torchrun, the store exists longer than the ranks.
     store = torch.distributed.TCPStore(
         "127.0.0.1", 0, is_master=True, wait_for_workers=False
     )

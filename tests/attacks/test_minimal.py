@@ -14,7 +14,7 @@ BUDGETS = np.linspace(0, 0.5, 51)[1:]
 
 
 def relu(dtype=torch.float64):
-    torch.manual_seed(3)  # one with which images fall into three classes
+    torch.manual_seed(3)  # a seed with which the images have three classes
     layers = nn.Flatten(), nn.Linear(90, 40), nn.ReLU(), nn.Linear(40, 4)
     return nn.Sequential(*layers).to(dtype)
 
@@ -48,7 +48,7 @@ def test_the_nearest_of_different_runs_is_kept(recorded, source):
     found = [found for _, _, found in calls]
     distances = torch.stack([one.distance for one in found])
     assert torch.equal(best.distance, distances.amin(0))
-    assert len(set(distances.argmin(0).tolist())) > 1, "several runs are the best"
+    assert len(set(distances.argmin(0).tolist())) > 1, "several runs give the best"
     size = (best.adversarial - images).abs().amax((1, 2, 3))
     assert torch.equal(best.distance, size)
     assert (predicted(model, best.adversarial) != labels).all()
@@ -114,7 +114,7 @@ def test_budgets_out_of_reach_are_not_tried():
     nearest = alone.distance.argmin()
     assert above.n_queries[nearest] == alone.n_queries[nearest] + 1
     others = alone.distance > least
-    # The clean image and one run of 40 steps, which fails.
+    # One query for the clean image, and one failed run of 40 steps.
     assert (above.n_queries[others] - alone.n_queries[others]).tolist() == [42] * 11
     assert torch.equal(alone.adversarial, above.adversarial)
 

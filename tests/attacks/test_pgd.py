@@ -35,7 +35,7 @@ def test_a_linear_classifier_gives_in_exactly_at_the_dual_norm(
     normal = weight[0] - weight[1]
     dual = normal.abs().sum() if norm == "linf" else normal.norm()
     exact = (images.flatten(1) @ normal + bias[0] - bias[1]).abs() / dual
-    epsilon = float(exact.median())  # of an even number: the lower of the middle two
+    epsilon = float(exact.median())  # torch takes the lower of the middle two
     attack = PGD(norm=norm, epsilon=epsilon * (1 + 1e-6), step_rule=step_rule)
     targets = 1 - labels if targeted else None
     found = attack(model, images, labels, targets=targets)
@@ -133,7 +133,7 @@ def test_queries_are_counted():
     images = batch(5)
     labels = predicted(relu(), images)
     found = PGD(epsilon=0.001, steps=7, restarts=2)(model, images, labels)
-    # Three, three and one look for doubts; then the clean image, and 7 + 1 per run.
+    # Checks of the model: 3 + 3 + 1. Per image: the clean image, then 7 + 1 per run.
     assert not found.success.any()
     assert found.n_queries.tolist() == [1 + 3 * 8] * 5
     assert found.n_gradients.tolist() == [3 * 7] * 5
@@ -173,7 +173,7 @@ def test_neither_split_nor_threads_change_a_result(norm):
 
 
 class Recorder(nn.Module):
-    """Keeps what it is asked."""
+    """Records all its inputs."""
 
     def __init__(self):
         super().__init__()
@@ -185,18 +185,18 @@ class Recorder(nn.Module):
 
 
 def points(seed, first_index=0, restarts=1, epsilon=0.01):
-    """Return all points that an image that resists is asked about."""
+    """Return all points at which the attack evaluates an image without success."""
     model, images = Recorder(), batch(1)
     attack = PGD(epsilon=epsilon, steps=3, restarts=restarts)
     attack(model, images, predicted(relu(), images), seed=seed, first_index=first_index)
-    return torch.cat(model.asked)[6:]  # from the last on which the model is tried
+    return torch.cat(model.asked)[6:]  # after the checks of the model
 
 
 def test_restarts_draw_from_the_stream_of_their_image():
     one = points(1)
     assert torch.equal(one, points(1))
     for other in (points(2), points(1, first_index=1)):
-        assert torch.equal(one[:6], other[:6])  # the first run is the image's own
+        assert torch.equal(one[:6], other[:6])  # the first run draws nothing
         assert not torch.equal(one[6], other[6])
     assert (one - one[0]).abs().max() <= 0.01
     scattered = points(3, restarts=40)[6::4] - one[0]

@@ -1,4 +1,4 @@
-"""The exact steps against SciPy and brute force."""
+"""Exact trust-region steps, checked against SciPy and brute force."""
 
 import itertools
 
@@ -47,7 +47,7 @@ def furthest(origin, point, normal, change):
 
 
 def linear_program(norm, origin, point, normal, change):
-    """Minimize over the new point and bounds of its change (one, or one each)."""
+    """Minimize over the new point and bounds of its change: one, or one per pixel."""
     n = len(origin)
     bounds = np.ones((n, 1)) if norm == "linf" else np.eye(n)
     k = bounds.shape[1]
@@ -104,7 +104,7 @@ def test_a_slack_radius_is_a_projection(seed):
 def convex_programme(norm, origin, point, normal, change, radius, start):
     """Minimize the norm with SLSQP, split in parts where it has kinks."""
     n = len(origin)
-    # Variables: the parts of u = up - down, and for linf the size.
+    # Variables: the parts of u = up - down, and the size for linf.
     split = norm != "l2"
     signs = np.hstack([np.eye(n), -np.eye(n)]) if split else np.eye(n)
     if norm == "linf":
@@ -180,14 +180,14 @@ def test_a_binding_radius_is_a_convex_programme(norm):
 
 
 def shortest_on(free, origin, point, normal, change):
-    """Length of the shortest step onto the plane that moves these off the origin."""
+    """Length of the shortest step onto the plane if only `free` pixels leave origin."""
     low = np.where(free, -point, origin - point)
     high = np.where(free, 1 - point, origin - point)
 
     def along(scale):
         return normal @ np.clip(scale[:, None] * normal, low, high).T
 
-    # The first crossing of a fine grid, then the segment's straight line.
+    # Bisection for the scale at which the step reaches the plane.
     left, right = np.array([-1e4]), np.array([1e4])
     if not along(left)[0] <= change <= along(right)[0]:
         return np.inf
@@ -259,7 +259,7 @@ def test_a_batch_is_its_rows(norm, dtype):
     radii = np.resize([0.1, 0.5, 1e3], len(rows))
     found, reached = _neurofreq.trust_region_steps(norm, *images, changes, radii)
     assert found.dtype == dtype
-    # Any strides.
+    # Other strides give the same result.
     turned = [np.asfortranarray(image) for image in images]
     again, _ = _neurofreq.trust_region_steps(norm, *turned, changes, radii)
     np.testing.assert_array_equal(again, found)

@@ -1,4 +1,4 @@
-"""The command: outputs, exit codes, and one plain sentence for what is wrong."""
+"""The command line: outputs, exit codes, and a one-sentence message per error."""
 
 import json
 import subprocess

@@ -55,7 +55,7 @@ def command(*words):
 
 
 def attacked(network, name, group, n_images, folder):
-    """Keep a study of one attacked network among n images in a folder of its name."""
+    """Store a study of one attacked network in a folder with its name."""
     one = studies.Study(
         nf.data.load_data("synthetic", split="test", n=n_images),
         [studies.ModelEntry(network, name, group)],
@@ -86,7 +86,7 @@ def test_models_of_several_studies_stand_in_one_figure(network, folder, tmp_path
     again = command(folder, "--only", "fig5", "--out", tmp_path)
     assert again.exit_code == 0, again.output
     near = pd.read_csv(tmp_path / "compare.csv")
-    assert set(near["figure"]) == {"fig4", "fig5"}, "what was drawn before stays"
+    assert set(near["figure"]) == {"fig4", "fig5"}, "rows of earlier figures stay"
     alone = command(tmp_path / "mine", "--out", tmp_path / "none")
     assert alone.exit_code == 1, "nothing was drawn"
     assert "fig4: not drawn, it needs two models with attack" in alone.output

@@ -1,4 +1,4 @@
-"""Batches made ahead in a thread: order, errors, and the end."""
+"""Batches that a thread makes ahead: order, errors, and the end."""
 
 import pytest
 

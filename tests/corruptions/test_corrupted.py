@@ -1,4 +1,4 @@
-"""Benchmark folders: read, written, resumed, and what is wrong with them."""
+"""Benchmark folders: reading, writing, resuming, and damaged folders."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from neurofreq.data import _files
 
 @pytest.fixture
 def arrays(tmp_path):
-    """A folder as CIFAR-10-C is published, four images at each severity."""
+    """A folder in the layout of CIFAR-10-C, with four images per severity."""
     rng = np.random.default_rng(1)
     for name in ("fog", "brightness", "speckle_noise"):
         np.save(tmp_path / name, rng.integers(0, 256, (20, 32, 32, 3), np.uint8))
@@ -27,7 +27,7 @@ def arrays(tmp_path):
 
 @pytest.fixture
 def files(tmp_path):
-    """A folder as ImageNet-C is published, with its archives."""
+    """A folder in the layout of ImageNet-C, with its archives."""
     for archive, name in (("weather/", "fog"), ("", "jpeg_compression")):
         for severity in (1, 2, 3, 4, 5):
             for row, wnid in enumerate(("n1", "n2", "n2")):
@@ -172,7 +172,7 @@ def test_written_files_keep_names_classes_and_pixels(tmp_path):
         clean(size=64), tmp_path / "first", names=["contrast"], layout="files"
     )
     cell = source.cell("contrast", 1)
-    # Clean files, of which the middle class has none in a subset.
+    # A subset of clean files without the middle class.
     subset = cell.take([0, 1, 4, 5])
     written = data.write_corrupted(subset, tmp_path / "second", names=NAMES)
     assert written.class_names == ("ant", "bee", "cat")
@@ -181,7 +181,7 @@ def test_written_files_keep_names_classes_and_pixels(tmp_path):
     assert again.images.names == subset.images.names
     expected = nf.corrupt(subset.images[:], "contrast", 2, seed=0, layout="nchw")
     error = again.images[:].astype(float) - expected
-    assert abs(error).mean() < 20  # JPEG of white noise
+    assert abs(error).mean() < 20  # the JPEG error of white noise is large
     assert abs(error.mean()) < 0.5
     record = json.loads((tmp_path / "second" / "corrupted.json").read_text())
     assert record["layout"] == "files"
@@ -194,7 +194,7 @@ def test_a_written_file_of_which_a_bit_changed_is_told_and_made_again(tmp_path):
     path, *_ = sorted((tmp_path / "contrast" / "2").rglob("*.JPEG"))
     whole = path.read_bytes()
     Image.open(path).verify()
-    place = len(whole) - 40  # where the pixels are: other ones, and no broken file
+    place = len(whole) - 40  # pixel data, so that the file stays readable
     path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     with pytest.raises(ValueError, match=rf"{path.name} is damaged \(its checksum"):
         data.CorruptedFolder(tmp_path).cell("contrast", 2).images[:]
@@ -209,9 +209,9 @@ def test_written_files_without_checksums_are_read_and_kept(tmp_path):
     options = {"names": ["contrast"], "layout": "files"}
     written = data.write_corrupted(clean(), tmp_path, **options)
     before = written.cell("contrast", 1).images[:]
-    for path in (tmp_path / "contrast").rglob("*.JPEG"):  # as 0.1 wrote them
+    for path in (tmp_path / "contrast").rglob("*.JPEG"):  # as release 0.1 wrote them
         content = path.read_bytes()
-        at = content.index(b"neurofreq") - 4  # marker and length
+        at = content.index(b"neurofreq") - 4  # minus marker and length
         size = 2 + int.from_bytes(content[at + 2 : at + 4], "big")
         path.write_bytes(content[:at] + content[at + size :])
     old = {path: path.read_bytes() for path in tmp_path.rglob("*.JPEG")}
@@ -253,7 +253,7 @@ def test_a_killed_writer_goes_on(tmp_path, monkeypatch, layout):
         data.write_corrupted(clean(), tmp_path / "cut", **options)
     assert len(calls) < 25
     resumed = data.write_corrupted(clean(), tmp_path / "cut", **options)
-    assert 30 <= len(calls) <= 30 + 6  # at most two cells were begun again
+    assert 30 <= len(calls) <= 30 + 6  # at most two cells are written again
     for name in NAMES:
         for severity in (1, 2, 3, 4, 5):
             np.testing.assert_array_equal(
@@ -351,7 +351,7 @@ def test_a_flipped_bit_of_a_written_array_is_noticed_and_mended(tmp_path):
     data.write_corrupted(clean(), tmp_path, **options)
     path = tmp_path / "fog.npy"
     whole = path.read_bytes()
-    flip(path, -1)  # of the fifth severity
+    flip(path, -1)  # in the fifth severity
     found = data.CorruptedFolder(tmp_path)
     assert len(found.cell("fog", 4)) == len(found.cell("contrast", 5)) == 6
     with pytest.raises(ValueError, match=r"^data: .*fog\.npy is damaged at severity 5"):

@@ -1,4 +1,4 @@
-"""The transform inside pipelines: only images of a sample change."""
+"""The transform inside pipelines: only the images of a sample change."""
 
 import pickle
 from collections import OrderedDict, namedtuple
@@ -30,7 +30,7 @@ def test_a_label_passes_through_a_pipeline():
     assert label == 7
     np.testing.assert_array_equal(image, EXPECTED)
     other, _ = pipeline(TENSOR, 8)
-    assert torch.equal(image, other)  # the class is no index
+    assert torch.equal(image, other)  # the class is not used as the index
     assert type(pipeline(TENSOR)) is torch.Tensor
 
 
@@ -98,7 +98,7 @@ def test_tv_tensors_keep_their_type_and_boxes_and_masks_pass():
     assert type(NOISE(IMAGE)) is tv_tensors.Image
     assert type(NOISE(tv_tensors.Image(TENSOR[None]), 3)[0]) is tv_tensors.Image
     whole = nf.corrupt(IMAGE[None], "gaussian_noise", 3, seed=0)
-    assert type(whole) is torch.Tensor  # indexing unwraps it
+    assert type(whole) is torch.Tensor  # indexing returns a plain tensor
 
 
 def test_pil_images_stay_pil_images():
@@ -147,7 +147,7 @@ def test_noise_repeats_for_a_seed_alone():
     assert not any(torch.equal(epochs[0], one) for one in epochs[1:])
     other = torch.roll(TENSOR, 1, 2)
     seeded = [NOISE(TENSOR, 5)[0].int() - TENSOR, NOISE(other, 5)[0].int() - other]
-    assert not torch.equal(*seeded)  # two images of one class
+    assert not torch.equal(*seeded)  # two images of the same class
     assert torch.equal(NOISE(TENSOR, 5)[0], NOISE(TENSOR, 6)[0])
 
 

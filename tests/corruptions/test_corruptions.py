@@ -25,7 +25,7 @@ def test_noise_differs_between_images_seeds_and_channels():
     noise = [nf.corrupt(gray, "gaussian_noise", 1, seed=seed) for seed in (0, 1)]
     planes = np.concatenate(noise).reshape(12, -1)
     correlation = np.corrcoef(planes) - np.eye(12)
-    assert np.abs(correlation).max() < 0.15  # 1024 pixels: sd 0.03
+    assert np.abs(correlation).max() < 0.15  # standard deviation 0.03 for 1024 pixels
 
 
 @settings(max_examples=30, deadline=None)
@@ -73,10 +73,10 @@ def test_bytes_are_truncated_as_published_and_rounded_by_motion_blur():
     for name in nf.CORRUPTIONS:
         floats = nf.corrupt(images / 255.0, name, 2, seed=0) * 255.0
         ours = nf.corrupt(images, name, 2, seed=0)
-        if name == "motion_blur":  # ImageMagick made the published files
+        if name == "motion_blur":  # the published files are from ImageMagick
             np.testing.assert_allclose(ours, floats, atol=0.51)
             continue
-        # A 500th of a level keeps single precision from losing whole levels.
+        # Truncation of single-precision values may err by a fraction of a level.
         np.testing.assert_array_less(ours, floats + 0.01)
         np.testing.assert_array_less(floats, ours + 1.0)
 
@@ -230,7 +230,7 @@ def test_bad_transforms_are_refused_at_once():
 
 
 class Corrupted(Dataset):
-    """Corrupts in the worker, one image at a time."""
+    """Corrupt one image at a time, in the worker."""
 
     def __init__(self, images, name):
         self.images = images

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 import neurofreq as nf
 
-# Transcribed independently of the library from the published descriptions.
+# Constants from the published descriptions, not from the library.
 CONTRAST = {
     "cifar": (0.75, 0.5, 0.4, 0.3, 0.15),
     "tinyimagenet": (0.4, 0.3, 0.2, 0.1, 0.05),
@@ -62,7 +62,7 @@ every = pytest.mark.parametrize(
 
 
 def pictures(n=2, size=(33, 48), channels=3, seed=0):
-    """Noise of all scales: flat parts and fine ones."""
+    """Noise at all scales, with smooth and fine parts."""
     rng = np.random.default_rng(seed)
     fine = rng.uniform(0.0, 1.0, (n, channels, *size))
     coarse = ndimage.gaussian_filter(fine, (0, 0, 4, 4))
@@ -116,7 +116,7 @@ def test_saturate_is_the_saturation_of_hsv(parameters, severity):
         factor, addition = SATURATE[parameters][severity - 1]
         hsv[..., 1] = (hsv[..., 1] * factor + addition).clip(0, 1)
 
-    # 30 times a saturation of single precision.
+    # The saturation is multiplied by up to 30, and so is its rounding error.
     expected = through_hsv(images, more)
     agrees("saturate", severity, parameters, images, expected, atol=1e-5)
 
@@ -159,7 +159,7 @@ def test_zoom_blur_agrees_with_scipy(parameters, severity):
             (a - b) // 2 for a, b in zip((33, 48), (height, width), strict=True)
         )
         part = images[:, :, top : top + height, left : left + width]
-        # At its last pixel SciPy may see a place beyond the edge: "nearest" heals it.
+        # SciPy's last pixel may lie beyond the edge, hence mode "nearest".
         zoomed = ndimage.zoom(part, (1, 1, factor, factor), order=1, mode="nearest")
         total += zoomed[:, :, :33, :48]
     expected = total / (len(factors) + 1)
@@ -167,7 +167,7 @@ def test_zoom_blur_agrees_with_scipy(parameters, severity):
 
 
 def by_pil(images, work):
-    """Apply to each uint8 (C, H, W) image what `work` does to a PIL image."""
+    """Apply `work`, a function of a PIL image, to each uint8 image (C, H, W)."""
     out = []
     for image in images:
         pixels = image.transpose(1, 2, 0)
@@ -186,8 +186,8 @@ def jpeg(quality):
 
 
 def pixelated(share):
-    """Across, then down: Pillow 13 takes the shorter way first, which may round
-    otherwise where an image is not square."""
+    """Resize horizontally, then vertically. Pillow 13 begins with the shorter side;
+    the rounding may then differ for images that are not square."""
 
     def resize(picture, width, height):
         across = picture.resize((width, picture.height), Image.Resampling.BOX)
@@ -213,7 +213,7 @@ def test_jpeg_and_pixelate_are_those_of_pil(
     parameters, severity, size, channels, seed, harsh
 ):
     images = (pictures(1, size, channels, seed) * 255).astype(np.uint8)
-    if harsh:  # black and white noise
+    if harsh:  # noise of black and white pixels
         images = np.uint8(255) * (images > np.median(images))
     for name, work in (
         ("jpeg_compression", jpeg(JPEG[parameters][severity - 1])),

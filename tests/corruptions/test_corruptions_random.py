@@ -1,4 +1,4 @@
-"""Random corruptions: their distributions, and what a draw does to an image."""
+"""Random corruptions: their distributions, and the effect of one draw."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import ndimage, stats
 
 import neurofreq as nf
 
-# Transcribed independently of the library from the published descriptions.
+# Constants from the published descriptions, not from the library.
 NOISE = {
     "cifar": (0.04, 0.06, 0.08, 0.09, 0.10),
     "tinyimagenet": (0.04, 0.08, 0.12, 0.15, 0.18),
@@ -95,7 +95,7 @@ def test_shot_noise_counts_photons(parameters, severity):
         counts = np.round(ours).astype(int).ravel()
         np.testing.assert_allclose(ours.ravel(), counts, atol=1e-3)
         truth = stats.poisson(level * photons)
-        # Counts with at least ten expected pixels, the tails in one bin.
+        # Counts with at least ten expected pixels; all other counts in one bin.
         kept = np.arange(photons)[len(counts) * truth.pmf(np.arange(photons)) > 10]
         observed = np.array([(counts == count).sum() for count in kept])
         expected = len(counts) * truth.pmf(kept)
@@ -130,11 +130,11 @@ def test_motion_blur_is_a_correlation_with_its_streak(parameters, severity):
     for streak, image, blurred in zip(
         streaks[:, 0], images[:, 0], ours[:, 0], strict=True
     ):
-        # What the point shows is the kernel turned around.
+        # The blurred point is the kernel, rotated by 180 degrees.
         kernel = streak[1:, 1:][::-1, ::-1]
         expected = ndimage.correlate(image, kernel, mode="nearest")
         np.testing.assert_allclose(blurred, expected, atol=2e-6)
-        # Each column of the kernel holds one sample, or more on a steep way.
+        # Each column of the kernel has one sample, or more if the streak is steep.
         columns = kernel.sum(axis=0)[47:]
         assert columns.sum() == pytest.approx(1.0, abs=1e-6)
         np.testing.assert_allclose(kernel[47, 47], weights[0], atol=1e-6)
@@ -153,7 +153,7 @@ def test_motion_blur_has_all_angles_up_to_45_degrees():
 
 
 def glass(image, sigma, reach, rounds, rng):
-    """Glass blur of a gray uint8 image by the published loop, which copies."""
+    """Glass blur of a gray uint8 image by the published loop, which copies pixels."""
     x = (ndimage.gaussian_filter(image / 255.0, sigma, mode="nearest") * 255).astype(
         np.uint8
     )
@@ -181,7 +181,7 @@ def test_glass_blur_changes_as_much_as_the_loop(parameters, severity):
 
 
 def same_distribution(ours, theirs):
-    """Means and spreads per image come from the same distribution."""
+    """Require the same distribution of the mean and the spread per image."""
     assert ours.shape == theirs.shape
     for measure in (np.mean, np.std, lambda x, axis: np.quantile(x, 0.9, axis)):
         a, b = (measure(change, axis=(1, 2, 3)) for change in (ours, theirs))
@@ -193,7 +193,7 @@ def same_distribution(ours, theirs):
 
 
 def plasma(size, decay, rng):
-    """Diamond-square on a torus, by rolls."""
+    """Diamond-square algorithm on a torus, by np.roll."""
     map_ = np.zeros((size, size))
     step, wobble = size, 1.0
     while step >= 2:
@@ -230,7 +230,7 @@ def test_fog_has_the_distribution_of_the_fractal(parameters, severity):
 
 
 def snow(image, constants, rng):
-    """The published snow on a gray image, with the streak of motion blur."""
+    """The published snow on a gray image; a streak blurs the flakes."""
     mean, sd, zoom, threshold, radius, sigma, rest = constants
     size = len(image)
     layer = rng.normal(mean, sd, image.shape)
@@ -272,7 +272,7 @@ def test_snow_has_the_distribution_of_the_recipe(parameters, severity, constants
 
 
 def test_elastic_transform_reads_where_its_map_says():
-    """Without displacement (severity 1 at 32 pixels) ramps show the map."""
+    """At severity 1 and 32 pixels there is no displacement: ramps give the map."""
     y, x = np.mgrid[:32, :32] / 31.0
     n = 8
     images = pictures(n)
@@ -286,14 +286,14 @@ def test_elastic_transform_reads_where_its_map_says():
         assert inside.mean() > 0.5
         expected = ndimage.map_coordinates(image, [row, column], order=1)
         np.testing.assert_allclose(out[inside], expected[inside], atol=1e-4)
-        # The map is affine; in the middle it reads nothing mirrored.
+        # The map is affine; in the center it reads no mirrored pixels.
         middle = (slice(8, 24), slice(8, 24))
         ones = np.stack([y[middle], x[middle], np.ones((16, 16))], axis=-1)
         _, residual, *_ = np.linalg.lstsq(
             ones.reshape(-1, 3), row[middle].ravel(), rcond=None
         )
         assert residual < 1e-6
-        # Corners of the square move by at most 8 % of 32 pixels, each.
+        # Each corner of the square moves by at most 8 % of 32 pixels.
         moved = np.abs(row - 31 * y)[middle].max()
         assert 0.05 < moved < 12
 
@@ -305,7 +305,7 @@ def test_elastic_transform_reads_where_its_map_says():
 def test_elastic_displacement_has_the_spread_of_smoothed_noise(
     parameters, severity, size, sigma
 ):
-    """Through the second differences of a ramp: an affine map has none."""
+    """Use second differences of a ramp, because those of an affine map are zero."""
     x = np.broadcast_to(np.linspace(0.3, 0.7, 256), (40, 1, 256, 256))
     ours = run(x.copy(), "elastic_transform", severity, parameters)
     bend = np.diff(ours, 2)[:, :, 100:156, 100:156] * 255 / 0.4
@@ -315,7 +315,7 @@ def test_elastic_displacement_has_the_spread_of_smoothed_noise(
         noise, (0, sigma, sigma), mode="reflect", truncate=3
     )
     expected = np.diff(size * smooth, 2)[:, 100:156, 100:156]
-    # The map shears and stretches the displacement's effect by some percent.
+    # The affine map changes the effect of the displacement by some percent.
     assert np.sqrt((bend**2).mean()) == pytest.approx(
         np.sqrt((expected**2).mean()), rel=0.25
     )

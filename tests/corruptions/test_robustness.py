@@ -22,12 +22,12 @@ from neurofreq.corruptions import grid
 from neurofreq.corruptions.grouping import group_of
 from neurofreq.data import _files
 
-# Images that a model is tried on: two for its channels; three, twice, and one alone.
+# Images of the trials of a model: two for its channels, twice three, and one alone.
 TRIED = 2 + 3 + 3 + 1
 
 
 def expected(model, whole, name, severity, seed=0, gray=False):
-    """Which images are named right, by the shortest code."""
+    """Return which images are classified correctly, by a plain implementation."""
     images = nf.corrupt(whole.images, name, severity, seed=seed, layout="nchw")
     images = torch.from_numpy(images / np.float32(255))
     if gray:
@@ -81,7 +81,7 @@ def test_a_gray_model_sees_the_luma_of_corrupted_colours():
 
 
 class OwnLuma(nn.Module):
-    """Makes gray of colors itself."""
+    """Convert color to gray inside the network."""
 
     def forward(self, images):
         weights = torch.tensor(data.LUMA).view(1, 3, 1, 1)
@@ -101,7 +101,7 @@ def test_what_the_first_layer_says_decides_only_which_images_are_tried():
     for gray in ("auto", False):
         found = nf.corruption_accuracy(finer, whole, gray=gray, **few)
         np.testing.assert_array_equal(found.correct[0, 0], right)
-    ours = nf.models.resnet20()  # a gray image would spread over its three means
+    ours = nf.models.resnet20()  # the normalization would broadcast a gray image
     with pytest.raises(ValueError, match="images of 3 channels, expected 1"):
         nf.corruption_accuracy(ours, whole.gray(), **few)
     with pytest.raises(ValueError, match=r"of 12 channels, expected 1 .*got 4"):
@@ -163,7 +163,7 @@ def test_a_file_is_decoded_once_for_all_its_cells(tmp_path, monkeypatch):
     monkeypatch.setattr(grid, "_PART_IMAGES", 9)
     found = nf.corruption_accuracy(Counting(), files)
     assert len(set(names)) == 20
-    assert len(names) == 2 + 20  # the model is tried on two
+    assert len(names) == 2 + 20  # two images for the trial of the model
     np.testing.assert_array_equal(found.clean, expected.clean)
 
 
@@ -195,13 +195,13 @@ def test_means_are_over_the_cells_they_name():
 
 
 def test_images_are_drawn_with_all_their_cells():
-    # Cells that agree image by image: their mean varies as one of them does.
+    # If the cells agree on every image, their mean varies like a single cell.
     right = np.random.default_rng(0).random(400) < 0.5
     together = result(np.broadcast_to(right, (2, 5, 400)))
     one = together.cells.iloc[0]
     assert together.mean.low == pytest.approx(one["low"])
     assert together.mean.high == pytest.approx(one["high"])
-    # Cells that disagree by halves: their mean is the same for every image.
+    # If half of the cells disagree on every image, their mean is constant.
     apart = np.stack([np.tile(right, (5, 1)), np.tile(~right, (5, 1))])
     assert result(apart).mean.low == pytest.approx(0.5)
     sd = (one["high"] - one["low"]) / (2 * 1.96)
@@ -229,7 +229,7 @@ def test_finished_cells_are_read_again(tmp_path):
     n_cells = 1 + 2 * len(PAPER)
     n_first = model._n_images
     again = nf.corruption_accuracy(model, whole, batch_size=3, **options)
-    n_known = model._n_images - n_first  # two, and those by which the model is known
+    n_known = model._n_images - n_first  # two, and the probe images
     assert n_known < 100
     n_tried = n_known + TRIED - 2
     assert n_first == n_cells * 20 + n_tried
@@ -329,7 +329,7 @@ def test_a_damaged_file_ends_the_run_and_keeps_what_is_done(tmp_path):
 
 def not_a_number():
     whole = clean().load()
-    whole.images[3, 0, 2, 2] = np.nan  # after it was checked
+    whole.images[3, 0, 2, 2] = np.nan  # after the checks of `load`
     return whole
 
 
@@ -385,4 +385,4 @@ def test_bad_input_is_said_before_any_work(changes, error, message):
     arguments = {"model": model, "images": clean()} | changes
     with pytest.raises(error, match=message):
         nf.corruption_accuracy(**arguments)
-    assert model._n_images in (0, 2)  # two are tried where channels differ
+    assert model._n_images in (0, 2)  # two images are tried if the channels differ

@@ -1,4 +1,4 @@
-"""Pictures of frost that are given reach every door, and name what is kept."""
+"""The user's pictures of frost are used everywhere and enter the keys of results."""
 
 import json
 
@@ -15,7 +15,7 @@ from neurofreq.corruptions import _textures
 
 
 class Counting(nn.Module):
-    """A small network that counts images."""
+    """A small network that counts its images."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ def test_textures_reach_frost_and_name_its_cells_alone(
     nf.corruption_accuracy(model, whole, **how)
     assert given == [None, None]
     nf.corruption_accuracy(model, whole, **how, textures=frost_folder)
-    # Clean images and fog are known; frost is another corruption now.
+    # Clean images and fog are stored already; frost with pictures is new.
     assert given[2:] == [frost_folder]
     other = frost_folder.parent / f"{frost_folder.name}-moved"
     frost_folder.rename(other)

@@ -1,4 +1,4 @@
-"""Two processes on one folder end with what one alone would have."""
+"""Two processes on one folder give the same result as one process."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ SCRIPT = textwrap.dedent(
 
 
 def together(kind, out, logs):
-    """Run two processes that begin at once."""
+    """Run two processes that start at the same time."""
     here = os.path.dirname(__file__)
     processes = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Labels belong to the model's classes: how folders of classes are numbered."""
+"""The labels of folders of classes follow the order of the model's classes."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from PIL import Image
 from neurofreq import data
 from neurofreq.data import CorruptedFolder, class_order
 
-# WordNet ids with their places in ImageNet's published order.
+# WordNet ids with their indices in ImageNet's published order.
 KNOWN = {
     "n01440764": 0,  # tench
     "n01664065": 33,  # loggerhead

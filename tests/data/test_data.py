@@ -195,7 +195,7 @@ def test_the_two_cues_are_apart_in_frequency_and_hardly_clipped():
 
 
 def nearest_centroid(features, labels):
-    """Accuracy on the second half of centroids learned on the first."""
+    """Accuracy, on the second half, of centroids from the first half."""
     half = len(labels) // 2
     centroids = np.stack(
         [features[:half][labels[:half] == k].mean(axis=0) for k in range(8)]
@@ -211,6 +211,6 @@ def test_either_cue_alone_tells_the_classes_apart(cue):
     if cue == "shape":
         features = images.reshape(800, -1)
     else:
-        # The phase is random: orientation shows in the amplitude spectrum.
+        # The amplitude spectrum shows the orientation, because the phase is random.
         features = abs(np.fft.fft2(images[:, 0])).reshape(800, -1)
-    assert nearest_centroid(features, labels) > 0.6  # chance is 0.125
+    assert nearest_centroid(features, labels) > 0.6  # chance level is 0.125

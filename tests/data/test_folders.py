@@ -1,4 +1,4 @@
-"""Folders of image files: official layouts, lazy decoding, and what is missing."""
+"""Folders of image files: official layouts, lazy decoding, and missing files."""
 
 import pickle
 import zipfile
@@ -220,7 +220,7 @@ def test_a_written_tinyimagenet_c_is_corrupted_up_to_jpeg(real_tiny, tmp_path):
     assert cell.labels.tolist() == subset.labels[rows].tolist()
     expected = nf.corrupt(subset.images[rows], "contrast", 1, seed=1, layout="nchw")
     error = cell.images[:].astype(float) - expected
-    assert np.sqrt((error**2).mean()) < 5  # of 255: JPEG of quality 85
+    assert np.sqrt((error**2).mean()) < 5  # gray levels; JPEG with quality 85
 
 
 @pytest.mark.data

@@ -1,4 +1,4 @@
-"""Which image files are read, how, and which are refused: alike for every reader."""
+"""Image files that are read or refused; all readers follow the same rules."""
 
 import io
 import struct
@@ -96,7 +96,7 @@ def transparent(mode):
 
 
 def white_at_zero(path):
-    """Turn a little-endian TIFF around: 0 is white."""
+    """Change a little-endian TIFF so that 0 is white."""
     content = path.read_bytes()
     entry = struct.pack("<HHIH", 262, 3, 1, 1)
     assert content.count(entry) == 1
@@ -233,7 +233,7 @@ def test_orientation_is_not_applied_as_in_torchvision(tmp_path):
 
 
 def test_a_png_with_the_suffix_of_a_jpeg_is_read(tmp_path):
-    """ImageNet has one."""
+    """ImageNet has such a file."""
     path = renamed(saved(tmp_path, "a.png", Image.fromarray(LEVELS)), "a.JPEG")
     np.testing.assert_array_equal(of_folder(path)[0], LEVELS)
 

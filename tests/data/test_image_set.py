@@ -1,4 +1,4 @@
-"""What an image set takes: by position, and nothing that does not fit."""
+"""Inputs of an image set: labels by position, and errors for inputs that do not fit."""
 
 import numpy as np
 import pandas as pd

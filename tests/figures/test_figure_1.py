@@ -1,4 +1,4 @@
-"""Figure 1: correlations of similarities, their order and their plane."""
+"""Figure 1: correlations of similarities, order of stimuli, and points in the plane."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_figure_1_correlates_each_space_with_the_neural_one(spaces):
         if ax.get_images() and ax.get_images()[0].get_array().shape == (14, 14)
     ]
     order = _spaces.order(spaces[0])
-    assert len(drawn) == 3, "one order for all"
+    assert len(drawn) == 3, "one order for all matrices"
     for found, matrix in zip(drawn, spaces, strict=True):
         np.testing.assert_allclose(found, matrix[np.ix_(order, order)])
 
@@ -86,5 +86,5 @@ def test_the_plane_keeps_distances_and_is_turned_onto_another():
         np.linalg.norm(points[:, None] - points, axis=-1),
         atol=1e-9,
     )
-    angle = np.array([[0.6, 0.8], [0.8, -0.6]])  # turned and mirrored
+    angle = np.array([[0.6, 0.8], [0.8, -0.6]])  # rotated and mirrored
     np.testing.assert_allclose(_spaces.aligned(0.3 * plane @ angle, plane), plane)

@@ -1,4 +1,4 @@
-"""Figures 2 to 6 from made-up measurements whose answers are known."""
+"""Figures 2 to 6 from made-up measurements with known results."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ def test_figure_2_has_the_numbers_of_both_models():
     table, _ = figures.fig2(a_pair())
     check_intervals(table)
     plain = {"model": "plain", "group": "base"}
-    # 12 of 15 corruptions have RIGHT of 20, the three of high frequency none.
+    # RIGHT of 20 images in 12 corruptions, none in the three of high frequency.
     assert value(table, **plain, quantity="accuracy", x=0.0) == pytest.approx(95.0)
     assert value(table, **plain, quantity="accuracy", x=1.0) == pytest.approx(72.0)
     assert value(table, **plain, quantity="accuracy", x=5.0) == pytest.approx(40.0)
@@ -84,7 +84,7 @@ def test_figure_2_is_drawn_as_its_caption_says():
 
 
 def test_the_left_curve_of_figure_2d_has_its_map_above():
-    _, figure = figures.fig2(a_pair())  # the regularized model's curve is the left one
+    _, figure = figures.fig2(a_pair())  # the left curve is the regularized model
     above, below = panels(figure)["d"].child_axes
     tints = {group: to_rgba(COLORS[group]) for group in ("neural", "base")}
     assert above.spines["left"].get_edgecolor() == pytest.approx(tints["neural"])
@@ -108,7 +108,7 @@ def test_figure_3_marks_the_reversal_of_both_models():
     table, figure = figures.fig3(a_pair(), *image, frequencies=(0.0, 0.5))
     check_intervals(table)
     check_drawn(figure)
-    # Between the table points 0.2 and 0.6: 0 lies where the line of the table does.
+    # f_rev is interpolated between the table points.
     assert value(table, model="plain", quantity="f_rev") == pytest.approx(0.6)
     ends = pick(table, model="v1", quantity="p_low_minus_p_high")["value"]
     np.testing.assert_allclose(ends.iloc[[0, -1]], [-80.0, 60.0])
@@ -155,7 +155,7 @@ def test_sizes_are_over_images_for_which_a_perturbation_was_found():
     size = {"panel": "c", "model": "1", "quantity": "size"}
     assert value(table, **size) == pytest.approx(found.mean())
     table, figure = figures.fig4(models, size="median")
-    everyone = np.sort(2.0 * np.linspace(0.5, 1.5, N))  # failures are the largest
+    everyone = np.sort(2.0 * np.linspace(0.5, 1.5, N))  # failures are largest
     assert value(table, **size) == pytest.approx(np.median(everyone))
     assert panels(figure)["c"].get_ylabel().startswith("median")
 
@@ -190,12 +190,12 @@ def test_a_number_says_over_how_many_images_it_is():
         "whole": [N], "some": [N - 5], "few": [N - 8],
     }  # fmt: skip
     mean = pick(table, model="group mean", group="adv")
-    assert _counts(mean) == [N - 5], "each was found for some member"
+    assert _counts(mean) == [N - 5], "images with a perturbation in any member"
     lost = pick(table, quantity="not_found").set_index("model")["value"]
     assert lost.to_dict() == {"some": 5.0, "few": 8.0}
     everyone, _ = figures.fig4(models, size="median")
     size = {"model": "some", "quantity": "size"}
-    assert pick(everyone, **size)["n"].item() == N, "a failure is larger than any"
+    assert pick(everyone, **size)["n"].item() == N, "a failure is infinite"
     pair, _ = figures.fig2([models[0], models[1]])
     assert value(pair, model="some", quantity="not_found") == 5.0
     assert _counts(pick(pair, model="some", panel="d")) == [N - 5]
@@ -222,7 +222,7 @@ def test_figure_4_is_drawn_as_its_caption_says():
     )
     assert (b.get_xlim()[0], b.get_ylim()[0]) == (0.0, 0.0)
     assert c.get_yscale() == "log"
-    assert len(c.containers) == 3, "a point with intervals per model"
+    assert len(c.containers) == 3, "one point with intervals per model"
     assert c.get_ylabel().endswith("(1/255)")
     assert [text.get_text() for text in c.get_legend().get_texts()] == ["base", "adv"]
 
@@ -268,7 +268,7 @@ def test_the_papers_blur_is_a_dot_and_no_other_group_is():
 
 def test_a_short_axis_of_sizes_has_more_than_two_numbers():
     ax = Figure().subplots()
-    ax.set(yscale="log", ylim=(0.94, 4.4))  # of 1, 2, 5 ... it has two
+    ax.set(yscale="log", ylim=(0.94, 4.4))  # only two of 1, 2, 5, ... fit
     _panels._plain_ticks(ax)
     shown = [tick for tick in ax.get_yticks() if 0.94 <= tick <= 4.4]
     assert len(shown) > 2
@@ -285,7 +285,7 @@ def test_many_models_fill_rows_and_small_groups_share_one():
     def of(**counts):
         return [model(f"{g}{i}", g) for g, n in counts.items() for i in range(n)]
 
-    # Eight in a row where that saves a row.
+    # Eight in a row if this needs fewer rows.
     assert [len(row) for row in _rows(of(base=4, adv=4, crp=2, blur=1, pca=1))] == [
         8,
         4,
@@ -309,7 +309,7 @@ def test_figure_5_has_reversals_and_accuracies():
     assert 0.4 < value(table, **mean, group="base") < 0.6
     b = {"panel": "b", "model": "second"}
     assert value(table, **b, quantity="f_rev") == pytest.approx(0.6)
-    # 12 of 15 corruptions at 70 %, three at none.
+    # 70 % in 12 of 15 corruptions, 0 % in three.
     accuracy = value(table, **b, quantity="corruption_accuracy")
     assert accuracy == pytest.approx(56.0)
     blurred = pick(table, group="blur series", quantity="f_rev")
@@ -317,7 +317,7 @@ def test_figure_5_has_reversals_and_accuracies():
 
 
 def _reversal(kink):
-    """Zero of the tabulated curve, which is straight between its points."""
+    """Zero of the tabulated curve, which is linear between its points."""
     mean = np.interp(MIXING, [0.0, kink, 1.0], [-0.8, 0.0, 0.6])
     return np.interp(0.0, mean, MIXING)
 
@@ -340,7 +340,7 @@ def test_figure_5_is_drawn_as_its_caption_says():
     bars = max(line.get_zorder() for line in b.get_lines())
     for text in b.texts:
         assert text.get_zorder() > bars
-        assert text.get_path_effects(), "white behind it, where an interval runs"
+        assert text.get_path_effects(), "white behind the label, because of intervals"
 
 
 def test_a_curve_that_never_crosses_has_no_reversal_and_no_point():

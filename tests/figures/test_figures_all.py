@@ -30,7 +30,7 @@ TINY = (
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Networks so small gain nothing by more, and wait for each other."""
+    """Use one thread: small networks are not faster with more."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -48,14 +48,14 @@ def card(name, group, spec, **changes):
 
 
 def untrained(spec, seed):
-    """Return a network that names images differently, by chance."""
+    """Return a random network that predicts several classes."""
     torch.manual_seed(seed)
     model = models.load_model(spec).train()
     images = torch.from_numpy(nf.data.load_data("synthetic", n=64).images)
     last = [one for one in model.modules() if isinstance(one, nn.Linear)][-1]
     for one in model.modules():
         if isinstance(one, nn.BatchNorm2d):
-            one.momentum = None  # a single pass, and it knows the images
+            one.momentum = None  # one pass sets the averages of these images
     with torch.no_grad():
         model(images)
         last.bias -= model.eval()(images).mean(0)
@@ -64,7 +64,7 @@ def untrained(spec, seed):
 
 @pytest.fixture(scope="module")
 def full_zoo(tmp_path_factory):
-    """Untrained networks of every group, and one of other images."""
+    """Untrained networks of every group, and one for other images."""
     folder = tmp_path_factory.mktemp("zoo")
     for seed, (name, (group, spec)) in enumerate(NETWORKS.items()):
         models.write_zoo_model(untrained(spec, seed), card(name, group, spec), folder)
@@ -81,7 +81,7 @@ def zoo(full_zoo, monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(full_zoo, tmp_path_factory):
-    """All that one call writes, and what it says."""
+    """The folder and the output of one call."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_zoo, "FOLDER", full_zoo)
@@ -152,7 +152,7 @@ def test_the_same_command_measures_nothing_again(zoo, whole, monkeypatch):
             "--group", "mine=adv", str(out / "study"))  # fmt: skip
     again = command("--data", "synthetic", "--out", out, *more)
     assert again.exit_code == 0, again.output
-    assert counts == [0, 2], "what is clean, and the hybrids of the new one"
+    assert counts == [0, 2], "clean and hybrid of the new model"
     kept = {one.name: one.group for one in studies.load(out / "study").measured}
     assert kept["mine"] == "adv"
 

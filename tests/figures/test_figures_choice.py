@@ -1,4 +1,4 @@
-"""Which of made-up models stand in which figure."""
+"""The models that each figure shows, chosen from made-up models."""
 
 import dataclasses
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_pair_was_measured_alike(changes, message):
     with pytest.raises(ValueError, match=message):
         choose.pairs("fig2", [result(base), result(neural, **changes)])
     (pair,) = choose.pairs("fig2", [result(base), result(neural, n_hybrid=5)]).pairs
-    assert names(pair.models) == ["plain", "v1"], "Figure 2 shows no hybrids"
+    assert names(pair.models) == ["plain", "v1"], "Figure 2 does not need hybrids"
     twin = model("twin", "neural")
     both = [result(base, twin), result(neural, **changes)]
     assert names(choose.pairs("fig2", both).pairs[0].models) == ["plain", "twin"]
@@ -82,7 +82,7 @@ def test_figure_2_has_a_row_for_each_data_set():
         [line for line in ax.get_lines() if line.get_label() == "chance"]
         for ax in (figure.axes[0], figure.axes[4])
     ]
-    assert list(map(len, dashed)) == [1, 0], "nobody counted the second's classes"
+    assert list(map(len, dashed)) == [1, 0], "the second has no known number of classes"
 
 
 def test_figure_3_falls_back_on_an_adversarial_network():
@@ -91,7 +91,7 @@ def test_figure_3_falls_back_on_an_adversarial_network():
     table, _, note = figures.draw("fig3", [found], study=shown())
     assert note == "of plain and strong"
     assert set(table["group"]) == {"base", "adv"}
-    assert table[table["group"] == "adv"]["paper"].isna().all(), "not of the paper's"
+    assert table[table["group"] == "adv"]["paper"].isna().all(), "not in the paper"
     with pytest.raises(ValueError, match="fig3: not drawn, it needs the images"):
         figures.draw("fig3", [found])
     apart = [found, result(model("v1", "neural"), n_hybrid=5)]
@@ -102,7 +102,7 @@ def test_figure_3_falls_back_on_an_adversarial_network():
     _, _, note = figures.draw("fig3", [part, tiny], study=shown())
     assert note == (
         "of plain and strong; not drawn for lack of space: vgg and it; "
-        "without half, not measured whole"
+        "without half, not completely measured"
     )
 
 
@@ -139,12 +139,12 @@ def test_studies_in_one_figure_agree(changes, why):
     assert names(chosen.models) == ["plain", "strong"]
     assert chosen.note == (
         f"without the models of kept-t-plain, measured with {why}; "
-        "empty, not measured whole"
+        "empty, not completely measured"
     )
     alike = result(model("mine", "adv"), n_hybrid=5)
     chosen = choose.robust("fig4", [first, alike])
     assert names(chosen.models) == ["plain", "strong", "mine"]
-    assert not chosen.note, "what another figure needs may differ"
+    assert not chosen.note, "settings of other figures may differ"
 
 
 def test_what_lacks_a_part_of_a_measurement_is_named_and_in_no_figure_of_it():
@@ -152,7 +152,7 @@ def test_what_lacks_a_part_of_a_measurement_is_named_and_in_no_figure_of_it():
     found = result(model("a"), model("b", "adv"), part)
     chosen = choose.robust("fig5", [found])
     assert names(chosen.models) == ["a", "b"]
-    assert chosen.note == "without part, not measured whole"
+    assert chosen.note == "without part, not completely measured"
     with pytest.raises(
         ValueError, match=r"fig5: not drawn, it needs two models .* without part, not"
     ):
@@ -182,7 +182,7 @@ def test_the_papers_sigma_is_the_group_whatever_is_finished():
     assert sorted(chosen.series) == [1.0, 2.0, 3.0]
     assert chosen.note == (
         "without blur-1.0, blur-2.0, blur-3.0, whose blur is not the paper's (they "
-        "make the dashed line); blur-1.5, not measured whole"
+        "make the dashed line); blur-1.5, not completely measured"
     )
     two = [series[0], series[1], model("blur-2.0", "blur", leave_out=["hybrid"])]
     chosen = choose.robust("fig5", [result(*plain, *two)])
@@ -212,7 +212,7 @@ def test_a_sigma_of_several_networks_is_their_mean():
     at = {"group": "blur series", "x": 3.0}
     row = pick(table, **at, quantity="corruption_accuracy")
     assert row["model"].item() == "sigma 3.0, twin"
-    # 12 of 15 corruptions at 70 and 80 %, three at none.
+    # 70 and 80 % in 12 of 15 corruptions, 0 % in three.
     assert row["value"].item() == pytest.approx(60.0)
     # The mean curve: (-0.8, (0 - 0.8 * 2 / 3) / 2, (0.3 + 0) / 2, 0.6).
     low = -0.8 / 3

@@ -1,4 +1,4 @@
-"""The paper's numbers beside made-up ones, and what no figure is drawn of."""
+"""The paper's numbers beside made-up numbers, and models that are refused."""
 
 import dataclasses
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_the_roles_of_figures_2_and_3_are_compared_with_the_papers():
 
 
 def test_every_number_of_the_paper_has_a_row_it_belongs_to():
-    # A quantity that is renamed in a figure must be renamed beside the paper's.
+    # A quantity that is renamed in a figure must also be renamed in paper.csv.
     pair, image = a_pair(), np.full((1, 16, 16), 0.5, np.float32)
     groups = ("base", "adv", "crp", "blur", "pca")
     models = [model(group, group, hybrid=hybrid(0.4)) for group in groups]
@@ -81,12 +81,12 @@ def test_every_number_of_the_paper_has_a_row_it_belongs_to():
         for (figure, panel, _, quantity, _), one in paper.numbers().items()
         if not np.isnan(one)
     }
-    # Points of scatters are known by the names of their networks alone.
+    # Points of scatter plots match only if the name of the network is the paper's.
     points = {("fig5", "b", "f_rev"), ("fig4", "c", "f_half"), ("fig6", "a", "f_half")}
     assert known - found <= points | {("fig6", "b", "f_rev")}
 
 
-# What is refused
+# Refused models
 
 
 def test_a_measurement_that_some_lack_is_an_error_that_names_them():

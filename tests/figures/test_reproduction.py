@@ -1,4 +1,4 @@
-"""The lines of the reproduction page, of made-up studies whose answers are known."""
+"""The lines of the reproduction page, from made-up studies with known results."""
 
 import dataclasses
 import importlib
@@ -34,7 +34,7 @@ def result(*measured):
 
 
 def gray(name, shifts):
-    """Return a model that gets more right, by the corruption's frequencies."""
+    """Return a gray model; `shifts` adds correct images per frequency group."""
     results = {
         f"corruption/{one}": Corrupted(
             np.stack(
@@ -62,7 +62,7 @@ def test_claim_4_is_about_the_groups_mean_curves(page):
     row = rows["4. adv has a lower f_rev than base"]
     group = groups.hybrid_profile(robust).curve().mark
     each = np.mean([one.hybrid.curve().mark for one in robust])
-    assert abs(group - each) > 0.02, "or the two could not be told apart"
+    assert abs(group - each) > 0.02, "the two must differ in this test"
     assert number(row) == pytest.approx(group - 0.6, abs=6e-4)
     assert row.verdict == "holds"
     assert rows["4. pca has a lower f_rev than base"].ours == ""
@@ -78,14 +78,14 @@ def test_claim_5_is_about_the_papers_sigma(page):
     assert [row.claim.partition(": ")[2] for row in rows] == [
         "sigma 1.5 above sigma 1.0", "sigma 1.5 above sigma 3.0",
     ]  # fmt: skip
-    # One image of 20 in 12 of 15 corruptions.
+    # One more image of 20, in 12 of 15 corruptions.
     assert [number(row) for row in rows] == pytest.approx([4.0, 4.0])
     blank = page.series([result(model("plain"), model("strong", "adv"))])
     assert [row.ours for row in blank] == ["", ""]
 
 
 def raw(shifts):
-    """Return a network's values per image; more are right by the frequencies."""
+    """Return values per image; `shifts` adds correct images per frequency group."""
     severity = np.mean(
         [np.arange(N) < RIGHT[0] + shifts[grouping.group_of(one)] for one in FIFTEEN], 0
     )
@@ -121,7 +121,7 @@ def test_claim_1_is_about_corruptions_too(page, tmp_path, monkeypatch):
     table.to_csv(folder / "table.csv", index=False)
     monkeypatch.setattr(page, "DOCS", tmp_path)
     rows = {row.claim: row for row in page.regularized("mouse", "mouse", "made up")}
-    # 5 corruptions of low, 7 of medium, 3 of high frequencies, of 20 images each.
+    # 5 corruptions of low, 7 of medium and 3 of high frequency, 20 images each.
     mean = (5 * -5.0 + 7 * 5.0 + 3 * 10.0) / 15
     for severity in range(1, 6):
         row = rows[f"made up: higher accuracy, severity {severity}, points"]
@@ -132,11 +132,11 @@ def test_claim_1_is_about_corruptions_too(page, tmp_path, monkeypatch):
     row = rows["made up: larger gain at medium than low frequencies, points"]
     assert number(row) == pytest.approx(10.0)
     blank = rows["made up: higher accuracy, noise sd 0.1, points"]
-    assert (blank.ours, blank.verdict) == ("", ""), "it was not measured"
+    assert (blank.ours, blank.verdict) == ("", ""), "the noise was not measured"
     text = measures.table(table, ("none", "mouse"))
     assert "accuracy, 15 corruptions" in text
     assert "accuracy, noise" not in text
-    assert "found as infinite" not in text, "all were found"
+    assert "found as infinite" not in text, "every image has a perturbation"
 
 
 def test_a_page_of_a_study_in_which_something_is_missing(page):

@@ -196,7 +196,7 @@ def test_pairs_differ_in_class_and_use_every_image_once():
 
 
 class LowPassed(nn.Module):
-    """Names the class (one of ten gray levels) of the image's mean."""
+    """Predict the class (one of ten gray levels) from the mean of the image."""
 
     def __init__(self):
         super().__init__()
@@ -211,7 +211,7 @@ class LowPassed(nn.Module):
 
 
 class Striped(nn.Module):
-    """Names the class of the image's wave number along x."""
+    """Predict the class from the wave number of the image along x."""
 
     def forward(self, images):
         return torch.fft.rfft(images.mean((1, 2))).abs()[:, 1:11]

@@ -30,7 +30,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
         means = intervals.resampled_means(sample, n_resamples=400, seed=trial)
         low, high = intervals.percentile_interval(means[:, 0])
         hits += low <= 0.0 <= high
-    # 95 % of 400 is 380 with a standard deviation of 4.4.
+    # Expected: 380 of 400 (95 %), with a standard deviation of 4.4.
     assert 362 <= hits <= 396
 
 
@@ -89,11 +89,11 @@ def test_infinite_resamples_are_ordered_like_others():
 
 
 def brute_force(sizes, share):
-    """Draw the same resamples, and read the quantile off each, sorted."""
+    """Draw the same resamples, and take the quantile of each from its sorted sizes."""
     n = len(sizes)
     counts = np.rint(n * intervals.resampled_means(np.eye(n))).astype(int)
     drawn = np.stack([np.sort(np.repeat(sizes, count)) for count in counts])
-    above = int(share * n)  # a whole number here: the middle of two
+    above = int(share * n)  # an integer here, so take the mean of two sizes
     return 0.5 * (drawn[:, above - 1] + drawn[:, above])
 
 
@@ -117,7 +117,7 @@ def test_a_quantile_of_sizes_reaches_into_those_not_found(n_found, share):
     assert found.value == pytest.approx(0.5 * middle.sum())
     assert (found.low, found.high) == pytest.approx(bounds(expected))
     assert found.high == np.inf
-    # Less a model all of whose perturbations were found: paired resamples.
+    # Difference from a model without failures: the resamples are paired.
     other = rng.gamma(2.0, size=n)
     less = quantities.median_size(other).minus(ours)
     paired = brute_force(other, 0.5) - expected

@@ -1,4 +1,4 @@
-"""Fourier sensitivity against the inverse transform, closed forms and brute force."""
+"""Fourier sensitivity, checked against inverse FFT, closed forms and brute force."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from neurofreq.frequency._sensitivity import _opposite, _signs, fourier_basis
 
 
 class Detector(nn.Module):
-    """Says 1 where the power of one frequency is above a threshold."""
+    """Predict class 1 if the amplitude of one frequency is above a threshold."""
 
     def __init__(self, wave, threshold):
         super().__init__()

@@ -24,7 +24,7 @@ def reference(images):
 
 
 def tolerance(dtype, shape):
-    """Rounding of a transform grows with log2 of its length."""
+    """The rounding error of a transform grows with log2 of its length."""
     return 4 * np.finfo(dtype).eps * max(1.0, np.log2(shape[-1] * shape[-2]))
 
 

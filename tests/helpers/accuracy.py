@@ -12,7 +12,7 @@ PAPER = averaged(nf.CORRUPTIONS)
 
 
 class Counting(nn.Module):
-    """A small color or gray network that counts images."""
+    """A small color or gray network that counts its images."""
 
     def __init__(self, channels=3, seed=0, n_classes=3):
         super().__init__()

@@ -1,4 +1,4 @@
-"""A small attack, and what it attacks."""
+"""A small attack, and networks and images to attack."""
 
 import torch
 from torch import nn

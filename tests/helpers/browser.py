@@ -1,7 +1,7 @@
 """A headless chromium driven through its DevTools protocol, for tests of pages.
 
-Messages are JSON ended by a zero byte, on file descriptors 3 and 4 of the
-browser: no port, no driver, no further package.
+Messages are JSON with a final zero byte, on file descriptors 3 and 4 of the
+browser. This needs no port, no driver and no other package.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ import time
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")  # Debian's first
-SECONDS = 60.0  # for one answer, on a slow machine
+NAMES = ("chromium", "chromium-browser", "google-chrome")  # Debian's name first
+SECONDS = 60.0  # for one answer, enough for a slow machine
 
 
 def find():
-    """Return the browser's path; skip without one, or fail where it must be there."""
+    """Return the browser's path; without a browser, skip, or fail if it is required."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         reason = f"none of {', '.join(NAMES)} is on PATH ('make browser' installs it)"
@@ -31,19 +31,19 @@ def find():
 
 @contextlib.contextmanager
 def opened(profile):
-    """Yield a `Tab` of a browser that ends with the block.
+    """Yield a `Tab` of a browser, and end the browser after the block.
 
-    `profile` is an empty folder for what the browser writes.
+    `profile` is an empty folder for the browser's files.
     """
     here, there = os.pipe(), os.pipe()
-    # The second pipe's end cannot be 3, so that the first redirection spares it.
+    # `there[1]` is never 3, so the first redirection does not overwrite it.
     redirect = f'exec "$@" 3</dev/fd/{here[0]} 4>/dev/fd/{there[1]}'
     flags = [
         "--headless=new", "--remote-debugging-pipe", f"--user-data-dir={profile}",
         "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage",
         "--disable-extensions", "--disable-background-networking",
     ]  # fmt: skip
-    if os.geteuid() == 0:  # its sandbox refuses to start for root
+    if os.geteuid() == 0:  # the sandbox does not start as root
         flags.append("--no-sandbox")
     process = subprocess.Popen(
         ["sh", "-c", redirect, "sh", find(), *flags, "about:blank"],
@@ -56,7 +56,7 @@ def opened(profile):
     try:
         yield Tab(here[1], there[0])
     finally:
-        os.close(here[1])  # it ends when nobody can speak to it
+        os.close(here[1])  # the browser ends when its input closes
         os.close(there[0])
         try:
             process.wait(10.0)
@@ -66,9 +66,9 @@ def opened(profile):
 
 
 class Tab:
-    """One page: `open` it, `evaluate` in it, `command` the browser about it.
+    """One page: `open` an address, `evaluate` JavaScript, send a `command`.
 
-    `events` holds all that the browser has told since the last `open`.
+    `events` holds all events since the last `open`.
     """
 
     def __init__(self, write, read):
@@ -96,13 +96,13 @@ class Tab:
             self.events.append(answer)
 
     def open(self, url):
-        """Load a page, and wait until all of it is there."""
+        """Load a page, and wait until it is complete."""
         self.events = []
         found = self.command("Page.navigate", url=url)
         assert "errorText" not in found, f"{url}: {found['errorText']}"
         while not self.told("Page.loadEventFired"):
             self.events.append(self._receive())
-        # What a page says after it is loaded, it says before this is answered.
+        # Events shortly after loading arrive before the answer to this call.
         self.evaluate("new Promise(done => setTimeout(done, 100))")
 
     def evaluate(self, expression):
@@ -119,7 +119,7 @@ class Tab:
         return [e["params"] for e in self.events if e.get("method") == method]
 
     def errors(self):
-        """Return the errors and warnings of the console, and what was thrown."""
+        """Return the errors and warnings of the console, and uncaught exceptions."""
         kinds = ("error", "assert", "warning")
         said = [e for e in self.told("Runtime.consoleAPICalled") if e["type"] in kinds]
         logged = [e["entry"] for e in self.told("Log.entryAdded")]
@@ -127,7 +127,7 @@ class Tab:
         return [*said, *wrong, *self.told("Runtime.exceptionThrown")]
 
     def requests(self):
-        """Return the address of everything that was asked for."""
+        """Return the URLs of all requests."""
         return [e["request"]["url"] for e in self.told("Network.requestWillBeSent")]
 
     def _receive(self):

@@ -1,4 +1,4 @@
-"""Made-up measurements whose answers are known, and what is checked of figures."""
+"""Made-up measurements with known results, and checks of tables and figures."""
 
 import io
 
@@ -10,15 +10,15 @@ from neurofreq.measured import Attack, Clean, Corrupted, Hybrid, Measured
 N = 20
 FIFTEEN = grouping.averaged(CORRUPTIONS)
 THRESHOLDS = np.array([0.0, 0.1, 0.2, 0.3, 0.4])
-LOW_PROFILE = (0.0, 0.25, 0.5, 0.75, 1.0)  # half of the power below 0.2
-HIGH_PROFILE = (0.0, 0.0, 0.0, 0.5, 1.0)  # half of it below 0.3
+LOW_PROFILE = (0.0, 0.25, 0.5, 0.75, 1.0)  # half of the power is below 0.2
+HIGH_PROFILE = (0.0, 0.0, 0.0, 0.5, 1.0)  # half of the power is below 0.3
 MIXING = np.array([0.0, 0.2, 0.6, 1.0])
-# Of 20 images, how many are named right at each severity.
+# The number of correct images, of 20, at each severity.
 RIGHT = (18, 16, 14, 12, 10)
 
 
 def attack(profile=LOW_PROFILE, size=2.0, failed=0):
-    weight = np.linspace(0.5, 1.5, N)  # images differ in power, not in profile
+    weight = np.linspace(0.5, 1.5, N)  # images differ in total power, not in profile
     distance = np.full(N, size / 255) * np.linspace(0.5, 1.5, N)
     distance[N - failed :] = np.inf
     found = np.isfinite(distance)
@@ -38,7 +38,7 @@ def attack(profile=LOW_PROFILE, size=2.0, failed=0):
 
 
 def hybrid(reversal=0.4):
-    """Differences that run linearly from one table point to the next."""
+    """Differences that are linear between the table points."""
     mean = np.interp(MIXING, [0.0, reversal, 1.0], [-0.8, 0.0, 0.6])
     spread = np.linspace(-0.1, 0.1, N)[:, None]
     difference = mean + spread
@@ -46,7 +46,7 @@ def hybrid(reversal=0.4):
 
 
 def cells(name, shift=0):
-    """Every corruption alike, but nothing right where it is high in frequency."""
+    """Equal results for all corruptions, but 0 % for those of high frequency."""
     if grouping.group_of(name) == "high":
         return Corrupted(np.zeros((5, N), bool))
     return Corrupted(np.stack([np.arange(N) < right + shift for right in RIGHT]))
@@ -89,7 +89,7 @@ def panels(figure):
 
 
 def solid_lines(ax, color):
-    """Return curves of a color: not the dots and drop lines of a mark."""
+    """Return the curves of a color, without the dots and drop lines of marks."""
     return [
         line
         for line in ax.get_lines()
@@ -110,7 +110,7 @@ def check_intervals(table):
 
 
 def check_drawn(figure):
-    """Draw it without a warning, and leave nothing open in pyplot."""
+    """Check that the figure draws without a warning, and leaves pyplot empty."""
     import matplotlib.pyplot as plt
 
     figure.savefig(io.BytesIO(), format="png", dpi=40)
@@ -125,7 +125,7 @@ def a_pair():
 
 
 def blur_series():
-    """Accuracies on a parabola of the reversal frequency: the fit meets them."""
+    """Models whose accuracy is a parabola of f_rev, so that the fit is exact."""
     return {
         sigma: model(f"sigma {sigma}", "blur", hybrid=hybrid(f), shift=shift)
         for sigma, f, shift in ((3.0, 0.2, 0), (2.0, 0.4, 2), (1.0, 0.6, 0))

@@ -29,7 +29,7 @@ def images(n=12, channels=1, size=16, n_classes=4):
 
 
 class Network(nn.Module):
-    """A small network that can be slow, and refuse to work."""
+    """A small network that can be slow, or raise an error."""
 
     def __init__(self, seed=0):
         super().__init__()
@@ -55,13 +55,13 @@ def run(one, folder, **options):
 
 
 def in_small_parts(patch):
-    """Attack in parts of three images, and look often at what others hold."""
+    """Attack in parts of three images, and check other processes' items often."""
     patch.setattr(measuring, "ATTACK_PART", 3)
     patch.setattr(worker, "POLL_SECONDS", 0.01)
 
 
 def undisturbed(folder):
-    """Run a study that nothing disturbs."""
+    """Run a study without interruption."""
     with pytest.MonkeyPatch.context() as patch:
         in_small_parts(patch)
         return run(study(), folder)

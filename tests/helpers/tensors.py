@@ -5,7 +5,7 @@ from torch.utils._pytree import tree_map
 
 
 class Wrapper(torch.Tensor):
-    """A tensor without memory of its own, as DTensor is."""
+    """A tensor without its own memory, like DTensor."""
 
     @staticmethod
     def __new__(cls, inner):

@@ -1,4 +1,4 @@
-"""A small problem, and a network and a regularizer for it."""
+"""A small classification problem, with a network and a regularizer."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""What hostile tests share: processes to be killed, and counts printed at the end."""
+"""Fixtures of hostile tests: processes to kill, and counts printed at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def counts(request: pytest.FixtureRequest) -> Counter:
-    """How many calls, refusals, kills and so on there were so far, by name."""
+    """Numbers of calls, refusals, kills and so on, by name."""
     return request.config.stash.setdefault(COUNTS, Counter())
 
 

@@ -1,7 +1,7 @@
-"""What a bad value is, and what makes one of a good value.
+"""The class of bad values, and functions that make a bad value from a good value.
 
-A kind is a word such as "images" or "count". A bad value is made from the good one of
-the same call, so that it differs in one respect alone.
+A kind is a word such as "images" or "count". A bad value is made from the good value
+of the same call, so that the two values differ in one respect only.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Bad:
     Parameters
     ----------
     name : str
-        What it is, for the name of the test.
+        A description of the value, for error messages.
     make : callable
-        Returns the value, of the good one.
+        Takes the good value and returns the bad value.
     error : tuple of exception classes
     word : str, optional
-        What the message must hold beside the name of the parameter.
+        A word that the message must contain in addition to the name of the parameter.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Bad:
 
 
 class Wrapper(torch.Tensor):
-    """A tensor that holds another one and has no memory itself, as DTensor."""
+    """A tensor that wraps another tensor and has no memory itself, like DTensor."""
 
     @staticmethod
     def __new__(cls, inner: torch.Tensor) -> Wrapper:
@@ -56,7 +56,7 @@ class Wrapper(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
-        # What torch's own wrappers raise for an operation that they lack.
+        # Torch's own wrappers raise this error for an operation that they lack.
         raise NotImplementedError(f"{function} of a wrapper")
 
 
@@ -65,14 +65,14 @@ def always(value: Any) -> Callable[[Any], Any]:
 
 
 def host(good: Any) -> np.ndarray:
-    """Return a good array as NumPy's, a copy."""
+    """Return a good array or tensor as a new NumPy array."""
     if isinstance(good, torch.Tensor):
         return good.detach().numpy().copy()
     return np.array(good)
 
 
 def with_first(value: Any) -> Callable[[Any], np.ndarray]:
-    """Return what puts a value in the first place of a good array."""
+    """Return a function that replaces the first element of a good array."""
 
     def make(good: Any) -> np.ndarray:
         array = host(good)
@@ -101,7 +101,7 @@ def of_records(good: Any) -> np.ndarray:
 
 
 def frozen(value: Any) -> Any:
-    """Return what tells a value from a changed one."""
+    """Return the content of a value, to compare it before and after a call."""
     if isinstance(value, np.ma.MaskedArray):
         return frozen(value.data), frozen(np.ma.getmaskarray(value))
     if isinstance(value, np.ndarray):
@@ -126,5 +126,5 @@ def frozen(value: Any) -> Any:
 
 
 def without(kind: tuple[Bad, ...], *words: str) -> tuple[Bad, ...]:
-    """Return a kind without the values whose names hold one of the words."""
+    """Return a kind without the values whose names contain one of the words."""
     return tuple(bad for bad in kind if not any(word in bad.name for word in words))

@@ -26,7 +26,7 @@ from hostile_bad import (
 if TYPE_CHECKING:
     pass
 
-# What is no array of real numbers, in any shape.
+# Values that are not arrays of real numbers, in any shape.
 UNREAL = (
     Bad("none", always(None)),
     Bad("string", always("images")),
@@ -130,7 +130,7 @@ LABELS = (
     Bad("two axes of a tensor", lambda good: tensor(good)[None], VALUE, "shape"),
 )  # fmt: skip
 
-# Words may be names of classes.
+# Strings are allowed, because they may be names of classes.
 NAMED_LABELS = (
     *without(LABELS, "strings", "words"),
     Bad("unknown names", lambda good: host(good).astype("U1"), VALUE, "'0'"),
@@ -145,7 +145,7 @@ NUMBER_OF_LABELS = (
 )
 
 REAL = UNREAL
-# In recordings None and masked entries are missing trials, which may be allowed.
+# In recordings, None and masked entries are missing trials, which may be allowed.
 RECORDED = (
     *without(UNREAL, "masked", "objects"),
     Bad("objects", lambda good: np.full_like(

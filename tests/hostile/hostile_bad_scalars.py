@@ -30,7 +30,7 @@ NETWORK = (
 
 
 def answering(change: Callable[[torch.Tensor], Any]) -> Callable[[Any], Any]:
-    """Return what makes a network of which each answer is changed."""
+    """Return a function that wraps a network and changes its outputs."""
 
     class Changed(torch.nn.Module):
         def __init__(self, network: Any) -> None:

@@ -1,4 +1,4 @@
-"""Every public function with arguments that it takes, and the kind of each argument."""
+"""Every public function with good arguments, and the kind of each argument."""
 
 import hostile_calls_figures
 import hostile_calls_measures

@@ -1,4 +1,4 @@
-"""The figures of the paper, and the study behind them."""
+"""The figures of the paper, and the study that they are drawn from."""
 
 from __future__ import annotations
 

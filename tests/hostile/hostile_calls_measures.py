@@ -119,7 +119,7 @@ call(
 
 
 def trained_step(model: Any, **others: Any) -> Any:
-    """Take a step of a model; a bad one has no parameters of its own."""
+    """Take a step of a model; a bad model has no parameters of its own."""
     network_ = model if isinstance(model, nn.Module) else network()
     optimizer = torch.optim.SGD(network_.parameters(), lr=0.1)
     return nf.training_step(model, optimizer, **others)

@@ -258,7 +258,7 @@ STUDY = {
 
 
 def studied(out_dir: Any, **others: Any) -> Any:
-    """Run a small study of which settings are given."""
+    """Run a small study with some settings."""
     running = {
         name: others.pop(name)
         for name in ("batch_size", "device", "progress", "resume")

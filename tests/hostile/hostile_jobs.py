@@ -1,7 +1,7 @@
-"""Work that is killed, interrupted, short of disk, or done twice at the same time.
+"""Jobs that are killed, interrupted, out of disk space, or run twice at once.
 
-`serve` runs in a process of its own that has imported everything and computed nothing.
-It forks a child for each job, so that a job starts at once and may be killed.
+`serve` runs in its own process, which has imported everything and computed nothing.
+It forks a child for each job, so that a job starts at once and can be killed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from neurofreq import attacks, data, studies, training
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PAUSE = "HOSTILE_PAUSE"  # seconds that each call of a model takes longer
+PAUSE = "HOSTILE_PAUSE"  # extra seconds for each call of a model
 
 
 class Patient(nn.Module):
-    """A network that takes its time, so that a kill finds it at work."""
+    """A slow network, so that a kill happens during the work."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Patient(nn.Module):
 
 
 def digest(*values: Any) -> str:
-    """Return a name of arrays and of what prints alike."""
+    """Return a hash of arrays and of the printed form of other values."""
     found = hashlib.sha256()
     for value in values:
         is_array = isinstance(value, np.ndarray) and value.dtype != object
@@ -180,14 +180,14 @@ LONG: dict[str, Callable[[Path], Any]] = {
 
 
 def _limited(n_bytes: int) -> None:
-    """Let no file grow beyond this: writing then fails as on a full disk."""
+    """Limit the size of files, so that writing fails as on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, most))
 
 
 def _child(order: dict[str, Any]) -> None:
-    """Do one job, and write down how it ended."""
+    """Do one job, and write its result or error to a file."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ[PAUSE] = str(order["pause"])
@@ -213,8 +213,8 @@ def _child(order: dict[str, Any]) -> None:
 
 
 def serve() -> None:
-    """Fork a child for every line of JSON; print its number."""
-    # An optimizer's first step imports this, which would take each child seconds.
+    """Fork a child for every line of JSON, and print the child's process id."""
+    # An optimizer's first step imports this. In each child, that would take seconds.
     importlib.import_module("torch._dynamo")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children leave no zombies

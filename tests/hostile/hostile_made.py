@@ -1,6 +1,6 @@
-"""Made-up arguments, and the table that the modules `hostile_calls_*` fill.
+"""Made-up arguments, and the table `CALLS` that the modules `hostile_calls_*` fill.
 
-``folder`` is an empty folder of the call's own. Arguments are made anew for each call.
+``folder`` is an empty folder for one call. Each call gets new arguments.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Call:
-    """A function, its good arguments, and what kind of value each of them is.
+    """A function, its good arguments, and the kind of each argument.
 
     Parameters
     ----------
     name : str
-        As a user writes it, without ``nf.``.
+        The name that a user writes, without ``nf.``.
     function : callable
     good : callable
-        Returns the arguments by name, of a folder.
+        Takes a folder and returns the arguments by name.
     kinds : dict of str to str
-        Of `hostile_values.KINDS`, of the arguments that are tried.
+        The kind, from `hostile_values.KINDS`, of each argument that is tested.
     words : dict of str to str
-        What the message calls an argument, where that is not its name.
+        The word for an argument in the message, if it is not the argument's name.
     """
 
     name: str
@@ -105,5 +105,5 @@ def call(
 def settings(
     name: str, function: Callable[..., Any], good: dict, /, **kinds: str
 ) -> None:
-    """Add a class or function of settings alone, with some that it takes."""
+    """Add a class or function that takes only settings, with good settings."""
     call(name, function, lambda folder: dict(good), **kinds)

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own (`hostile_jobs`), to be killed or interrupted."""
+"""Jobs (`hostile_jobs`) in their own processes, which tests kill or interrupt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Child:
-    """A job in a process of its own."""
+    """A job in its own process."""
 
     def __init__(self, number: int, result: Path) -> None:
         self.number = number
@@ -34,7 +34,7 @@ class Child:
 
     @property
     def spent(self) -> float:
-        """Seconds of processor time so far."""
+        """Seconds of processor time that the job has used."""
         try:
             text = Path(f"/proc/{self.number}/stat").read_text()
         except FileNotFoundError:
@@ -47,13 +47,13 @@ class Child:
             os.kill(self.number, what)
 
     def end(self, seconds: float = 100.0) -> dict[str, Any]:
-        """Wait for the end, and return how the job ended; nothing for a killed one."""
+        """Wait for the end, and return the job's record; empty for a killed job."""
         wait(lambda: not self.is_alive, seconds)
         return json.loads(self.result.read_text()) if self.result.exists() else {}
 
 
 def wait(holds: Callable[[], bool], seconds: float = 100.0) -> None:
-    """Wait until something holds."""
+    """Wait until `holds()` is true."""
     last = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > last:
@@ -62,7 +62,7 @@ def wait(holds: Callable[[], bool], seconds: float = 100.0) -> None:
 
 
 class Server:
-    """Starts jobs (`hostile_jobs.serve`)."""
+    """Start jobs (`hostile_jobs.serve`)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -95,7 +95,7 @@ class Server:
         return child
 
     def close(self) -> None:
-        """End the process that forks; children end by themselves."""
+        """End the process that forks jobs; jobs end by themselves."""
         self.process.stdin.close()
         self.process.wait(30)
         self.process.stdout.close()

@@ -1,4 +1,4 @@
-"""Bad values by kind of parameter: what is passed, and what must be raised."""
+"""Bad values by kind of parameter, and the errors that they must raise."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Bad input is refused at every door: at once, by name, and without a trace.
+"""Every public function refuses bad input at once, by name, without side effects.
 
-One test is one parameter of one public function (`hostile_calls`), which is given all
-the bad values of its kind (`hostile_values`), each beside good ones.
+Each test is for one parameter of one public function (`hostile_calls`). It passes all
+bad values of the parameter's kind (`hostile_values`), with good other arguments.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PACKAGES = (
     training,
 )
 
-LONGEST = 5.0  # seconds of processor time until a bad value is refused
+LONGEST = 5.0  # most seconds of processor time until a bad value is refused
 
 DOORS = [
     pytest.param(call, parameter, id=f"{call.name}-{parameter}")
@@ -64,7 +64,7 @@ DOORS = [
 
 @pytest.fixture(autouse=True)
 def left_alone():
-    """Bad values may warn as they are made, and threads are set by one function."""
+    """Ignore warnings of bad values, and restore the number of threads."""
     before = nf.num_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,7 +73,7 @@ def left_alone():
 
 
 def fault(call: Call, parameter: str, bad: Bad, folder: Path) -> str | None:
-    """Return what is wrong about how a bad value is refused, None where nothing is."""
+    """Return the fault in how a bad value is refused, or None."""
     arguments = call.good(folder)
     arguments[parameter] = bad.make(arguments[parameter])
     before, state = frozen(arguments), torch.random.get_rng_state()
@@ -125,7 +125,7 @@ GOOD = [pytest.param(call, id=call.name) for call in CALLS]
 
 @pytest.mark.parametrize("call", GOOD)
 def test_the_same_call_without_the_bad_value_works(call: Call, tmp_path):
-    """Otherwise a row would be refused for another reason than its own."""
+    """Otherwise a bad value could be refused for another reason."""
     arguments = call.good(tmp_path)
     assert set(call.kinds) <= set(arguments)
     if is_absent(call, arguments):
@@ -135,7 +135,7 @@ def test_the_same_call_without_the_bad_value_works(call: Call, tmp_path):
     call.function(**arguments)
 
 
-# Settings of folders, which are read after the folder was found.
+# Settings for folders: they are read after the folder is found.
 UNTRIED = {"split", "n", "resize", "crop", "options", "kw"}
 SCALARS = ("int", "float", "bool", "int | None", "float | None", "bool | None")
 MODULES = {"": nf} | {

@@ -1,6 +1,6 @@
-"""A flipped bit, or a lost end, of any kept file is noticed: never another number.
+"""A flipped bit or a lost end of a stored file is noticed, and changes no number.
 
-A run on a damaged folder measures again and comes to the same numbers, or it ends with
+A run on a damaged folder measures again and gives the same numbers, or it ends with
 an error that names the file.
 """
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FLIPS = 2  # of each file, in places drawn at random beside the ends
-# Each flip is followed by a whole small run: training, a study, an attack.
+FLIPS = 2  # at random places per file, besides start, middle and end
+# After each flip there is a whole small run: training, a study or an attack.
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -81,7 +81,7 @@ READERS: dict[str, Callable[[Path], str]] = JOBS | {
 
 
 def damages(content: bytes, draws: random.Random) -> dict[str, bytes]:
-    """Return damaged versions of a file, by what happened to it."""
+    """Return damaged versions of a file, by the kind of damage."""
     size = len(content)
     places = {0, size // 2, size - 1} | {draws.randrange(size) for _ in range(FLIPS)}
     found = {"cut in half": content[: size // 2], "emptied": b""}

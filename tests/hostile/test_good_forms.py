@@ -1,8 +1,8 @@
-"""The same values in another form give the same results, and are left as they were.
+"""The same values in another form give the same results, and do not change.
 
-Numbers of NumPy and torch are numbers. Arrays may be read-only, reversed, in another
-byte order or memory order, in a file, or one byte off. Labels may come in any container
-of integers, which is read by position.
+Numbers may be NumPy's or torch's. Arrays may be read-only, reversed, in another
+byte order or memory order, in a file, or not aligned. Labels may come in any container
+of integers; they are read by position.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ DOORS = [
 
 
 def plain(value: Any) -> Any:
-    """Return what tells a result from another."""
+    """Return the content of a result, to compare two results."""
     if isinstance(value, torch.Tensor):
         return plain(value.detach().numpy())
     if isinstance(value, np.ndarray) and value.dtype != object:
@@ -130,7 +130,7 @@ def plain(value: Any) -> Any:
 
 
 def result(call: Call, arguments: dict[str, Any]) -> Any:
-    """Return what a call gives; for a file that is not there, its refusal."""
+    """Return the result of a call; for a missing file, the type of the error."""
     try:
         return plain(call.function(**arguments))
     except FileNotFoundError as error:
@@ -153,7 +153,7 @@ def test_other_forms_of_a_value_give_the_same_result(
         given = arguments(str(number))
         good = given[parameter]
         if isinstance(good, torch.Tensor):
-            continue  # of functions that take tensors alone
+            continue  # the function takes tensors only
         given[parameter] = form(good)
         before = frozen(given[parameter])
         try:

@@ -1,7 +1,7 @@
-"""Kills, Ctrl-C, a full disk, and two processes: nothing is lost and nothing is wrong.
+"""Kills, Ctrl-C, a full disk and two processes change no result and lose no data.
 
-Every job keeps its work in a folder (`hostile_jobs`). However it is stopped, the next
-run in that folder must come to the numbers of a run that nobody disturbed.
+Every job stores its work in a folder (`hostile_jobs`). After any kind of stop, the next
+run in the folder must give the numbers of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 from hostile_jobs import JOBS, LONG
 from hostile_server import wait
 
-KILLS = 3  # of each job, one after another in one folder
-# A job is begun anew after each kill, in a process of its own.
+KILLS = 3  # per job, one after another in one folder
+# After each kill, the job starts again in its own process.
 pytestmark = pytest.mark.timeout(600)
-SECONDS = 2.0  # of processor time that may pass between Ctrl-C and the end
+SECONDS = 2.0  # most processor time between Ctrl-C and the end
 PAUSE = 0.02
 
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Work as the children do: torch rounds gradients otherwise with more threads."""
+    """Use one thread, as in the children: torch's rounding depends on the number."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -110,7 +110,7 @@ def test_a_full_disk_is_said_and_damages_nothing(
     counts["runs without room on disk"] += 1
     if "error" in end:
         assert end["is_os"], end
-    else:  # there was room for all that it kept
+    else:  # the files were smaller than the limit
         assert end["digest"] == expected
     assert not parts(tmp_path)
     assert JOBS[job](tmp_path) == expected

@@ -1,4 +1,4 @@
-"""Files of weights: every wrapping, what lies beside, and what is no checkpoint."""
+"""Files of weights: all wrappers, extra content, and files that are no checkpoint."""
 
 import argparse
 import collections
@@ -84,7 +84,7 @@ def test_what_was_stored_beside_is_told(tmp_path, network):
 
 
 class Config:
-    """A class that no other program has."""
+    """A class that other programs do not have."""
 
     def __init__(self):
         self.lr = 0.1

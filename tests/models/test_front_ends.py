@@ -1,4 +1,4 @@
-"""Front ends: the Gaussian blur, principal components, and both before a network."""
+"""Front ends: the Gaussian blur and principal components, alone and in a network."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ def noise(*shape, seed=0):
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-# K-6 of the specification, and sizes where 2.5 sigma is a whole number but for
-# rounding (1.2).
+# The published sizes (sigma 1, 1.5, 2 and 3) and others. For sigma 1.2, 2.5 sigma is
+# the whole number 3.
 @pytest.mark.parametrize(
     ("sigma", "size"),
     [(1.0, 7), (1.1, 7), (1.2, 7), (1.5, 9), (2.0, 11), (3.0, 17), (15.0, 77)],
@@ -86,7 +86,7 @@ def test_images_smaller_than_the_kernel_are_refused():
 
 
 def photographs(n=300, side=8, rank=20, seed=0):
-    """Images of a known number of directions with falling size, and a little noise."""
+    """Images with a known number of components of decreasing size, and some noise."""
     rng = np.random.default_rng(seed)
     size = 3 * side**2
     basis = np.linalg.qr(rng.standard_normal((size, rank)))[0]
@@ -185,7 +185,7 @@ def test_a_front_end_acts_on_pixels_and_keeps_the_names_of_layers(front):
     torch.testing.assert_close(model(images), expected)
     after = [name for name, _ in model.named_modules() if name.startswith("network")]
     assert after == names
-    # The report must not take measurements of one for those of the other.
+    # A report must distinguish the measurements of the two models.
     now = fingerprint.behaviour(model, probes, name="m")
     assert not np.allclose(now.answers, before.answers)
 
@@ -250,7 +250,7 @@ def test_options_that_contradict_the_weights_are_refused(tmp_path):
         load("pca=30", None)
     with pytest.raises(ValueError, match="got blur and pca, expected one front end"):
         load("blur=1.5,pca=30", None)
-    # Weights of the network alone take the front end that the option names.
+    # With weights of the network only, the option sets the front end.
     assert load("blur=2", "bare").front.sigma == pytest.approx(2.0)
 
 

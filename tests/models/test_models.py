@@ -106,7 +106,7 @@ def test_weights_of_the_whole_model_load_too(tmp_path, reference):
 @pytest.mark.parametrize("prefix", ["model", "network", "module"])
 def test_a_prefix_that_the_model_has_itself_stays(tmp_path, monkeypatch, kind, prefix):
     class Wrapped(nn.Module):
-        """Normalizes inside; all its weights are in one part."""
+        """A network that normalizes inside; all its weights are in one part."""
 
         def __init__(self):
             super().__init__()
@@ -115,7 +115,7 @@ def test_a_prefix_that_the_model_has_itself_stays(tmp_path, monkeypatch, kind, p
     monkeypatch.setitem(sys.modules, "own_wrapped", SimpleNamespace(Wrapped=Wrapped))
     model = Wrapped()
     state = model.state_dict()
-    if kind == "wrapped":  # as torch's data parallelism stores it
+    if kind == "wrapped":  # like weights of torch's DataParallel
         path = tmp_path / "w.pt"
         torch.save({"state_dict": {f"module.{k}": v for k, v in state.items()}}, path)
     else:

@@ -27,8 +27,8 @@ def test_every_built_in_model_maps_images_to_logits(info):
 
 
 # Parameter counts: He et al. 2016 (0.27 M), and a ResNet-18 for small images,
-# 11,173,962 in colour, less 2 * 9 * 64 weights of the stem's other channels.
-# A 7x7 stem has 40 * 64 more per channel.
+# 11,173,962 in color, minus 2 * 9 * 64 weights of the other input channels.
+# A 7x7 stem has 40 * 64 more weights per input channel.
 @pytest.mark.parametrize(
     ("name", "count"),
     [
@@ -71,7 +71,7 @@ def test_vgg_features_are_torchvisions():
         ours, theirs = models.vgg19_bn(), reference()
     features = [*ours.network.shared, *ours.network.private]
     assert [str(one) for one in features] == [str(one) for one in theirs.features]
-    # 512 * 4096, 4096 * 4096 and 4096 * 200 weights, with biases.
+    # 512 * 4096, 4096 * 4096 and 4096 * 200 weights, and biases.
     count = sum(p.numel() for p in ours.network.readout.parameters())
     assert count == 513 * 4096 + 4097 * 4096 + 4097 * 200
 

@@ -1,4 +1,4 @@
-"""Exported programs: they run as their authors wrote them, and no file runs code."""
+"""Exported programs give their network's results, and no file can run code."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def good(network, tmp_path_factory):
 
 
 def changed(good, change, compression=zipfile.ZIP_STORED):
-    """Return a copy of an archive; ``change`` gets its members by short names."""
+    """Return a changed copy of an archive; ``change`` gets members by short names."""
     with zipfile.ZipFile(good) as old:
         members = {name.partition("/")[2]: old.read(name) for name in old.namelist()}
     change(members)

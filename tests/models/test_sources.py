@@ -1,4 +1,4 @@
-"""Networks and weights of others, and the registry: nothing is downloaded."""
+"""Published networks and weights, and the registry: nothing is downloaded."""
 
 import hashlib
 import socket
@@ -14,7 +14,7 @@ from neurofreq.models import _sources, registry
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, tmp_path):
-    """Any connection is an error; torch hub and RobustBench have empty folders."""
+    """Make any connection an error, with empty folders of torch hub and RobustBench."""
 
     def refuse(*_, **__):
         raise AssertionError("something wanted to download")

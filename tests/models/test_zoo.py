@@ -32,7 +32,7 @@ def model():
     torch.manual_seed(0)
     made = models.load_model(CARD.spec).train()
     with torch.no_grad():
-        made(torch.rand(16, 3, 32, 32))  # batch norms that are not at rest
+        made(torch.rand(16, 3, 32, 32))  # set the batch norms' running averages
     return made.eval()
 
 
@@ -62,7 +62,7 @@ def test_a_card_of_which_a_letter_changed_is_damaged(model, folder):
     with pytest.raises(ValueError, match=r"blur-1.5.json is damaged \(its checksum"):
         models.zoo_cards()
     values = json.loads(whole)
-    del values["checksum"]  # as earlier releases wrote
+    del values["checksum"]  # earlier releases wrote no checksum
     path.write_text(json.dumps(values))
     assert models.zoo_cards()[0].accuracies == CARD.accuracies
 
@@ -166,7 +166,7 @@ def test_there_are_networks_in_the_package_and_they_are_small():
 
 @pytest.mark.parametrize("card", SHIPPED, ids=lambda card: card.name)
 def test_a_network_of_the_package_answers_as_its_card_says(card):
-    """Shapes and channels here; accuracies need the real images."""
+    """Check shapes and channels; accuracies need the real images."""
     model = models.load_model(f"zoo:{card.name}")
     with torch.no_grad():
         logits = model(torch.rand(3, card.in_channels, 32, 32))
@@ -178,7 +178,7 @@ def test_a_network_of_the_package_answers_as_its_card_says(card):
 
 @pytest.mark.data
 def test_networks_of_the_package_are_as_accurate_as_their_cards_say(cifar10_dir):
-    """On 500 test images, within four standard errors."""
+    """Check the accuracy on 500 test images, within four standard errors."""
     images = load_data(f"cifar10:{cifar10_dir}", n=500)
     for card in SHIPPED:
         model = models.load_model(f"zoo:{card.name}")

@@ -1,4 +1,4 @@
-"""Split halves, correlations of similarities and the noise ceiling: oracles."""
+"""Split halves, correlations of similarities and the noise ceiling, with oracles."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_correlation_of_similarities_is_scipys(method):
 
 
 def ceiling_of_the_definition(rows, method):
-    """Each subject against the mean of all and of the others, entry by entry."""
+    """Correlate each subject with the mean of all and of the others, by definition."""
     if method == "spearman":
         rows = np.array([scipy.stats.rankdata(row) for row in rows])
         correlate = scipy.stats.spearmanr
@@ -70,13 +70,13 @@ def test_the_noise_ceiling_is_rsatoolboxs(method, decimals):
 
 @pytest.mark.parametrize("method", ["pearson", "spearman"])
 def test_the_mean_of_the_others_reaches_the_lower_bound_and_no_more(method):
-    """Bounds and scores are on one scale."""
+    """Bounds and scores have the same scale."""
     subjects = random_similarities(3, 14, seed=5)
     above = np.triu_indices(14, 1)
     scores = []
     for k, subject in enumerate(subjects):
         rows = [s[above] for j, s in enumerate(subjects) if j != k]
-        if method == "spearman":  # sums of ranks are exact: ties stay ties
+        if method == "spearman":  # sums of ranks are exact, so ties stay ties
             mean = np.sum([scipy.stats.rankdata(row) for row in rows], axis=0)
         else:
             mean = np.mean(scipy.stats.zscore(rows, axis=1), axis=0)
@@ -88,7 +88,7 @@ def test_the_mean_of_the_others_reaches_the_lower_bound_and_no_more(method):
 
 
 def test_two_trials_split_in_one_way():
-    """With two trials every split correlates them, up to their order by image."""
+    """With two trials, every split correlates the two trials."""
     rng = np.random.default_rng(0)
     signal = rng.normal(size=(1, 400, 3)) * [3.0, 1.0, 0.0]
     trials = signal + rng.normal(size=(2, 400, 3))
@@ -134,7 +134,7 @@ def test_a_silent_neuron_has_reliability_zero_and_gaps_are_skipped():
     assert both[1] == 0.0
     seen = np.delete(trials, [4, 5], axis=1)
     assert np.isfinite(both[0])
-    # The same draws per image would need the same images: only the level agrees.
+    # The draws differ from those of fewer images, so only the level agrees.
     assert both[0] == pytest.approx(neural.split_half(seen)[0], abs=0.3)
 
 

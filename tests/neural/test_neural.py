@@ -1,4 +1,4 @@
-"""The simulated V1 and pixel targets: what they prefer, and bad input."""
+"""The simulated V1 and pixel targets: preferred stimuli, and bad input."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_noise_is_poisson():
     mean, variance = trials.mean(axis=0), trials.var(axis=0)
     busy = mean > 1.0
     assert busy.sum() > 100
-    # A variance of 2000 draws is known to about 3 %.
+    # The variance of 2000 draws has an error of about 3 %.
     assert np.abs(variance[busy] / mean[busy] - 1).mean() < 0.06
 
 
@@ -55,7 +55,7 @@ def test_cells_ignore_phase_and_prefer_low_frequencies():
     assert nf.response_similarity(gratings(2).reshape(8, -1)).min() < 0.0
     correlation = np.corrcoef(fixed)
     assert correlation.min() > 0.9
-    # Drive before normalisation: at low contrast the pool does not divide it out.
+    # At low contrast, normalization does not hide the drive.
     drive = [rates(gratings(c, contrast=0.05)).mean() for c in (2, 4, 8, 12)]
     assert drive == sorted(drive, reverse=True)
     assert drive[0] > 10 * drive[-1]
@@ -185,7 +185,7 @@ def test_a_teacher_whose_features_depend_on_the_batch_is_told(is_training):
     with pytest.warns(UserWarning, match=message) as told:
         neural.teacher_similarity(model, "1", images, batch_size=4)
     assert [one.filename for one in told] == [__file__]
-    neural.teacher_similarity(model, "0", images, batch_size=4)  # sound before it
+    neural.teacher_similarity(model, "0", images, batch_size=4)  # no warning
     assert model.training == is_training
 
 

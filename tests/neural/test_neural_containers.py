@@ -1,4 +1,4 @@
-"""Responses in containers with names are read by these names, or refused."""
+"""Responses in containers with names are read by the names, or refused."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ MEANS = TRIALS.mean(axis=0)
 
 
 def wide():
-    """Rows (image, trial) in random order, one column a neuron."""
+    """Rows (image, trial) in random order, with one column per neuron."""
     rows = pd.MultiIndex.from_product(
         [range(6), range(20)], names=["repetition", "image"]
     )
@@ -208,7 +208,7 @@ def test_recordings_of_xarray_are_read_by_dimension():
 
 
 def assembly(xr, n_bins=1):
-    """Presentations in random order by neuroids by time bins, as in brain-score."""
+    """Presentations (in random order) x neuroids x time bins, as in brain-score."""
     order = np.random.default_rng(2).permutation(120)
     trial, image = order // 20, order % 20
     values = np.repeat(TRIALS[trial, image][..., None], n_bins, axis=2)

@@ -1,4 +1,4 @@
-"""The order of images: of tables, of targets, and against the stimuli's."""
+"""The order of images in tables and targets, compared with that of the stimuli."""
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ NAMES = np.array([f"im{k}.png" for k in (3, 0, 7, 1, 2, 6, 5, 4)])
 
 
 def table(seed=0, images=range(8)):
-    """Trials of 8 images, shown in another order in every block."""
+    """Trials of 8 images, with another order in every block."""
     rng = np.random.default_rng(seed)
     rows = [
         (trial, image, neuron, TRUTH[image, neuron] + trial)
@@ -186,7 +186,7 @@ def test_a_target_refuses_stimuli_of_another_number_names_or_order():
 
 
 def types_of_files(names):
-    """What stands for the array of image files: it has names and a length."""
+    """A stand-in for an array of image files, with names and a length."""
     from pathlib import Path
 
     return nf.data._files.ImageFiles(Path("nowhere"), tuple(names), (4, 4))
@@ -249,7 +249,7 @@ def test_a_regularizer_refuses_named_stimuli_in_another_order(tmp_path):
 
 
 def shuffled_table():
-    """A table of similarities, and it with its rows and columns in another order."""
+    """A table of similarities, and the same table in another order."""
     matrix = np.corrcoef(np.random.default_rng(0).random((20, 50)))
     frame = pd.DataFrame(matrix)
     shuffled = frame.sample(frac=1, random_state=0)
@@ -258,7 +258,7 @@ def shuffled_table():
 
 def test_a_table_without_names_is_not_compared_with_itself_shuffled():
     frame, shuffled = shuffled_table()
-    turned = frame.iloc[::-1, ::-1]  # pandas counts its rows backwards
+    turned = frame.iloc[::-1, ::-1]  # the index of the rows is reversed
     target = neural.Target(frame, "recording")
     for other in (shuffled, turned):
         calls = {

@@ -1,4 +1,4 @@
-"""Missing trials in every spelling count as missing, and odd types are refused."""
+"""All forms of missing trials count as missing, and other types are refused."""
 
 import numpy as np
 import pandas as pd

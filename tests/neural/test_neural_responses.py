@@ -1,4 +1,4 @@
-"""The container of responses: sources, gaps, silence, mismatches."""
+"""The container `Responses`: sources, missing trials, silent neurons, mismatches."""
 
 import types
 
@@ -182,7 +182,7 @@ def test_tables_that_are_unusable_are_refused():
 
 
 def test_a_dataset_of_rsatoolbox_is_read():
-    """By its attributes; the round trip runs where rsatoolbox is installed."""
+    """Read by attributes; another test uses rsatoolbox itself, if installed."""
     order = RNG.permutation(40)
     image = np.repeat(np.arange(8), 5)[order]
     trial = np.tile(np.arange(5), 8)[order]

@@ -1,4 +1,4 @@
-"""The predictive model: it learns cells, denoises similarities, and resumes."""
+"""The predictive model learns cells, denoises similarities, and resumes."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def scan():
-    """Noisy linear cells, each looking at a blob of its own."""
+    """Noisy linear cells, each with its own Gaussian receptive field."""
     rng = np.random.default_rng(0)
     images = rng.random((240, 1, 12, 12))
     y, x = np.mgrid[:12, :12]
@@ -63,7 +63,7 @@ def test_it_denoises_the_similarity(scan, fitted):
 
 
 def test_similarity_of_new_images_is_that_of_scaled_predictions(fitted):
-    images = np.random.default_rng(5).random((9, 1, 24, 24))  # of another size
+    images = np.random.default_rng(5).random((9, 1, 24, 24))  # another size
     rhohat = fitted.predict(images)
     assert rhohat.shape == (9, 12)
     assert (rhohat > 0.0).all()
@@ -94,7 +94,7 @@ def test_a_stopped_fit_goes_on_and_a_seed_repeats(scan, fitted, tmp_path, monkey
     with pytest.raises(RuntimeError, match="not fitted yet"):
         model.predict(images)
     model.fit(images, responses, folder=tmp_path)
-    assert calls == [0, 1, 1, 2]  # the first fold was read
+    assert calls == [0, 1, 1, 2]  # the first fold is read, not fitted again
     np.testing.assert_allclose(model.held_out, fitted.held_out, rtol=1e-4)
     assert model.history[0]["epoch"] == fitted.history[0]["epoch"]
 
@@ -194,7 +194,7 @@ def test_the_fixed_front_is_gabor_energy():
             energy = front(waves[:, None])[:, 1:, 12, 12]
             assert (energy.argmax(1) == 6 * index + turn).all()
             best = energy[:, 6 * index + turn]
-            assert best.std() < 0.05 * best.mean()  # whatever the phase
+            assert best.std() < 0.05 * best.mean()  # for every phase
     uniform = front(torch.full((1, 1, 20, 21), 0.7))
     assert uniform.shape == (1, front.n_channels, 10, 11)
     np.testing.assert_allclose(uniform[:, 1:], 0.0, atol=1e-6)
@@ -217,7 +217,7 @@ def test_the_fixed_front_predicts_energy_cells():
 
 
 def few(**keywords):
-    """A small fit to counts of 3 neurons in 5 movies of 6 images."""
+    """A small fit to the counts of 3 neurons for 5 movies of 6 images."""
     images = np.random.default_rng(0).random((30, 1, 8, 8), dtype=np.float32)
     trials = np.random.default_rng(1).poisson(5.0, (3, 30, 3)).astype(float)
     model = neural.PredictiveModel(n_layers=0, n_scales=1, batch_size=8, **keywords)
@@ -227,7 +227,7 @@ def few(**keywords):
 def test_a_neuron_without_responses_to_a_fold_is_left_out_of_that_fold(monkeypatch):
     model, images, trials = few(max_epochs=2)
     groups = np.arange(30) // 6
-    trials[:, groups != 1, 2] = np.nan  # neuron 2 saw one movie
+    trials[:, groups != 1, 2] = np.nan  # neuron 2 has responses to one movie only
     predict, rows = _fit.predict, []
     monkeypatch.setattr(
         _fit, "predict", lambda *args: rows.append(predict(*args)) or rows[-1]
@@ -235,7 +235,7 @@ def test_a_neuron_without_responses_to_a_fold_is_left_out_of_that_fold(monkeypat
     model.fit(images, neural.Responses(trials), groups=groups)
     assert all(np.isfinite(row["loss"]) for row in model.history)
     blind = np.isnan(model.held_out[:, 2])
-    assert (blind == (groups == 1)).sum() == 24  # its own movie, and one more fold's
+    assert (blind == (groups == 1)).sum() == 24  # its own movie, and another fold
     assert blind[groups == 1].all()
     assert np.isfinite(model.held_out[:, :2]).all()
     assert np.isnan(model.v[2])

@@ -150,10 +150,10 @@ def test_mouse_v1_recordings_give_the_known_split_half_correlation(
         return np.corrcoef(even, odd)[0, 1]
 
     def correlation_distance(mean):
-        """Make the cosine a correlation over neurons of equal variance."""
+        """Standardize neurons, so that the cosine is a correlation."""
         z = (mean - mean.mean(axis=0)) / mean.std(axis=0)
         return z - z.mean(axis=1, keepdims=True)
 
     assert halves(correlation_distance) == pytest.approx(known, abs=0.006)
-    # Weighted by reliability the halves agree better, as they should.
+    # Weights by reliability increase the agreement of the halves.
     assert halves(lambda mean: weights * mean) > known

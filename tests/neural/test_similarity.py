@@ -9,7 +9,7 @@ import neurofreq as nf
 
 
 def oracle(features, target, pairs, means, logits, half):
-    """The formulas of the paper in NumPy, one pair at a time."""
+    """Compute the formulas of the paper in NumPy, one pair at a time."""
     gamma = np.exp(logits) / np.exp(logits).sum()
     total = 0.0
     for (i, j), goal in zip(pairs, target, strict=True):
@@ -69,7 +69,7 @@ def test_without_the_half_the_loss_is_four_times_as_large():
     )
     assert without == pytest.approx(4.0 * with_half, rel=1e-12)
     mixture = torch.linspace(-0.9, 0.9, 7, dtype=torch.float64)
-    # Two unit vectors at a known angle against a target of 0: arctanh itself.
+    # Two unit vectors at a known angle and a target of 0: the loss is arctanh squared.
     for x in mixture:
         pair = torch.stack(
             [torch.tensor([1.0, 0.0]), torch.stack([x, (1 - x**2).sqrt()])]

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn, where, and that nothing global is touched."""
+"""Plots: the drawn elements and their places; no global setting changes."""
 
 import matplotlib as mpl
 import numpy as np
@@ -40,7 +40,7 @@ def test_a_spectrum_is_logarithmic_blank_at_dc_and_in_cycles_per_pixel(ax):
     image = ax.get_images()[0]
     assert image.get_cmap().name == "jet"
     assert np.ma.getmaskarray(image.get_array()).sum() == 1
-    # The colour is linear in ln P between the panel's own extremes.
+    # The color is linear in ln P between the minimum and maximum of the panel.
     assert image.norm(np.sqrt(1.0 * 35.0)) == pytest.approx(0.5)
     left, right, bottom, top = image.get_extent()
     assert (left + right, bottom + top) == pytest.approx((0.0, 0.0))
@@ -122,14 +122,14 @@ def test_a_curve_may_bring_its_place_among_the_models(ax):
     plot.plot_hybrid_curves(curves, ax)
     drawn = {line.get_label(): line for line in ax.get_lines()}
     tints = [drawn[name].get_color() for name in curves]
-    assert tints == [plot.color(1), plot.color(1)], "the second place of both rounds"
+    assert tints == [plot.color(1), plot.color(1)], "both have color 1"
     assert [drawn[name].get_linestyle() for name in curves] == ["--", "-"]
     bars = Figure().subplots()
     one = Curve(["low", "high"], [0.5, 0.4], position=place)
     plot.plot_corruption_groups({"mine": one}, bars)
     (container,) = bars.containers
     assert container[0].get_hatch() == "////"
-    assert container[0].get_x() == pytest.approx(-0.5 * 0.92 * 0.8), "no gap beside"
+    assert container[0].get_x() == pytest.approx(-0.5 * 0.92 * 0.8), "no gap"
 
 
 def test_an_undefined_mark_is_not_drawn(ax):
@@ -144,7 +144,7 @@ def test_hybrids_have_a_row_for_each_part(ax):
     plot.plot_hybrid_examples(low, high, (0.0, 0.5, 1.5), ax)
     page = ax.get_images()[0].get_array()
     assert page.shape == (3 * 19 - 3, 3 * 19 - 3, 3)
-    # Beyond the corner of the spectrum the hybrid is the low image itself.
+    # If the mixing frequency is beyond the corner, the hybrid is the low image.
     np.testing.assert_allclose(
         page[-16:, -16:], np.moveaxis(low, 0, -1), rtol=0, atol=1e-5
     )
@@ -154,7 +154,7 @@ def test_perturbations_say_their_size(ax):
     clean = np.full((3, 1, 8, 8), 0.5, dtype=np.float32)
     moved = clean.copy()
     moved[0, 0, 0, 0] += 4 / 255
-    moved[2] = np.nan  # nothing was found, which is not a size of zero
+    moved[2] = np.nan  # no perturbation was found
     plot.plot_perturbation_examples({"mine": clean}, {"mine": moved}, ax)
     assert [text.get_text() for text in ax.texts] == ["4", "0", "none found"]
 

@@ -1,4 +1,4 @@
-"""Co-training with responses: the loss, its weights, draws, a whole recipe."""
+"""Co-training with responses: the loss, its weights, the draws, a whole recipe."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from neurofreq.training import CoTraining
 
 
 def recorded(images, k=5, seed=0):
-    """Responses that are linear in the images, plus an offset."""
+    """Responses that are a linear function of the images, plus an offset."""
     rng = np.random.default_rng(seed)
     weights = rng.normal(size=(images[0].numel(), k)) / 16
     drive = images.flatten(1).numpy() @ weights
@@ -169,7 +169,7 @@ def test_features_that_turn_nan_are_named():
 
 
 def containers(truth):
-    """One recording in every container that is read by its names."""
+    """The same recording in every container that is read by names."""
     n, k = truth.shape
     images, neurons = pd.RangeIndex(n, name="image"), pd.RangeIndex(k, name="neuron")
     frame = pd.DataFrame(truth, index=images, columns=neurons)
@@ -241,7 +241,7 @@ def test_named_stimuli_must_be_those_of_the_responses():
 
 
 class Named(np.ndarray):
-    """Images that have names, as those of files."""
+    """Images with names, like images from files."""
 
     def __new__(cls, pixels, names):
         one = np.asarray(pixels).view(cls)

@@ -1,4 +1,4 @@
-"""The regularizer in loops that split, compile, accumulate or halve precision."""
+"""The regularizer in loops that split, compile, accumulate or use half precision."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def network():
-    """Return a network without batch norm, whose result no split changes."""
+    """Return a network without batch norm, so that splits do not change the result."""
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(1, 6, 3), nn.Tanh(), nn.Conv2d(6, 8, 3), nn.Tanh(),
@@ -78,7 +78,7 @@ def cotrained(model, images, labels):
 
 
 def cotraining_main(rank, folder):
-    """Co-train as one of two processes, and try one pass for both."""
+    """Co-train as one of two processes, and try one joint pass."""
     meet(rank, folder)
     model = nn.parallel.DistributedDataParallel(network())
     images, labels = batch()
@@ -93,7 +93,7 @@ def cotraining_main(rank, folder):
 
 
 def rank_main(rank, folder, all_pairs, n_pairs):
-    """Work as one of two processes; rank 0 writes what came out."""
+    """Train as one of two processes, and write the result of this rank."""
     meet(rank, folder)
     model = nn.parallel.DistributedDataParallel(network().double())
     pull = regularizer(model, all_pairs=all_pairs, n_pairs=n_pairs)
@@ -118,7 +118,7 @@ def in_two_processes(call):
     assert [child.wait(100) for child in children] == [0, 0]
 
 
-# 4 drawn images split evenly; 6 and 7 of 9 leave a part to fill up.
+# 4 drawn images split evenly; with 6 and 7 of 9, one part must be filled up.
 @pytest.mark.parametrize(("all_pairs", "n_pairs"), [(True, 2), (False, 3), (True, 7)])
 def test_two_processes_equal_one(all_pairs, n_pairs, tmp_path):
     model = network().double()
@@ -177,7 +177,7 @@ def test_a_model_compiled_in_place_is_read_without_the_trace():
     model.compile(backend="eager")
     images, labels = batch()
     expected = steps(network(), regularizer(network()), images, labels)[0][:1]
-    model(images)  # traced before there are hooks
+    model(images)  # traced before the hooks exist
     losses, _ = steps(model, regularizer(model), images, labels)
     np.testing.assert_allclose(losses[:1], expected, rtol=1e-6)
     assert losses[-1] != losses[0]

@@ -1,4 +1,4 @@
-"""The report's page in a real browser: offline, on a narrow screen, in the dark."""
+"""The report's page in a real browser: offline, narrow, and in dark mode."""
 
 import pytest
 from helpers.browser import find, opened
@@ -19,8 +19,8 @@ SETTINGS = {
     "corruptions": ["gaussian_noise", "brightness"],
 }
 
-# The contrast of each element that has text of its own, against the nearest
-# background behind it that is not transparent.
+# The contrast of each element that contains text, against the nearest
+# background that is not transparent.
 CONTRASTS = """
 (() => {
   const numbers = text => text.match(/[\\d.]+/g).map(Number);
@@ -49,7 +49,7 @@ CONTRASTS = """
 PICTURES = """
 [...document.images].map(one => [one.alt, one.complete, one.naturalWidth])
 """
-# Everything that reaches out of the window, but for what scrolls in its own box.
+# All elements that are wider than the window, except those in a scrolling box.
 OUTSIDE = """
 [...document.body.querySelectorAll("*")].filter(element =>
   !element.parentElement.closest(".scroll") &&
@@ -66,8 +66,8 @@ SCROLLERS = """
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The address of a page with all measurements, long names and a study beside."""
-    find()  # before the seconds that a report takes
+    """The URL of a page with all measurements, long names and a second study."""
+    find()  # skip before the slow report
     kept, out = tmp_path_factory.mktemp("kept"), tmp_path_factory.mktemp("out")
     study = Study(images(), [ModelEntry(network(seed=1), LONG)], settings=SETTINGS)
     studies.run(study, kept, progress=False)
@@ -86,7 +86,7 @@ def tab(page, tmp_path_factory):
 
 
 def show(tab, page, width=WIDE, scheme="light"):
-    # As a telephone: without a viewport in the page it would lay out 980 pixels.
+    # Emulate a phone: without a viewport tag, the layout width would be 980 pixels.
     tab.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=800,
         deviceScaleFactor=1, mobile=width == NARROW,
@@ -113,7 +113,7 @@ def test_every_picture_is_loaded_without_a_word_or_a_request(tab, page):
 def test_nothing_reaches_out_of_the_window(tab, page, width):
     show(tab, page, width)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    # Lest the browser has made the window wider than the screen to fit the page.
+    # The browser must not have widened the window to fit the page.
     assert tab.evaluate("innerWidth") == width
     assert tab.evaluate(OUTSIDE) == []
 

@@ -69,7 +69,7 @@ def test_the_page_holds_all_it_shows(finished):
     assert "http:" not in text
     assert "https:" not in text
     assert "url(" not in text
-    assert "one <b>" in page.text, "names are escaped"
+    assert "one <b>" in page.text, "names must be escaped"
     assert "{{" not in text
     assert "{%" not in text
     assert "_BAND" not in text
@@ -122,7 +122,7 @@ def test_differences_are_to_the_first_and_paired(finished):
     assert rows.loc["clean_accuracy", "difference"] == pytest.approx(
         accuracy[1] - accuracy[0]
     )
-    # A model less itself is zero in every resample only if images are paired.
+    # A model minus itself is zero in every resample only if images are paired.
     correct = np.arange(30) % 3 == 0
     same = quantities.accuracy(correct).minus(quantities.accuracy(correct))
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
@@ -175,7 +175,7 @@ def test_what_changed_is_measured_again_and_the_rest_is_kept(tmp_path):
     report.run({"one": model}, images(), tmp_path, **SMALL)
     settings = SMALL | {"frequencies": (0.0, 0.5, 1.0)}
     assert report.run({"one": model}, images(), tmp_path, **settings).n_measured == 1
-    # Another name is the same model; other weights are not.
+    # A new name keeps the measurements; new weights do not.
     assert report.run({"new": model}, images(), tmp_path, **SMALL).n_measured == 0
     with torch.no_grad():
         model[0].weight[0, 0, 0, 0] += 1.0
@@ -386,7 +386,7 @@ def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):
 def test_perturbations_of_nothing_have_no_frequency(tmp_path):
     model = network()
     nn.init.zeros_(model[3].weight)
-    model[3].bias.data[:] = torch.arange(4.0)  # always the last class
+    model[3].bias.data[:] = torch.arange(4.0)  # the prediction is always the last class
     targets = nf.attacks.shuffled_targets(images().labels, seed=0)
     data = images().take(np.flatnonzero(targets == 3))
     settings = SMALL | {"targeted": False, "n_attack": 3, "measurements": ["attack"]}

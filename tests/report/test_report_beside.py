@@ -1,4 +1,4 @@
-"""Models of finished studies beside those that a report measures."""
+"""Models of finished studies in a report, beside the models that it measures."""
 
 import json
 import re

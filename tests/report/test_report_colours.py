@@ -1,4 +1,4 @@
-"""One model, one colour: in the table and in every picture of the report's page."""
+"""A model has the same color in the table and in every picture of the page."""
 
 import pandas as pd
 import pytest

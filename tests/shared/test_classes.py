@@ -1,4 +1,4 @@
-"""Outputs of a model and classes of images: as many, and better than guessing."""
+"""A model needs enough outputs for the classes, and more accuracy than guessing."""
 
 import warnings
 
@@ -16,7 +16,7 @@ NAMES = ("ant", "bee", "cat", "dog")
 
 
 class Reads(nn.Module):
-    """Names the class that the first pixel says, moved by some places."""
+    """Predict the class that the first pixel encodes, shifted by some places."""
 
     def __init__(self, n_outputs=4, shift=0):
         super().__init__()
@@ -30,7 +30,7 @@ class Reads(nn.Module):
 
 
 def said(n=60, names=NAMES):
-    """Images whose first pixels say their labels."""
+    """Images whose first pixel encodes the label."""
     labels = np.arange(n) % 4
     images = np.full((n, 3, 16, 16), 90, np.uint8)
     images[:, :, 0, 0] = 10 * labels[:, None]
@@ -81,7 +81,7 @@ def test_labels_in_another_order_are_told(tmp_path):
     with pytest.warns(UserWarning, match="accuracy 0.0 % of 60 images of 'model' is"):
         found = nf.corruption_accuracy(Reads(shift=1), whole, out=tmp_path, **FEW)
     assert found.clean.mean() == 0
-    with pytest.warns(UserWarning, match="guessing among 4 classes"):  # read again
+    with pytest.warns(UserWarning, match="guessing among 4 classes"):  # stored
         nf.corruption_accuracy(Reads(shift=1), whole, out=tmp_path, **FEW)
     with pytest.warns(UserWarning, match="guessing among 4 classes"):
         nf.corruption_accuracy(Reads(shift=1), whole.images, whole.labels, **FEW)
@@ -108,7 +108,7 @@ SMALL = {
 
 def test_studies_and_reports_tell_the_same(tmp_path):
     whole = said().load()
-    for _ in range(2):  # measured, and read
+    for _ in range(2):  # first measured, then read
         with pytest.warns(UserWarning, match="of 'mine' is that of guessing among 4"):
             nf.report.run({"mine": Reads(shift=1)}, whole, tmp_path / "a", **SMALL)
     with pytest.warns(UserWarning, match="got 9 outputs of 'mine' for data of 4 class"):

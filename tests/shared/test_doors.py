@@ -1,6 +1,6 @@
-"""What the checks of `validate` take, what they return, and what they refuse.
+"""The checks of `validate`: the values that they take, return and refuse.
 
-`tests/hostile` tries every public function; these tests say what the rules are.
+`tests/hostile` tests every public function; these tests define the rules.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What users see of the package: the names of `__all__`, all of them, and no others."""
+"""Every module lists exactly the names of its `__all__`."""
 
 import inspect
 

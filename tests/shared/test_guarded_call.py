@@ -1,4 +1,4 @@
-"""How every measurement calls a user's model, and what it makes of the answer."""
+"""How every measurement calls a user's model and reads its outputs."""
 
 import threading
 import types
@@ -65,7 +65,7 @@ each = pytest.mark.parametrize("name", MEASUREMENTS)
 
 
 def small(channels=3):
-    """Return a network for images of any size, those of two pixels too."""
+    """Return a network for images of any size, even two pixels."""
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(channels, 8, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
@@ -74,7 +74,7 @@ def small(channels=3):
 
 
 class OneBuffer(nn.Module):
-    """Writes into its images and returns the same memory each time, as engines do."""
+    """Write into the images and return the same memory each time, like TensorRT."""
 
     def __init__(self, inner):
         super().__init__()
@@ -215,7 +215,7 @@ def test_what_an_attribute_says_of_channels_is_tried(channels):
     class Network(nn.Module):
         def __init__(self):
             super().__init__()
-            self.in_channels = channels  # the present width, as many networks keep it
+            self.in_channels = channels  # many networks store their current width here
             self.inner = small()
 
         def forward(self, x):
@@ -263,11 +263,11 @@ def test_a_function_around_a_network_in_training_mode_is_asked_about(name):
         MEASUREMENTS[name](lambda x: inner(x), images())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        MEASUREMENTS[name](inner, images())  # whose mode is set
+        MEASUREMENTS[name](inner, images())  # the measurement sets its mode
 
 
 class Ending(nn.Module):
-    """Raises StopIteration from a call on, as `next` of a used-up iterator does."""
+    """Raise StopIteration from a certain call on, like `next` of an empty iterator."""
 
     def __init__(self, n_calls):
         super().__init__()
@@ -311,7 +311,7 @@ def test_probabilities_are_told_where_logits_are_needed():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         MEASUREMENTS["PGD"](lambda x: model(x).log(), images())
-        MEASUREMENTS["Boundary"](model, images())  # asks for classes alone
+        MEASUREMENTS["Boundary"](model, images())  # needs classes only
         MEASUREMENTS["hybrid_curve"](model, images())
 
 
@@ -325,7 +325,7 @@ def test_a_default_device_elsewhere_changes_nothing(name):
 
 
 class Gated(nn.Module):
-    """Waits in its first call of each thread until the test lets it go on."""
+    """Wait in the first call of each thread until the test releases it."""
 
     def __init__(self):
         super().__init__()
@@ -407,7 +407,7 @@ def test_frozen_scripts_are_measured():
 
 
 class Delegating(nn.Module):
-    """Looks attributes up in the module inside, as adapters do."""
+    """Look up attributes in the inner module, like adapters."""
 
     def __init__(self, base):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which model it is: behaviour decides, whatever its source says."""
+"""A model is identified by its state and outputs, not by its source code."""
 
 import textwrap
 import warnings
@@ -64,7 +64,7 @@ def hooked(scale):
 
 
 def compiled(text):
-    """Return the class of a source that Python cannot find again, as of a notebook."""
+    """Return a class whose source Python cannot find, as in a notebook."""
     space = {"nn": nn, "base": base}
     exec(textwrap.dedent(text), space)
     return space
@@ -81,9 +81,9 @@ def test_models_of_one_state_are_told_by_what_they_answer(tmp_path, make):
     assert digest(tmp_path, make(1.0)) == first
     with pytest.warns(UserWarning, match="model 'mine' has other logits or gradients"):
         other = digest(tmp_path, make(-1.0))
-    slightly = digest(tmp_path, make(1.01), "other name")  # nothing was said of this
+    slightly = digest(tmp_path, make(1.01), "other name")  # no warning for another name
     assert len({first, other, slightly}) == 3
-    for _ in range(2):  # they stand side by side
+    for _ in range(2):  # both stay in the folder
         assert digest(tmp_path, make(1.0)) == first
         assert digest(tmp_path, make(-1.0)) == other
         assert digest(tmp_path, make(1.01), "other name") == slightly

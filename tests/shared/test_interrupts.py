@@ -1,4 +1,4 @@
-"""Ctrl-C ends every loop of the compiled module, and the module goes on working."""
+"""Ctrl-C ends every loop of the compiled module, and the module still works."""
 
 import signal
 import threading
@@ -11,13 +11,13 @@ import torch
 import neurofreq as nf
 from neurofreq import _neurofreq
 
-# Each call below takes many times as long without a look for signals.
+# Without checks for signals, each call below takes many times longer.
 FIRST = 0.3  # seconds until the signal
 LATEST = 4.0  # seconds until the exception: a busy machine is slow
 
 
 class Alarm(Exception):
-    """What the handler of the test raises."""
+    """The exception of the test's signal handler."""
 
 
 def images(n, size):
@@ -99,7 +99,7 @@ def corrupt_one():
 
 
 def half_alike():
-    """Make labels for which chance keeps failing: half of them are one class."""
+    """Make labels for which random pairs fail: half of them are one class."""
     return np.maximum(np.arange(1_000_000) - 499_999, 0)
 
 

@@ -1,4 +1,4 @@
-"""Arrays as they come: packed records, read-only ones, and the caller's own."""
+"""Arrays in any layout: packed records, read-only arrays, and callers' arrays."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ RNG = np.random.default_rng(0)
 
 
 def packed(values):
-    """Return the values as a field of packed records, as ``np.fromfile`` gives it."""
+    """Return the values as a field of packed records, as from ``np.fromfile``."""
     fields = [("name", "u1"), ("value", values.dtype, values.shape[1:])]
     records = np.zeros(len(values), np.dtype(fields))
     records["value"] = values

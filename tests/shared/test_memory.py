@@ -1,4 +1,4 @@
-"""Where memory does not suffice there is a MemoryError, and the process goes on."""
+"""If there is not enough memory, a call raises MemoryError and the process goes on."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Running a user's model."""
+"""Run a user's model: batches, modes, devices, copies, dtypes."""
 
 import numpy as np
 import pytest
@@ -77,11 +77,11 @@ def test_a_refused_dtype_is_named(layer):
         calling.predict(model, images)
     with pytest.raises(TypeError, match=refused):
         BrendelBethge("l2")(model, torch.from_numpy(images), [0, 1, 2])
-    # Hybrids are made here, in the type of the model.
+    # `hybrid_curve` makes the hybrids in the type of the model.
     made = hybrid_curve(model, images, [0, 1, 2], seeds=[0])
     single = hybrid_curve(model, images.astype(np.float32), [0, 1, 2], seeds=[0])
     np.testing.assert_array_equal(made.difference, single.difference)
-    # A model that takes what is not its parameters' type, and one that fails.
+    # A model that takes another type than its parameters', and a model that fails.
     cast = CastFirst(model)
     assert calling.predict(cast, images).shape == (3, 4)
     with pytest.raises(RuntimeError, match=r"shapes cannot|channels|size"):

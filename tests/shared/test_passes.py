@@ -1,4 +1,4 @@
-"""Passes that read layers: rows, graphs, compiled parts, hooks and threads."""
+"""Passes that read layers: rows, graphs, compiled modules, hooks and threads."""
 
 import copy
 import threading
@@ -25,7 +25,7 @@ def pull(model, layers, **keywords):
 
 
 class Tokens(nn.Module):
-    """A token per patch; the block works in the order (tokens, images, values)."""
+    """One token per patch; the block has the axes (tokens, images, values)."""
 
     def __init__(self, n_tokens=9):
         super().__init__()
@@ -158,7 +158,7 @@ def in_place(model):
     return model
 
 
-# Of the compiler itself.
+# Warnings of the compiler.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 @pytest.mark.parametrize(
     "compiled",
@@ -168,7 +168,7 @@ def test_whatever_is_compiled_the_layers_are_read(compiled):
     layers = ["first", "first.0", "second.0"]
     expected = pull(Inner(), layers).loss().item()
     model = compiled(Inner())
-    model(PIXELS)  # compiled before there are hooks
+    model(PIXELS)  # compiled before the hooks exist
     one = pull(model, layers)
     assert one.loss().item() == pytest.approx(expected, rel=1e-6)
     assert not passes._eager
@@ -234,7 +234,7 @@ def test_the_user_s_hooks_run_and_their_exceptions_pass():
     model.stage.register_forward_hook(fail)
     with pytest.raises(LookupError, match="mine"):
         reader.of(PIXELS[:3])
-    reader.of(PIXELS[:3], whole=False)  # ends before
+    reader.of(PIXELS[:3], whole=False)  # ends before the hook
     assert not model.stem._forward_hooks
 
 

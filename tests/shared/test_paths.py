@@ -1,4 +1,4 @@
-"""Names of classes and files stay below the folder that they are put in."""
+"""Names of classes and files cannot lead out of their folder."""
 
 import contextlib
 import pickle
@@ -130,5 +130,5 @@ def test_a_damaged_pickle_of_cifar10_names_its_file(tmp_path):
         for at in rng.choice(200, 3):
             content[at] = rng.integers(256)
         (folder / "test_batch").write_bytes(content)
-        with contextlib.suppress(ValueError):  # which names the file, as above
+        with contextlib.suppress(ValueError):  # the error names the file, as above
             data.open_cifar10(tmp_path)

@@ -1,4 +1,4 @@
-"""The door: version, thread count, forks, and what import demands."""
+"""The runtime: version, thread count, forks, and requirements of the import."""
 
 import os
 import subprocess
@@ -103,7 +103,7 @@ def test_import_leaves_heavy_packages_alone(module):
 
 
 class ParallelWork(Dataset):
-    """Each item runs a parallel loop in whatever process loads it."""
+    """Each item runs a parallel loop in the process that loads it."""
 
     def __len__(self):
         return 8

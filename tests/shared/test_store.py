@@ -1,4 +1,4 @@
-"""Kept files: written whole, read back as written, damage noticed and told."""
+"""Stored files: complete writes, exact reads, and warnings of damage."""
 
 import contextlib
 import json
@@ -46,7 +46,7 @@ def test_whatever_byte_is_damaged_an_item_is_not_read_wrongly(tmp_path, suffix):
         flipped(path, place, 1 << place % 8)
         found = store.load(RECORD)
         n_lost += found is None
-        if found is not None:  # a byte that holds no number, such as the date
+        if found is not None:  # the byte is not part of a number, such as the date
             assert found.keys() == kept.keys()
             for name, values in kept.items():
                 np.testing.assert_array_equal(found[name], values)
@@ -88,7 +88,7 @@ def test_every_bit_of_a_file_of_tensors_counts(tmp_path):
         path.write_bytes(whole)
         flipped(path, place, 1 << place % 8)
         with contextlib.suppress(ValueError):
-            # The name of the checksum, or a space: the content is whole.
+            # The bit is in the name of the checksum or in a space.
             found, metadata = storage.read_tensors(path)
             assert all(torch.equal(found[name], one) for name, one in tensors.items())
             assert metadata.get("run") == "text"
@@ -102,7 +102,7 @@ def test_json_takes_numbers_of_numpy_and_refuses_what_json_has_not(tmp_path):
     value = {"n": np.int64(3), "x": np.float32(0.5), "is": np.bool_(True)}
     storage.write_json(path, value)
     assert storage.read_json(path) == {"n": 3, "x": 0.5, "is": True}
-    path.write_text('{"n": 3}')  # of earlier releases
+    path.write_text('{"n": 3}')  # like earlier releases, without a checksum
     assert storage.read_json(path) == {"n": 3}
     path.write_text("[1]")
     with pytest.raises(ValueError, match=r"a\.json is damaged"):
@@ -118,7 +118,7 @@ def test_json_takes_numbers_of_numpy_and_refuses_what_json_has_not(tmp_path):
 
 
 def bomb(path, header, size, n_bytes=100):
-    """Write an npz file whose member declares more than it holds."""
+    """Write an npz file whose member declares more data than it has."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("x.npy", header + bytes(n_bytes))
     if size:
@@ -139,7 +139,7 @@ def test_an_archive_declares_no_more_than_it_holds(tmp_path):
         bomb(path, header, size)
         with pytest.raises(ValueError, match=r"a\.npz is damaged"):
             archives.read(path)
-    bomb(path, header[:0], 0, n_bytes=2**27)  # a real one
+    bomb(path, header[:0], 0, n_bytes=2**27)  # really this large when unpacked
     with pytest.raises(ValueError, match="declares 134217728 bytes"):
         archives.read(path)
     np.savez(path, x=np.array([{}], dtype=object))

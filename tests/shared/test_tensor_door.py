@@ -1,4 +1,4 @@
-"""Tensors and exceptions on their way between Python and the compiled module."""
+"""Tensors and exceptions that pass between Python and the compiled module."""
 
 import os
 import signal
@@ -16,11 +16,11 @@ from neurofreq import _neurofreq
 
 
 class Mine(Exception):
-    """What the user's own code raises."""
+    """An exception of the user's code."""
 
 
 class Back(torch.autograd.Function):
-    """The identity, whose backward pass does what it is told to."""
+    """The identity, with a given action in the backward pass."""
 
     action = staticmethod(lambda: None)
 
@@ -35,11 +35,11 @@ class Back(torch.autograd.Function):
 
 
 class Labelled(torch.Tensor):
-    """A subclass with memory of its own."""
+    """A subclass with its own memory."""
 
 
 def attack(method, action, criterion=None):
-    """Attack a network whose backward pass does `action`."""
+    """Attack a network whose backward pass calls `action`."""
     net = network()
     images = np.random.default_rng(0).random((4, 3, 4, 4), dtype=np.float32)
     labels = net(torch.from_numpy(images)).argmax(1)
@@ -143,7 +143,7 @@ def test_a_wrapper_class_is_named_with_the_way_out():
 
 
 def test_logits_of_a_wrapper_class_end_in_an_error_not_in_a_crash():
-    # In a process of its own: the fault was a crash of the interpreter.
+    # In another process, because a failure would crash the interpreter.
     code = """
 import torch, neurofreq as nf
 from helpers.tensors import Wrapper, network
@@ -227,5 +227,5 @@ print((kilobytes("VmHWM") - before) * 1024 / (images.numel() * 4))
         timeout=120,
     )
     assert result.returncode == 0, result.stderr
-    # The result and two copies: 3.0. It was 4.8 and 7.7 with all searches kept.
+    # The result and two copies: 3.0. With all searches in memory: 4.8 and 7.7.
     assert float(result.stdout) < 3.8

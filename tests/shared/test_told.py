@@ -1,4 +1,4 @@
-"""What is told and how: random weights, names of users, bugs, and interrupts."""
+"""Messages: random weights, names from users, bugs, and interrupts."""
 
 import csv
 import json
@@ -108,7 +108,7 @@ def test_control_characters_of_names_are_written_out_on_the_page(images, tmp_pat
     raw = {one for one in page if one != escapes.printable(one, keep="\n")}
     assert not raw
     assert not {"\x1b", "\x9b"} & set(found._repr_html_())
-    assert r"a\x1b[2J&lt;&amp;&gt;" in page, "escaped once"
+    assert r"a\x1b[2J&lt;&amp;&gt;" in page, "escaped exactly once"
     assert r"photos\u202e\x1b]0;" in page
 
 
@@ -135,7 +135,7 @@ def test_names_are_written_as_they_are_where_they_are_harmless():
 
 
 class Lopsided(nn.Module):
-    """Sees one class in everything: its reversal frequency is undefined."""
+    """Predict one class always, so that the reversal frequency is undefined."""
 
     def forward(self, images):
         return (

@@ -1,4 +1,4 @@
-"""Folders that release 0.1.0 kept are read; what cannot be verified is measured."""
+"""Folders of release 0.1.0 are read; unverifiable items are measured again."""
 
 import dataclasses
 import shutil
@@ -19,7 +19,7 @@ KEPT = Path(__file__).parent / "kept"
 
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
-    """A copy of the folders, to be written to."""
+    """A copy of the folders, so that tests can write to it."""
     in_small_parts(monkeypatch)
     shutil.copytree(KEPT, tmp_path / "kept")
     return tmp_path / "kept"
@@ -29,7 +29,7 @@ def test_a_study_of_before_is_read(kept, monkeypatch):
     found = studies.load(kept / "study")
     assert found.is_complete
     table = pd.read_csv(kept / "study" / "study.csv")
-    now = found.tables["study"].drop(columns="weights")  # which was not told
+    now = found.tables["study"].drop(columns="weights")  # not in 0.1.0
     pd.testing.assert_frame_equal(now, table)
     assert found.adversarial("m0").shape == (6, 1, 16, 16)
     assert studies.status(kept / "study")["done"].tolist() == [1, 1, 2, 2]

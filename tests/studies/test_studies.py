@@ -1,4 +1,4 @@
-"""Studies: what is kept, resumed and recorded."""
+"""Studies: stored items, resumed runs and records."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ def small_parts(monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A study that nothing disturbed."""
+    """A study that ran without interruption."""
     return undisturbed(tmp_path_factory.mktemp("whole"))
 
 
@@ -110,12 +110,12 @@ def test_folded_copies_measure_the_same(tmp_path):
     network = nn.Sequential(convolution, nn.Flatten(), nn.LazyLinear(4)).eval()
     network(torch.zeros(1, 1, 16, 16))
     refusing = Network()
-    refusing._refuses = lambda x: x.max() > 2.0  # which cannot be traced
+    refusing._refuses = lambda x: x.max() > 2.0  # cannot be traced
     entries = [ModelEntry(network, "m"), ModelEntry(refusing, "refuses")]
     plain = run(Study(images(), entries[:1], settings=SETTINGS), tmp_path)
     folding = SETTINGS | {"fold": True}
     folded = run(Study(images(), entries, settings=folding), tmp_path)
-    assert folded.n_measured == 6  # as another model's
+    assert folded.n_measured == 6  # like another model
     (failure,) = folded.failed
     assert failure.model == "refuses"
     assert "cannot be traced" in failure.traceback
@@ -269,7 +269,7 @@ def test_a_model_that_another_process_loaded_stays_in_sight(tmp_path):
     assert [one.group for one in found.measured] == ["base", "adv"]
     assert found.tables["summary"]["value"].equals(whole.tables["summary"]["value"])
     assert (tmp_path / "study.csv").read_bytes() == csv.replace(b"m1,base", b"m1,adv")
-    # With other settings it would be another study.
+    # With other settings, the old plan is not used.
     run(dataclasses.replace(lost, settings=SETTINGS | {"seed": 1}), tmp_path)
     assert [one.model for one in studies.load(tmp_path).failed] == ["m1"]
 
@@ -284,7 +284,7 @@ def test_a_narrower_run_hides_nothing_finished(tmp_path):
     table = studies.load(tmp_path).tables["study"]
     pd.testing.assert_frame_equal(table, whole.tables["study"])
     assert studies.status(tmp_path)["done"].sum() == whole.n_measured
-    # What is not finished for all is not asked for any more.
+    # A measurement that is not finished for all models leaves the plan.
     next((tmp_path / "items").glob("hybrid-*.json")).unlink()
     run(study(), tmp_path, measurements=["clean"])
     assert studies.load(tmp_path).is_complete
@@ -309,7 +309,7 @@ def test_tables_count_what_they_are_made_of(tmp_path, monkeypatch):
     assert 0 < success.sum() < 6
     assert set(found.tables["radial"]["n"]) == {success.sum()}
     assert set(found.tables["success"]["n"]) == {6}
-    # Corruptions beside the paper's have rows, and no part in a mean.
+    # Corruptions outside the paper have rows but do not enter the mean.
     expected = nf.corruption_accuracy(
         one.models[0].spec, images(), corruptions=settings["corruptions"]
     )

@@ -1,4 +1,4 @@
-"""``neurofreq studies run`` under torchrun: one process speaks for all."""
+"""``neurofreq studies run`` under torchrun: only the first rank reports failures."""
 
 import pytest
 from typer.testing import CliRunner

@@ -1,4 +1,4 @@
-"""Studies: processes side by side, and what a killed one loses."""
+"""Studies: several processes at once, and killed processes."""
 
 import json
 import multiprocessing
@@ -21,7 +21,7 @@ from helpers.small_study import (
 from neurofreq import studies
 from neurofreq.studies import measuring, worker
 
-N_KILLS = 6  # of one study
+N_KILLS = 6  # per study
 N_STUDIES = max(1, int(os.environ.get("NEUROFREQ_KILLS", "30")) // N_KILLS)
 
 
@@ -32,12 +32,12 @@ def small_parts(monkeypatch):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A study that nothing disturbed."""
+    """A study that ran without interruption."""
     return undisturbed(tmp_path_factory.mktemp("whole"))
 
 
 def work(out, log, environment):
-    """Run the study in a process of its own, and say what it kept."""
+    """Run the study in another process, and log the items that it stores."""
     torch.set_num_threads(1)
     os.environ.update(environment)
     measuring.ATTACK_PART = 3
@@ -59,7 +59,7 @@ def work(out, log, environment):
 
 @pytest.fixture(scope="module")
 def processes():
-    """Start processes from one that has imported everything and used no thread."""
+    """Start processes from a server that has all imports and no threads."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["test_studies_processes"])
     here = os.path.dirname(__file__)
@@ -72,7 +72,7 @@ def processes():
 
 
 def started(context, out, logs, environments):
-    """Return processes at work on the study."""
+    """Return processes that work on the study."""
     workers = [
         context.Process(target=work, args=(out, log, environment))
         for log, environment in zip(logs, environments, strict=True)
@@ -92,7 +92,7 @@ def test_two_processes_never_do_the_same_item(tmp_path, whole, processes, is_ran
     lines = [log.read_text().splitlines() for log in logs]
     assert [one[-1] for one in lines] == ["complete", "complete"]
     kept = [[line for line in one if line.startswith("kept")] for one in lines]
-    assert all(kept), "both had something to do"
+    assert all(kept), "both must measure items"
     together = kept[0] + kept[1]
     assert len(together) == len(set(together)) == whole.n_measured
     if is_ranked:
@@ -122,10 +122,10 @@ def test_a_study_killed_at_any_moment_loses_nothing_finished(
                 assert all(archive[name] is not None for name in archive)
             content = path.with_suffix(".npz").read_bytes()
             assert finished.setdefault(stem, content) == content, "measured again"
-        assert set(finished) == set(now), "what was finished is still there"
+        assert set(finished) == set(now), "finished items must stay"
     kept = [line for line in log.read_text().splitlines() if line[:4] == "kept"]
     before = len(finished)
-    assert len(kept) == len(set(kept)), "nothing was measured twice"
+    assert len(kept) == len(set(kept)), "no item may be measured twice"
     assert before - N_KILLS <= len(kept) <= before
     last = run(study(), out)
     assert last.is_complete
@@ -137,7 +137,7 @@ def test_a_study_killed_at_any_moment_loses_nothing_finished(
 
 
 def die_writing(out):
-    """Be killed while the first item is half written."""
+    """Kill this process while the first item is half written."""
 
     def half(file, **_):
         file.write(b"half")

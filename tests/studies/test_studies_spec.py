@@ -1,4 +1,4 @@
-"""Studies: specs that are wrong, and the commands."""
+"""Studies: invalid specs, and the commands."""
 
 import dataclasses
 import json

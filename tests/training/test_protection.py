@@ -1,4 +1,4 @@
-"""Training that protects: adversaries, AugMix, noise, consistent predictions."""
+"""Robust training: adversaries, AugMix, noise, consistent predictions."""
 
 import dataclasses
 import math
@@ -25,7 +25,7 @@ def draws(seed=0):
 
 
 def photographs(n=6, channels=3, side=32):
-    """Return smooth images with all of the range, rounded to 8 bits."""
+    """Return smooth images that span [0, 1], rounded to 8 bits."""
     generator = draws(1)
     coarse = torch.rand(n, channels, 5, 5, generator=generator)
     images = nn.functional.interpolate(coarse, (side, side), mode="bicubic")
@@ -57,7 +57,7 @@ def test_adversarial_images_keep_to_the_ball_and_the_box(
     found = adversary.perturb(linear(), images, labels, draws(seed))
     change = found - images
     size = change.abs().amax(dim=(1, 2, 3)) if norm == "linf" else length(change)
-    # Pixels round to 6e-8 where the change is added to them.
+    # The sum of pixel and change has a rounding error of 6e-8.
     assert float(size.max()) <= epsilon * (1 + 1e-5) + 1e-6
     assert float(found.min()) >= 0.0
     assert float(found.max()) <= 1.0
@@ -66,7 +66,7 @@ def test_adversarial_images_keep_to_the_ball_and_the_box(
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_the_adversary_of_a_linear_model_reaches_its_closed_form(norm):
-    """With two classes the worst point is along the difference of their weights."""
+    """For two classes, the worst point is along the difference of the weights."""
     model = linear(n_classes=2).double()
     images = torch.full((5, 3, 8, 8), 0.5, dtype=torch.float64)
     labels = torch.tensor([0, 1, 0, 1, 1])
@@ -115,12 +115,12 @@ def test_bad_adversaries_are_refused(values, message):
 
 
 def test_training_against_the_adversary_resists_it():
-    """Two pixels: one strong and brittle, one weak and robust."""
+    """Two pixels: a strong signal that is not robust, and a weak robust signal."""
     generator = draws(5)
     labels = torch.arange(400) % 2
     sign = (2.0 * labels - 1.0).view(-1, 1, 1, 1)
     images = torch.full((400, 1, 4, 4), 0.5)
-    images[:, :, 0, 0] += 0.04 * sign[:, 0, 0]  # within reach of the adversary
+    images[:, :, 0, 0] += 0.04 * sign[:, 0, 0]  # smaller than the adversary's epsilon
     images[:, :, 2, 2] += (
         0.2 * sign[:, 0, 0] * (torch.rand(400, 1, generator=generator) < 0.9)
     )
@@ -157,11 +157,11 @@ PEERS = {
 def test_operations_on_values_agree_with_torchvision(name, level):
     ours, theirs = PEERS[name]
     images = photographs()
-    images[0] = 128 / 255  # constant
+    images[0] = 128 / 255  # a constant channel
     bytes_ = (images * 255).round().to(torch.uint8)
     expected = torch.stack([theirs(one, level) for one in bytes_]).float()
     found = ours(images, torch.full((6, 1, 1, 1), level)) * 255
-    tolerance = 1.0 if name == "autocontrast" else 1e-3  # theirs truncates
+    tolerance = 1.0 if name == "autocontrast" else 1e-3  # torchvision truncates
     assert float((found - expected).abs().max()) <= tolerance
 
 
@@ -176,7 +176,7 @@ def test_operations_on_values_agree_with_torchvision(name, level):
     ],
 )
 def test_operations_on_shapes_agree_with_torchvision(kind, arguments):
-    """Of half strength, in the middle of the image, where borders do not matter."""
+    """Compare at half strength and in the center, where borders do not matter."""
     images = photographs()
     kinds, strength = torch.full((6,), kind), torch.full((6,), 5.0)
     matrices = _augmix._matrices(kinds, strength, images)
@@ -186,7 +186,7 @@ def test_operations_on_shapes_agree_with_torchvision(kind, arguments):
         images, **(whole | arguments), interpolation=peer.InterpolationMode.BILINEAR
     )
     middle = (slice(None), slice(None), slice(10, 22), slice(10, 22))
-    if kind in (3, 4):  # theirs rounds to whole pixels
+    if kind in (3, 4):  # torchvision rounds to whole pixels
         expected = peer.affine(images, **(whole | {"translate": [0, 0]}))
         axis = 3 if kind == 3 else 2
         first = expected.roll(-5, axis)[middle]
@@ -321,7 +321,7 @@ def test_a_protected_run_resumes_to_the_same_numbers(changes, tmp_path):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_builds_its_network(name, tmp_path):
-    """Scaled down to two steps; principal components are fitted to the images."""
+    """Two small steps per recipe; principal components are fitted to the images."""
     recipe = RECIPES[name].fast(epochs=1)
     network_ = recipe.network.replace("base_width=16", "base_width=2")
     network_ = network_.replace("pca=512", "pca=20")
@@ -366,7 +366,7 @@ def test_channels_that_would_write_past_their_memory_are_refused():
 
 
 def test_narrow_networks_of_ours_train_channels_last():
-    """A shortcut of every second pixel and a plain convolution, as one with stride."""
+    """A shortcut that subsamples before a convolution equals a strided convolution."""
     torch.manual_seed(0)
     model = nf.models.resnet18(base_width=4)
     images, labels = photographs(n=20), torch.arange(20) % 10

@@ -31,7 +31,7 @@ def state_of(model):
 
 
 def run(folder=None, recipe=FAST, stop_after=None, **keywords):
-    """Train a fresh network; stop by an exception where asked."""
+    """Train a new network; stop with an exception after `stop_after` epochs."""
     images, labels = problem()
     model = network()
     pull = regularizer(model, images, all_pairs=True)

@@ -1,4 +1,4 @@
-"""Training: one step by hand, the loop, and that regularization does its work."""
+"""Training: a single step, the loop, and the effect of regularization."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from neurofreq.training import _run, _schedule
 
 
 class Soft(nn.Module):
-    """Ends in a softmax, or in its logarithm."""
+    """A network that ends in a softmax or a log-softmax."""
 
     def __init__(self, end):
         super().__init__()
@@ -225,7 +225,7 @@ def test_a_last_step_that_diverges_leaves_the_last_good_epoch(
     model, weight = network(), []
 
     def diverge(images, _):
-        if len(images) == 8:  # by which the folder knows the augmentation
+        if len(images) == 8:  # the images that identify the augmentation
             return images
         if len(weight) == 2 * steps - 1:  # the last step of the second epoch
             model[0].weight.register_hook(lambda gradient: gradient * np.inf)
@@ -278,7 +278,7 @@ def test_a_fall_brings_back_the_regularizer_of_the_best_epoch(tmp_path):
     loop(model, recipe, regularizer=both, callback=note, folder=tmp_path)
     score = [row["validation_accuracy"] for row in states]
     falls = [e for e in (1, 2) if score[e] <= max(score[:e])]
-    assert falls  # or this test shows nothing
+    assert falls  # the test needs a fall of the rate
     for epoch in falls:
         best = states[int(np.argmax(score[: epoch + 1]))]
         for name in ("log_variance", "readout.weights"):
@@ -358,7 +358,7 @@ def test_the_best_weights_of_a_resumed_run_are_those_of_its_own_epoch(tmp_path):
     loop(network(), recipe, folder=tmp_path)
     best = (tmp_path / "best.safetensors").read_bytes()
     other = {k: v + 1.0 for k, v in load_file(tmp_path / "best.safetensors").items()}
-    save_file(other, tmp_path / "best.safetensors")  # of an epoch that was lost
+    save_file(other, tmp_path / "best.safetensors")  # of a lost later epoch
     model = network()
     loop(model, recipe, folder=tmp_path)
     (tmp_path / "kept").write_bytes(best)

@@ -1,4 +1,4 @@
-"""Training on a CUDA device: the draws of the host, the data beside the model."""
+"""Training on a CUDA device: draws from the host, data on the model's device."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_augmentations_are_those_of_the_host(name):
 def test_mixtures_are_those_of_the_host():
     found = augmix(images().cuda(), draws()).cpu()
     expected = augmix(images(), draws())
-    # A value that rounds the other way is one gray level, or one posterised step.
+    # Different rounding of a value changes one gray level, or one posterized step.
     assert float((found - expected).abs().median()) < 1e-5
     assert float(((found - expected).abs() > 1e-3).double().mean()) < 0.02
 
@@ -46,7 +46,7 @@ def test_a_folder_takes_images_of_the_device(tmp_path):
         torch.manual_seed(0)
         model = nf.models.resnet18(base_width=8, n_classes=4).cuda()
         histories += [training.fit(model, given, labels, recipe, folder=tmp_path)]
-    assert histories[0] == histories[1], "one run: the digest of the data is the same"
+    assert histories[0] == histories[1], "one run: the digest of the data is equal"
 
 
 def test_what_was_built_before_the_model_moved_follows_it():
@@ -68,7 +68,7 @@ def test_noise_is_that_of_the_host():
 
 @pytest.mark.parametrize("name", ["standard", "adversarial", "augmix", "noise"])
 def test_a_run_learns_as_on_the_host(name):
-    """The first losses agree; later ones drift apart as float sums do."""
+    """The first losses agree; later losses differ by rounding."""
     recipe = training.RECIPES[name].replace(
         epochs=1, batch_size=32, precision="float32", lr=0.01, schedule="constant"
     )

@@ -99,7 +99,7 @@ def test_damaged_settings_are_named(folder):
         with pytest.raises(ValueError, match=r"^folder: .*settings\.json is damaged"):
             fit(folder)
     values = json.loads(whole)
-    del values["checksum"]  # as earlier releases wrote it
+    del values["checksum"]  # earlier releases wrote no checksum
     path.write_text(json.dumps(values))
     assert len(fit(folder)) == 3
 
@@ -112,7 +112,7 @@ def test_a_model_of_the_same_weights_that_answers_differently_is_refused(folder)
 
 def noisy(amount):
     def augment(images, generator):
-        """Says nothing that counts."""
+        """A docstring, which must not matter."""
         return images + amount * torch.rand(images.shape, generator=generator)
 
     return augment
@@ -137,7 +137,7 @@ def test_an_augmentation_that_draws_beyond_its_generator_resumes(tmp_path):
 
 
 class Trunk(nn.Module):
-    """Answers the same in evaluation mode, whatever is asked for."""
+    """A network whose options change its training, but not evaluation mode."""
 
     def __init__(self, p=0.0, frozen=False, cut=False, seed=0, draw=None):
         super().__init__()
@@ -162,7 +162,7 @@ def test_a_model_that_trains_differently_is_refused(tmp_path, change):
     with pytest.raises(ValueError, match=r"^folder: .* holds a run of another model"):
         fit(tmp_path, Trunk(**change))
     assert fit(tmp_path, Trunk(p=0.1)) == whole
-    # Initial weights are replaced by those of the run, so others may be drawn.
+    # The weights of the run replace the initial weights, which may differ.
     assert fit(tmp_path, Trunk(p=0.1, seed=1)) == whole
 
 
@@ -195,4 +195,4 @@ def test_a_look_at_how_a_model_trains_leaves_it_as_found():
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not model.trunk.training
     assert model.head.training
-    assert _manner.steady(model, shown[:1]) is None  # batch norm takes no single one
+    assert _manner.steady(model, shown[:1]) is None  # one image: batch norm fails

@@ -1,4 +1,4 @@
-"""Training of networks as users write them: in place, in halves, in containers."""
+"""Training of users' networks: in-place changes, half precision, containers."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def pull(model, images, layers=("0", "4"), **keywords):
 
 
 class InPlace(nn.Module):
-    """Writes its normalisation into the images that it is given."""
+    """Write the normalized images into the input."""
 
     def __init__(self):
         super().__init__()
@@ -214,7 +214,7 @@ def test_stimuli_in_0_to_255_are_refused(as_array):
         ):
             with pytest.raises(ValueError, match=names[0]):
                 call(scaled)
-    pull_raw((images - 0.5) / 0.2)  # standardised
+    pull_raw((images - 0.5) / 0.2)  # standardized
     pull_raw(images / images.max() * (1 + 1e-6))
     with pytest.raises(TypeError, match=r"stimuli: got dtype uint8.*divide by 255"):
         pull_raw((images * 255).byte())
@@ -232,7 +232,7 @@ def meta():
 
 
 def made(change):
-    """Run everything that makes tensors of its own; return what came out."""
+    """Run every function that makes new tensors, and return the results."""
     with torch.device("cpu"):
         images, labels = problem(40)
         models = [network() for _ in range(3)]

@@ -3,11 +3,11 @@
 Every figure function takes measured models and returns a long table and a figure.
 The table has one row per number, with the columns figure, panel, model, group,
 quantity, x, value, low, high, n, unit, paper and weights. ``low`` and ``high`` are
-the 95 % interval (bootstrap over images). ``n`` is the number of images; for a
-correlation over networks it is the number of networks, and the interval is still
-over images. ``paper`` is the paper's number where it is known. ``weights`` are
-"given" or "random". `study` makes the study of all networks that come with the
-package, and `draw` chooses the models of finished studies that a figure shows.
+the bounds of the 95 % interval (bootstrap over images). ``n`` is the number of images;
+for a correlation over networks, ``n`` is the number of networks, but the bootstrap
+still resamples images. ``paper`` is the paper's number where it is known. ``weights``
+is "given" or "random". `study` makes the study of all networks that come with the
+package, and `draw` draws a figure from the models of finished studies.
 """
 
 from neurofreq.figures._fig1 import fig1

@@ -52,11 +52,12 @@ def fig1(
     neural, before, after : array_like of float, shape (N, N), or Target
         Similarities of the stimuli in the neural response space, and in the
         model's feature space before and after training; N >= 4. The source of a
-        target is written below its matrix, and also above it if nothing was recorded.
+        target is written below its matrix. If the target was not recorded, the title
+        above the matrix says this.
     titles : sequence of str
         Titles of the two model spaces.
     n_shown : int
-        Number of stimuli drawn as pictures, spread evenly over the order of the
+        Number of stimuli drawn as pictures, at even distances in the order of the
         matrices.
     cmap : str
         Colormap of the matrices.
@@ -69,15 +70,15 @@ def fig1(
         stimulus, with the index of the stimulus as x. The group of every row is the
         source of the neural similarities.
     figure : Figure
-        Left, the stimuli. For each space, its similarity matrix and its stimuli as
-        points in the plane that preserves their similarities best. All matrices have
+        Left: the stimuli. Then, for each space, its similarity matrix, and the stimuli
+        as points in the plane that preserves the similarities best. All matrices have
         the same order and color scale. Points of the same color are the same stimulus.
 
     Raises
     ------
     ValueError
-        If a matrix holds no similarities, `stimuli` are not images in [0, 1] with 1
-        or 3 channels, or the numbers of images differ.
+        If a matrix is not a similarity matrix, `stimuli` are not images in [0, 1] with
+        1 or 3 channels, or the numbers of images differ.
 
     Notes
     -----
@@ -86,7 +87,8 @@ def fig1(
     scaling. The planes of the model are aligned with the neural plane by rotation,
     reflection and scale. Intervals are 95 %, bootstrap over stimuli.
 
-    Differences from the paper: its Fig 1 is a sketch, this figure is measured.
+    Differences from the paper: Fig 1 of the paper is a sketch; this figure shows
+    measurements.
 
     References
     ----------
@@ -137,7 +139,7 @@ def fig1(
     left, right = parts.ravel()
     _stimuli(left, pictures, shown, ranks)
     broken = source.replace(" (", "\n(", 1)  # the source is wider than the matrix
-    texts = {"neural": f"target: {broken}" if source else "what training pulls towards"}
+    texts = {"neural": f"target: {broken}" if source else "target of the training"}
     for key in ("before", "after"):
         one = correlations[key]
         text = f"r = {one.value:.2f} [{one.low:.2f}, {one.high:.2f}] with target"
@@ -148,7 +150,7 @@ def fig1(
 
 @registered("fig1", needs=(), has_images=True)
 def _from_studies(asked: Asked) -> Drawn:
-    """Draw the networks of the first pair that is in the study."""
+    """Draw the first pair whose networks are both in the study."""
     images, study = asked.images("fig1"), asked.study
     entries = {entry.name: entry for entry in study.models} if study else {}
     for pair in choose.pairs("fig1", asked.found).pairs:
@@ -226,7 +228,7 @@ def _draw_spaces(
     pictures: tuple[NDArray[Any], NDArray[np.intp]],
     cmap: str,
 ) -> None:
-    """Draw each space as a column: its matrix, the text below, and its plane."""
+    """Draw each space as a column: the matrix, the text below it, and the plane."""
     heads, texts = words
     figure.get_layout_engine().set(wspace=0.06)  # type: ignore[call-arg]
     axes = figure.subplots(2, len(spaces), squeeze=False)
@@ -240,7 +242,7 @@ def _draw_spaces(
         ax.set_title(literal(heads[key]), fontsize=8.5, color=tint)
         ax.set_xlabel(texts[key], fontsize=7, color=INK)
         _plane(axes[1, column], planes[key], ranks, pictures)
-    for ax in axes[:, 2]:  # from before to after
+    for ax in axes[:, 2]:  # an arrow from "before" to "after"
         arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1.2}
         at = {"xycoords": "axes fraction", "textcoords": "axes fraction"}
         ax.annotate("", (-0.01, 0.5), (-0.085, 0.5), **at, arrowprops=arrow)
@@ -282,7 +284,7 @@ def _plane(
 
 
 def _tints(ranks: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the color of each stimulus by its order; shape (N, 4)."""
+    """Return the color of each stimulus by its rank, shape (N, 4)."""
     from matplotlib import colormaps
 
     place = np.empty(len(ranks))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from neurofreq.plot import Curve
 
 ROLES = ("base", "neural")
-SHARES = (25.0, 50.0, 75.0, 90.0)  # %, where sizes and frequencies are read
+SHARES = (25.0, 50.0, 75.0, 90.0)  # % at which the table has sizes and frequencies
 
 
 def fig2(
@@ -65,28 +65,28 @@ def fig2(
         cycles/pixel) and frequency_at_power (cycles/pixel at x %); not_found, the
         number of attacked images without a perturbation, if it is not 0.
     figure : Figure
-        (a) Accuracy against severity, mean over fifteen corruptions, chance
-        dashed; (b) success against budget; (c) accuracy by the frequency group of
-        the corruptions, mean over severities; (d) radial profiles of the minimal
-        perturbations with f_0.5 marked, and their spectra, each on a logarithmic
-        scale between its own minimum and maximum. (e-h) The same for the second pair.
-        Black is the baseline, orange the regularized model.
+        (a) Accuracy against severity, mean over fifteen corruptions; the dashed line
+        is chance. (b) Success against budget. (c) Accuracy by the frequency group of
+        the corruptions, mean over severities. (d) Radial profiles of the minimal
+        perturbations with f_0.5 marked, and spectra of the perturbations, each on a
+        logarithmic scale between its own minimum and maximum. (e-h) The same panels for
+        the second pair. Black is the baseline, orange the regularized model.
 
     Raises
     ------
     ValueError
         If there are not two or four models, a pair has no title or chance, or only
-        one model of a pair has a measurement or all parts of it.
+        one model of a pair has a measurement with all its parts.
 
     Notes
     -----
     Intervals are 95 %, bootstrap over images. If neither model of a pair was measured
     for a panel, the panel is left blank with a note.
 
-    Differences from the paper: chance is 1 in 200 for TinyImageNet, where the
-    paper's line is at 5 %; sizes are the largest absolute pixel change, not the
-    largest signed change. f_0.5 is interpolated on the thresholds of the
-    measurement: 30 in the paper's Fig 2, 25 by default here.
+    Differences from the paper: chance is 1 in 200 for TinyImageNet, but the paper's
+    line is at 5 %. Sizes are the largest absolute pixel change, not the largest signed
+    change. f_0.5 is interpolated between the thresholds of the measurement: 30
+    thresholds in the paper's Fig 2, 25 by default here.
 
     References
     ----------
@@ -94,7 +94,7 @@ def fig2(
 
     Examples
     --------
-    The labels here are the networks' own answers to the images:
+    The labels in this example are the networks' own predictions:
 
     >>> import neurofreq as nf
     >>> images = nf.data.load_data("synthetic", n=2).images
@@ -140,7 +140,7 @@ def fig2(
 
 @registered("fig2", needs=("clean", "attack", "corruption"), data=("small", "imagenet"))
 def _from_studies(asked: Asked) -> Drawn:
-    """Draw the first two pairs, each of its own data set."""
+    """Draw the first two pairs; each pair is from another data set."""
     chosen = choose.pairs("fig2", asked.found)
     two = chosen.pairs[:2]
     table, figure = fig2(
@@ -281,7 +281,7 @@ def _have_attacks(ax: Axes, pair: Sequence[Measured]) -> bool:
 
 
 def _fit_top(ax: Axes, drawn: dict[str, Curve]) -> None:
-    """End the axis above the highest bar: some accuracies are far below 100 %."""
+    """End the axis above the highest bar, because accuracies may be far below 100 %."""
     highest = max(
         100.0 * float(np.max(np.asarray(curve.high))) for curve in drawn.values()
     )

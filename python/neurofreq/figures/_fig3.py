@@ -1,4 +1,4 @@
-"""Figure 3: hybrid images, and which part of them two models recognize."""
+"""Figure 3: hybrid images, and which of the two parts two models recognize."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ def fig3(
     models : sequence of Measured
         A baseline and its neurally regularized model, with "hybrid".
     low, high : array_like of float, shape (C, H, W)
-        Two images of different classes, in [0, 1], C = 1 or 3. The examples take the
-        low frequencies of the first and the high frequencies of the second.
+        Two images of different classes, in [0, 1], C = 1 or 3. The example hybrids have
+        the low frequencies of `low` and the high frequencies of `high`.
     frequencies : sequence of float
         Mixing frequencies of the examples, in units of Nyquist.
     roles : sequence of str
-        Names of the two models in the legend and the table, which also choose the
-        colors. For a robust model that is not neurally regularized, for example
-        ``("base", "adv")``.
+        Names of the two models in the legend and the table; the names also set the
+        colors. For example ``("base", "adv")`` for a robust model that is not neurally
+        regularized.
 
     Returns
     -------
     table : DataFrame
         p_low_minus_p_high (percentage points at x of Nyquist) and f_rev.
     figure : Figure
-        (a) The two images and their hybrid at each mixing frequency; (b) p_low -
-        p_high against mixing frequency with its interval, f_rev marked. Black is the
+        (a) The two images and their hybrid at each mixing frequency. (b) p_low -
+        p_high against mixing frequency with its interval; f_rev is marked. Black is the
         baseline, orange the regularized model; other roles have their group's color.
 
     Raises
@@ -118,7 +118,7 @@ def fig3(
 
 @registered("fig3", needs=("hybrid",), has_images=True)
 def _from_studies(asked: Asked) -> Drawn:
-    """Draw the first pair, and the first two images of different classes."""
+    """Draw the first pair with the first two images of different classes."""
     images = asked.images("fig3")
     chosen = choose.pairs("fig3", asked.found, ("neural", "adv"))
     pair = chosen.pairs[0]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from neurofreq.figures.registry import Asked
     from neurofreq.measured import Measured
 
-_COLUMNS = (7, 8)  # maps in a row: eight if that saves a row
+_COLUMNS = (7, 8)  # maps in a row: seven, or eight if this needs fewer rows
 _MAP = 1.08  # inches, height of a row of maps with their titles
 
 
@@ -50,12 +50,12 @@ def fig4(
         group means. Panel c: f_half (cycles/pixel), size (1/255, largest pixel change)
         and their correlation over models, and "not_found", the number of attacked
         images without a perturbation, if it is not 0. The maps of panel a are not in
-        the table; they are arrays of the models.
+        the table; they are in ``Measured.attack.power``.
     figure : Figure
-        (a) Mean power of the perturbations, each map on a logarithmic scale between
-        its own minimum and maximum, zero frequency blank; (b) radial profiles, thin
-        per model, thick per group with its interval, f_0.5 marked; (c) size against
-        f_0.5, with intervals of both.
+        (a) Mean power of the perturbations. Each map has a logarithmic scale between
+        its own minimum and maximum; zero frequency is blank. (b) Radial profiles: a
+        thin line per model, a thick line with its interval per group, f_0.5 marked.
+        (c) Size against f_0.5, with intervals of both.
 
     Raises
     ------
@@ -67,8 +67,8 @@ def fig4(
     Notes
     -----
     Intervals are 95 %, bootstrap over images. An image without a perturbation has no
-    power and no size: n counts the images with a perturbation; for a group, the images
-    with a perturbation in any of its models.
+    power and no size. Therefore n is the number of images with a perturbation; for a
+    group, the number of images with a perturbation in any of its models.
 
     Differences from the paper: the size is the largest absolute pixel change,
     not the largest signed change.
@@ -79,7 +79,7 @@ def fig4(
 
     Examples
     --------
-    The labels here are the network's own answers to the images:
+    The labels in this example are the network's own predictions:
 
     >>> import neurofreq as nf
     >>> images = nf.data.load_data("synthetic", n=2).images
@@ -139,7 +139,7 @@ def _filled(groups: list[list[Measured]], most: int) -> list[list[Measured]]:
 
 
 def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
-    """Draw the maps below their models' names, in the colors of their groups."""
+    """Draw the map of each model below its name, in the color of its group."""
     n_columns = max(_COLUMNS[0], *map(len, rows))
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
     tints = looks(_panels.grouped([model for row in rows for model in row]))
@@ -162,7 +162,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
                     rotation=90, ha="right", va="center", fontsize=8,
                     fontweight="bold", color=tint,
                 )  # fmt: skip
-                # Other columns have a gap between the maps for this text.
+                # In the other columns, the gap between the maps has room for the text.
                 text.set_in_layout(ax is line[0])
                 previous = model.group
         for ax in line[len(row) :]:
@@ -171,7 +171,7 @@ def _maps(figure: SubFigure, rows: list[list[Measured]], cmap: str) -> None:
 
 
 def _short(name: str, most: int = 16) -> str:
-    """Return a name that fits above its map: the paper's label, or its last part."""
+    """Return a name that fits above its map: the paper's label, or the name's end."""
     from neurofreq.figures.paper import label
 
     shown = label(name)

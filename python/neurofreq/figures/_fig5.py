@@ -33,8 +33,9 @@ def fig5(
         With "hybrid" for panel a, and also "corruption/NAME" for the paper's fifteen
         corruptions for panel b. All models of a group are measured on the same images.
     series : mapping of float to Measured or a sequence of them, optional
-        Blurred models of at least three sigmas, by sigma in pixels, for the dashed
-        line. Several models of one sigma are averaged. They may be among `models` too.
+        Blurred models by their sigma in pixels, for the dashed line; at least three
+        sigmas. Several models with the same sigma are averaged. A model of `series` may
+        also be in `models`.
 
     Returns
     -------
@@ -43,22 +44,23 @@ def fig5(
         and f_rev of the group means. Panel b: f_rev and corruption_accuracy (%); rows
         of the group "blur series" have sigma as x.
     figure : Figure
-        (a) p_low - p_high against mixing frequency, thin per model, thick per
-        group with its interval, f_rev marked; (b) accuracy over all 75 cells
+        (a) p_low - p_high against mixing frequency: a thin line per model, a thick line
+        with its interval per group, f_rev marked. (b) Mean accuracy over all 75 cells
         (corruption and severity) against f_rev, with intervals of both, and the blur
         series with its quadratic fit.
 
     Raises
     ------
     ValueError
-        If no model has either measurement, some models have a measurement and others
-        do not, a group's images or frequencies differ, or the series is too short.
+        If no model has one of the measurements, if only some models have a measurement,
+        if the images or frequencies differ within a group, or if the series has fewer
+        than three sigmas.
 
     Notes
     -----
     Intervals are 95 %, bootstrap over images. If no model was measured for a panel, the
     panel is left blank with a note. A model whose curve never crosses zero has no
-    f_rev: NaN in the table, and no point.
+    f_rev: the table has NaN, and panel b has no point for the model.
 
     References
     ----------

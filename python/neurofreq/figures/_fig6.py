@@ -35,27 +35,28 @@ def fig6(
     models : sequence of Measured
         With "attack" for panel a, "hybrid" and "corruption/NAME" for panel b.
     series : mapping of float to Measured or a sequence of them, optional
-        As in `fig5`.
+        See `fig5`.
     size : {"mean", "median"}
-        As in `fig4`.
+        See `fig4`.
 
     Returns
     -------
     table : DataFrame
         The rows of panel c of `fig4` and of panel b of `fig5`.
     figure : Figure
-        (a) Size of minimal perturbations against f_0.5; (b) accuracy over all 75
-        cells (corruption and severity) against f_rev; with intervals of both.
+        (a) Size of minimal perturbations against f_0.5. (b) Mean accuracy over all 75
+        cells (corruption and severity) against f_rev. Both panels have intervals in
+        both directions.
 
     Raises
     ------
     ValueError
-        As `fig4` and `fig5`.
+        For the same reasons as in `fig4` and `fig5`.
 
     Notes
     -----
-    As in `fig4` and `fig5`. If no model was measured for a panel, the panel is left
-    blank with a note.
+    See the notes of `fig4` and `fig5`. If no model was measured for a panel, the panel
+    is left blank with a note.
 
     References
     ----------
@@ -63,7 +64,7 @@ def fig6(
 
     Examples
     --------
-    The labels here are the network's own answers to the images:
+    The labels in this example are the network's own predictions:
 
     >>> import neurofreq as nf
     >>> images = nf.data.load_data("synthetic", n=2).images

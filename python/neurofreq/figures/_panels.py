@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from neurofreq.plot import Curve
 
 GRAY_LEVELS = 255.0  # units of 1/255 in [0, 1]
-_AT = 0.2  # cycles/pixel, where the profiles of the paper's groups differ clearly
+_AT = 0.2  # cycles/pixel at which the profiles of the paper's groups differ clearly
 
 
 def grouped(models: Sequence[Measured]) -> dict[str, list[Measured]]:
-    """Return the models by group: first the groups of the paper, in its order."""
+    """Return the models by group, with the paper's groups first and in its order."""
     names = dict.fromkeys([*COLORS, *(model.group for model in models)])
     members = {group: [m for m in models if m.group == group] for group in names}
     return {group: found for group, found in members.items() if found}
 
 
 def power_map(ax: Axes, model: Measured, cmap: str) -> None:
-    """Draw the mean spectrum of a model's perturbations, or say that there is none."""
+    """Draw the mean spectrum of a model's perturbations, or the text "none found"."""
     power = model.attack.power
     if np.nanmax(power) > 0.0:
         plot.plot_spectrum(power, ax, colorbar=False, cmap=cmap)
@@ -44,10 +44,10 @@ def power_map(ax: Axes, model: Measured, cmap: str) -> None:
 
 
 def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> None:
-    """Draw radial profiles: thin per model, thick per group, with f_0.5.
+    """Draw radial profiles: thin lines for models, thick lines for groups with f_0.5.
 
-    The curves, the groups' f_0.5 and their power below 0.2 cycles/pixel are added to
-    the table.
+    Add to the table the curves, and f_0.5 and the power below 0.2 cycles/pixel of each
+    group.
     """
     means = {}
     tints = looks(grouped(models))
@@ -68,9 +68,9 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
 def hybrid_curves(
     ax: Axes, table: Table, panel: str, models: Sequence[Measured]
 ) -> None:
-    """Draw p_low - p_high: thin per model, thick per group, with f_rev.
+    """Draw p_low - p_high: thin lines for models, thick lines for groups with f_rev.
 
-    The curves and the groups' f_rev are added to the table.
+    Add the curves and the f_rev of each group to the table.
     """
     means = {}
     tints = looks(grouped(models))
@@ -108,14 +108,14 @@ def _group_curves(
 
 
 def _n_images(models: Sequence[Measured], quantity: str) -> int:
-    """Return the number of images that a curve is a mean over."""
+    """Return the number of images in the mean of a curve."""
     if quantity == "power_below":
         return groups.n_found(models)
     return models[0].hybrid.n_images
 
 
 def add_not_found(table: Table, panel: str, model: Measured, group: str) -> None:
-    """Add the number of images without a perturbation to the table, if it is not 0."""
+    """Add the number of images without a perturbation to the table, unless it is 0."""
     n = model.attack.n_images
     lost = Estimate(n - groups.n_found([model]), np.nan, np.nan, n)
     if lost.value:
@@ -139,7 +139,7 @@ def sizes(
 
     def size(quantity: Quantity, members: Sequence[Measured]) -> Estimate:
         one = _scaled(quantity.estimate(), GRAY_LEVELS)
-        # A median is over all images, also over those without a perturbation.
+        # The median is over all images, including images without a perturbation.
         return one if statistic == "median" else groups.over_found(one, members)
 
     for model, half, quantity in zip(models, halves, found, strict=True):
@@ -174,8 +174,8 @@ def accuracies(
 ) -> None:
     """Draw mean corruption accuracy against f_rev, with the blur series.
 
-    `series` has blurred models by their sigma in pixels; several models of one sigma
-    are averaged.
+    `series` has blurred models by their sigma in pixels; models with the same sigma are
+    averaged.
     """
     unit = "Nyquist"
     tints = looks(grouped(models))
@@ -219,13 +219,13 @@ def _draw_series(ax: Axes, points: Mapping[float, tuple[float, float]]) -> None:
         label = r"blur, by $\sigma$"
         ax.plot(grid, fit(grid), "--", color=tint, linewidth=1.2, label=label)
     ax.plot(x, y, "o", color=tint, markersize=2.5, alpha=0.7)
-    # The labels stand below the end points, where the curve does not run. If the two
-    # points are near each other, one label goes to the left and one to the right.
+    # The labels are below the end points, because the curve does not pass there. If the
+    # two points are close, one label is to the left and the other to the right.
     ends = sorted((min(points), max(points)), key=lambda sigma: points[sigma])
     gap = points[ends[1]][0] - points[ends[0]][0]
     is_near = gap < 0.2 * np.ptp(ax.get_xlim())
     places = ("right", "left") if is_near else ("center", "center")
-    # The interval of another model may run behind the label.
+    # A white outline, because the interval of another model may be behind the label.
     halo = [withStroke(linewidth=2.5, foreground="white")]
     for sigma, place in zip(ends, places, strict=True):
         ax.annotate(
@@ -249,10 +249,10 @@ def _thin(ax: Axes, curve: Curve, tint: str) -> None:
 
 
 def _point(ax: Axes, x: Estimate, y: Estimate, look: Look) -> None:
-    """Draw a model's marker with the intervals of both its numbers.
+    """Draw a model's marker with the intervals of its two numbers.
 
-    An interval without an upper end is an arrow to the top. A point with a number that
-    is not finite is not drawn.
+    If an interval has no upper end, an arrow points up. A point is not drawn if one of
+    its numbers is not finite.
     """
     if not np.isfinite([x.value, y.value]).all():
         return
@@ -286,10 +286,10 @@ def _means(
 
 
 def _correlation(sizes: Sequence[Quantity], halves: Sequence[Quantity]) -> Estimate:
-    """Return Pearson's r of log size and f_0.5 over models; images resampled.
+    """Return Pearson's r of log size and f_0.5 over models; bootstrap over images.
 
-    r is NaN if a size is 0 (the model misclassifies most clean images) or infinite (the
-    median, if most attacks found nothing).
+    r is NaN if a size is 0 (the model misclassifies most clean images), or if a median
+    size is infinite (most attacks found no perturbation).
     """
     values = [[one.estimate().value for one in many] for many in (sizes, halves)]
     drawn = [np.stack([one.resampled() for one in many], 1) for many in (sizes, halves)]
@@ -337,7 +337,7 @@ def _plain_ticks(ax: Axes) -> None:
 
 
 def _finish(ax: Axes, xlabel: str, ylabel: str) -> None:
-    """Set the labels and the pale grid that all plots have."""
+    """Set the labels and the pale grid of a plot."""
     ax.margins(0.08)
     ax.set_xlabel(xlabel, color=INK)
     ax.set_ylabel(ylabel, color=INK)

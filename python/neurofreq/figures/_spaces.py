@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def order(similarity: Floats) -> NDArray[np.intp]:
-    """Return the order of the images that puts similar images next to each other.
+    """Return an order of the images that puts similar images next to each other.
 
-    Spectral seriation by the Fiedler vector of the graph whose edges are the
-    similarities above their minimum: Atkins, Boman & Hendrickson 1998, SIAM J Comput
-    28:297.
+    Spectral seriation: sort by the Fiedler vector of the graph whose edges are the
+    similarities minus their minimum (Atkins, Boman & Hendrickson 1998, SIAM J Comput
+    28:297).
     """
     edges = similarity - similarity.min()
     np.fill_diagonal(edges, 0.0)
@@ -28,8 +28,8 @@ def order(similarity: Floats) -> NDArray[np.intp]:
 def coordinates(similarity: Floats) -> Floats:
     """Return the points (N, 2) that preserve the similarities of the images best.
 
-    Classical multidimensional scaling of cosines, whose squared distances are 2 - 2 S:
-    Torgerson 1952, Psychometrika 17:401.
+    Classical multidimensional scaling (Torgerson 1952, Psychometrika 17:401) of
+    cosines S, whose squared distances are 2 - 2 S.
     """
     centred = similarity - similarity.mean(axis=0)
     centred -= centred.mean(axis=1, keepdims=True)
@@ -38,10 +38,11 @@ def coordinates(similarity: Floats) -> Floats:
 
 
 def aligned(points: Floats, reference: Floats) -> Floats:
-    """Return points rotated, mirrored and scaled to match a reference; both centered.
+    """Return centered points, rotated, mirrored and scaled to match a reference.
 
-    Orthogonal Procrustes: Schönemann 1966, Psychometrika 31:1. The scale gives both the
-    same norm, because the optimal scale would shrink an unrelated space to a point.
+    Orthogonal Procrustes (Schönemann 1966, Psychometrika 31:1). The scale gives the
+    points the norm of the reference, because the optimal scale would shrink an
+    unrelated space to a point.
     """
     left, _, right = np.linalg.svd(points.T @ reference)
     size = np.linalg.norm(points)

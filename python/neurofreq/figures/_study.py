@@ -1,4 +1,4 @@
-"""The study behind all figures: the networks of the package and the user's models."""
+"""The study that all figures are drawn from: the package's and the user's models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from neurofreq.models import ZooCard
 
-N_FULL = 1000  # images attacked, as in the paper; the paper mixes and corrupts 10,000
+# Images that are attacked, as in the paper. (The paper mixes and corrupts 10,000.)
+N_FULL = 1000
 OTHER = "other"  # the group of an unknown model
 
 
@@ -32,23 +33,23 @@ def study(
     measurements: Sequence[str] = MEASUREMENTS,
     **settings: Any,
 ) -> Study:
-    """Return the study that has all measurements of the figures.
+    """Return a study with all measurements that the figures need.
 
     Parameters
     ----------
     data : str or ImageSet
-        Test images, or a data SPEC of `data.load_data`, whose test images are used.
+        Test images, or a data SPEC of `data.load_data` (its test images are used).
     models : sequence of ModelEntry, mapping or str
-        Your own models, as in `studies.Study`. A model without a group gets the group
-        of its row in `models.list_models`, or "other" if it has no row there.
+        Your own models, as in `studies.Study`. A model without a group gets its group
+        from `models.list_models`, or "other" if the model is not in this list.
     zoo : bool
         Whether to add the networks of the package that were trained for these images.
     n_images : int, optional
-        The first N images of a data SPEC. By default all images; for ImageNet, only as
-        many as are measured.
+        The first N images of a data SPEC. By default all images; for ImageNet, only
+        the images that are measured.
     n_attack, n_hybrid, n_corruption : int
         Number of images that are attacked, mixed (in six pairings) and corrupted (in
-        all 75 cells); all images if there are fewer.
+        all 75 cells); all images if the data set has fewer.
     measurements : sequence of str
         All four by default.
     **settings : value
@@ -57,12 +58,13 @@ def study(
     Returns
     -------
     Study
-        With its data loaded. Gray networks are shown gray versions of color images.
+        The study, with its data loaded. Gray networks are shown gray versions of color
+        images.
 
     Raises
     ------
     TypeError, ValueError, OSError
-        If an argument is wrong, or there is no model at all.
+        If an argument is wrong, or there is no model.
 
     Examples
     --------
@@ -79,7 +81,7 @@ def study(
     if n_images is not None:
         n_images = validate.count("n_images", n_images)
     images = _images(data, n_images, max(counts.values()))
-    # Strings and mappings are allowed too: `Study` turns them into entries.
+    # Entries may be strings or mappings; `Study` converts them to `ModelEntry`.
     given: Any = models
     own = [_grouped(one) for one in Study(images, given).models] if given else []
     cards = fitting(images) if zoo else []
@@ -99,8 +101,9 @@ def study(
 def fitting(images: ImageSet) -> list[ZooCard]:
     """Return the networks of the package that were trained for these images.
 
-    They fit if the set's name begins with the name of the card's data, the number of
-    classes is equal, and the images have the network's channels or three channels.
+    A network fits if the name of the data set begins with the data name of its card,
+    the numbers of classes are equal, and the images have three channels or the number
+    of channels of the network.
     """
     channels = images.images.shape[1]
     return [
@@ -115,7 +118,9 @@ def fitting(images: ImageSet) -> list[ZooCard]:
 def _images(data: str | ImageSet, n_images: int | None, n_needed: int) -> ImageSet:
     if isinstance(data, ImageSet):
         if n_images is not None:
-            raise ValueError("n_images: got one, expected none with an ImageSet")
+            raise ValueError(
+                f"n_images: got {n_images}, expected none with an ImageSet"
+            )
         return data.load()
     if not isinstance(data, str):
         kind = type(data).__name__
@@ -126,15 +131,15 @@ def _images(data: str | ImageSet, n_images: int | None, n_needed: int) -> ImageS
 
 
 def _grouped(entry: ModelEntry) -> ModelEntry:
-    """Return the entry with a group."""
+    """Return the entry; if it has no group, add one."""
     return entry if entry.group else dataclasses.replace(entry, group=_group(entry))
 
 
 def _group(entry: ModelEntry) -> str:
     """Return the group of a network with published weights, or "other".
 
-    An architecture of this package has no known group, because the user's weights may
-    be trained on any data and in any way.
+    An architecture of this package has no known group, because the user may have
+    trained the weights on any data and in any way.
     """
     if not isinstance(entry.spec, str):
         return OTHER
@@ -144,7 +149,7 @@ def _group(entry: ModelEntry) -> str:
 
 
 def _nothing(images: ImageSet, zoo: bool) -> str:
-    """Say why there is no model, and what the user can do."""
+    """Return an error message: why there is no model, and how to give one."""
     got = "none"
     if zoo:
         names = ", ".join(card.name for card in zoo_cards())

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Print resolution, and the width of a page in inches, so that type has its print size.
+# Print resolution, and the page width in inches. A figure of this width has the font
+# sizes of print.
 DPI = 300
 WIDTH = 7.5
 INK = "#333333"
@@ -38,8 +39,8 @@ MARKERS = {
     "shuffle": "X", "pixel": "*",
 }  # fmt: skip
 
-# For all other groups, in their order. Five colors and four markers: only the 21st
-# group repeats a pair of color and marker.
+# For all other groups, in their order. Five colors and four markers give 20 pairs, so
+# that only the 21st group repeats a pair.
 _SPARE_COLORS = ("#777777", "#882255", "#332288", "#999933", "#661100")
 _SPARE_MARKERS = ("h", "<", ">", "p")
 
@@ -54,8 +55,8 @@ class Look(NamedTuple):
 def looks(groups: Iterable[str]) -> dict[str, Look]:
     """Return the color and marker of each group of a figure.
 
-    Groups that the paper does not have get spare colors by their order, so the order
-    must be the same in all panels.
+    Groups that are not in the paper get spare colors by their order. The order must
+    therefore be the same in all panels.
     """
     spare = zip(cycle(_SPARE_COLORS), cycle(_SPARE_MARKERS), strict=False)
     return {
@@ -65,9 +66,9 @@ def looks(groups: Iterable[str]) -> dict[str, Look]:
 
 
 def new_figure(height: float) -> Figure:
-    """Return a figure of a page's width and this height in inches.
+    """Return a figure with the page width and this height in inches.
 
-    The figure is made outside pyplot, so that it is not left open.
+    The figure is made without pyplot, because pyplot would keep it open.
     """
     from matplotlib.figure import Figure
 
@@ -93,7 +94,7 @@ def panel(ax: Axes, letter: str, title: str = "") -> Axes:
 
 
 def blank(ax: Axes, note: str) -> Axes:
-    """Leave a panel without data, and write the reason into it."""
+    """Leave a panel blank, and write the reason into it."""
     ax.set_axis_off()
     ax.text(
         0.5,
@@ -121,7 +122,7 @@ def group_legend(ax: Axes, groups: Iterable[str]) -> None:
     ]  # fmt: skip
     handles += ax.get_legend_handles_labels()[0]  # type: ignore[arg-type]
     n_rows = -(-len(handles) // _MOST_IN_A_ROW)
-    # Inside the axes, the legend would cover intervals.
+    # The legend is above the axes, because inside it would cover intervals.
     ax.legend(
         handles=handles, frameon=False, fontsize=7, handletextpad=0.4,
         handlelength=1.6, columnspacing=0.8, loc="lower right", labelspacing=0.2,

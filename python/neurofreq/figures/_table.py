@@ -24,9 +24,10 @@ COLUMNS = (
 
 
 class Table:
-    """Collects the rows of one figure, such as "fig2".
+    """Collect the rows of one figure, such as "fig2".
 
-    The rows of models with random weights say so; without `models`, all are "given".
+    The column "weights" is "random" for models with random weights. Without `models`,
+    it is "given" in all rows.
     """
 
     def __init__(self, figure: str, models: Sequence[Measured] = ()) -> None:
@@ -45,10 +46,10 @@ class Table:
         x: float = float("nan"),
         scale: float = 1.0,
     ) -> None:
-        """Add one number; `model` is its name and group.
+        """Add one number; `model` is (name, group).
 
-        `unit` is the unit after multiplying the estimate by `scale`. `x` is where the
-        quantity is taken, such as a severity.
+        The estimate is multiplied by `scale`, which gives the unit `unit`. `x` is the
+        point at which the quantity is measured, such as a severity.
         """
         name, group = model
         self._rows.append(
@@ -99,7 +100,7 @@ class Table:
 
         for row in self._rows:
             row["paper"] = paper.number(row)
-            # The name of a point over several models is the list of their names.
+            # The name of a mean over several models is the list of their names.
             is_random = not self._random.isdisjoint(row["model"].split(", "))
             row["weights"] = "random" if is_random else "given"
         return pd.DataFrame(self._rows, columns=list(COLUMNS))
@@ -111,7 +112,7 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     table : DataFrame
-        The table of a figure, or of several figures joined.
+        The table of a figure, or the joined tables of several figures.
 
     Returns
     -------
@@ -124,11 +125,11 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
     -----
     Most of the paper's numbers were read off its figures, to about 0.4 points of
     accuracy, 0.004 of frequency and 3 % of size. They apply to the paper's networks and
-    data. For other networks and data they only give an orientation.
+    data. For other networks and data, they are only a rough guide.
 
     Examples
     --------
-    The labels here are the network's own answers to the images:
+    The labels in this example are the network's own predictions:
 
     >>> import neurofreq as nf
     >>> images = nf.data.load_data("synthetic", n=2).images

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SIGMA = re.compile(r"blur[-=_ ]?(\d+(?:\.\d+)?)")
 _LEAST = 3  # a series needs this many sigmas
-_PART = "not measured whole"
+_PART = "not completely measured"
 
 
 class Pair(NamedTuple):
@@ -30,7 +30,7 @@ class Pair(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Describe the images that both were measured on."""
+        """The name of the images that both models were measured on."""
         name = self.data.removesuffix(" test").removesuffix(" val")
         return f"grayscale {name}" if self.models[0].is_gray else name
 
@@ -47,7 +47,7 @@ class Pairs(NamedTuple):
     note: str
 
     def names(self, n_drawn: int) -> str:
-        """Say which pairs are drawn and which are left out."""
+        """Return a note: the pairs that are drawn, and the pairs that are left out."""
         named = [" and ".join(m.name for m in pair.models) for pair in self.pairs]
         parts = [f"of {'; '.join(named[:n_drawn])}"]
         if others := named[n_drawn:]:
@@ -56,10 +56,11 @@ class Pairs(NamedTuple):
 
 
 class Robust(NamedTuple):
-    """The models of a figure about groups.
+    """The models of a figure that compares groups.
 
-    `series` has the blurred models by sigma, None with fewer than three sigmas. `note`
-    says which measured models are left out and why; it may be empty.
+    `series` has the blurred models by sigma; it is None if there are fewer than three
+    sigmas. `note` has the measured models that are left out and the reasons; it may be
+    empty.
     """
 
     models: list[Measured]
@@ -70,10 +71,12 @@ class Robust(NamedTuple):
 def pairs(
     name: str, found: Sequence[StudyResult], partners: Sequence[str] = ("neural",)
 ) -> Pairs:
-    """Return a baseline and a model of another group, for each data set that has them.
+    """Return a baseline and a model of another group for each data set.
 
-    Results of one data set are joined. The first of `partners` that has a pair is used.
-    Raises NotDrawnError if there is no pair, or a data set has none measured alike.
+    Results on the same data set are joined. The other group is the first of `partners`
+    for which there is a pair. A data set without such a pair is left out. Raises
+    NotDrawnError if no data set has a pair, and ValueError if the models of all pairs
+    of a data set were measured in different ways.
     """
     sets: dict[tuple[str, int], list[tuple[StudyResult, Measured]]] = {}
     for one in found:
@@ -106,15 +109,15 @@ def robust(name: str, found: Sequence[StudyResult]) -> Robust:
 
     The models come from studies that agree, see `together`. Models that were shown gray
     versions of color images are never combined with models that were shown color
-    images. If blurred models of three sigmas make a series, the group "blur" is the
-    model with the paper's sigma, if there is one, finished or not. Raises NotDrawnError
-    if there are fewer than two models.
+    images. If there are blurred models with three or more sigmas, and some have the
+    paper's sigma (finished or not), models with other sigmas are left out of the group
+    "blur". Raises NotDrawnError if there are fewer than two models.
     """
     models, parts = together(found, FIGURES[name].needs)
     whole = [one for one in models if FIGURES[name].shows(one)]
     is_gray = all(one.is_gray for one in whole)
     line = series([one for one in whole if one.is_gray == is_gray])
-    # Unfinished models count too, so that the group does not change when they finish.
+    # Include unfinished models, so that the group does not change when they finish.
     sigmas = series([one for one in models if one.is_gray == is_gray])
     is_series = len(sigmas) >= _LEAST and FIGURES[name].sigma in sigmas
     is_line = len(line) >= _LEAST and name != "fig4"
@@ -145,11 +148,12 @@ def robust(name: str, found: Sequence[StudyResult]) -> Robust:
 def together(
     found: Sequence[StudyResult], measurements: Sequence[str]
 ) -> tuple[list[Measured], list[str]]:
-    """Return the models of studies whose numbers can be compared.
+    """Return the models of studies whose numbers can be compared, and notes.
 
-    These are the models of the first study that has the measurements for some model, of
-    the studies that agree with it in data, settings and release, and of studies without
-    results. The second value names the other studies and how they differ.
+    The first study with a model that has the measurements is the reference. The models
+    are those of the reference, of studies that agree with it in data, settings and
+    release, and of studies without these measurements. Each note names one of the other
+    studies and its difference.
     """
     models: list[Measured] = []
     left: list[str] = []
@@ -187,7 +191,7 @@ def sigma_of(one: Measured) -> float | None:
 def _pair(
     name: str, members: Sequence[tuple[StudyResult, Measured]], group: str
 ) -> tuple[Measured, Measured] | None:
-    """Return the first model of a group with a baseline that was measured alike."""
+    """Return the first pair of a baseline and a model that were measured alike."""
     whole = [(one, model) for one, model in members if FIGURES[name].shows(model)]
     apart = ""
     for theirs, other in whole:

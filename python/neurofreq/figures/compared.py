@@ -1,4 +1,4 @@
-"""The inputs of Figure 1: stimuli, a target, and the spaces of two networks."""
+"""The inputs of Figure 1: stimuli, a target, and the similarities in two networks."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ N_STIMULI = 100  # if there is no recording
 
 
 class Stimuli(NamedTuple):
-    """Images (N, C, H, W) in float32 and the similarities of the responses to them."""
+    """Images (N, C, H, W) in float32, and the similarities of responses to them."""
 
     images: NDArray[np.float32]
     target: neural.Target
 
 
 def simulated(images: ImageSet) -> Stimuli:
-    """Return the first images, in gray, and their similarities in a simulated V1."""
+    """Return the first images in gray and their similarities in a simulated V1."""
     shown = images.take(min(N_STIMULI, len(images))).gray().load().images
     return Stimuli(shown, neural.v1_similarity(shown))
 
 
 def recorded(path: str | os.PathLike[str]) -> Stimuli:
-    """Read recorded responses, or their similarities, with the images.
+    """Read images and the recorded responses to them, or similarities of responses.
 
     The npz file has ``images``, uint8 or float in [0, 1], (N, H, W) or (N, C, H, W),
-    and the arrays of `neural.Responses.save` or `neural.Target.save`. Neurons whose
-    responses never differ are left out; the others are weighted by reliability. Raises
-    FileNotFoundError if there is no such file, and ValueError if an array is missing or
-    the numbers of images differ.
+    and the arrays of `neural.Responses.save` or `neural.Target.save`. Neurons with
+    constant responses are left out; the other neurons are weighted by reliability.
+    Raises FileNotFoundError if the file does not exist, and ValueError if an array is
+    missing or the numbers of images differ.
     """
     file = validate.npz(path, "neural")
     names = set(file)
@@ -67,7 +67,7 @@ def recorded(path: str | os.PathLike[str]) -> Stimuli:
 
 
 def seen(images: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return stimuli with the size and the channels of a network's images `like`."""
+    """Return stimuli with the size and the channels of the images `like`."""
     whole = ImageSet(images, np.zeros(len(images), np.int64), ("none",), "stimuli")
     gray = whole.gray().images if like.shape[1] == 1 else images
     pixels = torch.from_numpy(np.ascontiguousarray(gray))
@@ -81,8 +81,8 @@ def seen(images: NDArray[np.float32], like: NDArray[np.float32]) -> NDArray[np.f
 def space(model: nn.Module, images: NDArray[np.float32]) -> neural.Target:
     """Return the similarities of a network's features, averaged over its layers.
 
-    These are the layers and the equal weights that a regularizer starts with. Raises
-    ValueError if the layers are not known, see `features.stages`.
+    The layers and their equal weights are those at the start of a regularizer's
+    training. Raises ValueError if the layers are not known, see `features.stages`.
     """
     inner = features.unwrapped(model)
     layers = features.stages(inner)

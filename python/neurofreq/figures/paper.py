@@ -2,10 +2,11 @@
 
 The numbers were read off the published figures, to about 0.4 points of accuracy,
 0.004 of frequency and 3 % of size. A row of paper.csv is a group ("group mean"), a
-point of the blur series, or a network of a scatter plot. The label of a network is
-empty if the paper does not name it; it then enters only the mean of its group. Two
-clusters of the group "adv" could not be resolved: its point in Figure 4c is the middle
-of the cluster, and five of its points in Figure 5b are the middle of their range.
+point of the blur series, or a network of a scatter plot. If the paper does not name a
+network, its label is empty, and the network enters only the mean of its group. In two
+clusters of the group "adv", single points could not be read: the point in Figure 4c is
+the center of the cluster, and five points in Figure 5b are at the middle of their
+range.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-Key = tuple[str, str, str, str, float | None]  # figure, panel, who, quantity, x
+Key = tuple[str, str, str, str, float | None]  # figure, panel, `who`, quantity, x
 
 GROUP_MEAN = "group mean"  # the model of a row about a group
 ALL = "all"  # the group of a row about all models
-BLUR_SERIES = "blur series"  # the group of the blurred networks along the dashed line
+BLUR_SERIES = "blur series"  # the group of the networks along the dashed line
 
 
 def number(row: dict[str, Any]) -> float:
@@ -33,8 +34,8 @@ def number(row: dict[str, Any]) -> float:
 def who(row: dict[str, Any]) -> str:
     """Return the key of a row's model or group in the paper's numbers.
 
-    Rows of Figs 2 and 3 are found by their role. In the other figures, a group mean is
-    found by its group, and a network by its label.
+    In Figs 2 and 3, the key is the role. In the other figures, the key of a group mean
+    is its group, and the key of a network is its label.
     """
     role = row["figure"] in ("fig2", "fig3") or row["group"] in (ALL, BLUR_SERIES)
     about_group = role or row["model"] == GROUP_MEAN
@@ -62,7 +63,7 @@ def _labels() -> dict[str, str]:
 def numbers() -> dict[Key, float]:
     """Return every number by (figure, panel, label or group, quantity, x).
 
-    The number of a group is the mean over its networks, if the paper shows networks.
+    If the paper shows single networks, a group's number is the mean over its networks.
     """
     found: dict[Key, float] = {}
     members: dict[Key, list[float]] = {}

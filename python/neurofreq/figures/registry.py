@@ -1,6 +1,6 @@
-"""The figures by name: what each needs, and how it is drawn from whole studies.
+"""The figures by name: their measurements, and drawing them from whole studies.
 
-The module of a figure registers it (`registered`), and `draw` draws it by its name.
+The module of a figure registers the figure (`registered`); `draw` draws it by name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 
 class NotDrawnError(ValueError):
-    """A figure cannot be drawn from these models; the message begins with its name.
+    """A figure cannot be drawn from these models.
+
+    The message begins with the name of the figure.
 
     Examples
     --------
@@ -46,12 +48,12 @@ class Drawn(NamedTuple):
         One row per number, with the columns that `neurofreq.figures` describes.
     figure : Figure
     note : str
-        Which models are left out, and why; other remarks on the models shown.
-        Empty without a remark.
+        The models that are left out and the reasons, and other remarks; empty if there
+        is no remark.
 
     Examples
     --------
-    The labels here are the networks' own answers to the images:
+    The labels in this example are the networks' own predictions:
 
     >>> import neurofreq as nf
     >>> images = nf.data.load_data("synthetic", n=2).images
@@ -77,7 +79,7 @@ class Drawn(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a figure is drawn from: the arguments of `draw`, see there."""
+    """The inputs of a figure: the arguments of `draw`."""
 
     found: Sequence[StudyResult]
     study: Study | None
@@ -98,16 +100,17 @@ class PaperFigure:
     ----------
     name : str
     needs : tuple of str
-        The measurements that a model needs to appear in it.
+        The measurements that a model needs to appear in the figure.
     draw : callable
-        Draws it from `Asked`.
+        Draws the figure from `Asked`.
     has_images : bool
-        Whether it shows images, so that it cannot be drawn from kept numbers alone.
+        Whether the figure shows images. Then the stored numbers of a study are not
+        enough to draw it.
     data : tuple of str
-        The data sets that it is drawn for by default: "small" (CIFAR-10, TinyImageNet
-        and others) or "imagenet".
+        The data sets for which the figure is drawn by default: "small" (CIFAR-10,
+        TinyImageNet and others) or "imagenet".
     sigma : float or None
-        Sigma in pixels of the paper's blurred network in this figure.
+        Sigma, in pixels, of the blurred network that the paper's figure shows.
 
     Examples
     --------
@@ -157,7 +160,7 @@ def draw(
     study: Study | None = None,
     neural: str | os.PathLike[str] | None = None,
 ) -> Drawn:
-    """Draw one of the paper's figures from all fitting models of the studies.
+    """Draw a figure of the paper from all models of the studies that fit.
 
     Parameters
     ----------
@@ -166,12 +169,12 @@ def draw(
     found : sequence of StudyResult
         Results of `studies.run` or `studies.load`.
     study : Study, optional
-        A study with its data loaded, as `study` returns it. Figures 1 and 3 show its
-        images, and Figure 1 compares its networks.
+        A study with its data loaded, such as the result of `study`. Figures 1 and 3
+        show images of the study, and Figure 1 compares networks of the study.
     neural : path, optional
         Recorded stimuli and responses for Figure 1: an npz file with ``images`` and
         the arrays that `neural.Responses.save` or `neural.Target.save` writes. By
-        default the target comes from a simulated V1, and its label says this.
+        default the target comes from a simulated V1, and its label names this source.
 
     Returns
     -------
@@ -181,27 +184,28 @@ def draw(
     Raises
     ------
     NotDrawnError
-        A ValueError that says which models are missing, or why they do not fit.
+        If models are missing or do not fit; the message has the reason. It is a
+        ValueError.
 
     Notes
     -----
     Figures 1 to 3 compare a model of the group "neural" with the first model of the
-    group "base" that was shown the same images. Figure 2 has a row for each data set,
-    at most two. Figure 3 uses a model of the group "adv" if there is none of the group
-    "neural". Both models of a pair come from one study, or from studies that agree in
-    data, settings and release.
+    group "base" that was shown the same images. Figure 2 has one row per data set, for
+    at most two data sets. Figure 3 uses a model of the group "adv" if no model is in
+    the group "neural". Both models of a pair come from one study, or from studies that
+    agree in data, settings and release.
 
     Figures 4 to 6 show every model that has all measurements of the figure. The models
     come from the first study that has such a model and from the studies that agree
     with it; the note names the other studies. If some models were shown color images,
-    models that were shown gray versions of color images are left out. Blurred models
-    of at least three sigmas make the series of Figures 5 and 6; sigma is read from the
-    name, such as "blur-1.5". The models with the paper's sigma, if there are any, then
-    form the group "blur".
+    models that were shown gray versions of color images are left out. If there are
+    blurred models with at least three sigmas, Figures 5 and 6 have a blur series; sigma
+    is read from the name, such as "blur-1.5". The group "blur" then has only the models
+    with the paper's sigma, if there are any.
 
     Examples
     --------
-    The labels here are the networks' own answers to the images:
+    The labels in this example are the networks' own predictions:
 
     >>> import neurofreq as nf
     >>> images = nf.data.load_data("synthetic", n=2).images

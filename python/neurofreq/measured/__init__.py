@@ -1,4 +1,4 @@
-"""What was measured of a model: raw values per image, and quantities made from them.
+"""The measurements of a model: raw values per image, and quantities from them.
 
 `Measured` holds the finished measurements of one model. Each measurement is a record
 (`Clean`, `Hybrid`, `Attack`, `Corrupted`) of raw values per image, whose methods return

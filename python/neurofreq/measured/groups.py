@@ -54,14 +54,15 @@ def check(models: Sequence[Measured], *measurements: str) -> None:
 
 
 def has(model: Measured, *measurements: str) -> bool:
-    """Return whether a model has all parts of these measurements: all corruptions."""
+    """Return whether a model has these measurements, corruption with all fifteen."""
     return all(model.has(*_NEEDED[one]) for one in measurements)
 
 
 def have(models: Sequence[Measured], measurement: str) -> bool:
     """Return whether all models have a measurement (True) or none has (False).
 
-    Raises NotMeasuredError if only some models have it, or a model has a part of it.
+    Raises NotMeasuredError if only some models have it, or if a model has only a part
+    of the measurement.
     """
     needed = _NEEDED[measurement]
     missing = {m.name: [key for key in needed if not m.has(key)] for m in models}
@@ -86,7 +87,7 @@ def attack(model: Measured) -> Attack:
 
 
 def corrupted(model: Measured) -> CorruptionAccuracy:
-    """Return the accuracy in all 75 cells, and on the same images when clean."""
+    """Return the accuracy in all 75 cells, and on the clean versions of the images."""
     return model.corrupted(FIFTEEN)
 
 
@@ -112,7 +113,7 @@ def radial_profile(models: Sequence[Measured]) -> Profile:
 
 
 def hybrid_profile(models: Sequence[Measured]) -> Profile:
-    """Return the mean of the models' p_low - p_high."""
+    """Return the mean of the models' hybrid profiles (p_low - p_high)."""
     return _together(models, "hybrid", [one.hybrid.profile for one in models])
 
 
@@ -151,7 +152,7 @@ def _together(
 
 
 def _same_images(models: Sequence[Measured], values: Sequence[Floats]) -> None:
-    """Require as many images of each model as of the first."""
+    """Require the same number of images from each model."""
     for model, one in zip(models, values, strict=True):
         if len(one) != len(values[0]):
             raise NotMeasuredError(

@@ -78,11 +78,11 @@ class Quantity:
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """A mean over images along an axis, and the level at which its frequency is read.
+    """A mean curve over images, and the level whose crossing gives its frequency.
 
-    `values` has an array (N, K) for each model, over the same images and the same `x`
+    `values` has an array (N, K) for each model, with the same images and the same `x`
     (K,). `transform` maps means over images (B, K) to the curve of one model. The
-    curves of several models are averaged.
+    profile is the mean of the models' curves.
     """
 
     x: Floats
@@ -122,7 +122,7 @@ def radial_profile(frequency: Floats, *radial: Floats) -> Profile:
 
 
 def accuracy(correct: NDArray[np.bool_]) -> Quantity:
-    """Return the fraction of correct images of (..., N), over the leading axes too."""
+    """Return the fraction of True values in an array (..., N) over N images."""
     per_image = np.atleast_2d(correct).reshape(-1, correct.shape[-1]).mean(axis=0)
     return Quantity(per_image[:, None], lambda means: means[:, 0])
 
@@ -130,10 +130,11 @@ def accuracy(correct: NDArray[np.bool_]) -> Quantity:
 def median_size(distance: Floats, share: float = 0.5) -> Quantity:
     """Return the median over images of the smallest perturbation, or another quantile.
 
-    An image on which the attack failed has an infinite distance. The quantile is taken
+    An image on which the attack failed has an infinite distance. The quantile comes
     from the distribution function: at each observed size, the fraction of images whose
-    distance is at most that size. An even number of images takes the midpoint. The
-    median is infinite if the attack failed on at least half of the images.
+    distance is at most that size. With an even number of images, the median is the
+    midpoint of the two middle distances. The median is infinite if the attack failed
+    on at least half of the images.
     """
     sizes = np.unique(distance)
     below = (distance[:, None] <= sizes).astype(np.float64)
@@ -148,7 +149,7 @@ def median_size(distance: Floats, share: float = 0.5) -> Quantity:
 
 
 def mean_size(distance: Floats) -> Quantity:
-    """Return the mean of the finite distances: images with a perturbation only."""
+    """Return the mean distance over the images for which a perturbation was found."""
     found = np.isfinite(distance)
     values = np.stack([np.where(found, distance, 0.0), found], axis=1)
 
@@ -199,7 +200,7 @@ def pointwise(
 
 
 def budgets(distances: list[Floats]) -> Floats:
-    """Return 61 budgets from zero to just above nearly every finite size."""
+    """Return 61 budgets from zero to 1.02 times the 99th percentile of the sizes."""
     finite = np.concatenate([d[np.isfinite(d)] for d in distances] or [np.zeros(0)])
     top = 1.02 * float(np.percentile(finite, 99.0)) if finite.size else 0.0
     return np.linspace(0.0, top or 1.0 / 255.0, 61)

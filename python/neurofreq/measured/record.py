@@ -126,11 +126,12 @@ class Attack:
     power : ndarray of float64, shape (H, W)
         Power spectrum of the perturbations, mean over images.
     radial : ndarray of float64, shape (n, T)
-        Cumulative power of each perturbation below each frequency; 0 without one.
+        Cumulative power of each perturbation below each frequency; 0 if no
+        perturbation was found.
     frequency : ndarray of float64, shape (T,)
         In cycles/pixel.
     adversarial : ndarray of float, shape (m, C, H, W)
-        The adversarial images of the first images.
+        The adversarial versions of the first attacked images.
 
     Examples
     --------
@@ -176,8 +177,8 @@ class Attack:
     def profile(self, among: NDArray[np.bool_] | None = None) -> Profile:
         """Return cumulative power against frequency, which crosses 0.5 at f_0.5.
 
-        `among` selects images (n,); by default all, where images without a perturbation
-        have no power.
+        `among` is a mask of images (n,), by default all. Images without a perturbation
+        have zero power.
         """
         radial = self.radial if among is None else self.radial[among]
         return quantities.radial_profile(self.frequency, radial)
@@ -273,15 +274,15 @@ class Measured:
     name : str
         The model's label.
     group : str
-        The group it is plotted in: "base", "adv", "crp", "blur", "pca", "neural",
-        or any other word.
+        The model's group in plots: "base", "adv", "crp", "blur", "pca", "neural", or
+        any other word.
     results : mapping of str to Clean, Hybrid, Attack or Corrupted
         The finished measurements: "clean", "hybrid", "attack" and "corruption/NAME".
-        Each is over the first images of the data.
+        Each measurement uses the first images of the data.
     is_gray : bool
-        Whether it was shown gray versions of color images.
+        Whether the model was shown gray versions of color images.
     is_random : bool
-        Whether its weights are random weights of neurofreq, without training.
+        Whether the model is untrained, with random weights from neurofreq.
 
     Examples
     --------
@@ -304,21 +305,21 @@ class Measured:
 
     @property
     def clean(self) -> Clean:
-        """The clean images; raises NotMeasuredError if they were not measured."""
+        """The result on clean images; raises NotMeasuredError if there is none."""
         return self._of("clean", Clean)
 
     @property
     def hybrid(self) -> Hybrid:
-        """The hybrid images; raises NotMeasuredError if they were not measured."""
+        """The result on hybrid images; raises NotMeasuredError if there is none."""
         return self._of("hybrid", Hybrid)
 
     @property
     def attack(self) -> Attack:
-        """The attack; raises NotMeasuredError if it was not measured."""
+        """The result of the attack; raises NotMeasuredError if there is none."""
         return self._of("attack", Attack)
 
     def corrupted(self, names: Sequence[str]) -> CorruptionAccuracy:
-        """Return the accuracy under corruptions, and on the same images when clean.
+        """Return the accuracy under corruptions, and on the same images uncorrupted.
 
         Raises NotMeasuredError if one of the corruptions was not measured.
         """
@@ -334,7 +335,7 @@ class Measured:
         return all(key in self.results for key in keys)
 
     def only(self, measurements: Sequence[str]) -> Measured:
-        """Return the model with these measurements only, such as "corruption"."""
+        """Return a copy with only these measurements, such as "corruption"."""
         kept = {
             key: result
             for key, result in self.results.items()
@@ -344,12 +345,12 @@ class Measured:
 
     @property
     def weights(self) -> str:
-        """The word for its weights in tables: "random" or "given"."""
+        """The word for the model's weights in tables: "random" or "given"."""
         return "random" if self.is_random else "given"
 
     @property
     def title(self) -> str:
-        """Its name in figures, with a note if its weights are random."""
+        """The model's name in figures, with a note if its weights are random."""
         return self.name + "\n(random weights)" * self.is_random
 
     def _of(self, key: str, kind: type[R]) -> R:

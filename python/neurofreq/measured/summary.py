@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 class Column:
     """A number of the summary: how it is computed and shown.
 
-    `key` is its column in summary.csv, followed by `_low` and `_high`. `factor`
-    converts from the CSV's unit to the page's. `build` takes a model and a mask of
-    attacked images (or None), and returns the quantity, or None if it was not measured.
+    `key` is the name of the column in summary.csv; the bounds are in `key_low` and
+    `key_high`. `factor` converts from the unit of the CSV to the unit of the page.
+    `build` takes a model and a mask of attacked images (or None), and returns the
+    quantity, or None if it was not measured.
     """
 
     key: str
@@ -38,10 +39,9 @@ class Column:
 
 
 def columns(corruptions: Sequence[str]) -> list[Column]:
-    """Return the numbers of the summary in their order.
+    """Return the columns of the summary in their order.
 
-    Corrupted accuracy is the mean over those of the paper's corruptions that are among
-    `corruptions`.
+    Corrupted accuracy is the mean over the paper's corruptions in `corruptions`.
     """
     wanted = grouping.averaged(corruptions)
 

@@ -1,8 +1,8 @@
 """Find a network in a file of weights, under any prefix.
 
-A copy of the network is found by its keys: all of them follow the same prefix. So no
-list of wrappers (``module.``, ``net.``, ``backbone.``), of records around a state dict,
-or of stored averages, optimizers and losses is needed.
+A copy of the network is found by its keys, which all have the same prefix. A list of
+prefixes (``module.``, ``net.``, ``backbone.``, ``state_dict``, ...) is therefore not
+needed.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ if TYPE_CHECKING:
 
     from neurofreq.models._weight_files import Contents
 
-# Parts of a key that wrappers insert anywhere: compiled, sharded, recomputed, parallel.
+# Parts that torch.compile, FSDP, checkpointing and DataParallel insert into keys.
 WRAPPERS = frozenset(
     ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "module")
 )
-# Words in the names of tensors that are stored beside a network and have its shapes.
+# Words in the prefixes of averages and of optimizer states, whose tensors have the
+# names and shapes of the network's tensors.
 _ASIDE = frozenset(
     ("ema", "swa", "averaged", "average", "optimizer", "exp", "grads", "momentum")
 )
-# Stored in the network's state dict: an attacker's second copy and means (MadryLab).
+# Other parts of known state dicts: MadryLab's attacker and normalizer, and the counter
+# of averaged models. No warning names them.
 _KNOWN_BESIDE = ("attacker", "normalizer", "n_averaged")
 
 
 class Found(NamedTuple):
     """A copy of a network in a file.
 
-    `state` has the network's keys. `prefix` is the prefix of the file's keys and ends
-    with a dot if it is not empty. `tensors` are all tensors of the file, by their keys
-    without wrappers.
+    `state` maps the network's keys to tensors. `prefix` is the prefix of these keys in
+    the file; it is empty or ends with a dot. `tensors` has all tensors of the file, by
+    their keys without wrappers.
     """
 
     state: dict[str, Tensor]
@@ -49,7 +51,7 @@ class Found(NamedTuple):
     tensors: dict[str, Tensor]
 
     def under(self, prefix: str) -> dict[str, Tensor]:
-        """Return the tensors whose keys start with a prefix, which is removed."""
+        """Return the tensors whose keys start with a prefix, by the rest of the key."""
         return {
             name.removeprefix(prefix): tensor
             for name, tensor in self.tensors.items()
@@ -71,9 +73,9 @@ def load(
 ) -> Found:
     """Load all of a network's weights from ``FILE`` or ``FILE#PART``.
 
-    The part is needed if the file holds the network several times. Raises
-    FileNotFoundError if there is no such file, and ValueError if it holds no copy of
-    the network, several copies, or a copy of other shapes.
+    PART is needed if the file holds several copies of the network. Raises
+    FileNotFoundError if the file does not exist, and ValueError if it holds no copy of
+    the network, several copies, or a copy with other shapes.
     """
     path, part = split(weights)
     contents = _weight_files.read(path, sha256=sha256)
@@ -87,7 +89,7 @@ def load(
 def _find(
     expected: Mapping[str, Tensor], contents: Contents, path: Path, part: str
 ) -> Found:
-    """Return the one copy of the network in a file."""
+    """Return the copy of the network in a file; raise if there is none or several."""
     if not contents.tensors:
         raise ValueError(f"weights: {path} holds no state dict{_unread(contents)}")
     wrappers = _wrappers(expected, contents.tensors)
@@ -133,13 +135,13 @@ def _find(
 
 
 def _is_aside(home: str) -> bool:
-    """Return whether a prefix is that of averages or of an optimizer's values."""
+    """Return whether a prefix belongs to averages or to an optimizer."""
     words = re.split(r"[._]", home.lower())
     return any(word in _ASIDE for word in words)
 
 
 def _wrappers(*groups: Mapping[str, Tensor]) -> frozenset[str]:
-    """Return the wrappers that can be removed without two keys becoming the same."""
+    """Return the wrappers that can be removed so that all keys stay different."""
     off = WRAPPERS
     for keys in groups:
         if len({_plain(key, off) for key in keys}) < len(keys):
@@ -152,7 +154,7 @@ def _plain(key: str, wrappers: Collection[str]) -> str:
 
 
 def _homes(keys: Collection[str], tensors: Mapping[str, Tensor]) -> list[str]:
-    """Return every prefix that some key of the network has in the file."""
+    """Return every prefix that the file has in front of a key of the network."""
     found: dict[str, None] = {"": None}
     for name in tensors:
         parts = name.split(".")
@@ -205,11 +207,11 @@ def _equal(one: Tensor | None, other: Tensor | None) -> bool:
 def _beside(
     found: Found, expected: Mapping[str, Tensor]
 ) -> tuple[list[str], list[str]]:
-    """Return the extra keys of the network's state dict: foreign ones, and others.
+    """Return the extra keys beside the network: of another network, and others.
 
-    A key is foreign, from another network, if its first part is also a part of this
-    network, or a number and this network has numbered parts. Other keys were stored
-    with the network.
+    An extra key is from another network if this network has a part of the same name, or
+    if the part is a number and this network has numbered parts. All other extra keys
+    were stored with the network.
     """
     wrappers = _wrappers(expected, found.tensors)
     keys = {_plain(key, wrappers) for key in expected}
@@ -230,7 +232,7 @@ def _beside(
 def _check_fit(
     found: Found, expected: Mapping[str, Tensor], contents: Contents, path: Path
 ) -> None:
-    # Old checkpoints have no step counter of batch norm, which inference ignores.
+    # Old checkpoints lack the step counter of batch norm, which inference ignores.
     missing = [
         key
         for key in expected
@@ -280,14 +282,14 @@ def _classes(found: Found, expected: Mapping[str, Tensor]) -> str:
         return ""
     return (
         f"; the weights are of {theirs[0]} classes and the network has {ours[0]}: "
-        f"give it n_classes={theirs[0]}, where it has that option"
+        f"set n_classes={theirs[0]} if the network has this option"
     )
 
 
 def _tell_left_out(
     found: Found, expected: Mapping[str, Tensor], contents: Contents, path: Path
 ) -> None:
-    """Warn of what was stored with a network and is not loaded."""
+    """Warn of the parts that were stored with a network and are not loaded."""
     fronts = found.prefix == "network." or found.prefix.endswith(".network.")
     beside = [n for n in _beside(found, expected)[1] if not (fronts and "front." in n)]
     parts = [_some(beside)] if beside else []

@@ -22,20 +22,21 @@ TOLERANCE = 1e-4
 def fold_batch_norm(
     model: nn.Module, images: Array, *, tolerance: float = TOLERANCE
 ) -> nn.Module:
-    """Return a copy of a model in which convolutions hold their batch norms.
+    """Return a copy of a model whose batch norms are folded into its convolutions.
 
-    In evaluation mode, a batch norm is a fixed scale and shift per channel. The copy
-    includes them in the convolution before it, and computes the same with fewer
-    passes over memory. Use the copy to measure, not to train.
+    In evaluation mode, a batch norm is a fixed scale and shift per channel. In the
+    copy, the convolution before the batch norm includes this scale and shift. The copy
+    computes the same function with fewer passes over memory. Use it to measure, not to
+    train.
 
     Parameters
     ----------
     model : nn.Module
-        It is not changed. ``torch.fx`` must be able to trace it.
+        The model does not change. ``torch.fx`` must be able to trace it.
     images : ndarray or Tensor, shape (N, C, H, W)
         Images in [0, 1], on which model and copy are compared.
     tolerance : float
-        The largest difference of logits allowed, relative to the largest logit.
+        The largest allowed difference of logits, relative to the largest logit.
 
     Returns
     -------
@@ -86,7 +87,7 @@ def fold_batch_norm(
 
 
 def _traced(model: nn.Module) -> torch.fx.GraphModule:
-    """Trace a model that has just answered, so that any error is due to tracing."""
+    """Trace a model that has already run, so that any error is due to tracing."""
     try:
         return torch.fx.symbolic_trace(model)
     except Exception as error:  # the user's code may raise anything on traced values
@@ -97,7 +98,7 @@ def _traced(model: nn.Module) -> torch.fx.GraphModule:
 
 
 def _folded(graph: torch.fx.GraphModule) -> nn.Module:
-    """Fold each batch norm whose input is a convolution without other users."""
+    """Fold each batch norm whose input is a convolution that nothing else uses."""
     modules = dict(graph.named_modules())
     for node in list(graph.graph.nodes):
         norm = modules.get(str(node.target)) if node.op == "call_module" else None

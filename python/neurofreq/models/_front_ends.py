@@ -1,8 +1,8 @@
 """Front ends of a network: normalization, a blur, principal components.
 
-Blur and principal components act on pixels, before the normalization. For a blur the
-order makes no difference: its weights sum to 1, and channels are independent. Principal
-components are fitted to pixels.
+Blur and principal components act on pixels, before the normalization, because principal
+components are fitted to pixels. For a blur, the order does not matter: its weights sum
+to 1, and channels are independent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# The values in most CIFAR-10 code; the standard deviations are means over images.
+# Most CIFAR-10 code uses these values. Each standard deviation is a mean over images.
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
 CIFAR10_STD = (0.2023, 0.1994, 0.2010)
 
@@ -42,7 +42,7 @@ def _require_channels(images: Tensor, n_channels: int) -> None:
         )
 
 
-# A tracer keeps the call and does not trace its body.
+# torch.fx keeps the call as one node and does not trace the function.
 torch.fx.wrap("_require_channels")
 
 
@@ -124,16 +124,16 @@ class Blur(nn.Module):
     ----------
     kernel : Tensor, shape (2 * half + 1,)
         One axis of the separable kernel, sum 1, with ``half = ceil(2.5 * sigma)``:
-        7, 9, 11 and 17 taps for sigma 1, 1.5, 2 and 3. A buffer, not a
-        parameter. It is part of ``state_dict``, so weights that were trained behind
-        a blur can be recognized.
+        7, 9, 11 and 17 taps for sigma 1, 1.5, 2 and 3. The kernel is a buffer, not a
+        parameter. It is part of ``state_dict``, so that `load_model` recognizes weights
+        that were trained with a blur.
 
     Notes
     -----
     Weights are proportional to ``exp(-(x² + y²) / (2 sigma²))`` and padding is
-    circular. So the blur commutes with circular shifts, does not change constant
+    circular. Therefore the blur commutes with circular shifts, does not change constant
     images, and multiplies each Fourier coefficient by a number. Images may have any
-    number of channels and sides of at least ``half`` pixels. The blur is
+    number of channels; their sides must have at least ``half`` pixels. The blur is
     differentiable.
 
     References
@@ -160,7 +160,7 @@ class Blur(nn.Module):
         sigma = validate.number("sigma", sigma)
         is_size = math.isfinite(sigma) and sigma > 0.0
         validate.within("sigma", sigma, is_size, "a number of pixels above 0")
-        half = math.ceil(2.5 * sigma - 1e-9)  # 2.5 * 1.2 is a little more than 3
+        half = math.ceil(2.5 * sigma - 1e-9)  # rounding: 2.5 * (12 * 0.1) exceeds 3
         taps = torch.arange(-half, half + 1, dtype=torch.float64) / sigma
         weights = (-taps.square() / 2.0).exp()
         kernel = (weights / weights.sum()).to(torch.get_default_dtype())
@@ -168,12 +168,12 @@ class Blur(nn.Module):
 
     @classmethod
     def from_kernel(cls, kernel: Tensor) -> Blur:
-        """Return the blur whose kernel a ``state_dict`` holds.
+        """Return the blur with a kernel from a ``state_dict``.
 
         Raises
         ------
         ValueError
-            If it is not an odd number of taps that sum to 1.
+            If the kernel is not an odd number of taps that sum to 1.
         """
         is_kernel = kernel.ndim == 1 and len(kernel) % 2 == 1 and len(kernel) > 1
         if not is_kernel or abs(float(kernel.sum()) - 1.0) > 1e-3:
@@ -250,7 +250,7 @@ class PCA(nn.Module):
         off = float(
             (rows @ rows.T - torch.eye(len(rows), device=rows.device)).abs().max()
         )
-        # Networks are stored in half precision, which has three digits.
+        # Stored networks have half precision, which is accurate to three digits.
         validate.within("components", off, off < 1e-2, "V Vᵀ to be the identity")
 
     @classmethod
@@ -260,16 +260,17 @@ class PCA(nn.Module):
         Parameters
         ----------
         images : ndarray or Tensor, shape (N, C, H, W)
-            Training images in [0, 1], float32 or float64. A centered copy is made.
+            Training images in [0, 1], float32 or float64. `fit` makes a centered copy.
         n_components : int
-            From 1 to N - 1 and to C * H * W.
+            From 1 to the smaller of N - 1 and C * H * W.
         seed : int
-            Seed of the random projection. The state of torch's generator is kept.
+            Seed of the random projection. The state of torch's generator does not
+            change.
 
         Raises
         ------
         TypeError, ValueError
-            Bad images, or more components than the images can have.
+            If the images are not valid, or `n_components` is out of range.
 
         References
         ----------
@@ -280,7 +281,7 @@ class PCA(nn.Module):
         most = min(len(images) - 1, math.prod(images.shape[1:]))
         is_possible = n_components <= most
         validate.within("n_components", n_components, is_possible, f"1 to {most}")
-        # The memory layout would change the order of sums, and so the rounding.
+        # Other memory layouts would change the order of sums and thus the rounding.
         data = calling.as_tensor(images).detach().contiguous()
         mean = data.mean(dim=0)
         centred = (data - mean).flatten(1)

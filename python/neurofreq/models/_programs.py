@@ -1,9 +1,9 @@
 """Read exported programs (``.pt2``) so that no file can run code.
 
 torch's own loader unpickles objects of an archive, evaluates the text of symbolic sizes
-and guards, and resolves any dotted name as an operator. This module reads an archive as
-JSON and raw tensors and checks everything in it against short lists. torch then loads a
-copy that contains only the checked parts.
+and guards, and resolves any dotted name as an operator. This module therefore reads the
+archive as JSON and raw tensors, and checks everything against short lists of allowed
+values. torch then loads a copy that contains only the checked parts.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _OPERATOR = re.compile(
     r"|ge|and_|or_|not_)"
 )
 _FILE_OPERATORS = re.compile(r"torch\.ops\.aten\.(from_file|save|_?print|warn)\b.*")
-# Arguments that hold an object or a function instead of numbers, names and tensors.
+# Kinds of arguments that are objects or functions, not numbers, names or tensors.
 _OBJECTS = ("as_custom_obj", "as_operator", "custom_obj")
 _TREES = ("builtins.tuple", "builtins.list", "builtins.dict", None)
-# sympy evaluates the text of a size. Allowed: arithmetic of symbols, these functions.
+# sympy evaluates the text of a size. Only arithmetic and these functions are allowed.
 _FUNCTIONS = (
     "Symbol", "Integer", "Float", "Rational", "Add", "Mul", "Max", "Min", "Abs",
     "floor", "ceiling", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not",
@@ -54,7 +54,7 @@ _LONGEST_SIZE = 1000
 
 
 class Program(nn.Module):
-    """An exported program as a plain module; the program is frozen in one mode."""
+    """An exported program as a module; the program cannot change its mode."""
 
     def __init__(self, program: nn.Module) -> None:
         super().__init__()
@@ -77,9 +77,9 @@ class _RefusedError(ValueError):
 def load_program(path: Path) -> nn.Module:
     """Return the module of a file that ``torch.export.save`` wrote.
 
-    Raises FileNotFoundError if there is no such file, and ValueError if it is not an
-    exported program, or holds more than a graph of torch's own operators and raw
-    tensors.
+    Raises FileNotFoundError if the file does not exist, and ValueError if the file is
+    not an exported program, or holds more than a graph of torch's own operators and
+    raw tensors.
     """
     if not path.is_file():
         raise FileNotFoundError(f"model: there is no file {path}")
@@ -99,7 +99,7 @@ def load_program(path: Path) -> nn.Module:
         ) from error
     try:
         return Program(_loaded(archive)).eval()
-    except Exception as error:  # torch raises many types for damaged graphs too
+    except Exception as error:  # torch raises many types of errors for damaged graphs
         raise ValueError(
             f"model: {path} is no exported program that torch {torch.__version__} "
             f"reads ({_reason(error)})"
@@ -115,7 +115,7 @@ def _loaded(archive: io.BytesIO) -> nn.Module:
     from torch.export.pt2_archive._package import load_pt2
 
     with warnings.catch_warnings():
-        # torch maps the archive read-only and then warns that it is not writable.
+        # torch maps the archive read-only, and warns that the buffer is not writable.
         warnings.filterwarnings("ignore", "The given buffer is not writable")
         return load_pt2(archive).exported_programs["model"].module()
 
@@ -175,7 +175,7 @@ def _json(value: Any) -> bytes:
 
 
 def _checked(value: Any, key: str = "", *, in_node: bool = False) -> Any:
-    """Return JSON of an archive without free text; raise if it is not allowed."""
+    """Return an archive's JSON without free text; raise if a part is not allowed."""
     if isinstance(value, dict):
         return {
             _name(one): _checked(part, one, in_node=in_node or key == "nodes")
@@ -206,7 +206,7 @@ def _checked_text(text: str, key: str, in_node: bool) -> str:
 
 
 def _refuse_object(part: Any) -> bool:
-    """Raise if there is an object instead of numbers; null means no object."""
+    """Return True, but raise if there is an object; null means no object."""
     if part is not None:
         raise _RefusedError("it holds objects besides tensors and numbers")
     return True
@@ -253,7 +253,7 @@ def _is_arithmetic(node: ast.AST, is_called: bool) -> bool:
 
 
 def _check_tree(value: Any) -> None:
-    """Require that inputs and outputs are laid out in Python's own containers."""
+    """Require that inputs and outputs use only Python's own containers."""
     if isinstance(value, list):
         for one in value:
             _check_tree(one)
@@ -270,7 +270,7 @@ def _check_tree(value: Any) -> None:
 
 
 def _check_payload(one: dict[str, Any], data: bytes) -> None:
-    """Require raw numbers, as many as the shape needs."""
+    """Require raw numbers, with the count that the shape needs."""
     if one["use_pickle"]:
         raise _RefusedError("its weights are pickled")
     if not re.fullmatch(r"(weight|tensor)_\d+", one["path_name"]):

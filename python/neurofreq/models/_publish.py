@@ -33,12 +33,12 @@ def write_zoo_model(
     Returns
     -------
     Path
-        The file of weights. The card is in the same folder and is written last.
+        The file of weights. The card is written last, into the same folder.
 
     Raises
     ------
     ValueError
-        If a weight is not finite as float16, or the spec makes another network.
+        If a weight is not finite in float16, or the spec describes another network.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def write_zoo_model(
 
 
 def _stored(key: str, value: torch.Tensor) -> torch.Tensor:
-    """Return a tensor as stored: float16, but vectors (batch norm) as they are."""
+    """Return a tensor in float16; vectors (batch norm) keep their type."""
     value = value.detach().cpu().contiguous()
     if value.is_floating_point() and value.ndim > 1:
         value = value.half()

@@ -1,4 +1,4 @@
-"""Residual networks for small images: the papers' ResNet18, and ResNet-20."""
+"""Residual networks for small images: ResNet18 of the papers, and ResNet-20."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 class Subsample(nn.Module):
     """Take every second pixel.
 
-    Before a 1x1 convolution, this is the same as its stride 2. In oneDNN, strided
-    convolutions of few channels (fewer than 8 or 16, by CPU) write outside their memory
-    when they compute gradients in channels-last layout.
+    Before a 1x1 convolution, this is equal to stride 2 in the convolution. This module
+    avoids a bug of oneDNN: strided convolutions with few channels (fewer than 8 or 16,
+    depending on the CPU) write outside their memory when they compute gradients in
+    channels-last layout.
     """
 
     def forward(self, features: Tensor) -> Tensor:
@@ -28,7 +29,7 @@ class Subsample(nn.Module):
 
 
 class SubsampledIdentity(nn.Module):
-    """Option A shortcut of He et al.: every second pixel, new channels zero.
+    """Option A shortcut of He et al.: take every second pixel, add zero channels.
 
     Examples
     --------
@@ -51,7 +52,7 @@ class SubsampledIdentity(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions with a shortcut; modules named as in checkpoints."""
+    """Two 3x3 convolutions with a shortcut; the module names match checkpoints."""
 
     def __init__(
         self, n_in: int, n_out: int, stride: int = 1, shortcut: nn.Module | None = None
@@ -65,7 +66,7 @@ class BasicBlock(nn.Module):
         self.downsample = shortcut
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the rectified features of the block's width."""
+        """Return the rectified features; they have the block's number of channels."""
         change = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(features)))))
         change += features if self.downsample is None else self.downsample(features)
         return self.relu(change)
@@ -83,8 +84,8 @@ class CifarResNet(nn.Module):
     stem : {3, 7}
         Kernel size of the first convolution, stride 1, no max-pooling.
     projection : bool
-        Shortcut of blocks that change the shape. True: a 1x1 convolution of every
-        second pixel with batch norm. False: option A of He et al., without
+        Shortcut of blocks that change the shape. True: a 1x1 convolution with batch
+        norm on every second pixel. False: option A of He et al., which has no
         parameters.
 
     Raises
@@ -150,7 +151,7 @@ def _stage(
             shortcut = nn.Sequential()
             if stride != 1:
                 shortcut.add_module("subsample", Subsample())
-            # These names are used in checkpoints of such networks.
+            # Checkpoints of such networks use these names.
             shortcut.add_module("0", nn.Conv2d(n_in, n_out, 1, bias=False))
             shortcut.add_module("1", nn.BatchNorm2d(n_out))
     blocks = [BasicBlock(n_in, n_out, stride, shortcut)]

@@ -1,4 +1,4 @@
-"""Published networks and weights: torchvision, RobustBench, files of authors.
+"""Published networks and weights: torchvision, RobustBench, files of the authors.
 
 Nothing is downloaded. If a file is missing, the error says which file to download and
 where to put it.
@@ -37,7 +37,7 @@ _RELEASES = f"https://github.com/{_CIFAR10_HUB}/releases/download"
 
 
 class Published(NamedTuple):
-    """A file of weights published by its authors, and the network it is for."""
+    """A file of weights that its authors published, and its network."""
 
     network: str  # "hub" or a torchvision name; empty if the network is in neither
     url: str
@@ -120,8 +120,8 @@ def torchvision_pretrained(name: str, entry: str) -> Normalized:
     """Return a torchvision classifier with weights from torch hub's cache.
 
     Raises ValueError if torchvision has no such network or weights, and
-    FileNotFoundError, which says which file to download and where to put it, if it is
-    not in the cache.
+    FileNotFoundError if the file is not in the cache. The error says which file to
+    download and where to put it.
     """
     models = _torchvision_models(name)
     model = torchvision_network(name)
@@ -143,9 +143,9 @@ def torchvision_pretrained(name: str, entry: str) -> Normalized:
 def published(name: str) -> nn.Module:
     """Return a network of `PUBLISHED` with its weights from torch hub's cache.
 
-    Raises FileNotFoundError, which says which file to download and where to put it, if
-    it is not in the cache. Raises ValueError if the file's digest is not the one in its
-    name, or the file does not fit the network.
+    Raises FileNotFoundError if a file is not in the cache; the error says which file to
+    download and where to put it. Raises ValueError if the file's digest differs from
+    the digest in its name, or the file does not fit the network.
     """
     network, url, file = PUBLISHED[name]
     path = hub_checkpoint(file)
@@ -172,9 +172,10 @@ def published(name: str) -> nn.Module:
 def robustbench(text: str) -> nn.Module:
     """Return a RobustBench model, ``[DATASET/]NAME[:THREAT]``, from its folder.
 
-    Raises ImportError if the package is not installed or not complete, ValueError if it
-    has no such model or could get it only by a download, and FileNotFoundError, which
-    says which file to download and where to put it, if the checkpoint is missing.
+    Raises ImportError if the package is not installed or not complete, and ValueError
+    if the package has no such model or must download it through another package. Raises
+    FileNotFoundError if the checkpoint is missing; the error says which file to
+    download and where to put it.
     """
     dataset, name, threat = robustbench_parts(text)
     listed = _robustbench_models(text)
@@ -242,7 +243,7 @@ def robustbench_parts(text: str) -> tuple[str, str, str]:
 
 
 def robustbench_paths(text: str, n_parts: int | None = None) -> Sequence[Path]:
-    """Return the paths of a RobustBench checkpoint; several for an ensemble."""
+    """Return the paths of a RobustBench checkpoint; an ensemble has several."""
     dataset, name, threat = robustbench_parts(text)
     folder = ROBUSTBENCH_FOLDER / dataset / threat
     if n_parts is None:
@@ -256,7 +257,7 @@ def hub_checkpoint(file: str) -> Path:
 
 
 def digest_in(file: str) -> str | None:
-    """Return the digits of the SHA-256 at the end of torch hub's file names."""
+    """Return the digits of the SHA-256 in one of torch hub's file names, or None."""
     found = re.search(r"-([0-9a-f]{8,})\.", file)
     return found and found[1]
 
@@ -264,7 +265,7 @@ def digest_in(file: str) -> str | None:
 def require_fetched(name: str, files: dict[Path, str], first: str = "") -> None:
     """Require files that the user must download.
 
-    Raises FileNotFoundError with each missing file, its address and its place.
+    Raises FileNotFoundError with each missing file, its URL and its path.
     """
     missing = [
         f"fetch {url} and save it as {path}"

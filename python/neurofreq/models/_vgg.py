@@ -13,7 +13,8 @@ from neurofreq.models._front_ends import Normalized
 N_SHARED = 17
 
 
-# Before each max-pooling: width in units of the first, and number of convolutions.
+# For each block, which ends with max-pooling: its width in units of the first block's
+# width, and its number of convolutions.
 _BLOCKS = ((1, 2), (2, 2), (4, 4), (8, 4), (8, 4))
 
 
@@ -37,18 +38,18 @@ class Vgg19(nn.Module):
     Parameters
     ----------
     base_width : int
-        Channels of the first convolutions; all others, and the 4096 of the
-        read-out, are scaled by ``base_width / 64``.
+        Channels of the first convolutions. All other channels, and the 4096 channels
+        of the read-out, are scaled by ``base_width / 64``.
     n_classes : int
 
     Notes
     -----
     The network takes gray images (N, 1, H, W), H, W >= 32, and copies them to three
-    channels. Hooks can use these submodules. ``shared`` is the trunk: the first 17
-    modules of the feature stack, from the image to the ReLU of conv3-1 (four times
-    `base_width` channels, a quarter of the image's side). ``private`` has the other
-    features, with their torchvision numbers 17 to 52. ``readout`` is the classifier.
-    Features are initialized as in torchvision.
+    channels. Its submodules, for hooks: ``shared`` is the trunk, the first 17 modules
+    of the feature stack, up to the ReLU of conv3-1 (four times `base_width` channels,
+    a quarter of the image's side). ``private`` has the other features, with their
+    torchvision numbers 17 to 52. ``readout`` is the classifier. Features are
+    initialized as in torchvision.
 
     Examples
     --------

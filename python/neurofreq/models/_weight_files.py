@@ -1,4 +1,4 @@
-"""Read tensors from files of weights without importing or running code of a file."""
+"""Read tensors from files of weights without running any code of the file."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _DEEPEST = 30
 class Contents(NamedTuple):
     """The contents of a file of weights.
 
-    `tensors` are named by their place in the file: the keys of nested records joined by
-    dots. `unread` has the classes whose objects were not read.
+    `tensors` has the tensors by their place in the file: the keys of nested records,
+    joined by dots. `unread` has the names of classes whose objects were not read.
     """
 
     tensors: dict[str, Tensor]
@@ -49,7 +49,7 @@ class Contents(NamedTuple):
 
 
 class _Unread:
-    """Replaces an object of any class: it keeps the stored state and runs no code."""
+    """Replace an object of any class; keep its stored state and run no code."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.state: Any = None
@@ -62,7 +62,7 @@ class _Unread:
 
 
 class _UnreadDict:
-    """Replaces a class of dictionaries, whose items are read."""
+    """Replace an object of a dictionary class; its items are read."""
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return dict()
@@ -71,7 +71,7 @@ class _UnreadDict:
 def read(path: Path, *, sha256: str | None = None) -> Contents:
     """Return the tensors of a file of weights.
 
-    Raises FileNotFoundError if there is no such file, and ValueError if the digest
+    Raises FileNotFoundError if the file does not exist, and ValueError if its digest
     differs or it is neither a torch file nor a safetensors file.
     """
     if not path.is_file():
@@ -151,7 +151,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _pickled(path: Path) -> Contents:
-    """Return the tensors of a torch file; objects of any class become stand-ins."""
+    """Return the tensors of a torch file; stand-ins replace objects of any class."""
     classes = _classes(path)
     stand_ins = {
         name: type("Unread", (_UnreadDict if _is_dict(name) else _Unread,), {})
@@ -163,7 +163,7 @@ def _pickled(path: Path) -> Contents:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(pairs):
             warnings.simplefilter("ignore")  # torch warns of other pickle protocols
-            with path.open("rb") as file:  # with a path, torch goes by the file's name
+            with path.open("rb") as file:  # torch would check the suffix of a path
                 content = torch.load(file, weights_only=True, map_location="cpu")
     except Exception as error:  # torch raises many types of errors here
         held = f"; it holds {_some(foreign)}" if foreign else ""

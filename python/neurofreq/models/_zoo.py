@@ -1,8 +1,8 @@
-"""Trained networks that come with the package: weights and a card each.
+"""Trained networks that come with the package; each has weights and a card.
 
-A model ``NAME`` has two files in the folder ``zoo``. ``NAME.safetensors`` has matrices
-and kernels as float16 and vectors unchanged. ``NAME.json`` is the card, which names the
-architecture as a spec of `load_model`.
+A model ``NAME`` has two files in the folder ``zoo``. ``NAME.safetensors`` has the
+weights: matrices and kernels in float16, vectors in their own type. ``NAME.json`` is
+the card; it names the architecture as a spec of `load_model`.
 """
 
 from __future__ import annotations

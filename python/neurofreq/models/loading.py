@@ -41,8 +41,9 @@ def load_model(
         One of
 
         - a network of `list_models`, with options after commas, as in
-          ``resnet18,base_width=16,stem=7``. The options are the keywords of its
-          function, and ``blur=SIGMA`` in pixels or ``pca=K`` components in front of it;
+          ``resnet18,base_width=16,stem=7``. The options are the keywords of the
+          network's function, and the front ends ``blur=SIGMA`` (in pixels) or
+          ``pca=K`` (number of components);
         - ``torchvision:NAME``, a classifier with ``n_classes``, ``blur`` and
           ``pca`` as options, or ``torchvision:NAME:WEIGHTS``, for example
           ``torchvision:resnet50:IMAGENET1K_V2``, with weights from torch hub's cache;
@@ -50,20 +51,20 @@ def load_model(
           ``Linf``. The package must be installed, and its folder ``models`` must have
           the checkpoint;
         - ``zoo:NAME``, a trained network of this package;
-        - ``python.module:factory``. The module may also be in the current directory,
-        and
-          the factory is called without arguments. This runs the module's code, so treat
-          a spec or a study of someone else like a program of theirs;
+        - ``python.module:factory``. The module may also be in the current directory.
+          The factory is called without arguments. This runs the module's code: use a
+          spec or a study from somebody else only if you trust it like a program;
         - an exported program file (``.pt2``): a graph of torch's own operators and
           raw tensors. A file that holds anything else is refused.
     weights : path, optional
-        A safetensors or torch file. Without a file, and with ``"random"``, the weights
-        are random, drawn from torch's generator, for a network to be trained. Only
-        tensors are read: objects of other classes are left out, and no code of a file
-        is run. The network is found by its keys, under any prefix and in any record. A
-        warning says which other parts of its state dict are left out. ``FILE#PART``
-        chooses one of several copies, for example ``last.ckpt#state_dict_ema``. Weights
-        that were stored with a blur or principal components also load these.
+        A safetensors or torch file. Without a file, or with ``"random"``, the weights
+        are drawn from torch's generator; use this for a network to be trained. Only
+        tensors are read: objects of other classes are left out, and no code of the file
+        runs. The network is found by its keys, under any prefix and in any record. A
+        warning names other parts of the state dict that are left out. ``FILE#PART``
+        chooses one of several copies, for example ``last.ckpt#state_dict_ema``. If the
+        file has a blur or principal components in front of the network, the front end
+        is loaded too.
     sha256 : str, optional
         The hexadecimal digest of the weights file, or at least its first 8 digits.
 
@@ -100,12 +101,12 @@ def load_model(
     text = _text(spec)
     is_random = weights is None or (isinstance(weights, str) and weights == RANDOM)
     file = None if is_random else str(validate.path("weights", weights))
-    with torch.device("cpu"):  # torch's default device may be another
+    with torch.device("cpu"):  # torch's default device may be another device
         return _loaded(text, file, sha256)
 
 
 def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
-    """Return the network of a spec, as `load_model` does."""
+    """Return the network of a spec with its weights; see `load_model`."""
     complete = _complete(spec)
     if complete is not None:
         if weights is not None:
@@ -114,7 +115,7 @@ def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
             )
         return complete().eval()
     if sha256 is not None and weights is None:
-        raise ValueError("weights: got none, expected the file that sha256 is of")
+        raise ValueError("weights: got none, expected the file with this sha256")
     model, fronts = _network(spec)
     holder = model.network if isinstance(model, Normalized) else model
     front: dict[str, Tensor] = {}
@@ -130,7 +131,7 @@ def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
 def require_weights(spec: str, weights: str | None) -> None:
     """Raise ValueError if a spec names only an architecture, without weights.
 
-    The weights of a model to be measured must be given, or "random".
+    To measure an architecture, the user must give weights or "random".
     """
     name = split_options(spec)[0]
     is_architecture = name in FACTORIES or name.startswith("torchvision:")
@@ -269,10 +270,7 @@ def _from_module(spec: str) -> nn.Module:
 
 
 def _made(spec: str, module_name: str, factory_name: str) -> Any:
-    """Return the module's object, or the result of its factory.
-
-    It may import modules beside it.
-    """
+    """Return the module's network, or the result of the module's factory."""
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The registry: every network with a name here, and where its weights are."""
+"""The registry: every network that has a name, and the place of its weights."""
 
 from __future__ import annotations
 
@@ -43,15 +43,16 @@ class ModelInfo:
         ``base``, ``adv`` (adversarially trained), ``crp`` (trained against
         corruptions), ``blur`` or ``pca``.
     label : str
-        Its label in the figures of Li et al. 2023, empty if it is in none.
+        The network's label in the figures of Li et al. 2023; empty if it is in none.
     source : str
         The authors of the weights, or the source of the architecture.
     accuracy : float or None
-        Expected on clean test images, in percent, with the weights of `source`.
+        Expected accuracy on clean test images, in percent, with the weights of
+        `source`.
     availability : str
-        ``built in``: the architecture, untrained, for your own weights;
-        ``weights in the package``; ``needs a download``: `load_model` says which file;
-        ``fetched``: the file is in its place.
+        ``built in``: the untrained architecture, for your own weights;
+        ``weights in the package``; ``needs a download``: the error of `load_model`
+        names the file; ``fetched``: the downloaded file is on this machine.
 
     Examples
     --------
@@ -73,7 +74,7 @@ class ModelInfo:
     availability: str = BUILT_IN
 
 
-# Torchvision's file name of a row, so that listing does not import torchvision.
+# torchvision's file names, so that `list_models` does not import torchvision.
 TORCHVISION_FILES = {"torchvision:resnet50:IMAGENET1K_V1": "resnet50-0676ba61.pth"}
 
 _HUB = "github.com/chenyaofo/pytorch-cifar-models"
@@ -97,7 +98,7 @@ _OWN = (
      "Blur", "own", None),
 )  # fmt: skip
 
-# The seventeen of Figures 4 and 5 except Blur and PCA; then those of Figure 6.
+# The networks of Figures 4 and 5 except Blur and PCA, then the networks of Figure 6.
 _OTHERS = (
     ("robustbench:Standard", "WRN-28-10", 10, "base", "Base-WideRes", "", 94.78),
     ("cifar10_resnet56", "ResNet-56", 10, "base", "Base-Res", _HUB, 94.22),
@@ -149,14 +150,14 @@ def list_models() -> list[ModelInfo]:
     Returns
     -------
     list of ModelInfo
-        Networks of this package, trained ones in the package, and those of the
-        figures of Li et al. 2023: all seventeen of Figures 4 and 5, with their
-        labels, and the nine of Figure 6. ``name`` is what `load_model` takes.
+        The architectures of this package, its trained networks, and the networks of
+        Li et al. 2023: all seventeen networks of Figures 4 and 5, with their labels,
+        and the nine networks of Figure 6. Pass ``name`` to `load_model`.
 
     Notes
     -----
     The networks of the figures were identified by their labels and accuracies. If
-    more than one network fits, the row's source says this.
+    several networks fit, the source of the row has a remark.
 
     Examples
     --------
@@ -187,7 +188,7 @@ def list_models() -> list[ModelInfo]:
 
 
 def _is_here(name: str) -> bool:
-    """Return whether a file that the user downloads is in its place."""
+    """Return whether the file of a network to be downloaded is on this machine."""
     source, _, rest = name.partition(":")
     if source == "robustbench":
         return _sources.robustbench_paths(rest)[0].is_file()

@@ -1,4 +1,4 @@
-"""Parse the one-line form of a model: label, name, options and weights."""
+"""Parse a model spec: label, name, options and weights in one line."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ModelSpec(NamedTuple):
 
 
 def parse_spec(text: str) -> ModelSpec:
-    """Split ``[label=]spec[@weights]``, the form of the command line.
+    """Split ``[label=]spec[@weights]``, as used on the command line.
 
     Parameters
     ----------
@@ -47,9 +47,9 @@ def parse_spec(text: str) -> ModelSpec:
     Returns
     -------
     ModelSpec(label, spec, weights)
-        Without a label, the label is the name of the factory, file or network, with
-        options. With random weights it ends with ``@random``, so that every table
-        shows this.
+        By default, the label is the name of the factory, file or network, with its
+        options. With random weights the default label ends with ``@random``, so that
+        every table shows this.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _default_label(spec: str) -> str:
 
 
 def split_options(spec: str) -> tuple[str, dict[str, str]]:
-    """Split ``name,option=value,…`` into the name and the options' text.
+    """Split ``name,option=value,…`` into the name and the texts of the options.
 
     Raises ValueError if an option has no name or no value, or is repeated.
     """

@@ -1,9 +1,9 @@
 """Plot measurements: each function draws on one Axes and returns it.
 
-``plot_x(data, ax=None)``: without `ax`, a new figure is made through pyplot.
-No function shows, saves or globally styles a figure. Pass several models as a mapping
-from name to data; they get fixed, color-blind-safe colors in that order.
-Bands and bars are intervals.
+``plot_x(data, ax=None)``: without `ax`, the function makes a new pyplot figure. No
+function shows or saves a figure or changes matplotlib's global style. Pass several
+models as a mapping from name to data; the models get fixed, color-blind-safe colors in
+that order. Bands and error bars are intervals.
 """
 
 from neurofreq.plot._curves import (

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 # Okabe and Ito's palette, ordered so that adjacent colors differ clearly. Black and
-# orange come first, as in the paper for the baseline and the regularized model.
+# orange come first, because the paper uses them for the baseline and the regularized
+# model.
 COLORS = (
     "#1b1b1b",
     "#d55e00",
@@ -26,7 +27,7 @@ COLORS = (
     "#56b4e9",
     "#8c6d31",
 )
-# Models beyond the last color repeat the colors with other dashes or hatches.
+# If there are more models than colors, the colors repeat with other dashes or hatches.
 _DASHES = ("-", "--", ":", "-.")
 _HATCHES = ("", "////", "....", "xxxx")
 _INK = "#333333"
@@ -49,7 +50,7 @@ class Curve(NamedTuple):
         By default the color of `position`.
     position : int, optional
         Decides color, dashes and hatches; by default the position among the curves of
-        the plot. Set it to give a model the same look in plots that lack other models.
+        the plot. Set `position` to give a model the same look in several plots.
 
     Examples
     --------
@@ -83,7 +84,9 @@ def color(position: int) -> str:
 
 
 def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
-    """Draw a power spectrum as in the paper: logarithmic, own range, colormap jet.
+    """Draw a power spectrum as in the paper: logarithmic colors, colormap jet.
+
+    The colors span the range of this spectrum.
 
     Parameters
     ----------
@@ -150,7 +153,7 @@ def plot_radial_profiles(
 
     Parameters
     ----------
-    profiles : mapping of str to RadialProfile or Curve, or a single one
+    profiles : mapping of str to RadialProfile or Curve, or one RadialProfile or Curve
         Frequency in cycles/pixel (sampling frequency 1), and power up to this frequency
         as a fraction of the total.
     ax : Axes, optional
@@ -186,11 +189,11 @@ def plot_radial_profiles(
 def plot_hybrid_curves(
     curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
 ) -> Axes:
-    """Draw which image of a hybrid the model recognizes, with the reversal marked.
+    """Draw which image of a hybrid the model predicts, and mark the reversal.
 
     Parameters
     ----------
-    curves : mapping of str to HybridCurve or Curve, or a single one
+    curves : mapping of str to HybridCurve or Curve, or one HybridCurve or Curve
         Mixing frequency in units of Nyquist; for a Curve, y is p_low - p_high.
     ax : Axes, optional
     **kw
@@ -229,7 +232,7 @@ def plot_success_curves(
 
     Parameters
     ----------
-    curves : mapping of str to Curve, or a single one
+    curves : mapping of str to Curve, or one Curve
         x is the budget in pixel units of [0, 1], y the fraction.
     ax : Axes, optional
     **kw
@@ -265,7 +268,7 @@ def plot_corruption_severity(
 
     Parameters
     ----------
-    curves : mapping of str to Curve, or a single one
+    curves : mapping of str to Curve, or one Curve
         x is the severity, y the accuracy as a fraction.
     ax : Axes, optional
     **kw
@@ -298,7 +301,7 @@ def plot_corruption_groups(
 
     Parameters
     ----------
-    curves : mapping of str to Curve, or a single one
+    curves : mapping of str to Curve, or one Curve
         x holds the names of the groups, y the accuracy as a fraction.
     ax : Axes, optional
     **kw
@@ -345,7 +348,7 @@ def plot_corruption_groups(
 
 
 def _axes(ax: Axes | None) -> Axes:
-    """Return the given Axes, or one on a new pyplot figure."""
+    """Return the given Axes, or the Axes of a new pyplot figure."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -425,7 +428,7 @@ def _mark(ax: Axes, curve: Curve, level: float, drop_to: float) -> None:
 
 
 def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
-    """Set labels, a light grid and no box; add a legend if a curve has a name."""
+    """Set labels, grid and spines; add a legend if a curve has a name."""
     ax.set_xlabel(xlabel, fontsize=9, color=_INK)
     ax.set_ylabel(ylabel, fontsize=9, color=_INK)
     ax.tick_params(labelsize=8, length=3, colors=_INK)

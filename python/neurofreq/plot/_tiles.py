@@ -52,7 +52,7 @@ def plot_hybrid_examples(
     from neurofreq.frequency import hybrid_images
 
     pair = [np.ascontiguousarray(image)[None] for image in (low, high)]
-    # A constant image has no frequencies but DC: a mix with it shows one part only.
+    # A constant image has only DC, so a mix with it shows one part of the other image.
     flat = [np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape) for x in pair]
     flat = [np.ascontiguousarray(x) for x in flat]
     columns = list(frequencies)
@@ -77,8 +77,8 @@ def plot_perturbation_examples(
     Parameters
     ----------
     clean, adversarial : mapping of str to array_like, shape (n, C, H, W)
-        Per model, in [0, 1], the same images for every model; C = 1 or 3. An
-        adversarial image of NaN means that none was found.
+        Images of each model in [0, 1], the same images for every model; C = 1 or 3. An
+        adversarial image of NaN means that no perturbation was found.
     ax : Axes, optional
 
     Returns
@@ -87,8 +87,8 @@ def plot_perturbation_examples(
 
     Notes
     -----
-    Each perturbation is amplified to fill the range around middle gray. The label on it
-    gives its true size in 1/255.
+    Each perturbation is amplified to fill the range around middle gray. Its label
+    gives the true size in 1/255.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """A frequency report on one or more models: numbers, intervals and pictures.
 
-`run` measures what is missing, stores each measurement when it completes, and writes
-tables, settings, pictures and one page into a folder.
+`run` makes the missing measurements, stores each measurement when it completes, and
+writes tables, settings, pictures and one page into a folder.
 """
 
 from neurofreq.report._run import Report, run

@@ -1,8 +1,8 @@
 """Models of finished studies that a report shows beside the models it measures.
 
-These models are not measured again. So everything that decides a number must agree:
-settings that are not given are taken from the study, and all are compared before any
-work.
+These models are not measured again. Therefore everything that decides a number must
+agree. Settings that the user does not give are taken from the study, and all settings
+are compared before any work.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class Beside:
 def read(
     folders: Sequence[str | os.PathLike[str]], out_dir: str | os.PathLike[str]
 ) -> list[Beside]:
-    """Read finished studies, whose folders must not be the report's folder.
+    """Read finished studies from folders other than the report's folder.
 
     Raises TypeError if `folders` is a single path, FileNotFoundError if a folder holds
-    no study, and ValueError if a folder is the report's own.
+    no study, and ValueError if a folder is the report's folder.
     """
     if isinstance(folders, (str, os.PathLike)):
         raise TypeError(f"beside: got {folders!r}, expected a list of folders")
@@ -83,7 +83,7 @@ def settings(found: Sequence[Beside], given: Mapping[str, Any]) -> dict[str, Any
 
 
 def measurements(found: Sequence[Beside], asked: Sequence[str] | None) -> Sequence[str]:
-    """Return the measurements asked for; by default those that all studies have.
+    """Return the requested measurements, by default the measurements of all studies.
 
     Raises ValueError if the studies have no measurement in common.
     """
@@ -131,9 +131,9 @@ def models(found: Sequence[Beside], wanted: Sequence[str]) -> list[Measured]:
 
 
 def images(found: Sequence[Beside], data: ImageSet) -> dict[str, NDArray[Any]]:
-    """Return the images each model was shown; for gray models the first examples."""
+    """Return the images that each model was shown; for gray models only examples."""
     colour = np.asarray(data.images)
-    # A gray version of a large data set would be another copy of it in memory.
+    # A gray version of a large data set would need as much memory again.
     first = data.take(range(min(N_EXAMPLES, len(data))))
     return {
         model.name: first.gray().images if model.is_gray else colour
@@ -155,7 +155,7 @@ def _check_names(found: Sequence[Beside], names: Sequence[str]) -> None:
 
 
 def _check_complete(one: Beside, wanted: Sequence[str]) -> None:
-    """Require every measurement of every model, as the figures do within a group."""
+    """Require every measurement of every model."""
     for identity, model in one.identities():
         keys = [
             key

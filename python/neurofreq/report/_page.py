@@ -100,8 +100,8 @@ def cell(
 ) -> Cell:
     """Format a number and its interval in the column's unit.
 
-    The arguments are in the CSV's unit, NaN if undefined. With `signed`, positive
-    numbers get a plus sign.
+    The arguments are in the unit of the CSV; NaN means undefined. With `signed`,
+    positive numbers get a plus sign.
     """
     if not is_measured:
         return {"value": NO_NUMBER[1], "interval": ""}
@@ -122,7 +122,7 @@ def cell(
 def _difference_rows(
     columns: list[Column], differences: pd.DataFrame | None
 ) -> list[dict[str, Any]]:
-    """Return one row per model after the first: its differences from the first."""
+    """Return one row per model except the first: its differences from the first."""
     if differences is None:
         return []
     rows = []
@@ -146,7 +146,7 @@ def _difference_rows(
 
 
 def _visible(value: Any) -> Any:
-    """Replace the control characters of a text, plain or HTML, by visible ones."""
+    """Replace control characters in plain text or HTML by visible characters."""
     return type(value)(printable(value, keep="\n")) if isinstance(value, str) else value
 
 
@@ -155,5 +155,5 @@ def _data_uri(png: bytes) -> str:
 
 
 def _shown_width(png: bytes) -> int:
-    """Return the largest width at which a picture is shown, in CSS pixels."""
+    """Return the maximum display width of a picture, in CSS pixels."""
     return int.from_bytes(png[16:20], "big") * 3 // 4

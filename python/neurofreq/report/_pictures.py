@@ -1,4 +1,4 @@
-"""The report's pictures: each is a figure with a caption about how it was measured."""
+"""The report's pictures: figures with captions that explain the measurement."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Picture:
 
 
 def draw(results: Results) -> list[Picture]:
-    """Draw every picture whose measurement is finished for some model."""
+    """Draw every picture for which at least one model has finished the measurement."""
     makers = (
         _hybrid_curves,
         _radial_profiles,
@@ -58,7 +58,7 @@ def draw(results: Results) -> list[Picture]:
     )
     pictures = [picture for make in makers for picture in make(results)]
     narrow = [i for i, picture in enumerate(pictures) if not picture.is_wide]
-    if len(narrow) % 2:  # two in a row: the last picture is alone
+    if len(narrow) % 2:  # two in a row, so the last picture would be alone
         last = narrow[-1]
         pictures[last] = dataclasses.replace(pictures[last], is_wide=True)
     return pictures
@@ -78,12 +78,12 @@ def _hybrid_curves(results: Results) -> Iterator[Picture]:
         figure,
         "hybrid_curves",
         "Which image of a hybrid does the model see?",
-        f"{settings.n_hybrid} images, each the low-frequency image once in each of "
-        f"{len(settings.seeds)} pairings with images of other classes. p_low and "
-        "p_high are the fractions named as the low and the high image's class. The "
-        "mixing frequency is in units of Nyquist (0.5 cycles/pixel); dots mark the "
-        f"reversal frequency f_rev, where the two are equal, bars its interval. "
-        f"{_BAND}",
+        f"{settings.n_hybrid} images. In each of {len(settings.seeds)} pairings, every "
+        "image gives the low frequencies of one hybrid, and an image of another class "
+        "gives the high frequencies. p_low and p_high are the fractions of hybrids "
+        "classified as the low and as the high image. The mixing frequency is in "
+        "units of Nyquist (0.5 cycles/pixel). Dots mark the reversal frequency f_rev, "
+        f"at which p_low = p_high; bars are its intervals. {_BAND}",
         "Curves of p_low minus p_high against mixing frequency: " + _marks(curves),
     )
 
@@ -103,10 +103,11 @@ def _radial_profiles(results: Results) -> Iterator[Picture]:
         figure,
         "radial_profile",
         "Where is the power of the smallest perturbations?",
-        f"Share of the mean power of {_attacked(results)} that lies below each spatial "
-        f"frequency, at {results.settings.n_thresholds} thresholds, in cycles/pixel "
-        "(as a fraction of the sampling frequency; Nyquist is 0.5, the corner 0.707). "
-        f"Dots mark the half-power frequency f_0.5, bars its interval. {_BAND}",
+        f"Mean power of {_attacked(results)}: the share below each spatial frequency, "
+        f"at {results.settings.n_thresholds} thresholds. Frequencies are in "
+        "cycles/pixel (fractions of the sampling frequency; Nyquist is 0.5, the corner "
+        "0.707). Dots mark the half-power frequency f_0.5; bars are its intervals. "
+        f"{_BAND}",
         "Cumulative radial power against spatial frequency: " + _marks(curves),
     )
 
@@ -122,14 +123,15 @@ def _success_curves(results: Results) -> Iterator[Picture]:
     plot.plot_success_curves(curves, figure.subplots())
     lost = {name: int((~one.success).sum()) for name, one in attacks.items()}
     failures = ", ".join(f"{count} for {name}" for name, count in lost.items() if count)
-    note = f" The attack found nothing for some images: {failures}." if failures else ""
+    note = f" Number of images without a perturbation: {failures}." if failures else ""
     yield _picture(
         figure,
         "success",
         "How large must a perturbation be?",
-        f"Share of the images changed by {_attacked(results)} no larger than each "
-        "budget, the largest absolute pixel change in 1/255. Sizes are upper bounds: a "
-        f"smaller perturbation may exist. {_BAND}{note}",
+        f"Sizes of {_attacked(results)}: the share of images whose perturbation is not "
+        "larger than the budget. The size is the largest absolute pixel change, in "
+        "1/255. Sizes are upper bounds: a smaller perturbation may exist. "
+        f"{_BAND}{note}",
         "Success of the attack against its budget for " + ", ".join(attacks),
     )
 
@@ -144,7 +146,7 @@ def _severity(results: Results) -> Iterator[Picture]:
     yield _picture(
         figure,
         "corruption_severity",
-        "Accuracy as corruptions grow",
+        "Accuracy against the severity of corruptions",
         f"Mean over {', '.join(map(_words, results.corruptions))}, on "
         f"{results.settings.n_corruption} images; severity 0 is the clean image. "
         f"Color images are corrupted before any conversion to gray. {_BAND}",
@@ -169,7 +171,7 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
     yield _picture(
         figure,
         "corruption_groups",
-        "Accuracy by the corruption's frequencies",
+        "Accuracy by the frequencies of the corruption",
         f"Mean over severities 1 to 5 and the corruptions of each group ({listing}), "
         f"on {results.settings.n_corruption} images. Bars are 95 % bootstrap intervals "
         "over images.",
@@ -192,7 +194,7 @@ def _spectra(results: Results) -> Iterator[Picture]:
     n_columns = min(len(models), 3)
     n_rows = -(-len(models) // n_columns)
     figure = new_figure(3.6 * n_columns, 3.0 * n_rows)
-    # Space between the color bar's label and the axis label of the next map.
+    # Space between the label of a color bar and the axis label of the next map.
     figure.get_layout_engine().set(wspace=0.08)  # type: ignore[union-attr, call-arg]
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, one in zip(panels, models, strict=False):
@@ -204,10 +206,10 @@ def _spectra(results: Results) -> Iterator[Picture]:
         figure,
         "spectra",
         "Spectra of the smallest perturbations",
-        f"Mean power over {_attacked(results)} and channels, each less its spatial "
-        "mean; zero frequency in the middle is left blank. Frequencies in "
-        "cycles/pixel, logarithmic color scale, each panel scaled to its own minimum "
-        "and maximum.",
+        f"Mean power over {_attacked(results)} and over channels, without the spatial "
+        "mean; zero frequency, in the center, is blank. Frequencies are in "
+        "cycles/pixel. Each panel has a logarithmic color scale between its own "
+        "minimum and maximum.",
         "Maps of perturbation power over two-dimensional frequency, one per model",
         is_wide=len(models) > 1,
     )
@@ -256,15 +258,15 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
         "The smallest perturbations found",
         f"The first {min(N_EXAMPLES, results.settings.n_attack)} images, the "
         "adversarial images, and the perturbations, amplified to fill the range around "
-        "middle gray. The number on each is its true size, the largest absolute "
-        "pixel change in 1/255.",
+        "middle gray. The number on each perturbation is its true size, the largest "
+        "absolute pixel change in 1/255.",
         "Images, adversarial images and amplified perturbations",
         is_wide=True,
     )
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure of a size in inches; pyplot would keep the figure open."""
+    """Return a figure of a size in inches, without pyplot, which would keep it open."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
@@ -301,7 +303,7 @@ def make_room(figure: Figure) -> None:
 def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG on a white background."""
     buffer = io.BytesIO()
-    # A tight box, so that a long model name is not cut off at the edge.
+    # Without the tight box, long model names would be cut off at the edge.
     figure.savefig(
         buffer, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.08
     )

@@ -1,4 +1,4 @@
-"""The content of settings.json: everything that decides the numbers, and its origin."""
+"""The content of settings.json: the settings, data, models and versions of a report."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def settings_record(
     work: Work, others: Sequence[Beside], command: str, missing: list[str]
 ) -> dict[str, Any]:
-    """Return the content of settings.json, without paths except those in the command.
+    """Return the content of settings.json; only the command may contain paths.
 
-    `others` are studies whose models are shown too.
+    `others` are the studies whose models are also shown.
     """
     import matplotlib
     import pandas as pd
@@ -79,7 +79,7 @@ def _measured_here(subject: Subject) -> dict[str, Any]:
 
 
 def _measured_before(plan: Plan, model: Identity) -> dict[str, Any]:
-    """Describe a model of a study from its plan alone."""
+    """Return the record of a model of another study, from the plan alone."""
     return {
         "name": model.name,
         "kind": None,
@@ -91,7 +91,7 @@ def _measured_before(plan: Plan, model: Identity) -> dict[str, Any]:
 
 
 def _machine(work: Work) -> str:
-    """Describe the type of machine without identifying it."""
+    """Return the type of machine, without a name that identifies it."""
     from neurofreq._shared.networks.calling import device_of
 
     text = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"

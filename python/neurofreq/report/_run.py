@@ -46,18 +46,18 @@ _FIGURES = (
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The measurements of `run` and where it wrote them.
+    """The measurements of `run`, and the folder with its files.
 
     Attributes
     ----------
     out_dir : Path
     tables : dict of str to DataFrame
-        The CSV files: "summary" has one row per model with `_low` and
-        `_high` columns, "differences" each model minus the first.
+        The content of the CSV files. "summary" has one row per model, with the bounds
+        in the columns `_low` and `_high`. "differences" has each model minus the first.
     missing : tuple of str
-        Measurements that an interrupted run did not reach; empty when complete.
+        Measurements that an interrupted run did not reach; empty if none is missing.
     n_measured : int
-        Number of measurements made in this run; the others were read.
+        Number of items that this run measured. It read all other items.
 
     Examples
     --------
@@ -165,29 +165,30 @@ def run(
     ----------
     models : mapping of str to nn.Module, sequence of nn.Module, or nn.Module
         Each model maps images (n, C, H, W) in [0, 1] to logits and normalizes the
-        images itself. Differences are relative to the first model. The models are not
-        changed. Models without names are called by their class, with a number if the
-        class occurs more than once. The report says which models have random weights
-        of neurofreq's own networks.
+        images itself. Differences are relative to the first model. The models do not
+        change. A model without a name gets the name of its class, with a number if the
+        class occurs more than once. The report marks networks of neurofreq that have
+        random weights.
     data : ImageSet, tuple of arrays or str
-        Images with labels. A str is a SPEC of ``neurofreq.data.load_data``.
-        ``ImageSet(images, labels, class_names, name)`` holds your own arrays.
-        ``(images, labels)`` has numbers as class names.
+        Images with labels. A str is a SPEC of ``neurofreq.data.load_data``. For your
+        own arrays, use ``ImageSet(images, labels, class_names, name)``, or
+        ``(images, labels)``, in which numbers are the class names.
     out_dir : path
-        Created if it does not exist. Finished measurements in it are reused if
+        Created if it does not exist. Finished measurements in `out_dir` are reused if
         settings, weights and data agree.
     beside : sequence of path
-        Folders of finished studies (`studies.run`) or reports on the same data. Their
-        models are added to every table and picture and are not measured. Settings
-        that are not given here are then taken from the first study.
+        Folders of finished studies (`studies.run`) or reports on the same data. The
+        models of these studies are added to every table and picture and are not
+        measured again. Settings that you do not give are taken from the first study.
     n_attack : int, optional
         Number of images that are attacked, counted from the first: by default 200, or
         all if there are fewer.
     attack_steps : int, optional
-        The most steps of the attack per image (300). The attack stops earlier when it
+        Maximum number of attack steps per image (300). The attack stops earlier when it
         converges.
     targeted : bool, optional
-        Attack towards shuffled labels (the default); otherwise any wrong class.
+        Attack towards shuffled labels (the default), or with False towards any wrong
+        class.
     n_hybrid, n_corruption : int, optional
         Number of images for hybrids and corruptions; all by default.
     frequencies : sequence of float, optional
@@ -207,12 +208,12 @@ def run(
         "auto" shows gray images to a model whose first convolution has one
         input channel.
     measurements : sequence of str, optional
-        Of "clean", "hybrid", "attack" and "corruption". By default all; with `beside`,
-        the measurements that all of those studies have.
+        Some of "clean", "hybrid", "attack" and "corruption". By default all; with
+        `beside`, the measurements that all these studies have.
     progress : bool
-        Show one bar over all measurements, with the time left.
+        Show one progress bar over all measurements, with the time left.
     command : str
-        Stored in settings.json, to document how to run this again.
+        The command that repeats this run; it is stored in settings.json.
 
     Returns
     -------
@@ -221,9 +222,9 @@ def run(
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of its range or a model does not fit the data. Also if a
-        study of `beside` is not complete, was measured on other data or with other
-        settings, or has a model of the same name.
+        If an argument is out of range, a model does not fit the data, or a study of
+        `beside` is not complete, was measured on other data or with other settings, or
+        has a model of the same name.
     FileNotFoundError
         If a folder of `beside` holds no study.
     ModelError
@@ -231,8 +232,8 @@ def run(
 
     Notes
     -----
-    Ctrl-C ends measuring, but the call still writes and returns the report of what is
-    finished. The report lists what is missing.
+    Ctrl-C ends measuring, but the call still writes and returns a report of the
+    finished measurements. The report lists the missing measurements.
 
     Examples
     --------
@@ -290,7 +291,7 @@ def run(
 def _named(
     models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
 ) -> Mapping[str, nn.Module]:
-    """Return models by their names; models without names are called by their class."""
+    """Return models by name; a model without a name gets the name of its class."""
     if isinstance(models, Mapping):
         return models
     listed = [models] if isinstance(models, nn.Module) else models
@@ -319,7 +320,7 @@ def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
 
 
 def _defined(value: Any) -> Any:
-    """Return JSON values with null for undefined numbers."""
+    """Return JSON values; undefined numbers become null."""
     if isinstance(value, dict):
         return {key: _defined(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -329,7 +330,7 @@ def _defined(value: Any) -> Any:
 
 
 def _results(work: Work, others: Sequence[Beside]) -> Results:
-    """Gather the finished measurements, and those of the studies beside."""
+    """Gather the finished measurements of this run and of the studies beside it."""
     shown = {name: one.images for name, one in work.subjects.items()}
     is_corrupted = "corruption" in work.plan.measurements
     return _tables.Results(
@@ -357,7 +358,7 @@ def _write(
     }
     texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
     pngs = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
-    # Outputs of an earlier run with other settings would contradict the page.
+    # Delete outputs of an earlier run with other settings: they contradict the page.
     own = [folder / "tables" / f"{name}.csv" for name in _TABLES]
     own += [folder / "figures" / f"{name}.png" for name in _FIGURES]
     for path in own:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Results:
-    """The measurements of the report's models, ready to be tabulated and drawn.
+    """The measurements of the report's models, as input for tables and pictures.
 
     `models` are in the order of the tables. `images` has the images that each model was
-    shown, by its name. `corruptions` are the corruptions asked for.
+    shown, by the name of the model. `corruptions` are the requested corruptions.
     """
 
     models: list[Measured]
@@ -41,9 +41,9 @@ class Results:
         return [model for model in self.models if model.has(key)]
 
     def corrupted(self) -> dict[str, CorruptionAccuracy]:
-        """Return the accuracies of models that have finished all K corruptions.
+        """Return the accuracies of models that have finished all corruptions.
 
-        Clean accuracy is over the images that were corrupted.
+        Clean accuracy is measured on the images that were corrupted.
         """
         wanted = [CORRUPTION + name for name in self.corruptions]
         return {

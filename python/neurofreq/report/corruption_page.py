@@ -29,8 +29,8 @@ def write(
 ) -> dict[str, CorruptionAccuracy]:
     """Write cells.csv, means.csv, settings.json, severity.png and group.png.
 
-    `out` is created if it does not exist; finished cells are stored in its folder
-    ``items``. `command` is stored in settings.json. `how` has other arguments of
+    `out` is created if it does not exist. Finished cells are stored in ``out/items``.
+    `command` is stored in settings.json. `how` has other arguments of
     `corruption_accuracy`.
     """
     folder = folder_for(out)

@@ -32,8 +32,8 @@ _GRAY: dict[str, bool | Literal["auto"]] = {
 class Views:
     """The images of a study (floats in [0, 1]) in color and gray, each made once.
 
-    `gray` is "auto", "always" or "never". With `fold`, each model is replaced by a
-    faster copy, see `fold_batch_norm`.
+    `gray` is "auto", "always" or "never". With `fold`, a faster copy of each model is
+    measured (see `fold_batch_norm`).
     """
 
     def __init__(self, data: ImageSet, gray: str, *, fold: bool = False) -> None:
@@ -86,14 +86,14 @@ class Views:
 
 
 def _folded(subject: Subject) -> Subject:
-    """Return the subject with a faster copy of its model, and a digest of its own."""
+    """Return the subject with a faster copy of its model and a digest for the copy."""
     model = fold_batch_norm(subject.model, subject.images[:2])
     model.to(memory_format=torch.channels_last)
     return dataclasses.replace(subject, model=model, digest=f"{subject.digest}-folded")
 
 
 def _outputs(subject: Subject, running: Running) -> int:
-    """Return a model's number of classes, from a trial before hours are spent on it."""
+    """Return a model's number of classes from a trial, so that errors come early."""
     ask = calling.tried(subject.model, subject.images, device=running.device)
     logits = calling.predict(
         ask,

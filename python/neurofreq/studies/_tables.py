@@ -25,15 +25,15 @@ COLUMNS = ("model", "group", "quantity", "x", "value", "low", "high", "n", "weig
 def build(
     measured: Sequence[Measured], corruptions: Sequence[str]
 ) -> dict[str, pd.DataFrame]:
-    """Return the tables of everything that is finished, all with the same columns.
+    """Return the tables of all finished measurements, all with the same columns.
 
-    "summary" has one value per quantity, where corrupted accuracy is the mean over
-    those of the paper's corruptions that the study asks for. "hybrid" has p_low -
-    p_high against the mixing frequency in units of Nyquist; "success" the fraction of
-    images changed within a Linf distance; "radial" cumulative power against
-    cycles/pixel; "corruption" accuracy against severity. ``low`` and ``high`` are 95 %
-    bootstrap intervals over ``n`` images; ``weights`` are "random" or "given". A table
-    is empty if nothing is finished.
+    "summary" has one value per quantity; corrupted accuracy is the mean over the
+    paper's corruptions that the study measures. "hybrid" has p_low - p_high against
+    the mixing frequency in units of Nyquist. "success" has the fraction of images
+    changed within a Linf distance. "radial" has cumulative power against cycles/pixel.
+    "corruption" has accuracy against severity. ``low`` and ``high`` are the bounds of
+    95 % bootstrap intervals over ``n`` images; ``weights`` is "random" or "given". A
+    table is empty if nothing is finished.
     """
     epsilons = quantities.budgets(
         [one.attack.distance for one in measured if one.has("attack")]

@@ -112,8 +112,8 @@ def attack(
 ) -> Attack:
     """Return minimal Linf perturbations of some of the images, and their power.
 
-    `adversarial` has the last point of every image, not only of the first. The numbers
-    do not depend on how the images are split into calls.
+    `adversarial` has the final point of every image; the stored record keeps only the
+    first few. The numbers do not depend on how the images are split into calls.
     """
     part = slice(rows.start, rows.stop)
     images, labels = subject.images[part], subject.labels[part]
@@ -180,7 +180,7 @@ class Power(NamedTuple):
 def perturbation_power(change: NDArray[Any], n_thresholds: int) -> Power:
     """Return the power of perturbations (n, C, H, W).
 
-    A perturbation of zero has power zero and counts as an image.
+    A perturbation of zero has zero power and enters the mean.
     """
     total = np.zeros(change.shape[2:])
     radial = np.zeros((len(change), n_thresholds))
@@ -206,7 +206,7 @@ def corruption(
 ) -> dict[str, Corrupted]:
     """Return which corrupted images each model classifies correctly.
 
-    Each corruption is made once, in color, and shown to every model.
+    The corrupted images are made once, in color, and shown to every model.
     """
     n = settings.n_corruption
     source = grid.Corrupting(data.take(n), settings.seed)

@@ -1,4 +1,4 @@
-"""The items of a study: what is measured, and how each item is named on disk.
+"""The items of a study: the measurements, and the name of each item on disk.
 
 The plan is stored as ``study.json``, so that a study can be read, counted and exported
 without its models.
@@ -30,12 +30,13 @@ _LOCK = ".study"  # held while the plan is read and written; the empty file rema
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """A model of the plan: its label, and what distinguishes its items from others.
+    """A model of the plan: its label, and the digest that its items carry.
 
-    `name` and `group` decide no number, so renaming a model keeps its items. `digest`
-    is of the state and answers (see `_shared.networks.fingerprint`); it is empty if the
-    model could not be loaded, and `traceback` then says why. `is_gray`: shown gray
-    versions of color images. `is_random`: with random weights of neurofreq.
+    `name` and `group` do not affect the numbers, so a renamed model keeps its items.
+    `digest` is computed from the state and the answers (see
+    `_shared.networks.fingerprint`). If the model could not be loaded, `digest` is empty
+    and `traceback` has the error. `is_gray`: the model is shown gray versions of color
+    images. `is_random`: the model is untrained, with random weights from neurofreq.
     """
 
     name: str
@@ -50,9 +51,9 @@ class Identity:
 class Item:
     """One result to measure and store: a measurement of one model, or a part of it.
 
-    `key` is "clean", "hybrid", "attack" or "corruption/NAME". `rows` are the attacked
-    images, empty for other measurements. `record` has everything that decides the
-    numbers; its digest is the item's name on disk.
+    `key` is "clean", "hybrid", "attack" or "corruption/NAME". `rows` is the range of
+    attacked images, empty for other measurements. `record` has everything that decides
+    the numbers; the digest of `record` is the item's name on disk.
     """
 
     model: str
@@ -71,7 +72,7 @@ class Item:
         return self.key.removeprefix(CORRUPTION).replace("_", " ")
 
     def read(self, store: Store) -> Result | None:
-        """Return the result that was stored for the item, or None."""
+        """Return the stored result of the item, or None."""
         arrays = store.load(self.record)
         return None if arrays is None else from_arrays(self.key, arrays)
 
@@ -84,8 +85,8 @@ class Item:
 class Plan:
     """Everything that a study consists of.
 
-    `data` is the name of the images, `version` the release of neurofreq that measures,
-    and `n_classes` the number of classes of the images, 0 if unknown.
+    `data` is the name of the data set, `version` the neurofreq release that measures,
+    and `n_classes` the number of classes of the data set, 0 if unknown.
     """
 
     name: str
@@ -111,7 +112,7 @@ class Plan:
         ]
 
     def gather(self, found: Callable[[Item], Result | None]) -> list[Measured]:
-        """Return the finished measurements of each model, with parts of attacks joined.
+        """Return the finished measurements of each model; join the parts of attacks.
 
         `found` returns the result of an item, or None if it is not finished.
         """
@@ -132,7 +133,7 @@ class Plan:
         ]
 
     def keys(self, measurement: str) -> list[str]:
-        """Return the keys of a measurement's items: one, or one per corruption."""
+        """Return the keys of a measurement's items: one key, or one per corruption."""
         if measurement == "corruption":
             return [CORRUPTION + name for name in self.settings.corruptions]
         return [measurement]
@@ -140,9 +141,10 @@ class Plan:
     def write(self, folder: Path) -> Plan:
         """Write the plan into its folder, merged with the plan there, and return it.
 
-        A study is often run in parts, or by processes that cannot load every model. So
-        a model that could be loaded before with the same data and settings, but not
-        now, stays in the plan. So does any measurement that is finished for all models.
+        Users run a study in parts, or in processes that cannot load every model. If
+        this process cannot load a model, but an earlier run with the same data and
+        settings could, the model stays in the plan. Measurements that are finished for
+        all models stay in the plan too.
         """
         with locks.held(folder / _LOCK, f"{FILE} of {folder}"):
             whole = self._with_models(folder)._with_measurements(folder)
@@ -150,7 +152,7 @@ class Plan:
         return whole
 
     def _with_models(self, folder: Path) -> Plan:
-        """Return the plan with unloaded models taken from the plan in the folder."""
+        """Return the plan; take models that failed to load from the stored plan."""
         try:
             before = Plan.read(folder)
         except (FileNotFoundError, ValueError):  # no plan, or a damaged one
@@ -168,7 +170,7 @@ class Plan:
         return dataclasses.replace(self, models=tuple(models))
 
     def _with_measurements(self, folder: Path) -> Plan:
-        """Return the plan with other measurements that are finished for all models."""
+        """Add to the plan other measurements that are finished for all models."""
         store, names = storage.Store(folder / "items"), list(self.measurements)
         for name in MEASUREMENTS:
             items = dataclasses.replace(self, measurements=(name,)).items
@@ -207,7 +209,7 @@ class Plan:
             ) from error
 
     def _is_plain(self) -> bool:
-        """Return whether values of a file, besides settings, have the right types."""
+        """Return whether the values, except the settings, have the right types."""
         words = [self.name, self.data, self.data_digest, self.version]
         words += [word for m in self.models for word in (m.name, m.group, m.digest)]
         is_known = all(name in MEASUREMENTS for name in self.measurements)

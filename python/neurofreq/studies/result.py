@@ -66,7 +66,8 @@ class StudyResult:
     missing : tuple of str
         Measurements that are neither finished nor failed.
     n_measured : int
-        Number of items that this call measured; the others were read from the folder.
+        Number of items that this call measured. It read all other items from the
+        folder.
 
     Examples
     --------
@@ -93,20 +94,20 @@ class StudyResult:
 
     @property
     def data(self) -> str:
-        """The name of the images."""
+        """The name of the data set."""
         return self._plan.data
 
     @property
     def n_classes(self) -> int:
-        """The number of classes of the images; 0 if unknown."""
+        """The number of classes of the data set; 0 if unknown."""
         return self._plan.n_classes
 
     @functools.cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """Long tables of model, group, quantity, x, value, low, high, n and weights.
 
-        The keys are "summary", "hybrid", "success", "radial" and "corruption", each
-        with the rows of what is finished, and "study" with the rows of all of them.
+        The keys are "summary", "hybrid", "success", "radial" and "corruption". Each
+        table has the finished measurements. The key "study" has the rows of all tables.
         """
         import pandas as pd
 
@@ -123,7 +124,7 @@ class StudyResult:
         Raises
         ------
         ValueError
-            If there is no such model, or its images were not kept.
+            If the study has no such model, or did not keep its images.
         """
         store = storage.Store(self.out_dir / "items")
         items = [item for item in self._plan.items if item.key == "attack"]
@@ -142,7 +143,7 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     Parameters
     ----------
     out_dir : path
-        The folder of `run` or of a report.
+        The output folder of `run` or of a report.
 
     Returns
     -------
@@ -191,9 +192,9 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
 def differing(
     first: StudyResult, other: StudyResult, measurements: Iterable[str]
 ) -> str:
-    """Say in which data, settings or release two studies differ; empty if they agree.
+    """Return how two studies differ in data, settings or release; empty if they agree.
 
-    Only settings that decide `measurements` are compared.
+    Only settings that affect `measurements` are compared.
     """
     ours, theirs = first._plan, other._plan
     parts = []
@@ -225,15 +226,15 @@ def status(out_dir: str | os.PathLike[str]) -> pd.DataFrame:
     Parameters
     ----------
     out_dir : path
-        The folder of `run`.
+        The output folder of `run`.
 
     Returns
     -------
     DataFrame
-        A row per model and measurement: "model", "group", "measurement", and the
-        number of items that are "done", "failed" (tried again by the next run),
-        "running" (claimed by a live process) and "missing". A model that could not be
-        loaded has a row with the measurement "loading".
+        One row per model and measurement. The columns are "model", "group",
+        "measurement", and the numbers of items that are "done", "failed" (the next run
+        tries them again), "running" (claimed by a live process) and "missing". A model
+        that could not be loaded has a row with the measurement "loading".
 
     Raises
     ------
@@ -288,7 +289,7 @@ def export(
     Parameters
     ----------
     out_dir : path
-        The folder of `run`.
+        The output folder of `run`.
     folder : path
         Created if it does not exist.
 

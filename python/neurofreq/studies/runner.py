@@ -46,23 +46,23 @@ def run(
     Parameters
     ----------
     spec : Study, mapping or path of a TOML file
-        As `read` takes it.
+        See `read`.
     out_dir : path
         Created if it does not exist. Any number of processes, on any machines that
         share the folder, may run the same study at once: no item is measured twice.
     resume : bool
-        Read finished items whose settings, model and data agree. With False, delete
-        them first and measure again, which only a single process can do.
+        With True, read finished items that have the same settings, model and data.
+        With False, delete them and measure again; only a single process can do this.
     progress : bool
-        Show one bar over all items, whichever process measures them, with the time
-        left. Under ``torchrun``, the first rank of each machine shows the bar.
+        Show one progress bar, with the time left, over the items of all processes.
+        Under ``torchrun``, the first rank of each machine shows the bar.
     device : torch.device or str, optional
-        Device of the batches and of models that are named by specs. By default, the
-        device of each model. Under ``torchrun``, "cuda" is the rank's own device.
+        Device for the batches and for models that are loaded from a spec. By default,
+        the device of each model. Under ``torchrun``, "cuda" is the rank's own device.
     batch_size : int
         Images per call of a model.
     measurements : sequence of str, optional
-        Replaces the measurements of the study.
+        Measure these instead of the study's measurements.
 
     Returns
     -------
@@ -71,33 +71,34 @@ def run(
     Raises
     ------
     TypeError, ValueError, OSError
-        If the spec, the data or an argument is wrong. A model that cannot be loaded or
-        an item that fails raises nothing: its traceback is stored, and the run
-        continues with the others.
+        If the spec, the data or an argument is wrong. If a model cannot be loaded or an
+        item fails, nothing is raised: the run stores the traceback and continues with
+        the other models and items.
 
     Notes
     -----
-    Ctrl-C ends measuring, but the call still returns a result that lists what is
-    missing. The record of an item holds everything that decides its numbers. A change
-    of another setting, of a name or of a group therefore measures nothing again.
+    Ctrl-C ends measuring, but the call still returns a result that lists the missing
+    measurements. The record of an item holds everything that decides its numbers. If
+    you change another setting, a name or a group, nothing is measured again.
 
     A model is identified by its state (names, shapes, types and values of parameters
-    and of all buffers) and by its answers, in evaluation mode, to probe images: some of
-    the data, changed images, noise and extreme images. The answers are stored beside
-    the items and compared within rounding (half the digits of the coarsest
-    floating-point type in use). So another batch size, processor, device, comment,
-    model name or weights file measures nothing again. If a model of the same name and
-    state answers differently, the run reports this and measures the model again.
-    Models of the same state that answer differently are kept apart. If a model draws
-    random numbers in evaluation mode, the run reports this; such a model is identified
-    only as far as torch's seed or its state allows.
+    and of all buffers) and by its answers, in evaluation mode, to probe images: some
+    images of the data, changed images, noise and extreme images. The answers are stored
+    beside the items and compared within rounding (half the digits of the coarsest
+    floating-point type in use). A change of batch size, processor, device, source
+    comments, model name or weights file therefore does not repeat a measurement. If a
+    model with the same name and state answers differently, the run reports this and
+    measures the model again. Two models with the same state and different answers have
+    separate items. If a model draws random numbers in evaluation mode, the run reports
+    this. The answers of such a model are compared for one fixed torch seed; if torch's
+    seed does not control the draws, only the state identifies the model.
 
-    Items of releases before 0.2 have no stored answers. `load` and the figures read
-    them, and a run measures them again.
+    Items from releases before 0.2 have no stored answers. `load` and the figures read
+    these items, but a run measures them again.
 
     The result and its tables have the measurements of this run. `load` and study.csv
-    also show other measurements that are finished for every model, and models that
-    another run with the same data and settings could load.
+    also have other measurements that are finished for every model, and models that
+    only another run with the same data and settings could load.
 
     Examples
     --------
@@ -155,7 +156,7 @@ def prepare(
     *,
     is_strict: bool = False,
 ) -> Work:
-    """Load data and models, write the plan, and return the work to be done.
+    """Load data and models, write the plan, and return the work.
 
     With `is_strict`, errors are raised instead of stored as failures.
     """
@@ -220,7 +221,7 @@ def _loaded(
 
 
 def _place(device: torch.device | str | None) -> torch.device | str | None:
-    """Return the device; each of several ranks on a machine has its own."""
+    """Return the device; under torchrun, "cuda" becomes the rank's own device."""
     if device is None or "LOCAL_RANK" not in os.environ:
         return device
     place = torch.device(device)

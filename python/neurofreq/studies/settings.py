@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
 # Images attacked by default.
 N_ATTACK = 200
-# The settings that decide each measurement. It is kept if other settings change.
+# The settings that decide each measurement. A change of other settings keeps the items.
 _DECIDING = {
     "clean": (),
     "hybrid": ("n_hybrid", "frequencies", "seeds"),
@@ -83,7 +83,7 @@ class Settings:
 
 
 def _check_kept(name: str, value: Any, default: Any) -> None:
-    """Require that a stored value has its default's type and a plausible size."""
+    """Require that a stored value has the type of the default and a plausible size."""
     if isinstance(default, tuple):
         if not isinstance(value, tuple) or len(value) > _MOST:
             raise TypeError(f"{name}: got {value!r:.80}, expected a list")
@@ -107,9 +107,9 @@ def agreeing(measurement: str) -> tuple[str, ...]:
 def differences(
     ours: Settings, theirs: Settings, measurements: Iterable[str]
 ) -> dict[str, tuple[Any, Any]]:
-    """Return the settings in which two studies should agree and do not.
+    """Return the settings in which two studies differ, although they should agree.
 
-    The values are pairs: ours, theirs.
+    The values are pairs (ours, theirs).
     """
     names = dict.fromkeys(name for one in measurements for name in agreeing(one))
     values = {name: (getattr(ours, name), getattr(theirs, name)) for name in names}
@@ -127,7 +127,7 @@ def make_settings(
     corruptions: Sequence[str] | None = None,
     **others: Any,
 ) -> Settings:
-    """Return the checked settings of a study of these data.
+    """Return the checked settings of a study with these data.
 
     Raises TypeError or ValueError if a setting has another type or is out of range.
     """

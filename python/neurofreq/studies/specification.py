@@ -40,14 +40,14 @@ class ModelEntry:
     Attributes
     ----------
     spec : str or nn.Module
-        ``SPEC[@WEIGHTS]`` as `models.parse_spec` reads it, or a model that maps
-        images (n, C, H, W) in [0, 1] to logits. A network without trained weights
-        needs WEIGHTS: ``@random`` measures random weights, and the results say so.
+        ``SPEC[@WEIGHTS]`` as in `models.parse_spec`, or a model that maps images
+        (n, C, H, W) in [0, 1] to logits. A network without trained weights needs
+        WEIGHTS. ``@random`` uses random weights, and the results are marked as such.
     name : str
-        Its label in tables and figures; by default the label of the spec.
+        The model's label in tables and figures; by default the label of the spec.
     group : str
-        The group it is plotted in: "base", "adv", "crp", "blur", "pca", "neural",
-        or any other word.
+        The model's group in plots: "base", "adv", "crp", "blur", "pca", "neural", or
+        any other word.
 
     Raises
     ------
@@ -83,14 +83,14 @@ class ModelEntry:
             raise ValueError("models.name: got none, expected one for every module")
 
     def load(self, device: torch.device | str | None = None) -> nn.Module:
-        """Return the model; a model that is loaded from a spec is put on the device.
+        """Return the model, on the device if it is loaded from a spec.
 
         ``@random`` gives the same random weights in every process.
 
         Raises
         ------
         ValueError, OSError, ImportError, AttributeError, TypeError
-            As `models.load_model`.
+            For the same reasons as `models.load_model`.
         """
         if not isinstance(self.spec, str):
             return self.spec
@@ -108,23 +108,23 @@ class Study:
     data : str or ImageSet
         A data SPEC of `data.load_data`, or images in [0, 1] with labels.
     models : sequence of ModelEntry
-        Each may also be a mapping of its attributes, or only a spec.
+        An entry may also be a mapping with the attributes of `ModelEntry`, or a spec.
     name : str
     n_images : int, optional
         The first N images of a data SPEC; all by default.
     measurements : sequence of str
-        Of "clean", "hybrid", "attack" and "corruption".
+        Some of "clean", "hybrid", "attack" and "corruption".
     settings : mapping of str to value
         ``n_attack``, ``n_hybrid``, ``n_corruption``: number of images, counted from the
-        first; by default 200, all and all. ``attack_steps`` (300): most steps of the
-        attack. ``targeted`` (true): attack towards shuffled labels. ``frequencies``:
-        mixing frequencies, in units of Nyquist. ``seeds``: seeds of the pairings.
-        ``n_thresholds`` (25): thresholds of the radial profile. ``corruptions``: by
-        default the paper's fifteen. ``seed`` (0): seed of targets, attack and
-        corruptions. ``gray``: "auto", "always" or "never". ``fold`` (false): measure a
-        copy of each model made by `models.fold_batch_norm`, with channels-last weights.
-        The copy has the same logits up to rounding and is faster on a CPU; a model that
-        cannot be folded is stored as failed.
+        first; by default 200, all and all. ``attack_steps`` (300): maximum number of
+        attack steps. ``targeted`` (true): attack towards shuffled labels.
+        ``frequencies``: mixing frequencies, in units of Nyquist. ``seeds``: seeds of
+        the pairings. ``n_thresholds`` (25): thresholds of the radial profile.
+        ``corruptions``: by default the paper's fifteen. ``seed`` (0): seed of targets,
+        attack and corruptions. ``gray``: "auto", "always" or "never". ``fold``
+        (false): measure a copy of each model made by `models.fold_batch_norm`, with
+        channels-last weights. The copy has the same logits up to rounding and is
+        faster on a CPU. A model that cannot be folded is stored as failed.
     keep_adversarial : bool
         Keep every attacked image, (n, C, H, W) float32, in a safetensors file.
 
@@ -165,7 +165,9 @@ class Study:
             n_images = validate.count("n_images", self.n_images)
             object.__setattr__(self, "n_images", n_images)
             if isinstance(self.data, ImageSet):
-                raise ValueError("n_images: got one, expected none with an ImageSet")
+                raise ValueError(
+                    f"n_images: got {n_images}, expected none with an ImageSet"
+                )
         object.__setattr__(self, "models", _entries(self.models))
         object.__setattr__(self, "measurements", check_measurements(self.measurements))
         if not isinstance(self.settings, Mapping):
@@ -269,7 +271,7 @@ def _check_keys(where: str, table: Mapping[str, Any], known: Sequence[str]) -> N
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings as Python's own types, each with the type of its default."""
+    """Return the settings as Python values, each with the type of its default."""
     found: dict[str, Any] = {}
     for key, value in settings.items():
         where, default = f"settings.{key}", getattr(Settings, key)

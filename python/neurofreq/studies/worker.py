@@ -1,10 +1,10 @@
 """Work through the items of a study, beside any number of other processes.
 
-Processes share only the folder. Each process goes through the pending items from a
-starting point of its own. It claims items that no other process has claimed, measures
-them and stores the results. It checks the items of other processes again until every
-item is finished or failed. The claims of a process that dies end with it, and other
-processes take over its items.
+Processes share only the folder. Each process goes through the pending items from its
+own starting point, claims items that no other process has claimed, measures them and
+stores the results. A process then waits for the items that others claimed, until every
+item is finished or failed. If a process dies, its claims end, and other processes
+measure its items.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _BACKWARD = 3  # cost of an attack step in image passes, to estimate the time le
 
 
 class Work:
-    """The items of one run: read if they exist, otherwise measured.
+    """Read or measure the items of one run.
 
     `subjects` are the models of the plan that could be loaded. With `keep_adversarial`,
     all adversarial images are stored beside the numbers. With `is_strict`, an error
-    ends the run instead of being stored as a failure.
+    ends the run; otherwise it is stored as a failure.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Work:
         self._bar: Any = None
 
     def run(self) -> None:
-        """Complete every item, or store how it failed."""
+        """Complete every item, or store its traceback."""
         from tqdm.auto import tqdm
 
         pending = [item for item in _turned(self.items) if not self._is_settled(item)]
@@ -151,7 +151,7 @@ class Work:
                     mine.append(item)
             if mine:
                 self._measure(mine)
-                for item in self.items:  # count what other processes have finished
+                for item in self.items:  # count the items that other processes finished
                     self._is_settled(item)
         self._show()
 
@@ -193,7 +193,7 @@ class Work:
         if isinstance(result, Attack):
             images = result.adversarial
             tensors = {"adversarial": images} if self.keep_adversarial else None
-            # Copied, because a view would keep all images of the part in memory.
+            # A copy, because a view would keep all images of the part in memory.
             first = images[: measuring.N_EXAMPLES].copy()
             result = dataclasses.replace(result, adversarial=first)
         self.store.save(item.record, to_arrays(result), tensors)
@@ -207,7 +207,7 @@ class Work:
             self.store.path(item.record, ".lock").unlink(missing_ok=True)
 
     def _cost(self, item: Item) -> int:
-        """Return about how many images pass through the model."""
+        """Return approximately how many images pass through the model."""
         settings = self.plan.settings
         return {
             "clean": len(self.data),
@@ -243,7 +243,7 @@ class Work:
 
 
 def _jobs(items: list[Item]) -> list[list[Item]]:
-    """Group the items that are measured together: all models for one corruption."""
+    """Group the items that are measured together: one corruption for all models."""
     jobs: dict[Any, list[Item]] = {}
     for item in items:
         is_shared = item.measurement == "corruption"
@@ -252,7 +252,7 @@ def _jobs(items: list[Item]) -> list[list[Item]]:
 
 
 def _turned(items: list[Item]) -> list[Item]:
-    """Rotate the items by rank, so that ranks start apart and meet at the end."""
+    """Rotate the items by rank, so that the ranks start at different items."""
     rank, n_ranks = rank_and_count()
     first = rank * len(items) // n_ranks
     return items[first:] + items[:first]
@@ -264,5 +264,5 @@ def shows_progress() -> bool:
 
 
 def rank_and_count() -> tuple[int, int]:
-    """Return this process's rank and the number of ranks, as torchrun sets them."""
+    """Return this process's rank and the number of ranks from torchrun's variables."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -1,7 +1,7 @@
-"""Training: one step in your own loop, or whole recipes that resume.
+"""Train a network: one step in your own loop, or a whole recipe that can resume.
 
-`training_step` is one optimizer step; `fit` runs a `Recipe` on your model and data;
-`train` builds the model of a recipe too. The recipes hold the published settings.
+`training_step` is one optimizer step. `fit` runs a `Recipe` on your model and data.
+`train` also builds the model of the recipe. The recipes have the published settings.
 """
 
 from neurofreq.regularize import CoTraining

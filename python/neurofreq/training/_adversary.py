@@ -1,4 +1,4 @@
-"""The adversary of adversarial training: it moves a batch towards a larger loss."""
+"""The adversary of adversarial training, which moves a batch towards a larger loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neurofreq.training._recipe import NORMS, Recipe
 
 @dataclass(frozen=True)
 class Adversary:
-    """Perturbs each batch within a ball before the step that learns from it.
+    """Perturb each batch within a ball before the training step.
 
     Parameters
     ----------
@@ -23,17 +23,17 @@ class Adversary:
     epsilon : float
         Radius of the ball, in pixel units of [0, 1].
     steps : int
-        Gradient steps; 1 is the fast gradient sign method from a random start
-        (for "l2", the normalized gradient).
+        Gradient steps. 1 is the fast gradient sign method from a random start; "l2"
+        uses the normalized gradient instead of its sign.
     step : float
         Length of a step in units of `epsilon`.
 
     Notes
     -----
-    The start is a uniform point of the ball's box ("linf"), or has a random direction
-    and radius ("l2"). Every point is projected to the ball and to [0, 1]. The mode of
-    the model does not change, as in the published code, so running averages of batch
-    norm also see perturbed images. No gradient of a parameter is computed or changed.
+    The starting point is uniform in the ball ("linf"), or has a random direction and
+    radius ("l2"). Every point is projected to the ball and to [0, 1]. The model stays
+    in its mode, as in the published code, so that perturbed images also enter the
+    running averages of batch norm. No gradient of a parameter is computed or changed.
 
     This is a short attack for training steps. To measure robustness, use
     `nf.attacks.PGD`, which restarts and checks every image at the end.
@@ -92,21 +92,22 @@ class Adversary:
         Parameters
         ----------
         model : nn.Module
-            Maps images to logits. It is given copies in the type of its parameters.
+            Maps images to logits. The model gets copies of the images, in the type of
+            its parameters.
         images : Tensor, shape (N, C, H, W)
             In [0, 1], on the model's device.
         labels : int64 Tensor, shape (N,)
         draws : torch.Generator
             Generator of the random start, on the CPU.
         autocast : torch.dtype, optional
-            Type of the model's passes. By default, an autocast of the caller is kept.
+            Type of the model's passes. By default, your own autocast stays active.
         """
         moved = self._within(images, images + self._start(images, draws))
         for _ in range(self.steps):
             moved.requires_grad_(True)
             with torch.enable_grad():
                 with calling.autocast(moved.device, autocast):
-                    # Copied, because the network may change its input in place.
+                    # A copy, because the network may change its input in place.
                     shown = moved.to(calling.dtype_of(model), copy=True)
                     logits = calling.logits_of(model(shown))
                 loss = cross_entropy(logits.float(), labels, reduction="sum")

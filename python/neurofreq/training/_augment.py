@@ -1,6 +1,7 @@
 """Random shifts, mirrors, turns and color changes of training images.
 
-All draws come from a generator on the CPU, so that they are the same on every device.
+All draws come from a generator on the CPU, so that the draws do not depend on the
+device.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def shift_and_flip(
     generator : torch.Generator
         Source of the draws, on the CPU.
     padding : int
-        Border around each image before a random crop of its size.
+        Width of the border that is added before a random crop of the original size.
     mode : {"reflect", "constant"}
         "reflect": the border mirrors the image; "constant": the border is 0.
 
@@ -77,9 +78,9 @@ def shift_and_flip(
 
 
 def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tensor:
-    """Turn each image about its center by up to `degrees` either way.
+    """Turn each image about its center by a uniform angle up to +/- `degrees`.
 
-    Bilinear; pixels from outside the image are 0.
+    Interpolation is bilinear. Pixels from outside the image are 0.
     """
     n, _, height, width = images.shape
     angle = torch.empty(n, device=generator.device)
@@ -98,16 +99,17 @@ def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tenso
 def shift_flip_and_turn(images: Tensor, generator: torch.Generator) -> Tensor:
     """Shift with a border of zeros, mirror, and turn by up to 15 degrees.
 
-    The augmentation of grayscale TinyImageNet in Safarani et al. 2021.
+    Safarani et al. 2021 use this augmentation for grayscale TinyImageNet.
     """
     moved = shift_and_flip(images, generator, mode="constant")
     return turn(moved, generator, degrees=15.0)
 
 
 def jitter(images: Tensor, generator: torch.Generator, *, strength: float) -> Tensor:
-    """Change brightness, contrast and, in color, saturation of images in [0, 1].
+    """Change brightness and contrast, and the saturation of color images.
 
-    Each factor is uniform in 1 - strength to 1 + strength. Results are clipped.
+    Each factor is uniform in 1 - strength to 1 + strength. Results are clipped to
+    [0, 1].
     """
     factors = torch.empty(3, len(images), 1, 1, 1, device=generator.device)
     factors.uniform_(1.0 - strength, 1.0 + strength, generator=generator)
@@ -125,9 +127,9 @@ def _luma(images: Tensor) -> Tensor:
 
 
 def shift_turn_flip_and_jitter(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Turn by up to 2 degrees, shift, mirror, and change the colors by up to a quarter.
+    """Turn by up to 2 degrees, shift, mirror, and change the colors by up to 25 %.
 
-    The augmentation of the networks "blur" of Li et al. 2023.
+    Li et al. 2023 use this augmentation for their networks "blur".
     """
     moved = shift_and_flip(turn(images, generator, degrees=2.0), generator)
     return jitter(moved, generator, strength=0.25)

@@ -1,4 +1,4 @@
-"""AugMix: mix each image with chains of simple operations on it."""
+"""AugMix: mix each image with copies that are changed by chains of operations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def augmix(
     depth: int = 3,
     alpha: float = 1.0,
 ) -> Tensor:
-    """Mix each image with chains of operations on it.
+    """Mix each image with copies that are changed by chains of operations.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def augmix(
     generator : torch.Generator
         Source of the draws, on the CPU.
     severity : float
-        Largest strength of an operation, in (0, 10]; strengths are uniform from 0.1.
+        Largest strength of an operation, in [0.1, 10]. Strengths are uniform from 0.1
+        to `severity`.
     width : int
         Chains per image.
     depth : int
@@ -53,15 +54,16 @@ def augmix(
     Raises
     ------
     TypeError, ValueError
-        If images have another type, rank or range, or a setting is out of range.
+        If the type, shape or range of the images is wrong, or a setting is out of
+        range.
 
     Notes
     -----
-    The nine operations do not overlap with the common corruptions: rotation (up
-    to 30 degrees at strength 10), shear (0.3), translation (a third of a side),
-    posterization, solarization, histogram equalization and automatic contrast.
-    Pixels from outside an image are 0. Values are rounded to 8 bits for operations
-    that are defined on 8-bit values.
+    The nine operations do not overlap with the common corruptions: rotation (up to 30
+    degrees at strength 10), shear along x or y (0.3), translation along x or y (a third
+    of a side), posterization, solarization, histogram equalization and automatic
+    contrast. Pixels from outside an image are 0. Values are rounded to 8 bits for
+    operations that are defined on 8-bit values.
 
     References
     ----------
@@ -106,7 +108,7 @@ def _dirichlet(concentration: Tensor, generator: torch.Generator) -> Tensor:
 def _operate(
     images: Tensor, chosen: Tensor, severity: float, generator: torch.Generator
 ) -> Tensor:
-    """Apply a random operation of random strength to each chosen image."""
+    """Apply an operation of random kind and strength to each chosen image."""
     n = len(images)
     drawn: dict[str, Any] = {"generator": generator, "device": generator.device}
     kind = torch.randint(len(SHAPES) + len(_VALUES), (n,), **drawn)

@@ -1,9 +1,9 @@
 """A training run on disk: its state after the last complete epoch, in one file.
 
-A folder holds ``settings.json`` (what decides the numbers), ``last.safetensors``
-(everything needed to continue), ``best.safetensors`` (the weights with the best
-validation score; the last weights if nothing is held out), ``curves.csv`` and
-``curves.png``. Every file is written completely or not at all.
+A folder holds ``settings.json`` (the settings that decide the numbers),
+``last.safetensors`` (everything needed to continue), ``best.safetensors`` (the weights
+with the best validation score; the last weights if no image is held out),
+``curves.csv`` and ``curves.png``. Every file is written completely or not at all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 _ANSWERS = "answers"  # key of the model's answers among the tensors of a run
-_TRAINED = "trained"  # key of a flag per parameter
+_TRAINED = "trained"  # key of a flag per parameter: whether it is trained
 _N_SHOWN = 8  # images that are used to compare models and augmentations
 REDRAW = 20.0
 """The picture of an unfinished run is redrawn after this many seconds."""
@@ -62,11 +62,12 @@ class Checkpoints:
         regularizer: Any,
         augment: Augment | None = None,
     ) -> None:
-        """Write the settings that decide the run, or compare them with the folder's.
+        """Write the run's settings, or compare them with the stored settings.
 
-        Augmentations are compared by their output on some images. "target" is stored
-        beside the settings: the source that the regularizer's similarities name. Raises
-        ValueError with the first difference if the folder holds another run.
+        Augmentations are compared by their output on some images. "target" (the source
+        of the regularizer's similarities) is stored beside the settings, but is not
+        compared. Raises ValueError with the first difference if the folder holds
+        another run.
         """
         ours = recipe.as_dict() | {
             "seed": seed,
@@ -116,9 +117,9 @@ class Checkpoints:
             self._drawn = time.monotonic()
 
     def load(self, run: Run) -> None:
-        """Restore the state of the folder's run; a new folder changes nothing.
+        """Restore the state from the folder; a new folder changes nothing.
 
-        Raises ValueError if the file is damaged or of a run of another model.
+        Raises ValueError if the file is damaged or belongs to a run of another model.
         """
         path = self.folder / "last.safetensors"
         if not path.exists():
@@ -148,11 +149,11 @@ class Checkpoints:
             best = _part(tensors, "best")
             run.best = best or storage.read_tensors(self.folder / "best.safetensors")[0]
             run.best_regularizer = _part(tensors, "best_regularizer") or None
-        if run.is_done:  # a process killed after the last epoch wrote no curves
+        if run.is_done:  # the process may have been killed before it wrote the curves
             self._write_curves(run)
 
     def _check_answers(self, run: Run, kept: Tensor | None) -> None:
-        """Require the folder's model: the same weights may belong to another model."""
+        """Require equal answers: other models may have weights of the same shapes."""
         now = _answers(run)
         if kept is None or now is None:  # an earlier release, or no finite answers
             return
@@ -165,10 +166,10 @@ class Checkpoints:
             )
 
     def _check_manner(self, run: Run, kept: dict[str, Tensor]) -> None:
-        """Require a model that trains as the one of this folder.
+        """Require a model that trains like the folder's model.
 
-        Models with the same answers may train in different ways. Other initial weights
-        are no difference, because the folder's weights replace them.
+        Models with the same answers may train in different ways. Initial weights are
+        not compared, because the folder's weights replace them.
         """
         theirs, ours = kept.get(_TRAINED), _trained(run)
         if theirs is not None and not torch.equal(theirs, ours):
@@ -188,7 +189,7 @@ class Checkpoints:
 
 
 def _flatten(run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a run, by name, and its numbers."""
+    """Return the tensors of a run by name, and its history and progress."""
     tensors = {f"model.{k}": v for k, v in unwrapped(run.model).state_dict().items()}
     if run.regularizer is not None:
         state = run.regularizer.state_dict()
@@ -229,21 +230,21 @@ def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def _answers(run: Run) -> Tensor | None:
-    """Return the model's logits of the first images, or None if they are not finite."""
+    """Return the model's logits for the first images; None if they are not finite."""
     with runtime.seeded(0, run.device), contextlib.suppress(ModelError):
         return calling.predict(unwrapped(run.model), run.images[:_N_SHOWN]).cpu()
     return None
 
 
 def _trained(run: Run) -> Tensor:
-    """Return which of the model's parameters the run's optimizer was built with."""
+    """Return a flag per parameter of the model: whether the optimizer has it."""
     known = {id(p) for group in run.optimizer.param_groups for p in group["params"]}
     ours = unwrapped(run.model).parameters()
     return torch.tensor([id(parameter) in known for parameter in ours])
 
 
 def _made(augment: Augment, images: Tensor) -> list[float] | str:
-    """Return a few numbers computed from an augmentation of the first images."""
+    """Return a few numbers that identify an augmentation by its output."""
 
     def once() -> list[float]:
         drawn = torch.Generator().manual_seed(0)

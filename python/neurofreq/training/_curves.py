@@ -18,7 +18,7 @@ SPLIT = "validation_"
 
 
 def write_table(history: Sequence[dict[str, float]], folder: Path) -> None:
-    """Write ``curves.csv``: the rows of `nf.training.fit`, at least one."""
+    """Write ``curves.csv``: the rows of `nf.training.fit` (at least one row)."""
     import pandas as pd
 
     text = to_csv(pd.DataFrame(list(history)))
@@ -26,7 +26,7 @@ def write_table(history: Sequence[dict[str, float]], folder: Path) -> None:
 
 
 def write_picture(history: Sequence[dict[str, float]], folder: Path) -> None:
-    """Write ``curves.png``: `draw` of the same rows."""
+    """Write ``curves.png``, the figure of `draw`."""
     picture = io.BytesIO()
     draw(history).savefig(picture, format="png", dpi=150)
     storage.write_bytes(folder / "curves.png", picture.getvalue())
@@ -55,7 +55,7 @@ def draw(history: Sequence[dict[str, float]]) -> Figure:
 
 
 def _panels(row: dict[str, float]) -> dict[str, list[str]]:
-    """Return the columns of each panel, without empty panels."""
+    """Return the columns of each panel that has any."""
     weights = [name for name in row if name.startswith("weight of ")]
     scale = [name for name in row if name.startswith("log variance")]
     known = {"epoch", "lr", "loss", "cross_entropy", "validation_loss"}

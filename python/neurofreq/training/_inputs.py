@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Shown(NamedTuple):
-    """Images to learn from, and other views that should get the same prediction."""
+    """Images to train on, and other views that should get the same predictions."""
 
     images: Tensor
     views: tuple[Tensor, ...] = ()
 
 
 class Inputs:
-    """Prepares batches by a recipe; `augment` replaces the recipe's augmentation."""
+    """Prepare batches by a recipe; `augment` replaces the recipe's augmentation."""
 
     def __init__(self, recipe: Recipe, augment: Augment | None = None) -> None:
         self.recipe = recipe
@@ -44,9 +44,9 @@ class Inputs:
     ) -> Shown:
         """Return the inputs of the step, on the device of `labels`.
 
-        Draws and operations are in the type of `images`, on their device. The result
-        has the type of the model's parameters. The adversary calls the model, with its
-        passes in the type `autocast`. `draws` is a generator on the CPU.
+        Operations run in the type of `images` and on their device. The result has the
+        type of the model's parameters. The adversary calls the model under `autocast`.
+        `draws` is a generator on the CPU.
         """
         batch = self.augment(images, draws)
         views: tuple[Tensor, ...] = ()

@@ -1,4 +1,7 @@
-"""The training loop: seeded per epoch, and resumed after the last complete epoch."""
+"""The training loop: a run resumes after its last complete epoch.
+
+Each epoch has its own seed, so that a resumed run gives the same results.
+"""
 
 from __future__ import annotations
 
@@ -44,49 +47,52 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        Maps images to logits, as in `training_step`. It is trained in place, on its own
-        device. Its training flags and those of the regularizer are restored at the end.
-        It is given copies of the images, in the type of its parameters.
+        Maps images to logits, as in `training_step`. `fit` trains the model in place,
+        on the model's device, and restores the training flags of model and regularizer
+        at the end. The model gets copies of the images, in the type of its parameters.
     images : Tensor or ndarray, shape (N, C, H, W)
         float32 or float64 in [0, 1].
     labels : array_like of int, shape (N,)
         Classes, from 0.
     recipe : Recipe, optional
-        Every setting; ``Recipe()`` by default. Its `network` is not used here.
+        All settings; ``Recipe()`` by default. `fit` does not use `recipe.network`.
     regularizer : SimilarityRegularizer or CoTraining, optional
         Built on the same `model`.
     augment : callable, optional
         ``augment(images, generator) -> images`` replaces the recipe's augmentation. A
-        run in `folder` continues only if its output on some images is the same.
+        run in `folder` continues only if `augment` returns the same output as before
+        for some images.
     folder : path, optional
-        Stores the state after every epoch, the best weights and the learning curves.
-        If the folder holds a run, its weights replace those of `model`, and the run
-        continues. The results are those of an uninterrupted run (on a CUDA device only
-        as far as torch's own kernels are reproducible).
+        Folder for the state after every epoch, the best weights and the learning
+        curves. If the folder holds a run, the stored weights replace the weights of
+        `model`, and the run continues. The results are equal to an uninterrupted run
+        (on a CUDA device, only if torch's kernels are reproducible).
     seed : int
-        Seed of the held-out images, the order, the augmentation and dropout. The
-        initial weights of the model are your own. Global random states do not change.
+        Seed of the held-out images, the order, the augmentation and dropout. The seed
+        does not affect the model's initial weights. Global random states do not change.
     progress : bool
         Show a progress bar.
     callback : callable, optional
-        Called with each epoch's row. To stop training, raise an exception in it.
+        Called with each epoch's row. To stop training, raise an exception in
+        `callback`.
 
     Returns
     -------
     list of dict
-        One row per epoch: "epoch" (from 1), "lr" (at its end, in the phase of the
-        epoch), the mean losses of `training_step`, and what the regularizer reports
-        (such as the weights of layers). With held-out images also "validation_loss" and
-        "validation_accuracy", on images perturbed by the recipe's adversary, if any.
+        One row per epoch: "epoch" (from 1), "lr" (the learning rate at the end of the
+        epoch), the mean losses of `training_step`, and the numbers that the regularizer
+        reports (such as the weights of layers). If images are held out, also
+        "validation_loss" and "validation_accuracy". If the recipe has an adversary, it
+        perturbs the held-out images.
 
     Raises
     ------
     ModelError
-        If a loss, or after an epoch any weight or the validation loss, is NaN or
-        infinite. The last good epoch stays in `folder`.
+        If a loss is NaN or infinite, or if a weight or the validation loss is NaN or
+        infinite after an epoch. The last good epoch stays in `folder`.
     ValueError
-        Mismatched shapes, labels out of range, a model in several processes, or a
-        folder that holds a run with other settings or data.
+        If shapes do not match, labels are out of range, the model runs in several
+        processes, or `folder` holds a run with other settings or data.
 
     Warns
     -----
@@ -141,7 +147,7 @@ def fit(
 
 @contextmanager
 def _training(model: nn.Module, progress: bool, run: Run) -> Iterator[Any]:
-    """Set training mode, seeds and a bar; undo all of them at the end."""
+    """Set training mode and seeds, open a bar; undo all of this at the end."""
     from tqdm.auto import tqdm
 
     both = [model] if run.regularizer is None else [model, run.regularizer]

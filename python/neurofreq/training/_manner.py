@@ -1,8 +1,8 @@
-"""How a model trains: its answers and gradients in training mode, dropout included.
+"""The manner of a model: its answers and gradients in training mode, with dropout.
 
 Models with the same weights and the same answers in evaluation mode may still train in
-different ways. Random draws are reproducible only on the same type of device, so
-nothing is compared across types.
+different ways. Manners are compared only on the same type of device, because random
+draws differ between types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-_N_AGAIN = 4  # more passes that must all agree before a model counts as another
+_N_AGAIN = 4  # passes that must all agree before a model counts as a different one
 
 
 def key(device: torch.device) -> str:
@@ -34,7 +34,7 @@ def key(device: torch.device) -> str:
 
 
 def steady(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
-    """Return the manner of a model, or None if it has none or is not reproducible."""
+    """Return the manner of a model; None if a pass fails or is not reproducible."""
     first, again = _found(model, images), _found(model, images)
     if first is None or again is None or not _are_alike(model, first, again):
         return None
@@ -42,7 +42,7 @@ def steady(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
 
 
 def is_same(model: nn.Module, images: Tensor, kept: dict[str, Tensor]) -> bool:
-    """Return whether a model trains as stored; True if it is not reproducible."""
+    """Return whether a model has the stored manner; True if it is not reproducible."""
     first = _found(model, images)
     if first is None or _are_alike(model, first, kept):
         return True
@@ -60,14 +60,14 @@ def _are_alike(
         (first[name].double().numpy(), second[name].double().numpy())
         for name in ("answers", "slopes")
     )
-    # The gradient of a parameter before a normalization may be only rounding error.
+    # Before a normalization, a parameter's gradient may be rounding error only.
     return fingerprint.agree_slopes(*answers, tolerance, answers[0][:0]) and (
         fingerprint.agree_slopes(*slopes, tolerance, slopes[0])
     )
 
 
 def _found(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
-    """Return answers and gradient norms of one pass; None if any is not finite."""
+    """Return answers and gradient norms of a pass; None on failure or infinity."""
     inner = unwrapped(model)
     device = calling.device_of(inner)
     shown = images.to(device, calling.dtype_of(inner), copy=True)
@@ -85,7 +85,7 @@ def _found(model: nn.Module, images: Tensor) -> dict[str, Tensor] | None:
             gradients = torch.autograd.grad(
                 probe_gradients.summed(logits), parameters, allow_unused=True
             )
-    except Exception:  # some models accept only the passes of their own training
+    except Exception:  # some models accept no passes outside their own training code
         return None
     sizes = [0.0 if g is None else float(g.float().norm()) for g in gradients]
     found = {

@@ -11,13 +11,14 @@ if TYPE_CHECKING:
     from neurofreq.training._recipe import Recipe
 
 NARROWEST = 16
-"""Number of float32 values in the widest vector register of the CPU."""
+"""Fewest safe input channels: the float32 values of a 512-bit vector register."""
 
 
 def check_channels_last(model: nn.Module, device: torch.device) -> None:
-    """Refuse convolutions whose weight gradients oneDNN writes outside their memory.
+    """Refuse convolutions for which oneDNN writes outside the gradient's memory.
 
-    uxlfoundation/oneDNN issue 6035: the bug needs fewer channels than a vector holds.
+    uxlfoundation/oneDNN issue 6035: the bug needs fewer channels than a vector register
+    holds.
     """
     if device.type != "cpu":
         return
@@ -36,7 +37,10 @@ def check_channels_last(model: nn.Module, device: torch.device) -> None:
 
 
 def sgd(model: nn.Module, recipe: Recipe, regularizer: Any) -> torch.optim.Optimizer:
-    """Return SGD over the trainable parameters; by default only kernels decay."""
+    """Return SGD over the trainable parameters, with weight decay by the recipe.
+
+    Without `decay_all`, only parameters with two or more axes decay.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError(

@@ -22,7 +22,7 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings of `fit` and `train`; `replace` changes some of them.
+    """Hold the settings of `fit` and `train`; `replace` changes some of them.
 
     Parameters
     ----------
@@ -43,28 +43,30 @@ class Recipe:
     label_smoothing : float
         In [0, 1).
     schedule : {"triangle", "cosine", "cyclic", "plateau", "constant"}
-        "triangle": linear rise to `lr` over a tenth of all steps, then linear fall to
-        zero. "cosine": from `lr` to zero along half a period. "cyclic": phases of
-        `phase_epochs` at ``lr * factor**phase``, which start again at `lr` after
-        `n_phases`. "plateau": when the validation score has not improved for
-        `patience` epochs, the best weights so far are restored and the rate is
-        multiplied by `factor`. After `n_phases` such falls, the next ends training.
+        "triangle": linear rise to `lr` over the first tenth of all steps, then linear
+        fall to zero. "cosine": from `lr` to zero along half a cosine period. "cyclic":
+        phases of `phase_epochs` epochs at ``lr * factor**phase``; after `n_phases`
+        phases, the rate starts again at `lr`. "plateau": when the validation score has
+        not improved for `patience` epochs, the best weights so far are restored and the
+        rate is multiplied by `factor`. After `n_phases` such falls, the next plateau
+        ends training.
     phase_epochs, n_phases, patience : int
     factor : float
         In (0, 1).
     validation : float
-        Fraction of the training images held out, in [0, 1). The state with the
-        best validation score is kept; the last state if nothing is held out.
+        Fraction of the training images that are held out, in [0, 1). The state with
+        the best validation score is kept. If no image is held out, the last state is
+        kept.
     monitor : {"loss", "accuracy"}
         The validation score: cross-entropy or accuracy.
     augment : str
         One of ``nf.training.AUGMENTATIONS``.
     augmix : bool
-        Mix every image with chains of operations, see `nf.training.augmix`.
+        Mix every image with changed copies, see `nf.training.augmix`.
     consistency : float
-        With `augmix`: show the image and two mixtures of it, and add this weight
-        times the Jensen-Shannon divergence of the predictions. 0 shows a single
-        mixture instead.
+        With `augmix`: show the image and two mixtures of it, and add `consistency`
+        times the Jensen-Shannon divergence of the predictions to the loss. With 0,
+        show a single mixture instead.
     noise : float
         Standard deviation of Gaussian noise on half of the images, in pixel units.
     adversary : {"none", "linf", "l2"}
@@ -76,8 +78,8 @@ class Recipe:
     attack_step : float
         Length of a step in units of `epsilon`.
     alpha : float
-        Weight of a similarity loss. It also multiplies the learning rate of that
-        loss: small networks diverge if ``alpha * lr`` is above about 0.5.
+        Weight of a similarity loss. The learning rate for this loss is effectively
+        ``alpha * lr``; small networks diverge if this product is above about 0.5.
     layers : str or tuple of str
         Layers of a similarity loss, "auto" or names; or the single layer that
         co-training shares.
@@ -89,9 +91,8 @@ class Recipe:
         Use one pass for images and stimuli, see `nf.SimilarityRegularizer.joint`.
     precision : {"float32", "bfloat16"}
         Type of the network's passes (autocast); losses are in float32. With
-        "float32", your own autocast around `fit` stays active. On a CUDA device,
-        convolutions are then in TF32 unless ``torch.backends.cudnn.allow_tf32`` is
-        off.
+        "float32", your own autocast around `fit` stays active, and convolutions on a
+        CUDA device use TF32 unless ``torch.backends.cudnn.allow_tf32`` is off.
     channels_last : bool
         Use the memory layout channels-last for images and weights, which is faster on
         many machines.
@@ -99,7 +100,7 @@ class Recipe:
     Raises
     ------
     TypeError
-        If a value has another type. Numbers of NumPy and torch become Python numbers.
+        If a value has another type. (Numbers of NumPy and torch become Python numbers.)
     ValueError
         If a value is out of range, or a name is unknown.
 
@@ -198,10 +199,10 @@ class Recipe:
         Returns
         -------
         Recipe
-            A sixteenth of the arithmetic per image (16 base channels instead of 64),
-            batches of 128, `epochs` with a single rise and fall of the learning rate,
-            all pairs of each draw of stimuli, channels last, and half precision if this
-            CPU computes in half precision.
+            The recipe with 16 base channels instead of 64 (a sixteenth of the
+            arithmetic per image), batches of 128, the schedule "triangle" over `epochs`
+            epochs, `all_pairs`, `channels_last`, and bfloat16 if this CPU computes in
+            bfloat16.
         """
         return self.replace(
             name=f"{self.name}, fast",
@@ -225,7 +226,7 @@ class Recipe:
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:
-    """Return a setting as a Python value of its default's type."""
+    """Return a setting as a Python value of the default's type."""
     if name == "layers" and isinstance(value, (list, tuple)):  # JSON has no tuples
         return tuple(validate.text(name, one) for one in value)
     checks: dict[type, Callable[[str, Any], Any]] = {

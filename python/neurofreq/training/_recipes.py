@@ -23,10 +23,10 @@ MOUSE = Recipe(
 )
 """Joint training of Li et al. 2019 with similarities of mouse V1: grayscale CIFAR-10.
 
-40 epochs with 64 images and 16 pairs of stimuli per step, cross-entropy plus 20 times
-the similarity loss. The schedule, augmentation and validation are those of the code of
-Attias et al. 2024 (arXiv 2410.03952). It is not known whether Li et al. 2019 used the
-same.
+40 epochs with 64 images and 16 pairs of stimuli per step. The loss is cross-entropy
+plus 20 times the similarity loss. The schedule, augmentation and validation come from
+the code of Attias et al. 2024 (arXiv 2410.03952). It is not known whether Li et al.
+2019 used the same settings.
 """
 
 MONKEY = Recipe(
@@ -89,8 +89,8 @@ ADVERSARIAL_PGD = STANDARD.replace(
 )
 """Madry et al. 2018 with the settings of Rice, Wong & Kolter 2020 (arXiv 2002.11569).
 
-Their learning rate falls in steps, ours along a cosine. As in their work, the loss on
-perturbed held-out images chooses the epoch.
+Their learning rate falls in steps; this recipe's falls along a cosine. As in their
+work, the epoch with the smallest loss on perturbed held-out images is kept.
 """
 
 ADVERSARIAL_L2 = ADVERSARIAL_PGD.replace(
@@ -99,12 +99,12 @@ ADVERSARIAL_L2 = ADVERSARIAL_PGD.replace(
     epsilon=128 / 255,
     attack_step=15 / 128,
 )
-"""The same in the L2 ball of radius 128/255."""
+"""`ADVERSARIAL_PGD` in the L2 ball of radius 128/255."""
 
 NOISE = STANDARD.replace(name="noise", noise=0.1)
 """Gaussian noise on half of the images, as in Rusak et al. 2020 (arXiv 2001.06057).
 
-Their standard deviation is 0.5, on ImageNet.
+Rusak et al. use a standard deviation of 0.5 on ImageNet; this recipe uses 0.1.
 """
 
 AUGMIX = STANDARD.replace(
@@ -129,10 +129,13 @@ BLUR = Recipe(
     monitor="loss",
     augment="shift_turn_flip_and_jitter",
 )
-"""The blurred network of Li et al. 2023, Figures 4 and 5: a Gaussian blur in front."""
+"""The network of Li et al. 2023, Figures 4 and 5, with a Gaussian blur in front."""
 
 PCA = BLUR.replace(name="pca", network="resnet18,pca=512")
-"""The same with a projection on 512 principal components of the training images."""
+"""`BLUR` with a projection on 512 principal components instead of the blur.
+
+The principal components are those of the training images.
+"""
 
 RECIPES = {
     recipe.name: recipe

@@ -66,7 +66,7 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether all epochs are done, or a plateau has used all falls of the rate."""
+        """Whether all epochs are done, or a plateau followed the last allowed fall."""
         falls = self.recipe.schedule == "plateau" and (
             self.progress.falls > self.recipe.n_phases
         )
@@ -112,7 +112,7 @@ class Run:
         torch.clear_autocast_cache()
 
     def check_classes(self) -> None:
-        """Require a logit for every label, also of held-out images, before any step."""
+        """Require a logit for every label before any step, held-out images included."""
         measuring = calling.evaluating(self.model), runtime.seeded(0, self.device)
         with measuring[0], measuring[1], torch.no_grad():
             logits = self._logits(self.images[:1])
@@ -177,7 +177,7 @@ class Run:
         self.best = {name: value.clone() for name, value in state.items()}
         if self.regularizer is not None:
             state = self.regularizer.state_dict()
-            # Without the count of steps, which decides the draws and must not go back.
+            # Without the number of steps: it decides the draws and must not go back.
             self.best_regularizer = {
                 name: value.clone() for name, value in state.items() if name != "step"
             }
@@ -200,8 +200,8 @@ class Run:
     def _score(self) -> tuple[float, float]:
         """Return mean cross-entropy and accuracy on the held-out images.
 
-        The recipe's adversary perturbs them from the same starting points in every
-        epoch.
+        The recipe's adversary, if any, perturbs these images from the same starting
+        points in every epoch.
         """
         loss, right = 0.0, 0
         draws = self._draws(0)
@@ -221,7 +221,8 @@ class Run:
 
     def _draws(self, epoch: int) -> torch.Generator:
         """Return the generator of an epoch; epoch 0 chooses the held-out images."""
-        # Multiples of the golden ratio's fraction keep nearby seeds and epochs apart.
+        # Multiples of the golden ratio's fraction give nearby seeds and epochs
+        # different generators.
         spread = (self.seed + epoch * 0x9E3779B97F4A7C15) % 2**63
         return torch.Generator("cpu").manual_seed(spread)
 
@@ -232,7 +233,7 @@ def _permuted(n: int, draws: torch.Generator) -> Tensor:
 
 
 def _beside(device: torch.device, images: Tensor) -> Tensor:
-    """Move the images to a CUDA device if it has room for twice as many."""
+    """Move the images to a CUDA device if it has memory for twice their size."""
     if device.type != "cuda":
         return images
     free, _ = torch.cuda.mem_get_info(device)
@@ -240,7 +241,10 @@ def _beside(device: torch.device, images: Tensor) -> Tensor:
 
 
 def _batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Split indices into batches; drop a last batch of one image unless it is alone."""
+    """Split indices into batches; drop the last batch if it has one image.
+
+    A batch of one image is kept if it is the only batch or `batch_size` is 1.
+    """
     batches = list(torch.split(order, batch_size))
     if len(batches) > 1 and batch_size > 1 and len(batches[-1]) == 1:
         batches.pop()

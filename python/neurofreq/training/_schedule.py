@@ -27,7 +27,7 @@ def rate(recipe: Recipe, step: int, epoch: int, steps_per_epoch: int) -> float:
 
 
 def triangle(step: int, n_steps: int) -> float:
-    """Return the fraction of the peak rate: a rise over a tenth, then a fall."""
+    """Return the fraction of the peak rate; it rises for a tenth of the steps."""
     rise = max(1, n_steps // 10)
     return min((step + 1) / rise, (n_steps - step) / max(1, n_steps - rise))
 
@@ -36,9 +36,9 @@ def triangle(step: int, n_steps: int) -> float:
 class Progress:
     """The best epoch so far, and how often the learning rate fell.
 
-    `best` is the validation score of the best epoch, larger is better; -inf before the
-    first. `best_epoch` counts from 1; 0 before the first. `since` is the number of
-    epochs since the best epoch or the last fall.
+    `best` is the validation score of the best epoch (larger is better; -inf before the
+    first epoch). `best_epoch` counts from 1 (0 before the first epoch). `since` is the
+    number of epochs since the best epoch or the last fall.
     """
 
     best: float = field(default=float("-inf"))

@@ -53,8 +53,8 @@ def training_step(
     ----------
     model : nn.Module
         Maps images to logits, shape (N, n_classes), or to an object with an
-        attribute ``logits`` or a mapping with the key "logits". Set its training
-        mode yourself. It is given a copy of the images.
+        attribute ``logits`` or a mapping with the key "logits". Set the model's
+        training mode yourself. The model gets a copy of the images.
     optimizer : Optimizer
         Over ``model.parameters()`` and, to train the layer weights,
         ``regularizer.parameters()``.
@@ -67,8 +67,8 @@ def training_step(
     alpha : float
         Weight of the similarity loss; 20 in the paper, for ``half=True``.
     joint : bool
-        One pass for images and stimuli together, see
-        `nf.SimilarityRegularizer.joint`; the paper has two.
+        Use one pass for images and stimuli together, see
+        `nf.SimilarityRegularizer.joint`. The paper uses two passes.
     autocast : torch.dtype, optional
         Run the model's passes in this type; losses stay in float32. By default,
         your own autocast applies, if there is one.
@@ -76,17 +76,17 @@ def training_step(
         Label smoothing of the cross-entropy, in [0, 1).
     views : sequence of Tensor, each of shape (N, C, H, W)
         Other views of the same images, which should get the same prediction. The
-        mean Jensen-Shannon divergence of all predictions is added to the loss. Views
-        pass through the model together with the images.
+        Jensen-Shannon divergence of the predictions, mean over images, is added to the
+        loss. Views pass through the model together with the images.
     consistency : float
-        Weight of that divergence; 12 in AugMix.
+        Weight of the divergence; 12 in AugMix.
 
     Returns
     -------
     dict of float
         "loss" and "cross_entropy"; with a regularizer its own loss ("similarity",
         before multiplication by `alpha`); with views "divergence" (before
-        multiplication by `consistency`). All are from before the step.
+        multiplication by `consistency`). All values are computed before the step.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def training_step(
     -----
     To measure a model while another thread trains it, measure a copy
     (``copy.deepcopy``). Measurements set the model to evaluation mode, in which batch
-    norm learns nothing.
+    norm does not update its running averages.
 
     References
     ----------
@@ -146,7 +146,7 @@ def training_step(
     _check_views(images, views)
     span = _span(labels, len(images))
     optimizer.zero_grad(set_to_none=True)
-    # Copied, because the network may change its input in place.
+    # A copy, because the network may change its input in place.
     shown = torch.cat([images, *views]) if views else images.clone()
     added = None
     with calling.autocast(images.device, autocast):
@@ -161,7 +161,7 @@ def training_step(
     wide = logits if logits.dtype == torch.float64 else logits.float()
     first, *others = torch.split(wide, len(images))
     total = cross_entropy(first, labels, label_smoothing=label_smoothing)
-    # The cross-entropy of probabilities taken as logits lies in [most - 1, most].
+    # If the model returns probabilities, the cross-entropy is in [most - 1, most].
     most = math.log(math.e + first.shape[1] - 1)
     terms = {"cross_entropy": total}
     if others:
@@ -179,7 +179,7 @@ def training_step(
             + ", ".join(f"{name} {value:.6g}" for name, value in values.items())
             + ", expected finite values; no step was taken"
         )
-    # The check of all logits makes a device wait, so it runs only in this range.
+    # The check of all logits synchronizes the device, so it runs only in this range.
     if 0.0 <= most - values["cross_entropy"] <= 1.0:
         calling.warn_of_probabilities(
             first.detach(),
@@ -194,7 +194,7 @@ def training_step(
 
 
 def _fetched(terms: dict[str, Tensor]) -> dict[str, float]:
-    """Return the values in a single transfer, so that a device is waited for once."""
+    """Return the values in a single transfer, to synchronize the device only once."""
     together = torch.stack([term.detach().double() for term in terms.values()])
     return dict(zip(terms, together.tolist(), strict=True))
 
@@ -222,7 +222,7 @@ def _check_graph(logits: Tensor) -> None:
 
 
 def _check_tensors(images: Any, labels: Any) -> None:
-    """Require real tensors that hold values, unlike those of ``torch.func``."""
+    """Require real tensors with values; tensors inside ``torch.func`` have none."""
     for name, tensor in (("images", images), ("labels", labels)):
         if not isinstance(tensor, Tensor):
             kind = validate.shown(tensor)
@@ -237,14 +237,15 @@ def _check_views(images: Tensor, views: Sequence[Tensor]) -> None:
         if view.shape != images.shape:
             raise ValueError(
                 f"views: got shape {tuple(view.shape)}, expected "
-                f"{tuple(images.shape)} as of images"
+                f"{tuple(images.shape)}, the shape of images"
             )
 
 
 def _span(labels: Tensor, n_images: int) -> tuple[int, int]:
-    """Return the smallest and largest label, before other work is queued.
+    """Return the smallest and largest label.
 
-    Reading them waits for the device.
+    Call it before other work is queued, because reading the labels synchronizes the
+    device.
     """
     if labels.shape != (n_images,):
         raise ValueError(

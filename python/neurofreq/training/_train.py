@@ -38,7 +38,7 @@ class Trained:
     model : nn.Module
         With its best weights, in evaluation mode.
     history : list of dict
-        As `fit` returns it.
+        The rows of `fit`.
 
     Examples
     --------
@@ -79,16 +79,16 @@ def train(
         Training images. Color images are converted to gray if the network takes gray.
     out : path
         Folder of the run, see `fit`. ``best.safetensors`` holds the weights for
-        ``nf.models.load_model(recipe.network, weights=...)``. A run that was stopped
-        continues there.
+        ``nf.models.load_model(recipe.network, weights=...)``. If the folder holds an
+        unfinished run, the run continues.
     stimuli : ndarray or Tensor, shape (N, C, H, W), optional
-        Images of `similarity` or `responses`, in [0, 1].
+        Images in [0, 1] to which `similarity` or `responses` belong.
     similarity : array_like, shape (N, N), optional
         Similarities or an `nf.neural.Target`, for joint training with a similarity
         loss.
     responses : array_like, shape (N, K), optional
-        Responses for co-training from the recipe's `layers`. Predictions are positive
-        (see `CoTraining`) if no response is negative.
+        Responses that co-training predicts from the recipe's `layers`. Predictions are
+        positive (see `CoTraining`) if no response is negative.
     source : str
         Source of the responses, which is stored in the run's settings.
     seed : int
@@ -105,7 +105,7 @@ def train(
     ------
     ValueError
         If `stimuli` are given with both or neither of `similarity` and `responses`, or
-        as `fit`.
+        for the same reasons as `fit`.
     ModelError
         If a loss is NaN or infinite. The last complete epoch is kept.
 
@@ -179,9 +179,9 @@ def train(
 def _built(
     network: str, shown: ImageSet, seed: int
 ) -> tuple[torch.nn.Module, ImageSet]:
-    """Return an untrained network and its images, in gray if it takes gray.
+    """Return an untrained network and its images, in gray if the network takes gray.
 
-    If principal components are in front of it, they are fitted to these images.
+    If the spec has principal components in front, fit them to these images.
     """
     asked = PCA_OPTION.search(network)
     model = load_model(PCA_OPTION.sub("", network))
