@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def array(value: Any, name: str) -> Any:
-    """Return an array or tensor as a plain one with its own memory."""
+    """Return a plain array or tensor; memory is shared where possible."""
     if isinstance(value, torch.Tensor):
         return tensor(value, name)
     if not isinstance(value, np.ndarray):
@@ -48,7 +48,7 @@ def layout(value: Any, name: str) -> None:
 
 
 def tensor(value: torch.Tensor, name: str) -> torch.Tensor:
-    """Return a tensor as a plain one; raise TypeError if it holds no values itself."""
+    """Return a plain tensor; raise TypeError if it has no values in its own memory."""
     kind = type(value)
     if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise TypeError(

@@ -31,8 +31,8 @@ def check(
 ) -> None:
     """Raise if a label has no output, and warn if outputs and classes differ in number.
 
-    If the numbers differ, a label may mean another class to the model. `n_classes` is 0
-    if the data's class names are unknown.
+    If the numbers differ, a label may stand for a different class in the model.
+    `n_classes` is 0 if the data's class names are unknown.
     """
     fit(n_outputs, labels, n_classes, name, error=error)
     if n_classes not in (0, n_outputs):
