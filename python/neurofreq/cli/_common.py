@@ -41,7 +41,7 @@ Images = Annotated[
 ]
 NAttack = Annotated[
     int | None,
-    typer.Option("--n-attack", help="Images to attack: by default 200, or all."),
+    typer.Option("--n-attack", help="Images to attack: by default the first 200."),
 ]
 Steps = Annotated[
     int | None,
@@ -64,8 +64,8 @@ Beside = Annotated[
         "--beside",
         metavar="STUDYDIR",
         help="Also show the models of this finished study or report, which must use "
-        "the same data. These models are not measured again, and options that you omit are "
-        "taken from the study. Repeatable.",
+        "the same data. These models are not measured again, and options that you omit "
+        "are taken from the study. Repeatable.",
     ),
 ]
 Seed = Annotated[

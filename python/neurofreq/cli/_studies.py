@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Measure many models with the same settings. A study can be resumed, and "
-    "shared between processes. A study file may name python.module:factory, which runs that "
-    "module (also from the current folder): run only studies of people you trust.",
+    "shared between processes. A study file may name python.module:factory, which runs "
+    "that module (also from the current folder): run only studies of people you trust.",
     no_args_is_help=True,
 )
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")]
