@@ -131,7 +131,7 @@ def spectrum(
     seed: Seed = 0,
     traceback: Trace = False,
 ) -> None:
-    """Draw the spectrum of images, or of what a corruption changes in them."""
+    """Draw the spectrum of images, or of the change that a corruption makes."""
     with plainly(traceback):
         from neurofreq.report import spectrum_page
 

@@ -98,7 +98,7 @@ def train(
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
-    """Train a network by a published recipe, alone or towards visual cortex.
+    """Train a network by a published recipe, with or without data of visual cortex.
 
     Ctrl-C keeps the last finished epoch; run the same command again to continue.
     """

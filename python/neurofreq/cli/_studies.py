@@ -53,7 +53,7 @@ def run(
 
 @app.command()
 def status(out: Folder, traceback: Trace = False) -> None:
-    """Count what is done, failed, running and missing; say why it failed."""
+    """Count finished, failed, running and missing measurements; print the errors."""
     with plainly(traceback):
         from neurofreq import studies
 

@@ -137,8 +137,8 @@ class CorruptedFolder:
         Raises
         ------
         ValueError
-            If the name or severity is unknown, a class is empty, or the images of the
-            cell differ from those of the first cell.
+            If the name or severity is unknown, an array is damaged, a class is empty,
+            or the files of the cell have other names than those of the first cell.
         FileNotFoundError
             If the cell or one of its classes is missing.
         """

@@ -62,14 +62,14 @@ def tensor(value: torch.Tensor, name: str) -> torch.Tensor:
     if value.device.type == "meta":
         raise TypeError(
             f"{name}: got a tensor on the meta device, which holds no values, expected "
-            "one that does"
+            "a tensor with values"
         )
     if kind not in (torch.Tensor, torch.nn.Parameter):
         value = value.as_subclass(torch.Tensor)
     if not _has_memory(value):
         raise TypeError(
             f"{name}: got a tensor inside a transform of torch, which holds no values "
-            "itself, expected one that does"
+            "itself, expected a tensor with values"
         )
     return value.resolve_neg() if value.is_neg() else value
 

@@ -109,8 +109,7 @@ class Classifier:
         if as_logits:
             warn_of_probabilities(
                 first,
-                "where probabilities saturate, attacks find larger perturbations than "
-                "the smallest",
+                "where probabilities saturate, attacks miss the smallest perturbations",
                 is_half=is_half,
                 stacklevel=5,
             )

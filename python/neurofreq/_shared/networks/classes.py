@@ -17,7 +17,7 @@ _FEWEST: Final = 50  # images: below this, accuracy is not compared with chance
 _TAIL: Final = 0.025  # probability that guessing exceeds the bound
 _REMEDY: Final = (
     "name all classes in the order of the model's outputs (class_names of an ImageSet, "
-    "classes of open_folder, or one a line in classes.txt beside the folders)"
+    "classes of open_folder, or one per line in classes.txt beside the folders)"
 )
 
 

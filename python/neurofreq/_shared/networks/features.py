@@ -36,9 +36,10 @@ class Features:
     """Reads layers of a model; hooks exist only while a pass runs.
 
     The model is not changed. A distributed or compiled model is unwrapped, and compiled
-    parts run eagerly, because compiled code does not call hooks. Layers "auto" are
-    those of `stages`; `argument` names the layers in error messages. Raises TypeError
-    for a model that is not a module, and ValueError for unknown, repeated or no layers.
+    parts run eagerly, because compiled code does not call hooks. For layers "auto",
+    `stages` chooses the layers. `argument` names the layers in error messages. Raises
+    TypeError for a model that is not a module, and ValueError for unknown or repeated
+    layers, or for none.
     """
 
     def __init__(
