@@ -1,16 +1,13 @@
 /*!
 Label shuffles without coincidence: attack targets and hybrid pairs.
 
-The paper gives every test image a second label by one fixed shuffle of all labels
-(Li et al. 2023, Fig 2b). A coincidence is a position that gets its own label. All
-labels are permuted at random, and positions with a coincidence are then permuted
-again among themselves until no coincidence is left. If their number stops
-decreasing, the whole shuffle restarts. The histogram of labels does not change. The
-paper also names, but does not use, an alternative that moves whole classes.
-
-Hybrid pairs (Fig 3) use such a shuffle. The images of each class then fill the
-positions with their label in random order, so every image is the low image once and
-the high image once.
+The paper gives every test image a second label by one fixed shuffle of all labels (Li et
+al. 2023, Fig 2b). A coincidence is a position that gets its own label. Such positions are
+permuted again among themselves until none is left. If their number stops decreasing, the
+whole shuffle restarts. The histogram of labels does not change. The paper also names, but
+does not use, an alternative that moves whole classes. Hybrid pairs (Fig 3) use the first
+shuffle. The images of each class then fill the positions with their label in random order,
+so every image is the low image once and the high image once.
 */
 
 use std::collections::HashMap;
@@ -178,8 +175,7 @@ impl Classes {
         Ok(labels)
     }
 
-    /// Sorts `order` by the class that `numbers` gives to each element; the order within
-    /// a class does not change.
+    /// Sorts `order` by the class in `numbers`; the order within a class does not change.
     fn gathered(&self, order: &[usize], numbers: &[usize], stop: &Stop) -> Result<Vec<usize>> {
         let mut next = Vec::with_capacity(self.counts.len());
         let mut start = 0;
