@@ -1,9 +1,9 @@
 /*!
 rustfft's transforms in single and double precision.
 
-rustfft is generic code, and a third of all that the compiler makes of neurofreq. In a
-crate of its own it is compiled while the C++ of torch-sys is, not after it. A transform
-is called as `dyn Fft` wherever it is compiled, so nothing is slower.
+rustfft is generic code: a third of neurofreq's compiled code comes from it. As a separate
+crate, it is compiled in parallel with the C++ code of torch-sys. Transforms are called as
+`dyn Fft` in any case, so the separate crate does not make them slower.
 */
 
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use rustfft::{FftNum, FftPlanner};
 /// The transforms of two lengths, in one direction.
 pub type Pair<T> = [Arc<dyn Fft<T>>; 2];
 
-/// A floating-point type that has transforms here.
+/// A floating-point type with transforms in this crate.
 pub trait Transform: FftNum {
     /// The forward and the inverse transforms of two lengths.
     fn plan(lengths: [usize; 2]) -> (Pair<Self>, Pair<Self>);
@@ -24,7 +24,7 @@ macro_rules! transform {
     ($($float:ty),*) => {$(
         impl Transform for $float {
             fn plan(lengths: [usize; 2]) -> (Pair<Self>, Pair<Self>) {
-                // One planner: the four share their tables.
+                // One planner, so that the four transforms share their tables.
                 let mut planner = FftPlanner::new();
                 let mut pair =
                     |direction| lengths.map(|length| planner.plan_fft(length, direction));

@@ -1,15 +1,15 @@
 /*!
 The one error type of the crate.
 
-A message names the argument, what was got and what was expected, begins in
-lower case and has no full stop. `py::exceptions` maps each variant to one
-Python exception class; nothing else decides that.
+A message names the argument, the given value and the expected values. It begins in
+lower case and has no full stop. Only `py::exceptions` maps each variant to a Python
+exception class.
 */
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong between the Python door and a kernel.
+/// All errors of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,11 +21,11 @@ pub enum Error {
     #[error("{0}")]
     Type(String),
 
-    /// Memory does not suffice (Python: `MemoryError`).
+    /// There is not enough memory (Python: `MemoryError`).
     #[error("{0}")]
     Memory(String),
 
-    /// A loop was told to end. `core::parallel::run` replaces it by the reason.
+    /// A loop was interrupted. `core::parallel::run` replaces this error by its cause.
     #[error("interrupted")]
     Interrupted,
 
@@ -47,7 +47,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// An [`Error::Value`] from anything printable.
+    /// An [`Error::Value`] with this message.
     pub fn value(message: impl Into<String>) -> Self {
         Self::Value(message.into())
     }
@@ -55,7 +55,7 @@ impl Error {
 
 #[cfg(feature = "tensor")]
 impl From<tch::TchError> for Error {
-    /// Keeps the first line: the rest is a C++ stack trace.
+    /// Keeps the first line, because the other lines are a C++ stack trace.
     fn from(error: tch::TchError) -> Self {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default().to_owned();

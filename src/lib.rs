@@ -8,7 +8,7 @@ Li et al., PLOS Comput Biol 19(3): e1010932 (2023).
 
 # Rooms
 
-Imports point one way, left to right being "is used by":
+Imports point one way; a room is used by the rooms to its right:
 
 ```text
 error <- core <- tensor <- py <- python/neurofreq
@@ -16,15 +16,15 @@ error <- core <- tensor <- py <- python/neurofreq
 
 - [`error`]: the one error type. It imports nothing from the other rooms.
 - [`core`]: host arrays, integers and per-sample solvers on ndarray, neurofreq-fft
-  and rayon. It knows neither Python nor libtorch, and
-  `cargo test --no-default-features` builds and tests it alone in seconds.
-- `tensor` (feature `tensor`): what needs a gradient or may live on a GPU.
-- `py` (feature `python`): the extension module `neurofreq._neurofreq`. It
-  holds no formula.
+  and rayon. It does not depend on Python or libtorch.
+  `cargo test --no-default-features` builds and tests only `core`, in seconds.
+- `tensor` (feature `tensor`): code that needs a gradient or may run on a GPU.
+- `py` (feature `python`): the extension module `neurofreq._neurofreq`. It has no
+  formula.
 
-An algorithm has one home. The two exceptions, spectra and hybrid images,
-live in `core` for host arrays and in `tensor` for tensors, share the masks
-and thresholds of [`core::radial`], and are held together by parity tests.
+Each algorithm has one implementation, with two exceptions: spectra and hybrid images
+have one in `core` for host arrays and one in `tensor` for tensors. Both use the masks
+and thresholds of [`core::radial`], and tests compare their results.
 */
 
 pub mod core;

@@ -1,4 +1,4 @@
-"""The compiled module; private. Its functions validate only types and shapes."""
+"""The compiled module; private. The Python functions around it check all arguments."""
 
 from typing import Any, Self, TypeAlias, final
 

@@ -4,9 +4,9 @@ Both networks have the same initial weights, images and order of batches. One is
 on labels only. The other is also trained towards the similarities of a simulated V1:
 Gabor energy cells with spiking noise, mostly tuned to low frequencies. No recorded data
 are used. The stimuli and the weight of the regularizer were chosen so that the shift to
-low frequencies shows: about twenty settings were tried, with one seed, on the first
-test images. The report uses other test images. Two small networks are an illustration,
-not evidence about training methods.
+low frequencies is visible: about twenty settings were tried, with one seed, on the
+first test images. The report uses other test images. Two small networks are an
+illustration, not evidence about training methods.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from neurofreq.studies import ModelEntry
 
 BASELINE, NEURAL = "baseline", "V1-regularized"
-# Mixing frequency (units of Nyquist) of stimuli with the shape of one image and the
-# texture of another. In training images both cues agree, so a network that uses only
-# texture could reproduce the similarities of a cortex that uses shape.
+# Mixing frequency (units of Nyquist) of the stimuli, which are hybrids with the shape
+# of one image and the texture of another. In training images both cues agree, so a
+# network that uses only texture could reproduce the similarities of a cortex that uses
+# shape.
 STIMULUS_FREQUENCY = 0.35
 # The settings below were chosen on these test images; the report excludes them.
 N_SEEN = 1000
@@ -46,7 +47,7 @@ class Size:
     n_neurons: int = 512
     width: int = 8
     epochs: int = 8
-    alpha: float = 150.0  # 20 in the paper, over many more steps
+    alpha: float = 150.0  # 20 in the paper, which trains for many more steps
     n_pairs: int = 32
     n_attack: int = 80
     attack_steps: int = 120
@@ -75,8 +76,8 @@ def run(
 ) -> Report:
     """Train both networks and write the report that compares them.
 
-    `tiny` takes seconds instead of minutes; its numbers mean nothing. `command` is
-    recorded in settings.json.
+    With `tiny`, the run takes seconds instead of minutes, and the results have no
+    meaning. `command` is recorded in settings.json.
     """
     from neurofreq import data, report
 
@@ -104,7 +105,8 @@ def entries(*, tiny: bool = False, progress: bool = True) -> list[ModelEntry]:
     """Train five small networks on synthetic images, for figures without data files.
 
     These are the two networks of the demo, in the groups "base" and "neural", and three
-    behind a blur. `tiny` takes seconds instead of minutes; its numbers mean nothing.
+    networks with a blur of their input. With `tiny`, training takes seconds instead of
+    minutes, and the results have no meaning.
     """
     from neurofreq import data
     from neurofreq.studies import ModelEntry
@@ -130,7 +132,7 @@ def trained(
     sigma: float | None = None,
     progress: bool = False,
 ) -> nn.Module:
-    """Return a network trained on labels, and on V1's similarities if asked.
+    """Return a network trained on labels, and on V1's similarities if requested.
 
     `sigma` is the width of a blur in front of the network, in pixels.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "percentile_interval", "resampled_means"]
 
-__dir__ = __all__.copy  # what the module imports is not listed
+__dir__ = __all__.copy  # imported names are not listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ def resampled_means(
     n_resamples : int
         Number of resamples B.
     seed : int
-        Resample b draws from stream b of this seed; columns share the draws.
+        Resample b uses random stream b of this seed. All columns use the same rows.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def resampled_means(
     Raises
     ------
     ValueError
-        If `values` is empty, not finite or of another rank, or
+        If `values` is empty, not finite or of a wrong rank, or
         `n_resamples` is less than 1.
 
     Examples
@@ -107,9 +107,10 @@ def percentile_interval(
     Returns
     -------
     low, high : float
-        NaN, NaN if the statistic is undefined in more than half of the resamples: an
-        interval over the rest would be too narrow. If some values are infinite, nothing
-        is interpolated: `low` is rounded down and `high` up to a value of a resample.
+        NaN, NaN if the statistic is undefined in more than half of the resamples,
+        because an interval over the other resamples would be too narrow. If a value is
+        infinite, percentiles are not interpolated: `low` is the next smaller and `high`
+        the next larger value of a resample.
 
     Raises
     ------

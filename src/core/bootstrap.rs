@@ -2,9 +2,10 @@
 The bootstrap over images.
 
 Every number of a report is a function of means over images (accuracies,
-success curves, spectra), so one kernel serves all intervals: resample the
-rows of an (images x quantities) matrix with replacement and return the mean
-of each resample. The statistic is then taken per resample.
+success curves, spectra), so one kernel is enough for all intervals. It
+resamples the rows of an (images x quantities) matrix with replacement and
+returns the mean of each resample. The caller then computes the statistic of
+each resample.
 */
 
 use ndarray::{Array1, Array2, ArrayView2};
@@ -16,13 +17,14 @@ use super::memory;
 use super::parallel::{self, Stop};
 use crate::{Error, Result};
 
-/// Draws between two tests whether to go on.
+/// Draws between two checks for interruption.
 const DRAWS: usize = 1 << 16;
 
 /// Means of `n_resamples` bootstrap resamples of the rows of `values`.
 ///
-/// Resample `b` draws from stream `b` of `seed`, so the result does not
-/// depend on the number of threads and its first rows not on `n_resamples`.
+/// Resample `b` draws from stream `b` of `seed`. The result therefore does not
+/// depend on the number of threads, and its first rows do not depend on
+/// `n_resamples`.
 ///
 /// # Errors
 /// [`Error::Value`] if `values` has no row or `n_resamples` is 0;
@@ -80,7 +82,7 @@ mod tests {
         let means = resampled_means(values.view(), 4000, 7).unwrap();
         let (mean, sd) = (means.mean().unwrap(), means.std(0.0));
         assert!((mean - 0.5).abs() < 0.002, "mean {mean}");
-        // sqrt(p (1 - p) / n) = 0.025; the sd of 4000 draws is known to 1 %.
+        // sqrt(p (1 - p) / n) = 0.025; 4000 draws give the sd with an error of 1 %.
         assert!((sd - 0.025).abs() < 0.001, "sd {sd}");
     }
 

@@ -1,15 +1,14 @@
 /*!
 The two-dimensional transform of a pair of real planes.
 
-Two real planes `p`, `q` make one complex plane `p + iq`, so one complex
-transform serves both and nothing is done twice. Power spectra need not even
-separate the two: `|Z(k)|^2 + |Z(-k)|^2` is twice the sum of their powers. A
-real, even mask (every disc is) keeps them apart as well: the inverse returns
-the masked `p` as the real and the masked `q` as the imaginary part.
+Two real planes `p` and `q` are packed into one complex plane `p + iq`, so that
+one complex transform is enough for both. Power spectra do not need the separate
+transforms: `|Z(k)|^2 + |Z(-k)|^2` is twice the sum of the two powers. A mask that
+is real and even, such as a disc, does not mix the planes: the inverse transform
+returns the masked `p` as real part and the masked `q` as imaginary part.
 
-Columns are transformed in blocks that stay in the first-level cache, and
-spectra are handed over by columns (`[x][y]`), so no plane is ever transposed
-as a whole.
+Columns are transformed in blocks that fit the first-level cache, and spectra are
+passed on by columns (`[x][y]`). No plane is transposed as a whole.
 */
 
 use std::sync::Arc;
@@ -28,17 +27,17 @@ pub trait Precision: Transform + Float {}
 impl Precision for f32 {}
 impl Precision for f64 {}
 
-/// Columns transformed together: their coefficients fill whole cache lines.
+/// Columns transformed together, so that their coefficients fill whole cache lines.
 const COLUMNS: usize = 16;
 
-/// Rows transformed between two tests whether to go on.
+/// Rows transformed between two checks for interruption.
 const ROWS: usize = 64;
 
-/// Two planes at a time.
+/// Two planes; the second may be missing.
 pub type Pair<'a, T> = (ArrayView2<'a, T>, Option<ArrayView2<'a, T>>);
 
-/// Planes `2 pair` and `2 pair + 1` of a batch (images x channels); the last
-/// pair of an odd number has no second plane.
+/// Planes `2 pair` and `2 pair + 1` of a batch (images x channels). If the number of
+/// planes is odd, the last pair has no second plane.
 #[must_use]
 pub fn pair_of<'a, T>(images: &'a ArrayView4<T>, pair: usize) -> Pair<'a, T> {
     let (n_images, n_channels, ..) = images.dim();
@@ -114,15 +113,14 @@ impl<T: Precision> Fourier<T> {
         })
     }
 
-    /// The offset of a column of spectra that are handed over by columns.
+    /// The offset of column `x` in a spectrum that is stored by columns.
     #[must_use]
     pub fn column(&self, x: usize) -> usize {
         x * self.height
     }
 
-    /// Transforms `scratch.tile` and hands its spectrum to `visit`, a block of
-    /// whole columns at a time: `visit(offset, block)`, where `offset` counts
-    /// coefficients in column order.
+    /// Transforms `scratch.tile`, and calls `visit(offset, block)` for each block of
+    /// whole columns of the spectrum; `offset` counts coefficients in column order.
     ///
     /// # Errors
     /// If interrupted.
@@ -164,9 +162,9 @@ impl<T: Precision> Fourier<T> {
         Ok(())
     }
 
-    /// Transforms a spectrum back into `scratch.tile`. Only the `n_columns`
-    /// nearest to column 0 may differ from zero; `fill(x, column)` writes
-    /// column `x` of those.
+    /// Transforms a spectrum back into `scratch.tile`. `fill(x, column)` writes column
+    /// `x` of the spectrum, for the `n_columns` columns nearest to column 0. All other
+    /// columns are zero.
     ///
     /// # Errors
     /// If interrupted.
@@ -202,15 +200,15 @@ impl<T: Precision> Fourier<T> {
     }
 }
 
-/// The `count` frequencies nearest to 0 on an axis of `length`, a set closed
-/// under negation, are the positions `..left` and `right..`.
+/// Positions `..left` and `right..` of the `count` frequencies nearest to 0 on an axis of
+/// `length`. With each frequency, the set must contain its negative.
 #[must_use]
 pub fn around_zero(count: usize, length: usize) -> (usize, usize) {
     (count.div_ceil(2), length - count / 2)
 }
 
-/// Calls `write(z, p, q)` for every element of the tile and the two planes; a
-/// missing second plane is zero.
+/// Calls `write(z, p, q)` for every element of the tile and the two planes. A missing
+/// second plane counts as zero.
 ///
 /// # Errors
 /// If interrupted.

@@ -2,12 +2,13 @@
 Hybrid images: low frequencies of one image, high frequencies of another.
 
 The paper's hybrid is `clip(IFFT(M F_low + (1 - M) F_high))` with `M` the
-closed disc `|f| <= 0.5 a` (Li et al. 2023, Fig 3a). By linearity that is
-`clip(high + IFFT(M FFT(low - high)))`, so a pair of images costs one forward
-transform and one inverse per mixing frequency, an image mixed with itself
-comes back bit for bit, and the inverse skips the columns outside the disc.
-Discs are nested: equal numbers of coefficients mean equal masks, which are
-computed once, and a mask that keeps everything returns the low image itself.
+closed disc `|f| <= 0.5 a` (Li et al. 2023, Fig 3a). By linearity it equals
+`clip(high + IFFT(M FFT(low - high)))`. A pair of images therefore needs one
+forward transform, and one inverse transform per mixing frequency. An image that
+is mixed with itself is returned bit for bit, and the inverse transform skips the
+columns outside the disc. Discs are nested, so discs with equal numbers of
+coefficients are equal and are computed once. A disc that keeps all coefficients
+returns the low image itself.
 */
 
 use std::collections::HashMap;
@@ -25,16 +26,16 @@ use super::parallel::{self, Stop};
 use super::{memory, radial};
 use crate::{Error, Result};
 
-/// Values of a task's planes, so that threads write long stretches.
+/// Values in the planes of one task: large, so that threads write long stretches of memory.
 const TASK: usize = 1 << 15;
 
-/// What one mixing frequency takes from the low image.
+/// The coefficients that come from the low image at one mixing frequency.
 struct Disc {
-    /// How many coefficients.
+    /// Number of coefficients.
     count: usize,
-    /// How many columns have any.
+    /// Number of columns with coefficients.
     n_columns: usize,
-    /// How many in each column.
+    /// Number of coefficients in each column.
     heights: Vec<usize>,
 }
 
@@ -53,7 +54,7 @@ impl Disc {
         })
     }
 
-    /// Copies column `x` of a spectrum (by columns), zero outside the disc.
+    /// Copies column `x` of a spectrum that is stored by columns; zero outside the disc.
     fn cut<T: Precision>(&self, spectrum: &[Complex<T>], x: usize, column: &mut [Complex<T>]) {
         let height = column.len();
         let source = &spectrum[x * height..][..height];
@@ -115,11 +116,11 @@ fn check_frequencies(frequencies: &[f64]) -> Result<()> {
     }
 }
 
-/// What all pairs share.
+/// The plan of the transforms and the discs, for all pairs.
 struct Mixer<T: Precision> {
     fourier: Fourier<T>,
     discs: Vec<Disc>,
-    /// For every disc, the first that is equal to it.
+    /// For every disc, the index of the first disc that is equal to it.
     equal: Vec<usize>,
 }
 
@@ -189,7 +190,7 @@ impl<T: Precision> Mixer<T> {
         Ok(())
     }
 
-    /// The scaled spectrum of low - high.
+    /// Computes the scaled spectrum of low - high.
     fn load(&self, working: &mut Working<T>, [low, high]: [Pair<T>; 2], stop: &Stop) -> Result<()> {
         let Working {
             transform,
@@ -222,8 +223,8 @@ fn each_plane<T: Precision>(
     }
 }
 
-/// `clip(high + low-passed difference)`, the difference being the real or the
-/// imaginary part of the tile.
+/// Writes `clip(high + low-passed difference)`. The difference is the real part of the
+/// tile, or the imaginary part for the `second` plane.
 fn add<T: Precision>(
     out: ArrayViewMut2<T>,
     high: ArrayView2<T>,
@@ -241,7 +242,7 @@ fn add<T: Precision>(
     }
 }
 
-/// Into [0, 1]; written so that it compiles to minimum and maximum.
+/// Clips to [0, 1]; this form compiles to minimum and maximum instructions.
 fn clip<T: Precision>(value: T) -> T {
     let value = if value > T::zero() { value } else { T::zero() };
     if value < T::one() { value } else { T::one() }
@@ -266,7 +267,7 @@ mod tests {
         out
     }
 
-    /// The definition: every kept coefficient of one plane, summed directly.
+    /// The definition: a direct sum over the kept coefficients of one plane.
     fn naive(low: ArrayView2<f64>, high: ArrayView2<f64>, a: f64) -> Array2<f64> {
         let (h, w) = low.dim();
         let radii = radial::radii(h, w, &Stop::default()).unwrap();

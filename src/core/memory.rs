@@ -1,8 +1,8 @@
 /*!
-Large allocations that fail with an error where memory does not suffice.
+Large allocations that return an error if there is not enough memory.
 
-The standard library ends the process then, which takes unsaved work of a
-notebook with it. Whatever has a size that an argument sets is made here.
+The standard library would end the process, and unsaved work in a notebook would
+be lost. All arrays whose size depends on an argument are allocated here.
 */
 
 use crate::{Error, Result};
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// The number of values of an array of this shape.
 ///
 /// # Errors
-/// [`Error::Memory`], naming the array, if it has more bytes than addresses.
+/// [`Error::Memory`], with the array's name, if its bytes exceed the address space.
 pub fn count<T>(name: &str, shape: &[usize]) -> Result<usize> {
     let count = shape
         .iter()
@@ -22,7 +22,7 @@ pub fn count<T>(name: &str, shape: &[usize]) -> Result<usize> {
     }
 }
 
-/// An array of one value everywhere, in the order of its axes.
+/// Allocates an array that is filled with one value.
 ///
 /// # Errors
 /// [`Error::Memory`], naming the array and its size.
@@ -32,7 +32,7 @@ pub fn filled<T: Clone>(name: &str, shape: &[usize], value: T) -> Result<Vec<T>>
     Ok(values)
 }
 
-/// An empty vector with room for an array of this shape.
+/// Allocates an empty vector with the capacity for an array of this shape.
 ///
 /// # Errors
 /// [`Error::Memory`], naming the array and its size.
@@ -44,7 +44,7 @@ pub fn reserved<T>(name: &str, shape: &[usize]) -> Result<Vec<T>> {
     Ok(values)
 }
 
-/// The error of an array that does not fit.
+/// The error for an array that does not fit in memory.
 #[must_use]
 pub fn lacking<T>(name: &str, shape: &[usize]) -> Error {
     let bytes = shape.iter().fold(size_of::<T>() as f64, |bytes, &length| {
@@ -56,7 +56,7 @@ pub fn lacking<T>(name: &str, shape: &[usize]) -> Error {
     ))
 }
 
-/// A number of bytes in the largest unit that leaves at least 1.
+/// A number of bytes as text, in the largest unit for which the number is at least 1.
 fn readable(bytes: f64) -> String {
     const UNITS: [&str; 7] = ["bytes", "kB", "MB", "GB", "TB", "PB", "EB"];
     let power = (bytes.max(1.0).log10() / 3.0) as usize;

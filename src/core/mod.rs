@@ -1,9 +1,9 @@
 /*!
-The pure room: host arrays, integers and per-sample solvers.
+Pure Rust: host arrays, integers and per-sample solvers.
 
-Depends on ndarray, neurofreq-fft, rayon, rand, gemm and pulp, and on nothing that
-knows Python or libtorch. Every public function validates what it needs and returns
-[`crate::Error`]; loops run inside [`parallel::run`], which can be interrupted.
+It depends on ndarray, neurofreq-fft, rayon, rand, gemm and pulp, but not on Python
+or libtorch. Every public function validates its arguments and returns
+[`crate::Error`]. Loops run inside [`parallel::run`], which can be interrupted.
 */
 
 pub mod attack;

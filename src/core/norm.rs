@@ -5,7 +5,7 @@ The four norms in which an attack may measure a perturbation.
 use super::real::Real;
 use crate::{Error, Result};
 
-/// The measure of a perturbation.
+/// The norm of a perturbation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
     /// The largest change of a pixel.
@@ -14,22 +14,22 @@ pub enum Norm {
     L2,
     /// The sum of the changes.
     L1,
-    /// The number of changed values, each channel of a pixel for itself.
+    /// The number of changed values; each channel of a pixel counts separately.
     L0,
 }
 
 impl Norm {
-    /// All of them.
+    /// All norms.
     pub const ALL: [Self; 4] = [Self::Linf, Self::L2, Self::L1, Self::L0];
 
-    /// The norm of a name.
+    /// The norm with this name in Python.
     pub fn from_name(name: &str) -> Result<Self> {
         let mut all = Self::ALL.into_iter();
         all.find(|norm| norm.name() == name)
             .ok_or_else(|| Error::value(format!("norm: got '{name}', expected linf, l2, l1 or l0")))
     }
 
-    /// The word Python sees.
+    /// The name of the norm in Python.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,9 +42,9 @@ impl Norm {
 
     /// The norm of `point - origin`.
     ///
-    /// For `l0`, values count that differ at all: solver and [`Self::midpoint`]
-    /// write the very value of the origin where nothing is to change, so no
-    /// tolerance is needed, and none could hide a change.
+    /// For `l0`, every value that differs counts, without tolerance. This is exact,
+    /// because the solver and [`Self::midpoint`] write the origin's value wherever a
+    /// value does not change.
     #[must_use]
     pub fn size<T: Real>(self, point: &[T], origin: &[T]) -> f64 {
         let pixels = point.iter().zip(origin);
@@ -60,10 +60,10 @@ impl Norm {
     /// Writes a point between `origin` (fraction 0) and `start` (fraction 1)
     /// whose norm grows with the fraction.
     ///
-    /// With `d` the difference and `m` its largest absolute value:
-    /// `l2` takes `fraction d`, `linf` clips `d` at `fraction m`, `l1` shrinks
-    /// it towards zero by `(1 - fraction) m`, and `l0` keeps what is larger
-    /// than that.
+    /// Let `d` be the difference and `m` its largest absolute value. `l2` scales `d` by
+    /// `fraction`, `linf` clips `d` at `fraction m`, and `l1` shrinks `d` towards zero by
+    /// `(1 - fraction) m`. `l0` keeps values of `d` whose absolute value exceeds
+    /// `(1 - fraction) m`, and sets all others to zero.
     pub fn midpoint<T: Real>(self, origin: &[T], start: &[T], fraction: f64, out: &mut [T]) {
         if fraction >= 1.0 {
             out.copy_from_slice(start);

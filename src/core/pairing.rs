@@ -1,14 +1,13 @@
 /*!
 Label shuffles without coincidence: attack targets and hybrid pairs.
 
-The paper assigns every test image a second label by one fixed element-wise
-shuffle of all labels: a random permutation, of which the positions that got
-their own label back are permuted again among themselves until none is left;
-when their number stops shrinking the whole shuffle restarts (Li et al. 2023, Fig 2b).
-The histogram of labels is unchanged. The alternative that the paper names but
-does not use moves whole classes instead. Hybrid pairs then draw, class by class,
-which image of the wanted class fills each position (Fig 3), so every
-image is the low image once and the high image once.
+The paper gives every test image a second label by one fixed shuffle of all labels (Li et
+al. 2023, Fig 2b). A coincidence is a position that gets its own label. Such positions are
+permuted again among themselves until none is left. If their number stops decreasing, the
+whole shuffle restarts. The histogram of labels does not change. The paper also names, but
+does not use, an alternative that moves whole classes. Hybrid pairs (Fig 3) use the first
+shuffle. The images of each class then fill the positions with their label in random order,
+so every image is the low image once and the high image once.
 */
 
 use std::collections::HashMap;
@@ -22,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use super::parallel::{self, PIECE, Stop};
 use crate::{Error, Result};
 
-/// How often the coincidences may fail to shrink, or the shuffle restart.
+/// How often the number of coincidences may fail to decrease, or the shuffle may restart.
 const PATIENCE: usize = 100;
 
 /// Shuffles `labels` so that no position keeps its own label.
@@ -34,8 +33,8 @@ pub fn shuffled_targets(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
     parallel::run(|stop| targets_of(&Classes::of(labels, stop)?, seed, stop))
 }
 
-/// Gives all images of a class the same other class: a derangement of the
-/// classes present, each equally likely.
+/// Gives all images of a class the same other class, by a derangement of the classes
+/// that is drawn uniformly.
 ///
 /// # Errors
 /// [`Error::Value`] with fewer than two classes.
@@ -50,7 +49,7 @@ pub fn shuffled_classes(labels: &[i64], seed: u64) -> Result<Vec<i64>> {
         }
         let mut draws = Draws::new(seed, 0, stop);
         let mut images: Vec<usize> = (0..count).collect();
-        // One shuffle in e moves every class.
+        // On average, one of e shuffles moves every class.
         while images.iter().enumerate().any(|(own, &image)| own == image) {
             draws.shuffle(&mut images)?;
         }
@@ -72,7 +71,7 @@ pub fn hybrid_pairs(labels: &[i64], seed: u64) -> Result<(Vec<i64>, Vec<i64>)> {
         let targets = targets_of(&classes, seed, stop)?;
         let mut images: Vec<usize> = (0..labels.len()).collect();
         Draws::new(seed, 1, stop).shuffle(&mut images)?;
-        // Both by class: the images stay shuffled within theirs.
+        // Sort images and positions by class; images stay shuffled within their class.
         let images = classes.gathered(&images, &classes.numbers, stop)?;
         let positions: Vec<usize> = (0..labels.len()).collect();
         let targets = classes.numbered(&targets, stop)?;
@@ -89,8 +88,8 @@ pub fn hybrid_pairs(labels: &[i64], seed: u64) -> Result<(Vec<i64>, Vec<i64>)> {
     })
 }
 
-/// Random numbers for shuffles, which a standard shuffle cannot be kept from
-/// finishing: once the call is to end, all are 0, and it is over in a moment.
+/// Random numbers for shuffles. A library shuffle cannot be interrupted, so after an
+/// interruption all random numbers are 0, with which the shuffle ends quickly.
 struct Draws<'a> {
     rng: ChaCha8Rng,
     stop: &'a Stop,
@@ -126,11 +125,11 @@ impl TryRng for Draws<'_> {
     }
 }
 
-/// The labels by class; classes are numbered by the size of their labels.
+/// The labels by class; classes are numbered in ascending order of their labels.
 struct Classes {
     /// The label of every class.
     labels: Vec<i64>,
-    /// How many positions have it.
+    /// The number of positions of every class.
     counts: Vec<usize>,
     /// The class of every position.
     numbers: Vec<usize>,
@@ -176,7 +175,7 @@ impl Classes {
         Ok(labels)
     }
 
-    /// `order` by the class that `numbers` give each of it, as it was within one.
+    /// Sorts `order` by the class in `numbers`; the order within a class does not change.
     fn gathered(&self, order: &[usize], numbers: &[usize], stop: &Stop) -> Result<Vec<usize>> {
         let mut next = Vec::with_capacity(self.counts.len());
         let mut start = 0;
@@ -195,7 +194,7 @@ impl Classes {
         Ok(gathered)
     }
 
-    /// Fails where no shuffle without coincidence exists.
+    /// Fails if no shuffle without coincidence exists.
     fn check(&self) -> Result<()> {
         let n = self.numbers.len();
         if n == 0 {
@@ -212,7 +211,7 @@ impl Classes {
     }
 }
 
-/// [`shuffled_targets`] inside of the pool.
+/// [`shuffled_targets`] inside the pool.
 fn targets_of(classes: &Classes, seed: u64, stop: &Stop) -> Result<Vec<i64>> {
     classes.check()?;
     let mut draws = Draws::new(seed, 0, stop);
@@ -224,7 +223,7 @@ fn targets_of(classes: &Classes, seed: u64, stop: &Stop) -> Result<Vec<i64>> {
     classes.labels_of(&rotated(classes, &mut draws)?, stop)
 }
 
-/// The paper's scheme, `None` once the coincidences have stopped shrinking.
+/// The paper's shuffle; `None` if the number of coincidences stops decreasing.
 fn try_shuffle(numbers: &[usize], draws: &mut Draws) -> Result<Option<Vec<usize>>> {
     let mut targets = numbers.to_vec();
     draws.shuffle(&mut targets)?;
@@ -241,7 +240,7 @@ fn try_shuffle(numbers: &[usize], draws: &mut Draws) -> Result<Option<Vec<usize>
         for (&at, target) in open.iter().zip(held) {
             targets[at] = target;
         }
-        // Elsewhere nothing has changed.
+        // Only these positions have changed.
         let before = open.len();
         open.retain(|&at| numbers[at] == targets[at]);
         stalled = if open.len() < before { 0 } else { stalled + 1 };
@@ -252,8 +251,8 @@ fn try_shuffle(numbers: &[usize], draws: &mut Draws) -> Result<Option<Vec<usize>
     Ok(Some(targets))
 }
 
-/// A certain answer for label sets on which chance keeps failing: sort the
-/// labels and rotate them by the size of the largest class.
+/// A shuffle that always succeeds, for label sets for which random shuffles fail: sorts
+/// the labels and rotates them by the size of the largest class.
 fn rotated(classes: &Classes, draws: &mut Draws) -> Result<Vec<usize>> {
     let numbers = &classes.numbers;
     let mut order: Vec<usize> = (0..numbers.len()).collect();

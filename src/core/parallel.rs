@@ -1,19 +1,18 @@
 /*!
 One thread pool that survives `fork`, and parallel loops that can be interrupted.
 
-Rayon's global pool is inherited by a forked child without its threads, and
-the first parallel loop in that child waits for ever. `DataLoader` workers
-fork, so this module keeps its own pool together with the process id that
-made it, and builds a new one when the id has changed. The stale pool is
-leaked: joining threads that do not exist would hang as well. The lock is held
-only to read or replace the handle, never while a pool is built or used.
+A forked child inherits rayon's global pool without its threads, so its first
+parallel loop would wait forever. `DataLoader` workers are forked. This module
+therefore keeps its own pool with the id of the process that made it, and builds a
+new pool if the id has changed. The old pool is leaked, because joining threads that
+do not exist would also hang. The lock is held only to read or replace the handle,
+never while a pool is built or used.
 
-[`run`] does its work in the pool while the calling thread waits. Every
-[`PAUSE`] the calling thread asks the function given to [`listen`] whether to
-go on, because Python delivers signals to the main thread only. An error of
-that function raises the flag of a [`Stop`], which every loop tests between
-pieces of at most a tenth of a second. A result never depends on the flag: it
-is either complete or an error.
+[`run`] does its work in the pool while the calling thread waits. Every [`PAUSE`],
+the calling thread calls the function given to [`listen`], because Python delivers
+signals only to the main thread. If that function returns an error, the flag of a
+[`Stop`] is set. Every loop checks the flag between pieces of at most a tenth of a
+second. A result does not depend on the flag: it is either complete or an error.
 */
 
 use std::cell::Cell;
@@ -27,19 +26,19 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::{Error, Result};
 
-/// How often the calling thread asks whether to go on.
+/// Time between two calls of the listener by the calling thread.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Values between two tests whether to go on.
+/// Values between two checks for interruption.
 pub const PIECE: usize = 1 << 16;
 
-/// Threads per processor beyond which more of them are of no use.
+/// Largest useful number of threads per processor.
 const THREADS_PER_PROCESSOR: usize = 4;
 
 /// The smallest and the largest limit of [`thread_limit`].
 const LIMITS: (usize, usize) = (16, 1024);
 
-/// A pool, the process that made it, and the thread count it was made for.
+/// A pool, and the id of the process that made it.
 #[derive(Clone)]
 struct Owned {
     process: u32,
@@ -47,28 +46,28 @@ struct Owned {
 }
 
 static POOL: Mutex<Option<Owned>> = Mutex::new(None);
-/// The count asked for by [`set_num_threads`]; 0 means the default.
+/// The thread count requested by [`set_num_threads`]; 0 means the default.
 static REQUESTED: Mutex<usize> = Mutex::new(0);
-/// What is asked whether to go on.
+/// The function that returns an error if the user has interrupted the program.
 static LISTENER: OnceLock<fn() -> Result<()>> = OnceLock::new();
 
 thread_local! {
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Tells the loops of one call whether to go on.
+/// The flag that interrupts all loops of one call.
 #[derive(Debug, Default)]
 pub struct Stop(AtomicBool);
 
 impl Stop {
-    /// A flag that is raised already.
+    /// A flag that is already set.
     #[cfg(test)]
     #[must_use]
     pub fn raised() -> Self {
         Self(AtomicBool::new(true))
     }
 
-    /// Fails once the call is to end: a loop passes the error on.
+    /// Fails after an interruption; loops return this error.
     ///
     /// # Errors
     /// [`Error::Interrupted`], which [`run`] replaces by the listener's error.
@@ -79,29 +78,29 @@ impl Stop {
         Ok(())
     }
 
-    /// The items, with a [`Stop::check`] before each: rows, blocks, rounds.
+    /// The items (such as rows or blocks), with a [`Stop::check`] before each.
     pub fn watch<I: IntoIterator>(&self, items: I) -> impl Iterator<Item = Result<I::Item>> {
         let items = items.into_iter();
         items.map(|item| self.check().map(|()| item))
     }
 
-    /// Stretches of at most [`PIECE`] values, watched.
+    /// Pieces of at most [`PIECE`] values, with a [`Stop::check`] before each.
     pub fn pieces<'v, T>(&self, values: &'v mut [T]) -> impl Iterator<Item = Result<&'v mut [T]>> {
         self.watch(values.chunks_mut(PIECE))
     }
 }
 
-/// Sets what the calling thread of [`run`] and [`poll`] asks whether to go on;
-/// the first call decides.
+/// Sets the listener, which [`run`] and [`poll`] call on their calling thread. Only the
+/// first call has an effect.
 pub fn listen(listener: fn() -> Result<()>) {
     _ = LISTENER.set(listener);
 }
 
-/// Asks the listener on this thread, at most once every [`PAUSE`]: for loops
-/// that stay on the calling thread.
+/// Calls the listener on this thread, at most once every [`PAUSE`]. For loops that run on
+/// the calling thread.
 ///
 /// # Errors
-/// What the listener returns.
+/// The error of the listener.
 pub fn poll() -> Result<()> {
     let Some(ask) = LISTENER.get() else {
         return Ok(());
@@ -117,13 +116,13 @@ pub fn poll() -> Result<()> {
     Ok(())
 }
 
-/// Runs `work` inside the pool of this process, where rayon's parallel
-/// iterators use the configured number of threads, while this thread listens.
+/// Runs `work` inside the pool of this process, while this thread calls the listener.
 ///
-/// Call it from outside of the pool only; what runs inside passes `Stop` on.
+/// Inside the pool, rayon's parallel iterators use the configured number of threads. Do
+/// not call this function from inside the pool: functions there pass on their `Stop`.
 ///
 /// # Errors
-/// Those of `work`, or of the listener.
+/// The errors of `work`, or of the listener.
 pub fn run<T: Send>(work: impl FnOnce(&Stop) -> Result<T> + Send) -> Result<T> {
     let pool = current()?;
     let stop = Stop::default();
@@ -155,11 +154,11 @@ pub fn run<T: Send>(work: impl FnOnce(&Stop) -> Result<T> + Send) -> Result<T> {
     interruption.map_or(outcome, Err)
 }
 
-/// Calls `work` for every item in parallel, with the working memory that `make`
-/// makes once per thread; tests `stop` before each item.
+/// Calls `work` for every item in parallel, and checks `stop` before each item. `make`
+/// allocates the working memory, which the items of a thread reuse.
 ///
 /// # Errors
-/// Those of `make` and `work`, and [`Error::Interrupted`].
+/// The errors of `make` and `work`, and [`Error::Interrupted`].
 pub fn each<I: ParallelIterator, S>(
     stop: &Stop,
     items: I,
@@ -178,11 +177,11 @@ pub fn each<I: ParallelIterator, S>(
     )
 }
 
-/// Sets the number of threads of later parallel loops and returns it: `count`,
-/// but no more than [`thread_limit`].
+/// Sets the number of threads of later parallel loops, and returns the number used:
+/// `count`, but at most [`thread_limit`].
 ///
-/// The default is `RAYON_NUM_THREADS` where set, otherwise the number of
-/// processors this process may use, under the same limit.
+/// The default is `RAYON_NUM_THREADS` if it is set, otherwise the number of processors
+/// that this process may use. The same limit holds for the default.
 ///
 /// # Errors
 /// [`Error::Value`] for 0; [`Error::Memory`] if threads cannot be started.
@@ -197,13 +196,12 @@ pub fn set_num_threads(count: usize) -> Result<usize> {
     Ok(used)
 }
 
-/// The number of threads a parallel loop uses now.
+/// The number of threads that parallel loops use now.
 pub fn num_threads() -> Result<usize> {
     Ok(current()?.current_num_threads())
 }
 
-/// The most threads that are started: four per processor, at least 16 and at
-/// most 1024.
+/// The largest number of threads: four per processor, but at least 16 and at most 1024.
 #[must_use]
 pub fn thread_limit() -> usize {
     (THREADS_PER_PROCESSOR * processors()).clamp(LIMITS.0, LIMITS.1)
@@ -240,7 +238,7 @@ fn current() -> Result<Arc<ThreadPool>> {
     Ok(pool)
 }
 
-/// A pool of `count` threads under the limit; 0 stands for the default.
+/// Builds a pool of `count` threads, at most the limit; 0 means the default count.
 fn build(count: usize) -> Result<Owned> {
     let count = if count == 0 { default_count() } else { count };
     let count = count.min(thread_limit());

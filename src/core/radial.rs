@@ -1,11 +1,11 @@
 /*!
-Where a frequency lies and what lies below it: the plan both FFT paths share.
+Frequencies of coefficients, masks and radial profiles, for arrays and tensors.
 
 Frequencies are in cycles per pixel on the unshifted grid of the discrete
 Fourier transform, so Nyquist is 0.5. Mixing frequencies of hybrid images are
 in units of Nyquist, as the paper plots them: the low-pass mask of `a` keeps
-`|f| <= 0.5 a`. Every comparison of a radius with a limit goes through
-[`is_within`], so host arrays and tensors keep exactly the same coefficients.
+`|f| <= 0.5 a`. Every comparison of a radius with a limit uses [`is_within`], so
+that host arrays and tensors keep exactly the same coefficients.
 */
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, linspace};
@@ -14,8 +14,8 @@ use super::memory;
 use super::parallel::{self, Stop};
 use crate::{Error, Result};
 
-/// Slack of [`is_within`]: radii and limits computed in different ways may
-/// differ in the last bits, and a radius that meets its limit is inside.
+/// Tolerance of [`is_within`]. A radius that is equal to its limit is inside, but the
+/// last bits may differ because radii and limits are computed in different ways.
 const SLACK: f64 = 1e-12;
 
 /// Frequencies of a transform of length `n`: 0, 1/n, ..., -1/n.
@@ -58,7 +58,7 @@ pub fn unshifted(k: usize, n: usize) -> usize {
     (k + n.div_ceil(2)) % n
 }
 
-/// The share of power within a growing radius.
+/// The share of power within growing radii.
 pub struct Profile {
     /// Thresholds from 0 to the largest `|f|` of the grid, cycles per pixel.
     pub frequency: Array1<f64>,
@@ -70,7 +70,7 @@ pub struct Profile {
 
 /// The cumulative radial profile of an fftshifted power map.
 ///
-/// The value at DC is not read. Without any power the shares are NaN.
+/// The value at DC is ignored. If the total power is zero, the shares are NaN.
 ///
 /// # Errors
 /// [`Error::Value`] if `power` is empty, negative or not finite anywhere but
@@ -87,7 +87,7 @@ pub fn profile(power: ArrayView2<f64>, n_thresholds: usize) -> Result<Profile> {
     parallel::run(|stop| cumulated(power, n_thresholds, stop))
 }
 
-/// [`profile`] inside of the pool.
+/// [`profile`] inside the pool.
 fn cumulated(power: ArrayView2<f64>, n_thresholds: usize, stop: &Stop) -> Result<Profile> {
     let (height, width) = power.dim();
     let mut frequency: Vec<f64> = memory::reserved("thresholds", &[n_thresholds])?;
@@ -125,10 +125,10 @@ fn cumulated(power: ArrayView2<f64>, n_thresholds: usize, stop: &Stop) -> Result
     })
 }
 
-/// Where `curve` over `x` first rises through `level`, between two points by
-/// linear interpolation; NaN where it never does or holds a NaN.
+/// The `x` at which `curve` first rises through `level`, interpolated linearly between
+/// two points; NaN if the curve never does so or contains NaN.
 ///
-/// A curve that begins at the level rises there if it next goes up.
+/// A curve that starts at the level rises there if its next change is upwards.
 #[must_use]
 #[allow(clippy::float_cmp)] // exactly at the level
 pub fn crossing(x: ArrayView1<f64>, curve: ArrayView1<f64>, level: f64) -> f64 {
@@ -194,7 +194,7 @@ mod tests {
             assert_eq!(keep, is_within(radii[(y, x)], 0.5));
         }
         assert!(full[(16, 0)] && !full[(16, 16)]);
-        // 3-4-5 triangles meet their limit exactly on paper, not in floats.
+        // 3-4-5 triangles have exactly the limit as radius, but floats are rounded.
         assert!(low_pass(&radii, 10.0 / 32.0)[(3, 4)]);
     }
 

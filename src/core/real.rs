@@ -1,5 +1,5 @@
 /*!
-The two pixel types, float32 and float64, behind one name.
+A trait for the two pixel types, float32 and float64.
 
 Kernels read pixels of either type and compute in f64.
 */

@@ -1,14 +1,14 @@
 /*!
 Mean power spectra of batches of images.
 
-`P(f)` is the mean over images and channels of `|F(f)|^2`, with `F` the
-unnormalized transform (Li et al. 2023, Fig 4a). Planes go through a transform in pairs and
-are never separated: the power of the complex planes is summed, and symmetrized
-once at the end. Transforms are [`super::fourier`]'s, or for small planes in
-single precision [`super::lanes`]'s where the processor serves them. Sums run in
-the precision of the images within a chunk of pairs, and in double precision over
-chunks, whose order is fixed: the result has the same bits for every number of
-threads.
+`P(f)` is the mean over images and channels of `|F(f)|^2`, where `F` is the
+unnormalized transform (Li et al. 2023, Fig 4a). Planes are transformed in pairs and
+are not separated: the power of the complex planes is summed, and the sum is
+symmetrized once at the end. [`super::lanes`] transforms small planes in single
+precision if the processor supports it, and [`super::fourier`] transforms all other
+planes. Sums within a chunk of pairs are in the precision of the images. Sums over
+chunks are in double precision and in a fixed order, so the result is bit-identical
+for every number of threads.
 */
 
 use ndarray::{Array2, ArrayView2, ArrayView4};
@@ -22,20 +22,20 @@ use super::parallel::{self, Stop};
 use super::{memory, radial};
 use crate::{Error, Result};
 
-/// Pairs summed in the precision of the images: a chunk.
+/// Pairs in a chunk, which is summed in the precision of the images.
 const PAIRS: usize = 16;
 
-/// Pairs of pixels summed by one thread at a time: a block of chunks.
+/// Pairs of pixels in a block of chunks, which one thread sums at a time.
 const BLOCK: usize = 1 << 18;
 
-/// Bytes of block sums that may wait for their turn in the ordered sum.
+/// Bytes of block sums that are computed before they are summed in order.
 const WAITING: usize = 8 << 20;
 
 /// The sum over images and channels of `|F(f)|^2`, on the unshifted grid.
 ///
-/// With `demean` each plane's mean is subtracted first, which in exact
-/// arithmetic changes DC alone and here also keeps the rounding of a large
-/// mean out of the other frequencies.
+/// With `demean`, each plane's mean is subtracted first. In exact arithmetic this changes
+/// only DC. In floating point it also keeps the rounding error of a large mean out of the
+/// other frequencies.
 ///
 /// # Errors
 /// [`Error::Value`] if `images` has an empty axis.
@@ -49,7 +49,7 @@ pub fn total_power<T: Pixel>(images: ArrayView4<T>, demean: bool) -> Result<Arra
     T::total(images, demean)
 }
 
-/// A precision, and the transforms that serve it.
+/// A precision, and its transforms.
 pub trait Pixel: Precision {
     /// [`total_power`] of a batch without empty axes.
     fn total(images: ArrayView4<Self>, demean: bool) -> Result<Array2<f64>> {
@@ -71,14 +71,14 @@ impl Pixel for f32 {
     }
 }
 
-/// Planned transforms of pairs of planes, of which only the power counts.
+/// Planned transforms that add the power of pairs of planes.
 trait Power<T>: Sync {
     /// The working memory of one thread.
     type Scratch;
 
     fn scratch(&self) -> Result<Self::Scratch>;
 
-    /// Adds the power of one packed pair, with or without its means, to `sum`.
+    /// Adds the power of a packed pair to `sum`; `pair` is its index, and whether to demean.
     fn add(
         &self,
         scratch: &mut Self::Scratch,
@@ -88,7 +88,7 @@ trait Power<T>: Sync {
         stop: &Stop,
     ) -> Result<()>;
 
-    /// Where in `sum` a frequency is.
+    /// The position of a frequency in `sum`.
     fn position(&self, y: usize, x: usize) -> usize;
 }
 
@@ -139,7 +139,7 @@ fn total_by<T: Precision, P: Power<T>>(
                 }
             }
         }
-        // Sums are of packed pairs: symmetrize.
+        // The sums are over packed pairs, so they must be symmetrized.
         let at = |y: usize, x: usize| total[plan.position(y, x)];
         by_rows((height, width), stop, |y, x| {
             0.5 * (at(y, x) + at((height - y) % height, (width - x) % width))
@@ -147,7 +147,7 @@ fn total_by<T: Precision, P: Power<T>>(
     })
 }
 
-/// A map of `value(y, x)`, its rows watched.
+/// A map of `value(y, x)`, with a check for interruption before each row.
 fn by_rows(
     (height, width): (usize, usize),
     stop: &Stop,
@@ -197,8 +197,7 @@ impl<T: Precision> Power<T> for Fourier<T> {
 
 #[cfg(target_arch = "x86_64")]
 impl Power<f32> for Lanes {
-    /// What the transform needs, and a copy of both planes where they are not
-    /// contiguous.
+    /// The memory of the transform, and a copy of both planes if they are not contiguous.
     type Scratch = (lanes::Scratch, Vec<f32>);
 
     fn scratch(&self) -> Result<Self::Scratch> {
@@ -300,7 +299,7 @@ mod tests {
             for (a, b) in single.iter().zip(&expected) {
                 prop_assert!((a - b).abs() <= 1e-6 * scale, "{a} {b}");
             }
-            // Parseval: the powers sum to the energy times the plane size.
+            // Parseval: the sum of powers is the energy times the plane size.
             let energy = images.mapv(|v| v * v).sum() * (h * w) as f64;
             prop_assert!((found.sum() - energy).abs() <= 1e-12 * energy);
         }
@@ -331,7 +330,7 @@ mod tests {
     fn small_planes_agree_with_library_transforms() {
         for height in [16, 32, 64] {
             for width in [16, 32, 64] {
-                // An odd number of planes, far from zero mean.
+                // An odd number of planes, with means far from zero.
                 let images = noise((3, 3, height, width), 4).mapv(|v| (v + 3.0) as f32);
                 let wide = images.mapv(f64::from);
                 for demean in [false, true] {

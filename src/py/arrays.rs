@@ -1,10 +1,10 @@
 /*!
-NumPy arrays on their way in.
+Conversion of NumPy arrays in arguments.
 
-They are read where they lie, whatever their strides, but ndarray counts strides
-in elements: a field of packed records, whose items are not a whole number
-of elements apart, is copied here. Arrays of another dtype and masked arrays are
-refused: a kernel would read something else than what was meant.
+Arrays are read without a copy, for all strides. But ndarray counts strides in
+elements, so a field of packed records is copied if its stride is not a whole number
+of elements. Arrays with another dtype and masked arrays are refused, because a kernel
+would read wrong values.
 */
 
 use std::ops::Deref;
@@ -100,7 +100,7 @@ fn has_dtype<T: Element>(object: Borrowed<'_, '_, PyAny>) -> bool {
     array.is_ok_and(|array| array.dtype().is_equiv_to(&T::get_dtype(object.py())))
 }
 
-/// Whether some entries count as missing, which a kernel would read all the same.
+/// Whether an array is masked; a kernel would also read its masked entries.
 fn is_masked(object: Borrowed<'_, '_, PyAny>) -> PyResult<bool> {
     let py = object.py();
     if object.get_type().is(py.get_type::<PyUntypedArray>()) {
@@ -109,7 +109,7 @@ fn is_masked(object: Borrowed<'_, '_, PyAny>) -> PyResult<bool> {
     object.is_instance(&py.import("numpy.ma")?.getattr("MaskedArray")?)
 }
 
-/// What was got in place of an array of the wanted dtype.
+/// The error for an object that is not an array of the expected dtype.
 fn refusal<D: Dimension>(object: Borrowed<'_, '_, PyAny>, wanted: &str) -> PyErr {
     let axes = D::NDIM.unwrap_or_default();
     let class = object.get_type().name().map(|name| name.to_string());
@@ -123,10 +123,10 @@ fn refusal<D: Dimension>(object: Borrowed<'_, '_, PyAny>, wanted: &str) -> PyErr
     ))
 }
 
-/// A NumPy array of zeros, which NumPy does not touch before it is written.
+/// A NumPy array of zeros, whose memory pages are used only when they are written.
 ///
 /// # Errors
-/// `MemoryError`, naming the array, where memory does not suffice.
+/// `MemoryError`, with the array's name, if there is not enough memory.
 pub fn zeros<'py, T: Element>(
     py: Python<'py>,
     name: &str,

@@ -1,8 +1,9 @@
 /*!
-`torch.Tensor` objects to tch tensors and back: here alone pointers become objects.
+Conversion of `torch.Tensor` objects to tch tensors and back. Only this file converts
+pointers to objects.
 
-Storage is shared, and the autograd graph goes through: a tensor that
-requires a gradient in Python requires it in Rust, and the other way round.
+Storage is shared, and the autograd graph is kept: a tensor that requires a gradient in
+Python also requires it in Rust, and the reverse.
 */
 #![allow(unsafe_code)]
 
@@ -11,10 +12,10 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use tch::Tensor;
 
-/// A real tensor on its way through the door.
+/// A real tensor as argument or result of a Python function.
 pub struct PyTensor(pub Tensor);
 
-/// A tensor that may be complex: spectra, which our own functions made.
+/// A tensor that may be complex: a spectrum from one of our own functions.
 pub struct Spectrum(pub Tensor);
 
 impl<'py> FromPyObject<'_, 'py> for PyTensor {
@@ -40,7 +41,7 @@ impl<'py> FromPyObject<'_, 'py> for Spectrum {
     }
 }
 
-/// A tensor or an array; an error names the argument.
+/// Converts a tensor or an array; errors begin with the argument's name.
 pub fn named<'a, 'py, T: FromPyObject<'a, 'py, Error = PyErr>>(
     object: &'a Bound<'py, PyAny>,
     name: &str,
@@ -65,14 +66,14 @@ fn unpacked(object: Borrowed<'_, '_, PyAny>) -> PyResult<Tensor> {
         )));
     };
     check_memory(object)?;
-    // A view of negated numbers keeps the signs apart from the memory.
+    // In a negated view, the memory has the values without the negation.
     tensor
         .f_resolve_neg()
         .map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }
 
-/// Refuses what kernels cannot read. A tensor of a wrapper class (`DTensor`,
-/// torchao, functional tensors) has no memory: its address is null.
+/// Refuses tensors that kernels cannot read. A tensor of a wrapper class (`DTensor`,
+/// torchao, functional tensors) has no memory of its own: its address is null.
 fn check_memory(object: Borrowed<'_, '_, PyAny>) -> PyResult<()> {
     let py = object.py();
     let has = |name: &str| object.getattr(name)?.extract::<bool>();

@@ -11,7 +11,7 @@ use super::arrays::{Input1, Input3, Pixels, Real};
 use super::{convert, enter};
 use crate::core::corruption::{self, Corruption, Layout, Parameters, Pixel, Texture};
 
-/// Textures of frost, held for many calls.
+/// Textures of frost, kept for several calls.
 #[pyclass(frozen)]
 pub struct Textures(Arc<Vec<Texture>>);
 
@@ -31,7 +31,7 @@ impl Textures {
     }
 }
 
-/// One corruption of every image; image `i` draws from stream `streams[i]`.
+/// Applies a corruption to every image; image `i` draws from stream `streams[i]`.
 #[pyfunction]
 #[allow(clippy::too_many_arguments)] // the list is flat because Python passes keywords
 pub fn corrupt<'py>(
@@ -88,7 +88,7 @@ fn run<'py, T: Pixel + Element>(
     Ok(PyArray4::from_owned_array(py, corrupted).into_any())
 }
 
-/// The names that [`corrupt`] knows, in the published order.
+/// The names that [`corrupt`] accepts, in the published order.
 #[pyfunction]
 pub fn corruption_names() -> Vec<&'static str> {
     corruption::NAMES.to_vec()

@@ -21,8 +21,8 @@ create_exception!(
     "A broken invariant of neurofreq itself: please report it."
 );
 
-/// Maps an error of this crate to the exception Python sees. An exception
-/// raised by a user's callable comes back as it was raised.
+/// Maps an error of this crate to a Python exception. An exception that a user's callable
+/// raised is returned unchanged.
 pub fn to_python(error: Error) -> PyErr {
     let text = error.to_string();
     match error {
@@ -35,12 +35,12 @@ pub fn to_python(error: Error) -> PyErr {
             Ok(raised) => *raised,
             Err(other) => PyRuntimeError::new_err(other.to_string()),
         },
-        // `parallel::run` replaces an interruption by its reason.
+        // `parallel::run` replaces an interruption by its cause.
         Error::Internal(_) | Error::Interrupted => InternalError::new_err(text),
     }
 }
 
-/// An exception on its way through Rust.
+/// Wraps a Python exception as an error of this crate.
 pub fn raised(error: PyErr) -> Error {
     Error::Callback(Box::new(error))
 }

@@ -60,7 +60,7 @@ fn mix<'py, T: Precision + Element>(
     Ok(out.into_any())
 }
 
-/// What the hybrids of a batch of pairs share at all mixing frequencies.
+/// The transformed differences of a batch of pairs, for all mixing frequencies.
 #[pyfunction]
 pub fn hybrid_difference_tensor(
     py: Python<'_>,

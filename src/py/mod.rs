@@ -1,10 +1,9 @@
 /*!
-The Python door: the extension module `neurofreq._neurofreq`.
+The extension module `neurofreq._neurofreq`.
 
-One file per topic holds thin `#[pyfunction]`s: convert the arguments, pass
-through [`enter`], convert the result. Formulas live in `core` and `tensor`;
-validation with the user's words and all documentation live in
-`python/neurofreq`.
+Each topic has one file with short `#[pyfunction]`s, which convert the arguments, call
+[`enter`] and convert the result. Formulas are in `core` and `tensor`. Validation with
+the user's argument names, and all documentation, are in `python/neurofreq`.
 */
 
 mod arrays;
@@ -25,18 +24,18 @@ use pyo3::prelude::*;
 
 use crate::{Error, Result};
 
-/// The one door into Rust work.
+/// Runs `work`; every call from Python into Rust uses this function.
 ///
-/// Releases the interpreter while `work` runs (backward passes need that, and
-/// other Python threads go on), turns a panic into `InternalError` instead of
-/// unwinding into Python, and maps errors to exceptions.
+/// It releases the interpreter while `work` runs, because backward passes need the
+/// interpreter and other Python threads can continue. It turns a panic into
+/// `InternalError`, and maps errors to exceptions.
 fn enter<T: Send>(py: Python<'_>, work: impl FnOnce() -> Result<T> + Send) -> PyResult<T> {
     py.detach(|| catch_unwind(AssertUnwindSafe(work)))
         .unwrap_or_else(|panic| Err(Error::Internal(panic_text(&*panic))))
         .map_err(exceptions::to_python)
 }
 
-/// The message a panic carries, where it carries one.
+/// The first line of a panic's message, if it has one.
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<String>()
@@ -47,7 +46,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .to_owned()
 }
 
-/// Looks for signals: raises `KeyboardInterrupt`, on the main thread.
+/// Checks for signals; on the main thread, this raises `KeyboardInterrupt`.
 #[allow(clippy::redundant_closure_for_method_calls)] // the method alone does not compile
 fn signals() -> Result<()> {
     Python::attach(|py| py.check_signals()).map_err(exceptions::raised)
@@ -60,7 +59,7 @@ mod _neurofreq {
     use crate::core::parallel;
 
     #[pymodule_init]
-    #[allow(clippy::unnecessary_wraps)] // pyo3 asks for a result
+    #[allow(clippy::unnecessary_wraps)] // pyo3 requires a `Result`
     fn init(_module: &Bound<'_, PyModule>) -> PyResult<()> {
         parallel::listen(super::signals);
         Ok(())

@@ -1,5 +1,5 @@
 /*!
-The version, the torch minor, and the thread count.
+The version, the torch version of the build, and the thread count.
 */
 
 use pyo3::prelude::*;
@@ -13,14 +13,14 @@ pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// One constant, so that Python can find it in the file of an extension that does not load.
+/// One constant, so that Python finds it in the file of an extension that cannot be loaded.
 const BUILT_FOR: &str = concat!(
     "neurofreq is built for torch ",
     env!("NEUROFREQ_TORCH"),
     ";"
 );
 
-/// The minor of the torch whose libtorch this is linked against.
+/// The torch version, such as "2.15", whose libtorch this extension is linked against.
 #[pyfunction]
 pub fn built_for() -> &'static str {
     let minor = BUILT_FOR.rsplit(' ').next().unwrap_or(BUILT_FOR);
@@ -33,7 +33,7 @@ pub fn set_num_threads(py: Python<'_>, n_threads: usize) -> PyResult<usize> {
     enter(py, || parallel::set_num_threads(n_threads))
 }
 
-/// The most threads that are used.
+/// The largest number of threads that can be used.
 #[pyfunction]
 pub fn thread_limit() -> usize {
     parallel::thread_limit()

@@ -43,7 +43,7 @@ fn response_similarity<'py, T: Real + Element>(
     Ok(PyArray2::from_owned_array(py, matrix))
 }
 
-/// Signal over noise of every neuron.
+/// Signal-to-noise weight of every neuron.
 #[pyfunction]
 pub fn reliability<'py>(
     py: Python<'py>,
@@ -130,8 +130,8 @@ pub fn noise_ceiling(
     enter(py, || agreement::noise_ceiling(subjects, ranked))
 }
 
-/// The similarity loss of one or more layers, and what its gradient is made of:
-/// the gradient in the logits and a matrix per layer.
+/// The similarity loss of one or more layers, its gradient in the logits, and one matrix
+/// per layer, from which [`similarity_pulled`] computes the gradient in the features.
 #[pyfunction]
 pub fn similarity_loss(
     py: Python<'_>,

@@ -72,7 +72,7 @@ pub fn radial_profile<'py>(
     ))
 }
 
-/// Where each row of `curves` first rises through `level`.
+/// The `x` at which each row of `curves` first rises through `level`.
 #[pyfunction]
 pub fn crossing<'py>(
     py: Python<'py>,

@@ -1,5 +1,5 @@
 /*!
-Trust-region steps of many images at once, for tests and benches.
+Trust-region steps for a batch of images, for tests and benchmarks.
 */
 
 use numpy::ndarray::ArrayView1;
@@ -16,8 +16,7 @@ use crate::core::trust_region::Batch;
 
 type Reached<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<bool>>);
 
-/// One step of many images: the next points, and whether the plane was
-/// reached.
+/// One step for each image: the next points, and whether each plane was reached.
 #[pyfunction]
 pub fn trust_region_steps<'py>(
     py: Python<'py>,

@@ -1,10 +1,10 @@
 /*!
 Spectra and hybrid images of tensors, on any device, with gradients.
 
-The same formulas as [`crate::core::spectrum`] and [`crate::core::hybrid`],
-through torch's real transforms: columns `0..=W/2` hold everything, and the
-rest of a power map is their mirror image. Masks and the order of frequencies
-come from [`crate::core::radial`].
+The formulas are those of [`crate::core::spectrum`] and [`crate::core::hybrid`], with
+torch's real transforms: columns `0..=W/2` have all information, and the other columns
+of a power map are their mirror image. Masks and the order of frequencies come from
+[`crate::core::radial`].
 */
 
 use tch::{Kind, Tensor};
@@ -13,8 +13,8 @@ use crate::Result;
 use crate::core::parallel::{self, Stop};
 use crate::core::radial;
 
-/// Values transformed at once: bounds the memory beside the batch, and keeps
-/// the passes over them in a processor's outer cache.
+/// Values transformed at once. This limits the memory besides the batch, and keeps the
+/// values in the processor's last-level cache.
 const VALUES: i64 = 1 << 20;
 
 /// The last two axes of a batch, height and width.
@@ -49,8 +49,8 @@ pub fn total_power(images: &Tensor, demean: bool) -> Result<Tensor> {
     Ok(half.f_index_select(0, &order)?.f_reshape([h, w])?)
 }
 
-/// For every coefficient of the full grid, where its power lies among columns
-/// `0..=W/2`: a real plane has equal power at `f` and `-f`.
+/// For every coefficient of the full grid, the position of its power in columns
+/// `0..=W/2`. A real plane has equal power at `f` and `-f`.
 fn mirrored(h: i64, w: i64) -> Vec<i64> {
     let columns = w / 2 + 1;
     let at = |y: i64, x: i64| {
@@ -77,7 +77,7 @@ pub fn mean_power(total: &Tensor, count: i64) -> Result<Tensor> {
         .f_masked_fill_tensor(&is_dc, &scalar(f64::NAN)?)?)
 }
 
-/// `FFT(low - high)` of a batch of pairs: what every mixing frequency shares.
+/// `FFT(low - high)` of a batch of pairs, which is the same for all mixing frequencies.
 pub fn difference(low: &Tensor, high: &Tensor) -> Result<Tensor> {
     Ok(low
         .f_sub(high)?
@@ -106,7 +106,7 @@ pub fn hybrid(low: &Tensor, high: &Tensor, difference: &Tensor, a: f64) -> Resul
         .f_clamp(0.0, 1.0)?)
 }
 
-/// A number as a tensor without axes, which takes part in any dtype.
+/// A number as a tensor without axes, which does not change the dtype of a result.
 fn scalar(value: f64) -> Result<Tensor> {
     Ok(Tensor::f_from_slice(&[value])?.f_reshape([0_i64; 0])?)
 }

@@ -1,10 +1,10 @@
 /*!
-The libtorch room: what needs a gradient or may live on a GPU.
+Code on libtorch: it needs a gradient or may run on a GPU.
 
-Never uses pyo3; it meets Python through small traits that `py` implements
-over callables. Grad mode is thread-local, so no torch operation is issued
-from a rayon worker. A failing `f_` call that takes a `Scalar` panics in the
-scalar's destructor: validate first, prefer the tensor variants.
+This room does not use pyo3. It calls Python through small traits that `py` implements
+for callables. Grad mode is thread-local, so rayon workers run no torch operation. If an
+`f_` call with a `Scalar` fails, the scalar's destructor panics: validate first, and
+prefer the variants that take tensors.
 */
 
 pub mod attack;

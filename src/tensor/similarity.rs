@@ -1,25 +1,26 @@
 /*!
 The differentiable similarity loss (Li et al. 2019, arXiv 1911.05072).
 
-Features of one layer, (N, C, ...), lose a mean per channel and are flattened;
-cosines between them are the layer's similarities. Layers mix with weights `softmax(logits)`, and the loss is the
-mean square of `arctanh(mixture) - arctanh(target)` over pairs of images.
+From the features of one layer, (N, C, ...), a mean per channel is subtracted, and they
+are flattened. The cosines between the images are the layer's similarities. The mixture
+is the mean of these similarities over layers, with weights `softmax(logits)`. The loss
+is the mean square of `arctanh(mixture) - arctanh(target)` over pairs of images.
 
-Pairs are explicit, as in the paper, or all pairs of the batch: the forward
-pass through the network costs the same, and N images give N (N - 1) / 2 pairs
+Pairs are explicit, as in the paper, or all pairs of the batch. With all pairs, the
+forward pass through the network costs the same, and N images give N (N - 1) / 2 pairs
 instead of N / 2.
 
-Everything is built of torch operations, so it runs on any device. Shapes and
-dtypes are checked by the caller.
+All computations are torch operations and run on any device. The caller checks shapes
+and dtypes.
 
-The gradient is in closed form. With features `c_i` less their mean and lengths
-`l_i`, a similarity is `s_ij = c_i c_j / (l_i l_j)`; let `a_ij = a_ji` be the
-slope of the loss in it. Then the gradient in `c_i` is `sum_j k_ij c_j` with
+The gradient is in closed form. For centered features `c_i` with lengths `l_i`, a
+similarity is `s_ij = c_i c_j / (l_i l_j)`. Let `a_ij = a_ji` be the derivative of the
+loss in `s_ij`. Then the gradient in `c_i` is `sum_j k_ij c_j` with
 
     k_ij = a_ij / (l_i l_j)  -  [i = j] sum_m a_im s_im / l_i^2,
 
-so that the backward pass needs one N by N matrix per layer and the features
-that the network keeps anyway, where autograd would keep a centered copy of them.
+so the backward pass needs one N by N matrix per layer, and the features that the
+network keeps in any case. Autograd would keep a centered copy of the features.
 */
 
 use tch::{Device, Kind, Tensor};
@@ -27,15 +28,15 @@ use tch::{Device, Kind, Tensor};
 use crate::Result;
 use crate::core::parallel;
 
-/// Added to both sides of the logarithms of [`arctanh`], as in the authors'
-/// code: finite values and slopes at similarities of exactly 1 and -1.
+/// Added to the arguments of both logarithms in [`arctanh`], as in the authors' code, so
+/// that values and slopes are finite at similarities of exactly 1 and -1.
 const EPSILON: f64 = 1e-5;
 
-/// Products of one call of a matrix product on the host, which cannot be
-/// interrupted: a tenth of a second on one core.
+/// Largest number of products in one matrix product on the host, which cannot be
+/// interrupted. It takes a tenth of a second on one core.
 const PRODUCTS: i64 = 1 << 31;
 
-/// Shortest side of one block: below it the product is slow.
+/// Shortest side of one block; for shorter sides, the product is slow.
 const SHORTEST_SIDE: i64 = 64;
 
 /// Squared length below which a vector has no direction.
@@ -54,7 +55,7 @@ pub struct SimilarityLoss<'a> {
     pub half: bool,
 }
 
-/// The loss, and what its gradient is made of.
+/// The loss, and the parts of its gradient.
 pub struct Evaluated {
     /// 0-dimensional.
     pub loss: Tensor,
@@ -65,7 +66,7 @@ pub struct Evaluated {
 }
 
 impl SimilarityLoss<'_> {
-    /// Mean over pairs; `target` is (P,), or (N, N) for all pairs.
+    /// Computes the mean loss over pairs; `target` is (P,), or (N, N) for all pairs.
     pub fn evaluate(&self, features: &[Tensor], target: &Tensor) -> Result<Evaluated> {
         let gamma = self.logits.f_softmax(-1, None)?;
         let layers = features.iter().zip(self.means);
@@ -107,14 +108,14 @@ impl SimilarityLoss<'_> {
     }
 }
 
-/// The gradient in one layer's features: `pull`, (N, N), times the centered ones.
+/// The gradient in one layer's features: `pull`, (N, N), times the centered features.
 pub fn pulled(pull: &Tensor, features: &Tensor, mean: &Tensor) -> Result<Tensor> {
     let moved = product(pull, &centred(features, mean)?)?;
     Ok(moved.f_reshape(features.size())?)
 }
 
-/// A matrix product; on the host in square blocks, between which signals are
-/// looked for. Blocks depend on the shapes alone, and small products have one.
+/// A matrix product. On the host, large products are computed in square blocks, with a
+/// check for signals before each block. Blocks depend only on the shapes.
 fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
     parallel::poll()?;
     let ((n, k), (_, m)) = (left.size2()?, right.size2()?);
@@ -134,8 +135,8 @@ fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
     Ok(product)
 }
 
-/// The running mean after a batch: `beta m + (1 - beta) mean(features)`, the
-/// mean being over images and positions. Carries no gradient.
+/// The running mean after a batch, `beta m + (1 - beta) mean(features)`, where the mean is
+/// over images and positions. It has no gradient.
 pub fn running_mean(mean: &Tensor, features: &Tensor, beta: f64) -> Result<Tensor> {
     let features = features.f_detach()?;
     let axes: Vec<i64> = (0..features.dim() as i64)
@@ -146,15 +147,15 @@ pub fn running_mean(mean: &Tensor, features: &Tensor, beta: f64) -> Result<Tenso
     Ok(kept.f_add(&batch.f_mul(&scalar(1.0 - beta, mean)?)?)?)
 }
 
-/// Cosines between all images of one layer's features, and their lengths.
+/// Cosines between the features of all images in one layer, and the inverse lengths.
 ///
-/// Lengths come from the diagonal of the Gram product, so that the only copy of
-/// the features is the centered one. Features equal to the mean have no
-/// direction: zeros, with zero gradient.
+/// Lengths come from the diagonal of the Gram product, so that the centered features are
+/// the only copy. Features equal to the mean have no direction: their cosines and
+/// gradients are zero.
 struct Similarity {
     /// (N, N).
     cosines: Tensor,
-    /// One over the lengths, (N,); 0 for no direction.
+    /// One over the lengths, (N,); 0 if there is no direction.
     inverse: Tensor,
 }
 
@@ -171,7 +172,7 @@ impl Similarity {
         Ok(Self { cosines, inverse })
     }
 
-    /// The matrix `k` of slopes `a`, both (N, N).
+    /// Computes the matrix `k` from the slopes `a`, both (N, N).
     fn pull(&self, slopes: &Tensor) -> Result<Tensor> {
         let along = slopes
             .f_mul(&self.cosines)?
@@ -184,7 +185,7 @@ impl Similarity {
     }
 }
 
-/// Features (N, C, ...) less a mean per channel, flattened to (N, ...).
+/// Features (N, C, ...) minus a mean per channel, flattened to (N, D).
 fn centred(features: &Tensor, mean: &Tensor) -> Result<Tensor> {
     let mut shape = vec![1; features.dim()];
     shape[1] = -1;
@@ -240,10 +241,9 @@ fn arctanh_slope(x: &Tensor, half: bool) -> Result<Tensor> {
     })
 }
 
-/// A 0-dimensional tensor of the type of `like`, on the host: a device's kernel
-/// takes it as an argument, where a copy to the device would hold up the host.
-/// (A failing call that takes a `Scalar` would panic; one that takes a tensor
-/// returns its error.)
+/// A 0-dimensional tensor on the host, with the type of `like`. A device kernel takes it
+/// as an argument, whereas a copy to the device would make the host wait. A `Scalar` is
+/// not used, because a failing call with a `Scalar` panics instead of returning an error.
 fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from(value).f_to_kind(like.kind())?)
 }

@@ -162,7 +162,7 @@ def test_interrupted_corruptions_end_as_such(monkeypatch):
     words = ["--model", "small_cnn@random", "--data", "synthetic", "--n-images", "8"]
     found = call("corruptions", *words, "--out", "out")
     assert found.exit_code == 130
-    assert "goes on" in found.stderr
+    assert "run the same command again" in found.stderr
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,6 @@ def _end(*_: Any) -> None:
     os._exit(INTERRUPTED)
 
 
-# A parent such as nohup ignores interrupts on purpose: keep that.
+# A parent process such as nohup may make this process ignore interrupts: keep this.
 if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     end_on_interrupt()

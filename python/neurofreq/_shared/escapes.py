@@ -29,8 +29,8 @@ def printable(text: str, *, keep: str = "") -> str:
 def literal(name: str) -> str:
     """Return a name that matplotlib prints as it is.
 
-    Matplotlib reads ``$`` as a formula and leaves a legend entry with a leading
-    underscore out.
+    Matplotlib reads ``$`` as the start of a formula, and omits legend entries that
+    begin with an underscore.
     """
     return " " * name.startswith("_") + printable(name, keep="\n").replace("$", r"\$")
 
@@ -38,8 +38,9 @@ def literal(name: str) -> str:
 def to_csv(table: pd.DataFrame) -> str:
     """Return a table as CSV in which a spreadsheet reads no text as a formula.
 
-    Such a text gets an apostrophe in front, as OWASP advises. Control characters are
-    escaped. Both hold for column names too. NaN is an empty cell.
+    A text that would be read as a formula gets a leading apostrophe, as OWASP advises.
+    Control characters are escaped. Column names are treated in the same way. NaN is an
+    empty cell.
     """
     shown = table.copy()
     for column in shown.columns:

@@ -33,7 +33,7 @@ def extension_file() -> Path | None:
 def built_for(path: Path) -> str:
     """Return the torch version (such as "2.15") that a file was built for.
 
-    The file is searched as bytes, because it may not load.
+    Searches the bytes of the file, because the file may not load.
     """
     mark = re.search(rb"neurofreq is built for torch (\d+\.\d+);", path.read_bytes())
     return mark[1].decode() if mark else ""

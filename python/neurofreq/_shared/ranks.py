@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ranks:
-    """The processes that work on one step; a group of None means this process alone."""
+    """The processes that work on one step; without a group, only this process."""
 
     def __init__(self, group: dist.ProcessGroup | None) -> None:
         self.group = group

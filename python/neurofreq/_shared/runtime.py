@@ -52,8 +52,8 @@ def set_num_threads(n_threads: int) -> None:
 
     ``torch.set_num_threads`` sets torch's threads. The default is the environment
     variable ``RAYON_NUM_THREADS`` if it is set, otherwise the number of processors.
-    Both are limited to four threads per processor (but the limit is at least 16 and at
-    most 1024), with a warning.
+    Both values are limited to four threads per processor; this limit is at least 16 and
+    at most 1024. A larger value gives a warning.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def num_threads() -> int:
 def fast_precision() -> Literal["float32", "bfloat16"]:
     """Return the precision in which this processor computes fastest.
 
-    "bfloat16" needs instructions for it (AVX512-BF16 or AMX). Without them torch
-    emulates bfloat16, ten times slower than float32.
+    "bfloat16" needs the processor instructions AVX512-BF16 or AMX. Without them torch
+    emulates bfloat16, which is ten times slower than float32.
     """
     has_bfloat16 = (
         torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

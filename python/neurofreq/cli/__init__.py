@@ -1,8 +1,8 @@
 """The ``neurofreq`` command.
 
-A user's error is one sentence on stderr with exit code 2; ``--traceback`` shows where
-it was raised. A bug, in the user's model or in neurofreq, keeps its traceback. An
-interrupted run ends with exit code 130.
+A user's error is printed on stderr as one sentence, with exit code 2; ``--traceback``
+shows where it was raised. A bug, in the user's model or in neurofreq, keeps its
+traceback. An interrupted run ends with exit code 130.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ app.add_typer(_studies.app, name="studies")
 @app.callback(invoke_without_command=True)
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and leave.")
+        bool, typer.Option("--version", help="Print the version and exit.")
     ] = False,
 ) -> None:
     if version:

@@ -17,11 +17,11 @@ Models = Annotated[
     typer.Option(
         "--model",
         metavar="[LABEL=]SPEC[@WEIGHTS]",
-        help="A model: a name that `neurofreq models` lists, with options as in "
-        "resnet18,base_width=16,blur=1.5, and its weights: @FILE, @FILE#PART of a file "
-        "with several copies, or @random; or an exported program; or "
-        "python.module:factory, which runs that module, also one of the current "
-        "folder. Repeat it to compare several; the first is the reference.",
+        help="A model. SPEC is a name that `neurofreq models` lists, with options as "
+        "in resnet18,base_width=16,blur=1.5; WEIGHTS is FILE, FILE#PART for a file "
+        "with several copies, or random. SPEC may also be an exported program, or "
+        "python.module:factory, which runs that module (also from the current folder). "
+        "Repeat the option to compare several models; the first is the reference.",
     ),
 ]
 Data = Annotated[
@@ -31,21 +31,21 @@ Data = Annotated[
         help="Images: synthetic, or cifar10:, tinyimagenet: or imagenet:FOLDER.",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 Images = Annotated[
     int | None,
     typer.Option(
         "--n-images",
-        help="Use the first N images only; of ImageNet, N fixed random ones.",
+        help="Use only the first N images; for ImageNet, N fixed random images.",
     ),
 ]
 NAttack = Annotated[
     int | None,
-    typer.Option("--n-attack", help="Images to attack: by default 200, or all."),
+    typer.Option("--n-attack", help="Images to attack: by default the first 200."),
 ]
 Steps = Annotated[
     int | None,
-    typer.Option("--attack-steps", help="Most steps of the attack: by default 300."),
+    typer.Option("--attack-steps", help="Maximum attack steps: by default 300."),
 ]
 Untargeted = Annotated[
     bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
@@ -63,12 +63,14 @@ Beside = Annotated[
     typer.Option(
         "--beside",
         metavar="STUDYDIR",
-        help="Show the models of this finished study or report on the same data too. "
-        "These models are not measured again, and options that you omit are taken from "
-        "the study. Repeatable.",
+        help="Also show the models of this finished study or report, which must use "
+        "the same data. These models are not measured again, and options that you omit "
+        "are taken from the study. Repeatable.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Of targets, attack, corruptions.")]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Seed of targets, attack and corruptions.")
+]
 Batch = Annotated[int, typer.Option("--batch-size", help="Images per model call.")]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]

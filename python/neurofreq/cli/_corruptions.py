@@ -47,7 +47,7 @@ def corruptions(
 ) -> None:
     """Measure accuracy under every common corruption at every severity.
 
-    Ctrl-C keeps what is done; the same command again continues from there.
+    Ctrl-C keeps finished results; run the same command again to continue.
     """
     with plainly(traceback):
         from neurofreq._shared.networks.untrained import is_random
@@ -79,7 +79,7 @@ def corruptions(
                 progress=not quiet,
             )
         except KeyboardInterrupt:
-            say("interrupted: the same command again goes on", err=True)
+            say("interrupted: run the same command again to continue", err=True)
             raise typer.Exit(130) from None
         for name, one in found.items():
             suffix = " (random weights)" * is_random(models[name])
@@ -98,7 +98,7 @@ def corrupt(
 ) -> None:
     """Write a benchmark folder of corrupted images, as CIFAR-10-C or ImageNet-C.
 
-    A stopped run goes on where it was.
+    A run that was stopped continues.
     """
     with plainly(traceback):
         from neurofreq.corruptions import write_corrupted

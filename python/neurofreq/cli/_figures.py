@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 Kept = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="DIR...", help="Folders of studies; models are joined."),
+    typer.Argument(
+        metavar="DIR...", help="Folders of studies; all their models are drawn."
+    ),
 ]
 Data = Annotated[
     str | None,
@@ -60,8 +62,8 @@ Groups = Annotated[
     typer.Option(
         "--group",
         metavar="NAME=GROUP",
-        help="What a model is plotted with: base, adv, crp, blur, pca, neural or any "
-        "word. By default that of `neurofreq models`, or other.",
+        help="Group with which a model is plotted: base, adv, crp, blur, pca, neural "
+        "or any word. By default the group in `neurofreq models`, else other.",
     ),
 ]
 Neural = Annotated[
@@ -79,8 +81,9 @@ Fold = Annotated[
     bool,
     typer.Option(
         "--fold",
-        help="Measure copies with batch norm folded into the convolutions, channels "
-        "last: the same logits up to rounding, and faster on a processor.",
+        help="Measure copies of the models in channels-last format, with batch norm "
+        "folded into the convolutions. Their logits are equal up to rounding, and they "
+        "are faster on a CPU.",
     ),
 ]
 Attack = Annotated[int, typer.Option(help="Images attacked, at most.")]
@@ -112,11 +115,11 @@ def figures(
 ) -> None:
     """Draw the paper's Figures 1 to 6 of measured models.
 
-    With --data, first measures the networks that come with the package and those
-    of --model, in OUT/study: Ctrl-C keeps what is done, and the same command again
-    continues from there. Writes each figure as PNG and PDF with its long table, and
-    compare.csv: every number beside the paper's, where that is known, of all figures
-    in OUT.
+    With --data, first measures the networks of the package and the models of --model,
+    and keeps the results in OUT/study. Ctrl-C keeps finished results; run the same
+    command again to continue. Writes each figure as PNG and PDF, and its long table.
+    Also writes compare.csv, which has the numbers of all figures in OUT beside the
+    paper's numbers where these are known.
     """
     with plainly(traceback):
         names = _names(only, data, studies or [])
@@ -184,7 +187,7 @@ def _kind(data: str) -> str:
 
 
 def _needed(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the measurements that figures need, "clean" always among them."""
+    """Return the measurements that figures need; "clean" is always included."""
     from neurofreq.figures import FIGURES
     from neurofreq.studies.settings import MEASUREMENTS
 

@@ -42,7 +42,9 @@ def report(
     pairings: Pairings = None,
     seed: Annotated[
         int | None,
-        typer.Option("--seed", help="Of targets, attack, corruptions: by default 0."),
+        typer.Option(
+            "--seed", help="Seed of targets, attack and corruptions: by default 0."
+        ),
     ] = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
@@ -51,9 +53,9 @@ def report(
 ) -> None:
     """Measure everything and write tables, pictures and one page.
 
-    Ctrl-C keeps what is done; the same command again continues from there. With
-    --beside, a model appears in the same tables and pictures as those of a study,
-    whose settings it is measured with.
+    Ctrl-C keeps finished results; run the same command again to continue. With
+    --beside, the models are measured with the settings of a study, and appear in the
+    same tables and pictures as the study's models.
     """
     with plainly(traceback):
         _finish(
@@ -120,16 +122,16 @@ def spectrum(
     n_images: Images = None,
     corruption: Annotated[
         str | None,
-        typer.Option("--corruption", help="The change this corruption makes."),
+        typer.Option("--corruption", help="Draw what this corruption changes."),
     ] = None,
     severity: Annotated[
         int | None,
-        typer.Option("--severity", help="Of --corruption, 1 to 5: by default 3."),
+        typer.Option("--severity", help="Severity, 1 to 5: by default 3."),
     ] = None,
     seed: Seed = 0,
     traceback: Trace = False,
 ) -> None:
-    """Draw the spectrum of images, or of what a corruption changes in them."""
+    """Draw the spectrum of images, or of the change that a corruption makes."""
     with plainly(traceback):
         from neurofreq.report import spectrum_page
 
@@ -149,12 +151,12 @@ def spectrum(
 def demo(
     out: Out = Path("neurofreq-demo"),
     tiny: Annotated[
-        bool, typer.Option("--tiny", help="Seconds, to see that it runs.")
+        bool, typer.Option("--tiny", help="Take seconds; the results have no meaning.")
     ] = False,
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
-    """Train two small networks, no data needed, and compare them in a report."""
+    """Train two small networks without data files, and compare them in a report."""
     with plainly(traceback):
         from neurofreq import demo as demonstration
 
@@ -166,7 +168,7 @@ def demo(
 
 
 def _targeted(untargeted: bool) -> bool | None:
-    """Return None without the flag: then the study of --beside decides."""
+    """Return False with the flag, else None: then the study of --beside decides."""
     return False if untargeted else None
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def models(traceback: Trace = False) -> None:
-    """List the models that have a name, and whether their weights are at hand."""
+    """List the models that have a name, and whether their weights are available."""
     with plainly(traceback):
         from neurofreq.models.registry import list_models, table
 
@@ -46,8 +46,8 @@ def train(
         str | None,
         typer.Option(
             "--target",
-            help="Similarities to train towards: simulated, pixel or threshold (made "
-            "of the stimuli), or a file of nf.neural.Target.save.",
+            help="Similarities to train towards: simulated, pixel or threshold "
+            "(computed from the stimuli), or a file of nf.neural.Target.save.",
         ),
     ] = None,
     responses: Annotated[
@@ -66,13 +66,15 @@ def train(
     ] = None,
     n_stimuli: Annotated[
         int,
-        typer.Option("--n-stimuli", help="Of a data set, N images, as --n-images."),
+        typer.Option(
+            "--n-stimuli", help="Stimuli of a data set, chosen as by --n-images."
+        ),
     ] = 1000,
     shuffle: Annotated[
-        bool, typer.Option("--shuffle", help="The control: exchange the images.")
+        bool, typer.Option("--shuffle", help="Train the control: exchange the images.")
     ] = False,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Scaled down for a processor.")
+        bool, typer.Option("--fast", help="Scale the recipe down for a CPU.")
     ] = False,
     change: Annotated[
         list[str] | None,
@@ -82,23 +84,23 @@ def train(
         int | None,
         typer.Option(
             "--n-images",
-            help="Train on the first N images; of TinyImageNet and ImageNet, which are "
-            "sorted by class, N fixed random ones.",
+            help="Train on the first N images; for TinyImageNet and ImageNet, which "
+            "are sorted by class, on N fixed random images.",
         ),
     ] = None,
     seed: Annotated[
         int,
         typer.Option(
-            "--seed", help="Of weights, order, augmentation and what --shuffle draws."
+            "--seed", help="Seed of weights, order, augmentation and --shuffle."
         ),
     ] = 0,
     device: Device = "cpu",
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
-    """Train a network by a published recipe, alone or towards visual cortex.
+    """Train a network by a published recipe, with or without data of visual cortex.
 
-    Ctrl-C keeps the last whole epoch; the same command again continues from there.
+    Ctrl-C keeps the last finished epoch; run the same command again to continue.
     """
     with plainly(traceback):
         from neurofreq import training
@@ -106,8 +108,8 @@ def train(
 
         if shuffle and target is None and responses is None:
             raise ValueError(
-                "--shuffle: expected --target or --responses with it, whose images "
-                "it exchanges"
+                "--shuffle: expected --target or --responses, whose images are "
+                "exchanged"
             )
         settings = _recipe(recipe, fast, change or [])
         shown = _stimuli(stimuli, n_stimuli)
@@ -120,7 +122,7 @@ def train(
                 seed=seed, device=_common.place(device), progress=not quiet,
             )  # fmt: skip
         except KeyboardInterrupt:
-            say("interrupted: the same command again goes on", err=True)
+            say("interrupted: run the same command again to continue", err=True)
             raise typer.Exit(130) from None
         last = {name: round(value, 4) for name, value in found.history[-1].items()}
         say(", ".join(f"{name} {value}" for name, value in last.items()))
@@ -128,7 +130,7 @@ def train(
 
 
 def _recipe(name: str, fast: bool, changes: list[str]) -> Recipe:
-    """Return the named recipe, scaled down and changed as asked."""
+    """Return the named recipe, with --fast and the changes of --set applied."""
     from neurofreq._shared.inputs import validate
     from neurofreq.training import RECIPES
 
@@ -166,7 +168,7 @@ def _target(name: str | None, stimuli: Any, shuffle: bool, seed: int) -> Any:
     if name is None:
         return None
     if stimuli is None:
-        raise ValueError("--target: expected --stimuli with it, the images it is of")
+        raise ValueError("--target: expected --stimuli with it, the target's images")
     if name == "simulated":
         target = neural.v1_similarity(stimuli)
     elif name in ("pixel", "threshold"):

@@ -18,7 +18,7 @@ from neurofreq._shared import runtime
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Optional packages, and what neurofreq uses each for.
+# Optional packages, and their use in neurofreq.
 OPTIONAL = {
     "torchvision": "networks torchvision:NAME",
     "robustbench": "networks robustbench:NAME",
@@ -121,7 +121,7 @@ def _hybrid(device: torch.device) -> float:
     """Compare the hybrid of a slow and a fast wave, which keeps both waves."""
     slow, fast = _wave(2 / 32, device), _wave(9 / 32, device)
     kept = nf.hybrid_images(slow, fast, 0.3)
-    lost = nf.hybrid_images(fast, slow, 0.3)  # the mean brightness alone
+    lost = nf.hybrid_images(fast, slow, 0.3)  # only the mean brightness remains
     errors = [(kept - (slow + fast - 0.5)).abs().max(), (lost - 0.5).abs().max()]
     return max(float(error) for error in errors)
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from neurofreq.studies import StudyResult
 
 app = typer.Typer(
-    help="Many models measured alike, resumed and shared between processes. A study "
-    "file may name python.module:factory, which runs that module, also one of the "
-    "current folder: run studies of people you trust.",
+    help="Measure many models with the same settings. A study can be resumed, and "
+    "shared between processes. A study file may name python.module:factory, which runs "
+    "that module (also from the current folder): run only studies of people you trust.",
     no_args_is_help=True,
 )
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The study's folder.")]
@@ -28,7 +28,7 @@ def run(
     spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The study.")],
     out: Out,
     again: Annotated[
-        bool, typer.Option("--again", help="Forget what is finished, and measure it.")
+        bool, typer.Option("--again", help="Measure again what is finished.")
     ] = False,
     batch_size: Batch = 256,
     device: Device = "cpu",
@@ -37,8 +37,8 @@ def run(
 ) -> None:
     """Measure every model of a study; several processes may do so at once.
 
-    Ctrl-C keeps what is done; the same command again continues from there, and
-    tries again what failed.
+    Ctrl-C keeps finished results; run the same command again to continue. Failed
+    measurements are then tried again.
     """
     with plainly(traceback):
         from neurofreq import studies
@@ -53,7 +53,7 @@ def run(
 
 @app.command()
 def status(out: Folder, traceback: Trace = False) -> None:
-    """Count what is done, failed, running and missing; say why it failed."""
+    """Count finished, failed, running and missing measurements; print the errors."""
     with plainly(traceback):
         from neurofreq import studies
 
@@ -64,7 +64,7 @@ def status(out: Folder, traceback: Trace = False) -> None:
 @app.command()
 def export(
     out: Folder,
-    to: Annotated[Path, typer.Option("--to", help="Folder for what is written.")],
+    to: Annotated[Path, typer.Option("--to", help="Folder for the table.")],
     traceback: Trace = False,
 ) -> None:
     """Write all numbers as one long table: CSV, and Parquet if pyarrow is installed."""

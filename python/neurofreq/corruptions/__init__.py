@@ -1,7 +1,8 @@
 """Common corruptions: corrupt images, write corrupted data sets, and measure accuracy.
 
-`corrupt` and `Corruption` change images, `write_corrupted` writes a corrupted data set
-as a `CorruptedFolder`, and `corruption_accuracy` measures models on either.
+`corrupt` and `Corruption` change images. `write_corrupted` writes a corrupted data set
+as a `CorruptedFolder`. `corruption_accuracy` measures models on clean images that it
+corrupts, or on a `CorruptedFolder`.
 """
 
 from neurofreq.corruptions._corrupt import (

@@ -18,9 +18,10 @@ def ahead(
 ) -> Generator[Made, None, None]:
     """Yield ``make(request)`` for each request in order, computed in one thread.
 
-    `depth` is the largest number of finished results that wait. An exception of `make`
-    is raised in place of its result. Close the iterator (``contextlib.closing``) if its
-    user may fail: it then waits for the current call and starts no more.
+    `depth` is the largest number of results that are prepared ahead. An exception of
+    `make` is raised in place of its result. If the code that uses the iterator may
+    fail, close the iterator (``contextlib.closing``): closing waits for the current
+    call and cancels the later calls.
     """
     waiting: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="neurofreq-ahead") as pool:

@@ -86,18 +86,19 @@ def corrupt(
     severity : int
         1 (weak) to 5 (strong).
     seed : int
-        The seed and the index of an image determine the image's randomness. The batch,
-        the layout and the number of threads do not change it.
+        The seed and the index of an image determine the image's random numbers. The
+        batch, the layout and the number of threads have no effect on them.
     layout : {"nhwc", "nchw"}, optional
         Position of the channels. May be omitted if exactly one of the second and the
         last axis has length 1 or 3.
     parameters : {"auto", "cifar", "tinyimagenet", "imagenet"}
         The published constants of CIFAR-10-C, Tiny ImageNet-C or ImageNet-C.
-        "auto" depends on the shorter side: up to 48 pixels "cifar", up to 144
-        "tinyimagenet", above "imagenet".
+        "auto" chooses by the shorter side of the images: "cifar" up to 48 pixels,
+        "tinyimagenet" up to 144 pixels, and "imagenet" above.
     first_index : int
-        Index of the first image. For a batch of a data set, pass the index of its first
-        image: the result then equals that of one call on the whole data set.
+        Index of the first image. For a batch of a data set, pass the position of the
+        batch's first image in the data set. The batches then get the same pixels as in
+        one call on the whole data set.
     textures : path, optional
         Folder with the published photographs of frost, ``frost1.png`` to
         ``frost5.jpg``. Without this folder, frost generates its own textures.
@@ -107,13 +108,13 @@ def corrupt(
     Returns
     -------
     ndarray or Tensor
-        Same kind, shape, dtype and device as `images`, values in the same range. A new
-        array without gradient.
+        New images without gradient, with the type, shape, dtype, device and range of
+        values of `images`.
 
     Raises
     ------
     TypeError
-        If `images` is not an array or tensor, or has another dtype.
+        If `images` is not an array or tensor, or has a dtype that is not listed above.
     ValueError
         If the name (the message suggests the nearest one), severity or parameters are
         unknown, the layout is ambiguous or wrong, or images are too small, empty, NaN
@@ -128,14 +129,13 @@ def corrupt(
     ``jpeg_compression`` and ``pixelate`` are defined on 8 bits: floats are first
     rounded to the nearest level, and the result has 256 levels.
 
-    Constants in pixels (radii, displacements) are the published ones for every image
-    size.
+    Constants in pixels (radii, displacements) are not scaled with the image size.
 
-    Differences from the paper: the paper reads the published CIFAR-10-C, Tiny
-    ImageNet-C and ImageNet-C files, which were also stored with 8 bits and, for the
-    ImageNet ones, as JPEG. Images here are corrupted on the fly. Random corruptions
-    have the published distribution, but not the published random draws. Frost generates
-    its textures unless `textures` is given. ``docs/corruptions.md`` lists the remaining
+    Differences from the paper: the paper reads the published files of CIFAR-10-C, Tiny
+    ImageNet-C and ImageNet-C. These files have 8 bits, and the ImageNet files are also
+    compressed as JPEG. Here, images are corrupted on the fly. Random corruptions have
+    the published distribution, but not the published random draws. Frost generates its
+    textures unless `textures` is given. ``docs/corruptions.md`` lists the remaining
     differences from the package ``imagecorruptions``.
 
     References
@@ -232,7 +232,7 @@ class Corruption(torch.nn.Module):
         self.severity = int(severity)
         self.seed = None if seed is None else validate.seed(seed)
         self.layout: Layout | None = layout
-        self.parameter_set: Parameters = parameters  # nn.Module.parameters is taken
+        self.parameter_set: Parameters = parameters  # nn.Module has a `parameters`
         self.textures = None if textures is None else str(textures)
 
     def forward(self, images: Any, *others: Any, index: int | None = None) -> Any:
@@ -258,7 +258,7 @@ class Corruption(torch.nn.Module):
         return _samples.changed((images, *others) if others else images, change)
 
     def _changed(self, images: Any, index: int | None) -> Any:
-        """Corrupt an image or a batch; `index` is that of the (first) image."""
+        """Corrupt an image or a batch; `index` is the index of the (first) image."""
         if not isinstance(images, (np.ndarray, torch.Tensor)):
             from PIL import Image  # slow to import
 

@@ -23,7 +23,7 @@ _SUMS = "sha256"
 
 
 class Manifest:
-    """The manifest of a folder; it need not exist. Safe between processes."""
+    """The manifest of a folder, which may not exist; several processes may use it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / MANIFEST
@@ -58,7 +58,7 @@ class Manifest:
             )
 
     def sums(self, name: str) -> list[str | None]:
-        """Return the checksums of an array's parts; None for an unknown one."""
+        """Return the checksums of an array's parts; None is an unknown checksum."""
         found = self._read_for("data").get(_SUMS, {}).get(name, [])
         return found if isinstance(found, list) else []
 
@@ -75,7 +75,7 @@ class Manifest:
         lock = self.folder / _LOCK
         with locks.held(lock, f"{MANIFEST} of {self.folder}"):
             yield
-            # A process that waits for the removed file creates a new one.
+            # A process that waits for this lock creates the lock file again.
             lock.unlink(missing_ok=True)
 
     def _read_for(self, argument: str) -> dict[str, Any]:

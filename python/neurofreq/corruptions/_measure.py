@@ -110,23 +110,25 @@ def corruption_accuracy(
     clean : ImageSet, optional
         Clean images for severity 0, if `images` is a folder of corrupted ones.
     corruptions : sequence of str, optional
-        By default the 15 corruptions of the paper, or those of them that the folder
-        holds.
+        By default the 15 corruptions of the paper. With a folder, the default is all of
+        these 15 that the folder holds.
     severities : sequence of int
-        Some of 1 to 5.
+        Distinct numbers from 1 to 5.
     seed, parameters, textures
         As in `corrupt`; not used with a folder.
     gray : bool or "auto"
-        Show models the luma of color images, after the corruption. "auto" does this for
-        a model that refuses two of the images in color and accepts their luma.
+        Whether models get the luma of color images, computed after the corruption. With
+        "auto", a model gets luma if it refuses two of the images in color and accepts
+        their luma.
     batch_size : int
-        Images per call of a model. Changes time, not results.
+        Images per call of a model. It changes the run time, not the results.
     device : torch.device or str, optional
         Where batches are sent; by default the device of the model's parameters.
     out : path, optional
-        A folder that keeps each finished cell. A stopped run continues from there:
-        cells with the same model, images and settings are read instead of measured.
-        `studies.run` explains how models are told apart.
+        A folder that keeps the results of each finished cell (one corruption at one
+        severity). A run that was stopped continues: cells with the same model, images
+        and settings are read, not measured. `studies.run` explains how models are
+        identified.
     progress : bool
         Show a progress bar over images.
     level : float
@@ -135,7 +137,7 @@ def corruption_accuracy(
     Returns
     -------
     CorruptionAccuracy
-        For a mapping of models, a dictionary of them.
+        For a mapping of models, a dictionary with one result per model.
 
     Raises
     ------
@@ -155,13 +157,13 @@ def corruption_accuracy(
 
     Notes
     -----
-    uint8 images keep 8 bits until a model gets them, as in the published benchmarks;
-    floats are not rounded. While a model works on one batch, another thread prepares
-    the next ones.
+    Corrupted uint8 images have 8 bits, as in the published benchmarks. Floats are not
+    rounded. While a model processes one batch, another thread prepares the next
+    batches.
 
-    Differences from the paper: the paper reads the published corrupted images. On the
-    fly, random corruptions have the published distribution, but not the published
-    random draws.
+    Differences from the paper: the paper reads the published corrupted images. If
+    images are corrupted on the fly, random corruptions have the published distribution,
+    but not the published random draws.
 
     References
     ----------
@@ -280,7 +282,7 @@ def _measure(
 ) -> tuple[Found, dict[str, int]]:
     """Return correctness of every image, and the number of classes, for each model.
 
-    Cells that are kept already are read.
+    Parts that are already kept in `store` are read.
     """
     from tqdm.auto import tqdm
 
@@ -332,7 +334,7 @@ def _recorder(
     batch_size: int,
     device: Any,
 ) -> Callable[[Part, str], dict[str, Any]]:
-    """Return a function that makes the record of a cell, which decides its numbers."""
+    """Return a function that makes the record under which a part's results are kept."""
     probes = {
         is_gray: fingerprint.probes(source.some(), gray=is_gray)
         for is_gray in {one.is_gray for one in shown.values()}

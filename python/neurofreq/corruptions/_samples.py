@@ -27,10 +27,11 @@ Place = tuple[Any, ...]
 def changed(sample: Any, change: Callable[[Any], Any]) -> Any:
     """Return a sample of the same structure with its images changed.
 
-    A sample is an image, or nested tuples, lists and mappings. Images are Pillow's and
-    ``tv_tensors.Image`` or ``Video``. If there are none, arrays or plain tensors with 3
-    or 4 axes under a key such as "image" are images, else the first such array. Raises
-    TypeError if there is no image.
+    A sample is an image, or nested tuples, lists and mappings. PIL images,
+    ``tv_tensors.Image`` and ``tv_tensors.Video`` are images. If a sample has none, the
+    arrays and plain tensors with 3 or 4 axes under a key such as "image" are images.
+    Without such keys, only the first such array is an image. Raises TypeError if there
+    is no image.
     """
     if not _is_nest(sample):
         if _is_torchvisions(sample, "TVTensor") and not _is_sure(sample):

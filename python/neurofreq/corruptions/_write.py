@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     # Maps name, severity and rows to corrupted images (n, H, W, C).
     Change = Callable[[str, int, range], NDArray[np.uint8]]
 
-POLL_SECONDS = 0.5  # between two checks of what other processes write
+POLL_SECONDS = 0.5  # between two checks whether other processes have finished
 QUALITY = 85  # JPEG quality of the published files
 
 
@@ -55,8 +55,8 @@ def write_corrupted(
     data : ImageSet
         Clean images. Floats are first rounded to 8 bits.
     out : path
-        Created if it is missing. Finished parts in the folder are kept, so a stopped
-        run continues where it stopped.
+        Created if it is missing. Finished parts in the folder are kept, so a run that
+        was stopped continues.
     names : sequence of str, optional
         Some of `CORRUPTIONS`; by default those in the paper's groups.
     seed, parameters, textures
@@ -66,7 +66,7 @@ def write_corrupted(
         writes ``NAME/SEVERITY/CLASS/*.JPEG`` of quality 85, as TinyImageNet-C and
         ImageNet-C. "auto" writes files if the clean images are files, else arrays.
     batch_size : int
-        Images corrupted at once. Changes time, not pixels.
+        Images corrupted at once. It changes the run time, not the pixels.
     progress : bool
         Show a progress bar over images.
 
@@ -134,7 +134,7 @@ def write_corrupted(
     Manifest(folder).claim(note)
     storage.sweep(folder)
 
-    held: dict[range, NDArray[np.uint8]] = {}  # the last rows: all cells use them
+    held: dict[range, NDArray[np.uint8]] = {}  # clean images of the last rows
 
     def change(name: str, severity: int, rows: range) -> NDArray[np.uint8]:
         if rows not in held:
@@ -186,7 +186,7 @@ def _write_arrays(
     change: Change,
     step: Callable[[int], object],
 ) -> None:
-    """Write one array per corruption; each severity is kept as soon as it is made."""
+    """Write one array per corruption; each severity is saved when it is finished."""
     manifest = Manifest(folder)
     labels = np.tile(data.labels, len(SEVERITIES))
     storage.write_atomically(folder / "labels.npy", functools.partial(_save, labels))
@@ -271,7 +271,8 @@ def _write_files(
 ) -> None:
     """Write one file per image; one thread corrupts, the other threads encode.
 
-    All cells of a batch are made in turn, so that a clean file is decoded once.
+    All cells of a batch are made before the next batch, so that each clean file is
+    decoded only once.
     """
     cells = [(name, severity) for name in names for severity in SEVERITIES]
     for name, severity in cells:
@@ -330,7 +331,7 @@ def _refuse_links(folder: Path, names: Sequence[str], places: list[Path]) -> Non
 
 
 def _is_whole_file(path: Path) -> bool:
-    """Return whether a file is there and undamaged; warn if it is damaged."""
+    """Return whether a file exists and is undamaged; warn if it is damaged."""
     if not path.exists():
         return False
     try:

@@ -33,18 +33,19 @@ class CorruptedFolder:
     Parameters
     ----------
     folder : path
-        Either ``labels.npy`` and one ``NAME.npy`` per corruption, as CIFAR-10-C: uint8
-        of shape (5 n, H, W, C), severity 1 first. These arrays are memory-mapped. Or
-        ``NAME/SEVERITY/CLASS/*.JPEG``, as TinyImageNet-C and ImageNet-C, also as their
-        archives unpack (``blur/NAME`` and so on). Files are decoded when they are
+        A folder in one of two layouts. The layout of CIFAR-10-C is ``labels.npy`` and
+        one ``NAME.npy`` per corruption: uint8 of shape (5 n, H, W, C), severity 1
+        first. These arrays are memory-mapped. The layout of TinyImageNet-C and
+        ImageNet-C is ``NAME/SEVERITY/CLASS/*.JPEG``, also inside the folders of the
+        published archives (``blur/NAME`` and so on). Files are decoded when they are
         indexed.
     classes : sequence of str, optional
         All classes in the order of the labels; some of them may have no folder. The
         default is the order in ``corrupted.json``, or else the order in which
         `open_folder` numbers the folders of the first cell.
     resize, crop : int, optional
-        As in `ImageFiles`, for folders of files. Li et al. read ImageNet-C, whose
-        files are 224 pixels wide, with 256 and 224.
+        As in `ImageFiles`, for folders of files. Li et al. use ``resize=256`` and
+        ``crop=224`` for ImageNet-C, whose files are 224 pixels wide.
 
     Attributes
     ----------
@@ -62,9 +63,8 @@ class CorruptedFolder:
     FileNotFoundError
         If the folder is missing or has neither layout.
     TypeError, ValueError
-        If an array is truncated or of another shape or dtype, labels differ
-        between severities, a class is empty, or there are more labels or folders
-        than classes.
+        If an array is truncated or has a wrong shape or dtype, labels differ between
+        severities, a class is empty, or there are more labels or folders than classes.
 
     Examples
     --------
@@ -137,15 +137,15 @@ class CorruptedFolder:
         Raises
         ------
         ValueError
-            If the name or severity is unknown, a class is empty, or the images of the
-            cell differ from those of the first cell.
+            If the name or severity is unknown, an array is damaged, a class is empty,
+            or the files of the cell have other names than those of the first cell.
         FileNotFoundError
             If the cell or one of its classes is missing.
         """
         validate.one_of("name", name, self.names)
         if severity not in SEVERITIES:
             raise ValueError(f"severity: got {severity!r}, expected 1 to 5")
-        if (name, severity) not in self._held:  # keep one cell: batches come in a row
+        if (name, severity) not in self._held:  # keep one cell for the next batches
             read = self._rows if self._arrays else self._files
             self._held = {(name, severity): read(name, severity)}
         return self._held[name, severity]

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from neurofreq.corruptions.folder import CorruptedFolder
     from neurofreq.data import ImageSet
 
-# Limits of a part: results are kept part by part, and a part's clean images are held in
-# memory.
+# Limits of a part. Results are saved part by part, and the clean images of one part are
+# held in memory.
 _PART_IMAGES = 10_000
 _PART_BYTES = 2**29
 
@@ -52,7 +52,7 @@ class Shown:
 
 
 class Source(Protocol):
-    """Where corrupted images come from; called from one thread."""
+    """A source of corrupted images; only one thread calls `pixels`."""
 
     n_classes: int
     """Number of classes of the labels; 0 if the classes have no names."""
@@ -70,7 +70,7 @@ class Source(Protocol):
         """Return everything that decides the images of a part, as JSON values."""
 
     def some(self) -> Any:
-        """Return images for fingerprints of models, the same for every measurement."""
+        """Return images for fingerprints of models, equal for every measurement."""
 
 
 class Corrupting:
@@ -170,9 +170,9 @@ class Reading:
 def parts(
     cells: Sequence[tuple[str, int]], source: Source, image_bytes: int
 ) -> list[Part]:
-    """Split cells into parts; the parts of all cells with the first rows come first.
+    """Split cells into parts, and sort the parts by their first row.
 
-    In this order the clean images of a part are decoded once.
+    In this order, the clean images of some rows are decoded once for all cells.
     """
     size = max(1, min(_PART_IMAGES, _PART_BYTES // image_bytes))
     found = [
@@ -194,10 +194,10 @@ def judge(
 ) -> None:
     """Measure which images each model classifies correctly, part by part.
 
-    `take` gets each result at once: part, model name, correctness (stop - start,), and
-    the model's number of classes. It is a callback because a generator would change a
-    StopIteration that a model raises. Raises ModelError for wrong logits or too few
-    classes.
+    `take` is called for each finished part and model, with the part, the model's name,
+    correctness (stop - start,) and the model's number of classes. `take` is a callback
+    because a generator would turn a StopIteration that a model raises into another
+    exception. Raises ModelError for wrong logits or too few classes.
     """
     requests = [
         (part, names, start, min(start + batch_size, part.stop))

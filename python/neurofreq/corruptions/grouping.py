@@ -33,10 +33,10 @@ def averaged(names: Sequence[str]) -> tuple[str, ...]:
 def chosen(
     names: Sequence[str] | None, known: Sequence[str], name: str = "corruptions"
 ) -> tuple[str, ...]:
-    """Return the requested corruptions; by default the known ones of the paper.
+    """Return the requested corruptions; by default those of the paper in `known`.
 
-    Raises TypeError for a string or no sequence, and ValueError for unknown, repeated
-    or no names.
+    Raises TypeError for anything but a sequence of names, and ValueError for unknown or
+    repeated names, or an empty sequence.
     """
     if names is None:
         return averaged(known)

@@ -37,9 +37,9 @@ class CorruptionAccuracy:
     corruptions : tuple of str
     severities : tuple of int
     correct : ndarray of bool, shape (K, S, N)
-        Per corruption, severity and image.
+        Whether each image is classified correctly, by corruption, severity and image.
     clean : ndarray of bool, shape (M,), or None
-        For the clean images, if they were measured.
+        Whether each clean image is classified correctly; None if not measured.
     level : float
         Coverage of the intervals.
 
@@ -87,7 +87,7 @@ class CorruptionAccuracy:
 
     @property
     def by_severity(self) -> pd.DataFrame:
-        """Mean over corruptions at each severity, 0 for clean images (Fig 2a)."""
+        """Mean over corruptions at each severity; 0 is the clean images (Fig 2a)."""
         weights = [self._weights(severity=severity) for severity in self.severities]
         rows = [
             {"severity": severity} | _row(estimate)
@@ -150,7 +150,7 @@ class CorruptionAccuracy:
     def _weights(
         self, *, severity: int | None = None, group: str | None = None
     ) -> NDArray[np.float64]:
-        """Return the weight of every cell (K, S) in a mean; NaN if no cell has any."""
+        """Return the weight of every cell (K, S) in a mean; NaN if all are 0."""
         groups = [grouping.group_of(name) for name in self.corruptions]
         rows = np.array(
             [one != grouping.EXTRA and group in (None, one) for one in groups]

@@ -37,7 +37,8 @@ __dir__ = __all__.copy  # modules of the package are not listed
 def __getattr__(name: str) -> Any:
     """Load names from `neurofreq.corruptions` on first access.
 
-    That package imports this one, so that an import at the top would be circular.
+    `neurofreq.corruptions` imports this package, so an import at the top of this module
+    would be circular.
     """
     if name in ("CorruptedFolder", "write_corrupted"):
         return getattr(import_module("neurofreq.corruptions"), name)

@@ -71,7 +71,7 @@ def open_cifar10(
 
     Examples
     --------
-    Two empty records stand for the official file here:
+    Here, two empty records replace the official file:
 
     >>> import pathlib
     >>> import neurofreq as nf

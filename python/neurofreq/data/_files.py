@@ -30,9 +30,9 @@ class ImageFiles:
     Every file becomes 8-bit RGB. Gray is repeated; palettes and CMYK are converted as
     in Pillow. 16-bit gray is divided by 257 and rounded; 16-bit colors are reduced to
     their high byte. EXIF orientation, color profiles and gamma are ignored, as in
-    torchvision. A file is refused, with its name in the error, if it has transparent
-    pixels, several pictures, floats or 32 bits, another format than its suffix, or more
-    than 2**26 (67 million) pixels (checked before memory is allocated).
+    torchvision. A file is refused if it has transparent pixels, several pictures,
+    floats or 32 bits, a format that does not match its suffix, or more than 2**26 (67
+    million) pixels (checked before memory is allocated). The error names the file.
 
     Attributes
     ----------
@@ -115,7 +115,7 @@ class ImageFiles:
         Raises
         ------
         FileNotFoundError, ValueError
-            If a file is missing, damaged, or has another size than the first one.
+            If a file is missing, is damaged, or has another size than the first file.
         """
         if np.ndim(key) == 0 and not isinstance(key, slice):
             return self._pixels([self.names[operator.index(key)]])[0]
@@ -125,7 +125,7 @@ class ImageFiles:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Decode every file."""
         if copy is False:
-            raise ValueError("copy: got False, expected files to be decoded")
+            raise ValueError("copy: got False, expected True or None to decode files")
         return np.asarray(self[:], dtype=dtype)
 
     def take(self, index: Any, axis: int = 0) -> ImageFiles:
@@ -188,7 +188,7 @@ def _decoded(path: Path, resize: int | None, crop: int | None) -> NDArray[np.uin
             )
         from PIL import Image
 
-        # The shorter side becomes `resize`; the longer one is rounded down.
+        # The shorter side becomes `resize`; the longer side is rounded down.
         short = min(image.size)
         width, height = (resize * side // short for side in image.size)
         image = image.resize((width, height), Image.Resampling.BILINEAR)

@@ -52,7 +52,7 @@ class ImageSet:
         If `images` have another type or dtype, labels are not integers, or a name is
         not a string.
     ValueError
-        If images have another rank, channels on the last axis, masked values or values
+        If images have a wrong rank, channels on the last axis, masked values or values
         out of range; if the numbers of labels and images differ; if a label is negative
         or has no name; or if a name occurs twice.
 
@@ -123,7 +123,8 @@ class ImageSet:
     def sample(self, n: int, *, seed: int = 0) -> ImageSet:
         """Return n images drawn without replacement, in their original order.
 
-        Use this for a set that is sorted by class: its first n images show few classes.
+        Use this for a set that is sorted by class, because its first n images have few
+        classes.
 
         Raises
         ------

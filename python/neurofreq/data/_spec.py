@@ -25,17 +25,22 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     Parameters
     ----------
     spec : str
-        ``synthetic``; ``cifar10:FOLDER`` where FOLDER holds ``cifar-10-batches-py`` or
-        ``cifar-10-batches-bin``, or is one of them; ``tinyimagenet:FOLDER``, the
-        official archive, unpacked; ``imagenet:FOLDER``, folders of classes, images
-        resized to 256 and cropped to 224 pixels. If the order of a model's outputs is
-        not that of ImageNet, a file ``classes.txt`` beside the folders gives the
-        classes in the model's order, one per line.
+        One of:
+
+        - ``synthetic``;
+        - ``cifar10:FOLDER``, where FOLDER holds ``cifar-10-batches-py`` or
+          ``cifar-10-batches-bin``, or is one of them;
+        - ``tinyimagenet:FOLDER``, where FOLDER holds the unpacked official archive;
+        - ``imagenet:FOLDER``, where FOLDER holds class folders. Images are resized to
+          256 and cropped to 224 pixels. If a model's outputs are not in the order of
+          ImageNet, list all classes in the model's order, one per line, in a file
+          ``classes.txt`` beside the folders.
     split : {"test", "train"}
-        "test" is the validation set if the labels of the test set are not public.
+        "test" means the validation set if the labels of the test set are not public.
     n : int, optional
-        The first n images; for sets sorted by class, n random images that are the same
-        in every call. The default is all images, and 2000 for the synthetic set.
+        Number of images. These are the first n images or, for sets sorted by class, n
+        random images that are the same in every call. By default all images, or 2000
+        images of the synthetic set.
 
     Returns
     -------

@@ -34,8 +34,8 @@ def draw(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return the first n images (n, 1, 32, 32) in [0, 1] and labels (n,) of a split.
 
-    Image i shows class i modulo 8 and does not depend on n. A contrast is half the
-    peak-to-peak amplitude of a cue; 0 removes the cue.
+    Image i shows class i modulo 8 and does not depend on n. The contrast of a cue is
+    half its peak-to-peak amplitude; 0 removes the cue.
     """
     labels = np.arange(n, dtype=np.int64) % len(CLASSES)
     jitter, noise = _randomness(n, STREAMS[split])

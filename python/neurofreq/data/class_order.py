@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 LISTING: Final = "classes.txt"
-_MOST_NUMBERS: Final = 100_000  # larger folder numbers are no labels, but dates etc.
-# TinyImageNet has 200 of ImageNet's classes, with its own numbers, and 64 x 64 pixels.
+_MOST_NUMBERS: Final = 100_000  # larger numbers are not labels but, for example, dates
+# TinyImageNet has 200 of ImageNet's classes, with its own labels, and 64 x 64 pixels.
 _TINY_CLASSES, _TINY_SIZE = 200, (64, 64)
 
 
@@ -46,11 +46,11 @@ def _text(path: Path) -> str:
 def of_folders(root: Path, folders: tuple[str, ...]) -> tuple[str, ...]:
     """Return all classes in the order of labels, for (sorted) folders without a list.
 
-    If all folders are WordNet ids of ImageNet, these are its 1000 classes; 200 such
-    folders with images of 64 x 64 pixels are TinyImageNet, which has its own order. If
-    all folders are numbers, these are 0 to the highest number. Otherwise these are the
-    folders. Raises ValueError if two folders have the same number, or only some folders
-    are numbers.
+    If all folders are WordNet ids of ImageNet, the classes are ImageNet's 1000 classes.
+    But 200 such folders with images of 64 x 64 pixels are TinyImageNet, which has its
+    own order. If all folders are numbers, the classes are 0 to the highest number. In
+    all other cases, the classes are the folders. Raises ValueError if two folders have
+    the same number, or only some folders are numbers.
     """
     numbers = [name for name in folders if name.isascii() and name.isdigit()]
     other = next((name for name in folders if name not in numbers), None)
@@ -93,7 +93,7 @@ def given(
 def images_in(folder: Path) -> list[str]:
     """Return the sorted names of the images in a folder.
 
-    Raises ValueError if a sub-folder holds more images, which would be left out.
+    Raises ValueError if a sub-folder holds more images, which would not be read.
     """
     inside = sorted(folder.iterdir())
     found = [path.name for path in inside if _is_image(path)]
@@ -128,7 +128,7 @@ def _numbered(root: Path, folders: Iterable[str]) -> tuple[str, ...]:
 
 
 def _is_tiny(root: Path, folders: tuple[str, ...]) -> bool:
-    """Return whether these folders, named as ImageNet's classes, are TinyImageNet."""
+    """Return whether folders with names of ImageNet's classes are TinyImageNet."""
     if len(folders) != _TINY_CLASSES:
         return False
     first = images_in(root / folders[0])[:1]

@@ -47,10 +47,11 @@ def open_folder(
         position of its folder's name in this list. A class may have no folder, but
         every folder must be a class. The default is the list in a file ``classes.txt``
         beside the folders, one class per line. Without this file, the names of the
-        folders decide: WordNet ids of ImageNet's 1000 classes get ImageNet's labels
-        (but 200 such folders with images of 64 x 64 pixels are TinyImageNet, and are
-        numbered alphabetically), numbers are the labels themselves, and other names are
-        numbered from 0 in alphabetical order, as in torchvision's ``ImageFolder``.
+        folders determine the labels. WordNet ids of ImageNet's 1000 classes get
+        ImageNet's labels. But 200 such folders with images of 64 x 64 pixels are
+        TinyImageNet, and are numbered alphabetically. Folders that are named by numbers
+        have these numbers as labels. Other folders are numbered from 0 in alphabetical
+        order, as in torchvision's ``ImageFolder``.
     resize, crop : int, optional
         As in `ImageFiles`. Without them, all images must have the same size.
 
@@ -104,14 +105,14 @@ def open_imagenet(
     crop: int | None = 224,
     classes: Sequence[str] | None = None,
 ) -> ImageSet:
-    """Return ImageNet from its folders of classes.
+    """Return ImageNet from its class folders.
 
     Parameters
     ----------
     folder : path
-        Holds ``train/WNID`` and ``val/WNID``, or is itself one folder of
-        classes. The validation images must be sorted into classes, as for
-        torchvision's ``ImageFolder``.
+        Holds ``train/WNID`` and ``val/WNID``, or directly holds class folders. The
+        validation images must be sorted into class folders, as for torchvision's
+        ``ImageFolder``.
     split : {"test", "train"}
         "test" is the validation set: labels of the test set are not public.
     resize, crop, classes

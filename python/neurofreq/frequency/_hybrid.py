@@ -42,17 +42,18 @@ class HybridCurve(NamedTuple):
     frequency : ndarray of float64, shape (F,)
         Mixing frequencies, ascending, in units of Nyquist.
     p_low, p_high : ndarray of float64, shape (F,)
-        Fraction of hybrids classified as the low (high) image's label, over images and
-        pairings: argmax accuracies, 0 to 1.
+        Fraction of hybrids, over images and pairings, for which the model predicts the
+        label of the low (high) image, 0 to 1.
     reversal_frequency : float
-        f_rev, in units of Nyquist: where ``p_low - p_high`` first rises
-        through 0, interpolated linearly; NaN if it never does.
+        f_rev, in units of Nyquist: the mixing frequency where ``p_low - p_high`` first
+        rises through 0, interpolated linearly; NaN if the difference never does so.
     interval : tuple of float
         95 % percentile bootstrap interval of `reversal_frequency` over images;
         NaN, NaN if more than half of the resamples never cross 0.
     difference : ndarray of float64, shape (N, F)
-        Per low image, the mean over pairings of (low label predicted) - (high label
-        predicted). Resample these rows to bootstrap any other statistic.
+        For each low image, the fraction of pairings with the low label predicted, minus
+        the fraction with the high label predicted. To bootstrap any other statistic,
+        resample these rows.
 
     Examples
     --------
@@ -99,8 +100,9 @@ def hybrid_pairs(
 
     References
     ----------
-    Li et al. 2023, Fig 3 and Methods: high labels are a shuffle of all labels
-    without coincidence; images of a class fill its positions in random order.
+    Li et al. 2023, Fig 3 and Methods: the labels of the high images are a shuffle of
+    all labels in which no position keeps its label. The images of each class then fill
+    the positions with their label in random order.
 
     Examples
     --------
@@ -136,17 +138,19 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     Raises
     ------
     TypeError
-        If a batch is not an array or tensor of float32 or float64.
+        If a batch is not an array or tensor of float32 or float64, or one batch is an
+        array and the other a tensor.
     ValueError
-        Another rank, an empty axis, values out of [0, 1], batches that differ,
-        or a frequency that is negative or not finite.
+        A wrong rank, an empty axis, values out of [0, 1], batches that differ in shape,
+        dtype or device, or a frequency that is negative or not finite.
 
     Notes
     -----
     The result is ``clip(IFFT(M F_low + (1 - M) F_high))``, where ``M`` is the closed
-    disc |f| <= 0.5 a, computed as ``clip(high + IFFT(M FFT(low - high)))``. DC always
-    comes from the low image. At a = 1 the corners beyond Nyquist still come from the
-    high image; from a = sqrt(2) on, the result is the low image.
+    disc |f| <= 0.5 a. It is computed as ``clip(high + IFFT(M FFT(low - high)))``. DC
+    always comes from the low image. At a = 1, the corners of the spectrum beyond
+    Nyquist still come from the high image. For a >= sqrt(2), the result is the low
+    image.
 
     References
     ----------
@@ -184,18 +188,18 @@ def hybrid_curve(
     device: torch.device | str | None = None,
     gray: bool | Literal["auto"] = "auto",
 ) -> HybridCurve:
-    """Measure which of two images a model recognizes, over the mixing frequency.
+    """Measure which of two images a model recognizes, for each mixing frequency.
 
     Parameters
     ----------
     model : callable
         Maps a batch (n, C, H, W) in [0, 1] to logits (n, n_classes). Its exceptions
         pass through. An ``nn.Module`` runs in evaluation mode without gradients, and is
-        not changed. A warning is given if logits change between equal calls, or with
-        the other images of a batch.
+        not changed. A warning is given if an image's logits differ between equal calls,
+        or depend on the other images of its batch.
     images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64 in [0, 1]. The model gets hybrids in this dtype, or in the
-        dtype of its parameters if it refuses this one.
+        float32 or float64 in [0, 1]. The model gets hybrids in this dtype. If the model
+        refuses this dtype, it gets hybrids in the dtype of its parameters.
     labels : array_like of int, shape (N,)
         The class of every image; no class may have more than half of the images.
     frequencies : sequence of float, optional
@@ -221,14 +225,14 @@ def hybrid_curve(
     ModelError
         Logits of a wrong shape, with fewer classes than labels, or not finite.
     TypeError, ValueError
-        As `hybrid_images` and `hybrid_pairs`; different numbers of labels and
+        As `hybrid_images` and `hybrid_pairs`. Also: different numbers of labels and
         images; frequencies that are not ascending; no seed; `batch_size` less than 1; a
         device that torch cannot use.
 
     Notes
     -----
-    Besides `images`, memory is needed for a few batches only: hybrids are mixed batch
-    by batch, one frequency at a time, from one forward transform per batch. The
+    Memory is needed only for `images` and a few batches: hybrids are mixed batch by
+    batch and frequency by frequency, from one forward transform per batch. The
     bootstrap resamples low images, each with all its pairings.
 
     References

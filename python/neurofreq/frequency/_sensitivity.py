@@ -1,4 +1,4 @@
-"""Measure Fourier sensitivity: the error rate with one spatial frequency added."""
+"""Measure Fourier sensitivity: the error rate for images plus one frequency."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class FourierSensitivity(NamedTuple):
     Attributes
     ----------
     error_rate : ndarray of float64, shape (H, W)
-        Error rate with each frequency added, 0 to 1, fftshifted as `power_spectrum`: DC
-        is at ``[H // 2, W // 2]``.
+        Error rate for images with one frequency added, 0 to 1, for each frequency. The
+        order is fftshifted as in `power_spectrum`: DC is at ``[H // 2, W // 2]``.
     clean_error_rate : float
         Error rate for unchanged images, 0 to 1.
 
     Examples
     --------
-    This model only looks at the mean of an image, which is the frequency zero:
+    This model uses only the mean of an image, which is frequency zero:
 
     >>> import numpy as np
     >>> import torch
@@ -77,7 +77,7 @@ def fourier_sensitivity(
     device: torch.device | str | None = None,
     progress: bool = False,
 ) -> FourierSensitivity:
-    """Measure the error rate along every direction of the Fourier basis.
+    """Measure the error rate after each Fourier basis image is added to the images.
 
     Parameters
     ----------
@@ -88,11 +88,12 @@ def fourier_sensitivity(
         float32 or float64 in [0, 1].
     labels : array_like of int, shape (N,)
     norm : float
-        L2 norm of the change of each channel, in pixel units of [0, 1];
-        4 for CIFAR-10 in the source.
+        L2 norm of the change of each channel, in pixel units of [0, 1]. Yin et al. use
+        4 for CIFAR-10.
     seed : int
-        Seed of the sign for each image and channel. An image's signs depend only on its
-        position in `images`, and are the same for all frequencies.
+        Seed of the random sign for each image and channel. The signs of an image depend
+        only on the seed and the image's position in `images`. They are the same for all
+        frequencies.
     batch_size : int
         Images per call of the model.
     device : torch.device or str, optional
@@ -114,7 +115,7 @@ def fourier_sensitivity(
 
     Notes
     -----
-    The model gets all images once for each pair of opposite frequencies, about
+    The model gets all images once for each pair of opposite frequencies, which is about
     ``H * W / 2`` times. Changed images are clipped to [0, 1].
 
     References

@@ -63,28 +63,30 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
         float32 or float64, any finite values, since perturbations are signed. Arrays
         of any strides are read without a copy.
     demean : bool
-        Subtract each plane's mean first. In exact arithmetic this changes DC
-        only, which is NaN in the result anyway. It keeps the rounding error of a
-        large mean out of the other frequencies.
+        Whether to subtract each plane's mean first. In exact arithmetic this changes
+        only DC, which is NaN in the result. In floating point it also keeps the
+        rounding error of a large mean out of the other frequencies.
 
     Returns
     -------
     ndarray or Tensor of float64, shape (H, W)
-        Mean of |F|^2, where F is the unnormalized transform, fftshifted, NaN at DC
-        (``[H // 2, W // 2]``). A tensor stays on its device and has a gradient.
+        Mean of |F|^2, where F is the unnormalized Fourier transform. The result is
+        fftshifted and NaN at DC (``[H // 2, W // 2]``). A tensor stays on its device
+        and has a gradient.
 
     Raises
     ------
     TypeError
         If `images` is not an array or tensor of float32 or float64.
     ValueError
-        If `images` has another rank, an empty axis, or NaN or infinite values.
+        If `images` has a wrong rank, an empty axis, or NaN or infinite values.
 
     Notes
     -----
-    There is no window and no normalization per image: large perturbations weigh more.
-    In addition to the result, arrays need less than 32 MB for planes of up to 256 x
-    256 pixels, for any N. The result is bit-identical for every number of threads.
+    Images are neither windowed nor normalized, so large perturbations have more weight.
+    For arrays of up to 256 x 256 pixels, the computation needs less than 32 MB besides
+    the images and the result, for any N. The result is bit-identical for every number
+    of threads.
 
     References
     ----------
@@ -108,16 +110,16 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
 
 
 def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
-    """Accumulate an fftshifted power spectrum over |f|.
+    """Sum an fftshifted power spectrum within growing radii |f|.
 
     Parameters
     ----------
     power : ndarray or Tensor, shape (H, W)
         As returned by `power_spectrum`. The value at DC is ignored.
     n_thresholds : int
-        Thresholds from 0 to the largest |f|, at least 2. The half-power frequency is
-        interpolated between thresholds and depends on their number: Figs 4 and 6 use
-        25, Fig 2 uses 30. Compare only results with equal numbers.
+        Number of thresholds from 0 to the largest |f|, at least 2. The half-power
+        frequency is interpolated between thresholds and depends on their number: Figs 4
+        and 6 use 25, Fig 2 uses 30. Compare only results with equal `n_thresholds`.
 
     Returns
     -------
@@ -127,7 +129,7 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     Raises
     ------
     ValueError
-        If `power` has another rank, is empty, or is negative or not finite
+        If `power` has a wrong rank, is empty, or is negative or not finite
         anywhere except at DC, or `n_thresholds` is less than 2.
 
     References
@@ -154,8 +156,8 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
 class SpectrumAccumulator:
     """A mean power spectrum that is updated batch by batch and merged with others.
 
-    Sums are in double precision: the split into batches changes the result by rounding
-    only.
+    Sums are in double precision, so the split into batches changes the result only by
+    rounding.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """Responses to images, and the similarity targets made from them.
 
-A target records its source, see `SOURCES`. Only the sources "recording" and "predicted
+A target records its source (see `SOURCES`). Only the sources "recording" and "predicted
 from recordings" are based on measured neurons.
 """
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Method = Literal["pearson", "spearman"]
 _METHODS = ("pearson", "spearman")
-_UNBOUNDED = -1e12  # below this, 2 r / (1 + r) comes from r = -1 with rounding
+_UNBOUNDED = -1e12  # a smaller 2 r / (1 + r) means that r is -1 up to rounding
 
 
 class NoiseCeiling(NamedTuple):
@@ -53,16 +53,16 @@ def split_half(
     n_splits : int
         Number of random splits. The correlation is averaged over them.
     spearman_brown : bool
-        Whether to correct for the half number of trials, ``2 r / (1 + r)``.
+        Whether to correct for halving the number of trials, ``2 r / (1 + r)``.
     seed : int
         Split s of a seed is always the same.
 
     Returns
     -------
     ndarray of float64, shape (n_neurons,), or float
-        At most 1. A neuron with a constant half has 0 in that split. The correction
-        has no meaning if the halves disagree: for negative correlations it has no
-        lower bound, and for a correlation of -1 it is NaN.
+        At most 1. A neuron whose responses are constant in one half has correlation 0
+        in that split. The corrected value has no meaning for negative correlations: it
+        has no lower bound, and a correlation of -1 gives NaN.
 
     Raises
     ------
@@ -75,8 +75,9 @@ def split_half(
 
     Notes
     -----
-    Each image's trials are assigned to the halves in pairs; an odd last trial is left
-    out. A neuron without some of the trials splits its own trials in the same order.
+    The trials of each image are put in random order and assigned to the halves in
+    pairs; an odd last trial is left out. The trials of a neuron that lacks some of them
+    are assigned in the same order.
 
     References
     ----------
@@ -127,10 +128,10 @@ def similarity_correlation(
     Raises
     ------
     ValueError
-        Wrong shapes, values that are not similarities or all equal, or names of images
-        that differ or are in another order. A matrix without names counts as images 0
-        to N - 1: if the other matrix has these numbers as names, but in another order,
-        it is refused.
+        Wrong shapes, values that are not similarities or are all equal, or names of
+        images that differ or are in another order. A matrix without names is treated as
+        images 0 to N - 1. If the other matrix has these numbers as names, they must be
+        in ascending order.
 
     Examples
     --------

@@ -60,7 +60,7 @@ def network(settings: Settings, mean: Tensor) -> Network:
     gabor = settings.front == "gabor"
     n_inputs = GaborEnergy.n_channels if gabor else 1
     positive = settings.loss == "poisson"
-    with torch.device("cpu"):  # torch's default device may be another
+    with torch.device("cpu"):  # torch's default device may be a GPU
         front = GaborEnergy() if gabor else nn.Identity()
         core = Core(n_inputs, settings.n_channels, settings.n_layers, settings.kernels)
         readout = PointReadout(mean, core.n_channels, settings.n_scales, positive)
@@ -75,7 +75,8 @@ def train(
     Epochs count from 1; 0 is the untrained network. The loss is on the stopping images.
     Images are (N, 1, H, W), standardized. Responses are (N, K) with scale 1. NaN is
     ignored, and a neuron without a response in the training part learns nothing. The
-    seed decides weights, order and positions; torch's own random state does not change.
+    seed determines initial weights, the order of images and the drawn positions. The
+    random state of torch does not change.
     Raises ModelError if a loss is NaN or infinite.
     """
     with torch.device("cpu"):  # the optimizer makes tensors too
@@ -135,7 +136,7 @@ def misfit(predicted: Tensor, observed: Tensor, loss: str) -> Tensor:
 def folds(
     groups: ArrayLike | None, n_images: int, n_folds: int, seed: int
 ) -> list[Fold]:
-    """Assign groups to folds at random, in parts of nearly equal numbers of groups."""
+    """Assign groups to folds at random, with nearly equal numbers of groups."""
     labels = np.arange(n_images) if groups is None else np.asarray(groups)
     if labels.shape != (n_images,):
         raise ValueError(f"groups: got shape {labels.shape}, expected ({n_images},)")

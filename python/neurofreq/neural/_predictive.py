@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class PredictiveModel:
-    """Predict recorded responses from images, by networks of a few folds.
+    """Predict recorded responses from images, with one network per fold.
 
     The images are split into `n_folds` parts, and one network is trained per part.
     The network never sees that part, uses the next part for early stopping, and
@@ -48,8 +48,8 @@ class PredictiveModel:
         pixels of `size`) and luminance, for recordings of few images; or learned
         kernels, as in the paper.
     n_channels, n_layers : int
-        Of the densely connected core: channels of a layer, and number of learned
-        layers. With 0 layers, neurons read the Gabor front directly.
+        Channels per layer and number of learned layers of the densely connected core.
+        With 0 layers, neurons read the Gabor front directly.
     kernels : (int, int)
         Odd kernel size of a learned first layer, and of the other layers.
     n_scales : int
@@ -75,9 +75,10 @@ class PredictiveModel:
     v : ndarray of float64, shape (K,)
         Correlation of `held_out` with the mean recorded response, over images.
     held_out : ndarray of float32, shape (N, K)
-        Predictions of the fitted images by networks that never saw them. NaN if
-        that network saw no response of the neuron at all. Such predictions are left
-        out of `v` (NaN if none remains) and of the mean over networks.
+        Prediction for each fitted image by the network that was not trained on it. NaN
+        if this network was trained without any response of the neuron. NaN is left out
+        of `v`, which is NaN if no prediction remains. `predict` leaves such a network
+        out of the mean.
     history : list of dict
         "fold", "epoch" (the best; 0 is untrained) and "loss" of each fold.
 
@@ -196,9 +197,9 @@ class PredictiveModel:
             Images of the same group (frames of a movie, for example) stay in one part.
             By default every image is its own group.
         weights : array_like of float, shape (K,), optional
-            Replace ``responses.reliability()``, which needs repeats.
+            Used instead of ``responses.reliability()``, which needs repeats.
         folder : path, optional
-            Finished folds are stored there; a run that was stopped continues.
+            Finished folds are stored in this folder; a run that was stopped continues.
         progress : bool
             Show a bar over folds.
 
@@ -352,7 +353,7 @@ class PredictiveModel:
         """Train one fold, or read it if it is stored."""
         kept = None if store is None else store.load(record)
         if kept is not None:
-            with runtime.seeded(0):  # keep torch's random state; weights are replaced
+            with runtime.seeded(0):  # keep torch's random state
                 network = _fit.network(self.settings, targets.nanmean(0))
             row = {name: kept.pop(name).item() for name in ("fold", "epoch", "loss")}
             network.load_state_dict({k: torch.from_numpy(v) for k, v in kept.items()})

@@ -37,7 +37,7 @@ class Responses:
     neuron : mapping of str to array_like of length K, optional
         Descriptors of the neurons, for example region and session.
     images : array_like of length N, optional
-        Distinct names or indices of the images. By default those of the container,
+        Distinct names or indices of the images. By default the names in the container,
         or a descriptor with distinct values called "image", "stimulus" or "picture".
 
     Attributes
@@ -47,7 +47,7 @@ class Responses:
     image, neuron : dict of str to ndarray
     images : ndarray of length N, or None
         Names or indices of the images in the order of the rows, which is also the
-        order of the similarities; None without names. `for_images` changes it.
+        order of the similarities; None without names. `for_images` changes this order.
 
     Raises
     ------
@@ -70,9 +70,9 @@ class Responses:
     a neuron become descriptors. Other dimensions must have length one. A DataFrame
     whose axes have no name is (images, neurons). `from_frame` reads a long table.
 
-    Images that are named by integers are sorted by them, so that row i is stimulus i
-    of an experiment that numbers its stimuli from 0. An ordered categorical keeps its
-    order. Other names, and an index without a name, keep the order of the rows.
+    Images with integer names are sorted by name, so that row i is stimulus i of an
+    experiment that numbers its stimuli from 0. An ordered categorical keeps its order.
+    Other names, and an index without a name, keep the order of the rows.
 
     Missing trials are not filled in, and nothing is dropped by default. Methods that
     need every image of every neuron raise an error if there are gaps; `complete`
@@ -140,7 +140,7 @@ class Responses:
 
     @property
     def n_trials(self) -> int:
-        """Number of trials T, of the image that has most trials."""
+        """Number of trials T: the largest number of trials of any image."""
         return self.trials.shape[0]
 
     @property
@@ -216,7 +216,7 @@ class Responses:
         Parameters
         ----------
         images : array_like
-            Names or indices as in the attribute `images`, for example those of the
+            Names or indices as in the attribute `images`, for example the names of the
             stimuli; distinct, at least two. Other images are left out.
 
         Raises
@@ -246,7 +246,7 @@ class Responses:
         return self.select(neurons=seen.all(axis=0))
 
     def active(self) -> Responses:
-        """Return the neurons whose responses differ, without those that never fire.
+        """Return only the neurons whose responses vary over trials or images.
 
         Raises
         ------
@@ -360,7 +360,7 @@ class Responses:
         Raises
         ------
         ValueError
-            If the file has no such array (its names are given).
+            If the file has no such array. The message lists the arrays of the file.
         """
         return cls._of(_tables.from_npz(path, key, image, neuron))
 
@@ -380,12 +380,12 @@ class Responses:
               are integers, also as floats, are sorted, so that row i of the result is
               image i of an experiment that numbers its images from 0. An ordered
               categorical keeps its order. Other names are in the order of their first
-              rows. The attribute `images` has the result's order.
+              rows. The attribute `images` gives the order of the result.
             - ``trial`` (str): the trial, which has the same number for neurons recorded
-              together. If trials are numbered through a whole experiment, they are
-              renumbered within each image. By default the first column called
-              "repetition", "repeat", "rep", "trial" or "presentation". Without one, the
-              rows of an image and neuron are its trials, in their order.
+              together. If the numbers of trials run through a whole experiment, trials
+              are renumbered within each image. By default the first column called
+              "repetition", "repeat", "rep", "trial" or "presentation". Without such a
+              column, the rows of an image and neuron are its trials, in their order.
             - ``neuron_descriptors`` (sequence of str): descriptors of the neurons; one
               value per neuron.
 
@@ -430,7 +430,7 @@ class Responses:
 
         Observations have "trial" and the image descriptors. If there is no descriptor
         "image", they also have "image": the names of the images, or else their indices.
-        All observations of an image follow each other.
+        The observations of an image are in consecutive rows.
 
         Raises
         ------

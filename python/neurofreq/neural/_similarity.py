@@ -26,14 +26,14 @@ def response_similarity(
         The axes of xarray and pandas containers are found by their names, as in
         `neural.Responses`.
     weights : array_like of float, shape (K,), optional
-        Multiply the responses of each neuron, see `reliability`; finite, >= 0.
+        Factors of each neuron's responses, see `reliability`; finite, >= 0.
 
     Returns
     -------
     ndarray of float32 or float64, shape (N, N)
-        ``S[i, j] = e_i . e_j`` with ``e_i`` the response to image i minus the
-        mean over images, weighted and scaled to unit length. Exactly symmetric,
-        diagonal exactly 1, entries in [-1, 1].
+        ``S[i, j] = e_i . e_j``, where ``e_i`` is the response to image i minus the
+        mean over images, weighted and scaled to unit length. The matrix is exactly
+        symmetric, its diagonal is exactly 1, and its entries are in [-1, 1].
 
     Raises
     ------
@@ -46,7 +46,7 @@ def response_similarity(
 
     Notes
     -----
-    Differences from the paper: the caller averages the matrices of several scans,
+    Differences from the paper: this function takes one scan. To average over scans, use
     ``np.mean([S1, S2, ...], axis=0)``. Sums are in float64; the Gram product is in
     the type of `responses`.
 
@@ -86,9 +86,9 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64, shape (n_neurons,)
-        ``sigma / eta``: sigma^2 is the variance over images of the mean over
-        repeats, eta^2 the mean over images of the variance over repeats. 0 for
-        a neuron whose responses never differ, such as one that never fires.
+        ``sigma / eta``, where sigma^2 is the variance over images of the mean over
+        repeats, and eta^2 is the mean over images of the variance over repeats. 0 for
+        a neuron whose responses never differ, for example because it never fires.
 
     Raises
     ------
@@ -101,10 +101,10 @@ def reliability(trials: ArrayLike) -> NDArray[np.float64]:
 
     Notes
     -----
-    Differences from the paper: it does not state the divisors. Here both variances
-    divide by the count minus one. If all images have the same number of repeats,
-    another divisor scales all weights by the same factor, which does not change a
-    similarity.
+    Differences from the paper: the paper does not state the divisors of the variances.
+    Here both variances divide by the count minus one. If all images have the same
+    number of repeats, a different divisor scales all weights by the same factor, which
+    does not change a similarity.
 
     References
     ----------

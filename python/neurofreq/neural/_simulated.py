@@ -36,9 +36,9 @@ def simulate_v1(
 
     Each cell sums the squares of two Gabor filters in quadrature (motion energy
     without motion), divided by the population's mean energy plus a constant.
-    Positions and orientations are uniform; preferred frequencies are 1 to 6
-    cycles per image side, mostly 2 and less; the Gaussian window spans about
-    one cycle. Trials add independent noise to the rates.
+    Positions and orientations are uniformly distributed. Preferred frequencies are 1 to
+    6 cycles per image side, mostly 2 or less. The Gaussian window spans about one
+    cycle. Each trial adds independent noise to the rates.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def simulate_v1(
     mean_count : float
         Spikes per trial of an average cell at high contrast.
     noise : {"poisson", "gaussian"}
-        Gaussian noise has the variance of Poisson noise and goes below zero.
+        Gaussian noise has the variance of Poisson noise, and counts may be negative.
     seed : int
         Seed of the population and of the noise. The same seed and `n_neurons` give
         the same cells for all images of the same size.

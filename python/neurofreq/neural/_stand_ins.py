@@ -1,6 +1,6 @@
 """Targets without recordings: simulated neurons, pixels, a teacher network.
 
-None of these is based on measured neurons, and the source of each target says this.
+These targets are not based on measured neurons, as their `source` shows.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ def teacher_similarity(
     Parameters
     ----------
     model : nn.Module
-        Run in evaluation mode; left as found.
+        Runs in evaluation mode and is not changed.
     layer : str
         Name of a submodule, as in ``dict(model.named_modules())``. If it is called
         more than once, its last output is used. The output is used as the submodule

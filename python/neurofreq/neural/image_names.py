@@ -22,7 +22,7 @@ KEY = "images.names"
 def names(value: Any, count: int) -> NDArray[Any] | None:
     """Return `count` distinct names as a read-only array; None for None.
 
-    Raises ValueError for another number or rank, a repeated name, or objects.
+    Raises ValueError for a wrong number or rank, a repeated name, or objects.
     """
     if value is None:
         return None
@@ -53,7 +53,7 @@ def descriptors(
 
 
 def naming(descriptors: Mapping[str, NDArray[Any]]) -> NDArray[Any] | None:
-    """Return the descriptor that names the images: by its key, with distinct values."""
+    """Return the descriptor whose key means image and whose values are distinct."""
     for key, values in descriptors.items():
         if _is_image(key) and len(np.unique(values)) == len(values):
             return values
@@ -88,8 +88,8 @@ def places(known: NDArray[Any] | None, wanted: Any) -> NDArray[np.int64]:
 def agreed(tables: Mapping[str, NDArray[Any] | None]) -> NDArray[Any] | None:
     """Return the names that all tables with names share; None if none has names.
 
-    A table without names counts as images 0 to N - 1, see `_require_counted`. Raises
-    ValueError if names differ or are in another order.
+    A table without names is treated as images 0 to N - 1, see `_require_counted`.
+    Raises ValueError if names differ or are in another order.
     """
     first: tuple[str, NDArray[Any]] | None = None
     for name, images in tables.items():
@@ -116,10 +116,11 @@ def require(
     name: str,
     of_what: str = "similarities",
 ) -> None:
-    """Raise unless stimuli have this number and, if both have names, these names.
+    """Raise unless stimuli have the known number of images and the known names.
 
-    A side without names counts as images 0 to N - 1, see `_require_counted`. Raises
-    ValueError for another number of images, other images, or another order.
+    Names are compared only if both sides have names. A side without names is treated as
+    images 0 to N - 1, see `_require_counted`. Raises ValueError for another number of
+    images, other images, or another order.
     """
     if not hasattr(stimuli, "__len__"):
         raise TypeError(
@@ -139,7 +140,7 @@ def require(
         return
     if (known.dtype.kind in "iuf") != (given.dtype.kind in "iuf"):
         return  # an index and a name cannot be compared
-    # A file may be named with or without its folder and its suffix.
+    # Names of files may include the folder and the suffix, or not.
     for form in (str, _file_name, _stem):
         pair = [[form(str(one)) for one in side.tolist()] for side in (given, known)]
         if pair[0] == pair[1]:
@@ -208,9 +209,9 @@ def _require_distinct(array: NDArray[Any]) -> None:
 def _require_counted(name: str, images: NDArray[Any], of: str) -> None:
     """Raise if the names are the numbers 0 to N - 1 in another order.
 
-    The other side has no names, so its images count as 0 to N - 1. A shuffled table
-    keeps the numbers of its rows as such names. Other names cannot be compared with
-    positions.
+    The other side has no names, so its images are treated as 0 to N - 1. A table that
+    was shuffled has its old row numbers as names, which shows that its order is wrong.
+    Other names cannot be compared with positions.
     """
     places = np.arange(len(images))
     if images.dtype.kind not in "iuf" or not np.array_equal(np.sort(images), places):

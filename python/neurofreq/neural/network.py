@@ -3,8 +3,8 @@
 The core is a densely connected CNN: every layer sees the outputs of all previous
 layers. Its first layer is learned or fixed. The fixed layer computes the contrast
 energy of Gabor pairs, for recordings with too few images to learn filters from. A
-neuron reads all channels of the core, at several scales, at one point of the image. Its
-position, width and channel weights are its own.
+neuron reads all channels of the core, at several scales, at one point of the image.
+Each neuron has its own position, width and channel weights.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ class GaborEnergy(nn.Module):
 class Core(nn.Module):
     """Convolution, batch norm, ELU; each layer gets the outputs of all previous layers.
 
-    One input channel is an image. More channels come from `GaborEnergy`; they are
-    standardized and passed on beside the layers' outputs. `kernels` are the odd sizes
-    of the first kernel on an image, and of all others.
+    One input channel is an image. Several input channels come from `GaborEnergy`; they
+    are standardized and are part of the output, beside the layers' outputs. `kernels`
+    are the odd sizes of the first kernel on an image and of all other kernels.
     """
 
     def __init__(
@@ -110,10 +110,10 @@ class PointReadout(nn.Module):
     """Read channels at one Gaussian position per neuron, at several scales.
 
     In training, a position is drawn from the neuron's Gaussian, so that position and
-    width get a gradient; otherwise the position is the mean. `mean` (K,) is the
-    response for weights of zero; NaN for a neuron without responses, whose bias is 0.
-    Each scale has half the resolution of the previous scale. Responses are ``ELU(z) +
-    1`` of the weighted sum z if `positive`, else z.
+    width get a gradient; otherwise the position is the Gaussian's mean. `mean` (K,) is
+    the response if all weights are zero; for a neuron without responses, `mean` is NaN
+    and the bias is 0. Each scale has half the resolution of the previous scale. For the
+    weighted sum z, the response is ``ELU(z) + 1`` if `positive`, else z.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class PointReadout(nn.Module):
     def forward(self, features: Tensor, draw: torch.Generator | None = None) -> Tensor:
         """Return responses, (N, K); with `draw`, positions are random.
 
-        A neuron whose position is NaN, as after a step that diverged, returns NaN.
+        If training diverged and a neuron's position is NaN, its responses are NaN.
         """
         position: Tensor = self.position
         if draw is not None:

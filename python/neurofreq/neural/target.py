@@ -70,7 +70,7 @@ class Target:
     images: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
-        """Check what was given."""
+        """Check the arguments."""
         matrix, labels = named_similarity(self.similarity, "similarity")
         names = labels if self.images is None else self.images
         object.__setattr__(self, "similarity", matrix)
@@ -127,7 +127,7 @@ class Target:
         Parameters
         ----------
         images : array_like
-            Names or indices as in the attribute `images`, for example those of the
+            Names or indices as in the attribute `images`, for example the names of the
             stimuli; distinct, at least two. Other images of the target are left out.
 
         Raises
@@ -144,10 +144,11 @@ class Target:
         Parameters
         ----------
         stimuli : sized
-            Images, or their names. Their number is compared. Names are compared if both
-            sides have names: those of `data.ImageSet` or `data.ImageFiles`, of an
-            xarray DataArray, or an array of names. If one side has no names, and the
-            other side has the numbers 0 to N - 1 as names, these must be in order.
+            Images, or their names. The number of images is compared. Names are compared
+            if the target and the stimuli have names. Stimuli with names are a
+            `data.ImageSet` of files, a `data.ImageFiles`, an xarray DataArray or an
+            array of names. If one side has no names, and the other side has the numbers
+            0 to N - 1 as names, these must be in ascending order.
         name : str
             The caller's name of the argument, for the error message.
 
@@ -162,7 +163,7 @@ class Target:
         """Return the control target: images exchanged, similarities kept.
 
         Rows and columns are permuted together so that no image keeps its place. The
-        values are the same, but between other images.
+        matrix has the same values, but for other pairs of images.
 
         Parameters
         ----------
@@ -270,7 +271,7 @@ def mean_target(targets: Sequence[Target]) -> Target:
         return scans[0]
     mean = np.mean([scan.similarity for scan in scans], axis=0)
     detail = f"mean of {len(scans)} scans"
-    if sources == ["shuffled"]:  # only the details name the source that was shuffled
+    if sources == ["shuffled"]:  # only the details name the original source
         detail += " (" + "), (".join(dict.fromkeys(one.detail for one in scans)) + ")"
     return Target(mean, sources[0], detail, images)
 
@@ -287,7 +288,7 @@ def named_similarity(
         return value.similarity, value.images
     rows, columns = image_names.labels(value)
     sides = {f"{name}, rows": rows, f"{name}, columns": columns}
-    # The matrix is symmetric, so names of one side are also names of the other.
+    # The matrix is symmetric, so the names of the rows also name the columns.
     named = {side: images for side, images in sides.items() if images is not None}
     names = image_names.agreed(named)
     return validate.similarity(value, name), names

@@ -47,12 +47,13 @@ def similarity_loss(
         Indices of the two images of each pair, from 0 to N - 1. By default all
         N (N - 1) / 2 pairs of different images, at the same forward cost.
     means : sequence of L Tensors, shape (C,) each, optional
-        Subtracted per channel; they get no gradient. Zero by default.
+        Means that are subtracted from each channel; they get no gradient. Zero by
+        default.
     logits : Tensor, shape (L,), optional
         Layer weights before the softmax. Equal weights by default.
     half : bool
-        Whether arctanh has its factor 1/2. False is the form in the authors' code,
-        which makes the loss exactly 4 times larger.
+        Whether arctanh has its factor 1/2. The authors' code has no such factor
+        (False), which makes the loss exactly 4 times larger.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def similarity_loss(
     differentiated again. Features equal to the mean (length 0) have no
     direction: their similarities are 0, and they get no gradient.
 
-    Differences from the paper: the options `half` and all pairs of a batch.
+    Differences from the paper: the option `half`, and all pairs of a batch as default.
 
     References
     ----------
@@ -200,8 +201,8 @@ class SimilarityLoss(Wide):
     ) -> Tensor:
         """Compute as `forward`, for a target and pairs that are known to be valid.
 
-        Their values are not checked, so a device is waited for only once, at the end.
-        Returns and raises as `forward`.
+        The values of target and pairs are not checked, so the host waits for the device
+        only once, at the end. Returns and raises as `forward`.
 
         Parameters
         ----------
@@ -288,7 +289,7 @@ class _Loss(torch.autograd.Function):
         pulls, means, layers = rest[:n], rest[n : 2 * n], rest[2 * n :]
         *_, of_logits = ctx.needs_input_grad[:5]
         with torch.autocast(layers[0].device.type, enabled=False):
-            if torch.is_grad_enabled():  # this gradient is differentiated again
+            if torch.is_grad_enabled():  # a second derivative is needed
                 _, slope, pulls = _neurofreq.similarity_loss(
                     layers, means, logits, target, index, ctx.half
                 )

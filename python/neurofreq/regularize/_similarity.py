@@ -62,8 +62,8 @@ class SimilarityRegularizer(Attached):
         Pairs of images per step. Pairs are drawn without replacement from all
         N (N - 1) / 2; after all pairs were used, a new order begins.
     all_pairs : bool
-        Draw ``2 * n_pairs`` images without replacement instead, and compare all
-        pairs of them: more comparisons for the same forward pass.
+        Whether to draw ``2 * n_pairs`` images without replacement and compare all of
+        their pairs. This gives more comparisons for the same forward pass.
     half : bool
         Whether arctanh has its factor 1/2, see `similarity_loss`.
     beta : float
@@ -89,8 +89,8 @@ class SimilarityRegularizer(Attached):
     ValueError
         Fewer than two images, stimuli in [0, 255], a layer that does not exist
         (the message suggests the nearest names), or a similarity matrix that is not
-        square, not symmetric, not in [-1, 1], not finite, or has another number of
-        images than the stimuli.
+        square, not symmetric, not in [-1, 1], not finite, or for a number of images
+        that differs from the number of stimuli.
 
     Notes
     -----
@@ -108,13 +108,14 @@ class SimilarityRegularizer(Attached):
     precision and the loss in float32. If the regularizer is cast to 16 bits, target,
     running means and layer weights stay in float32.
 
-    The first `loss` in training mode and in evaluation mode passes two more stimuli,
-    to check that the rows of a layer are images. Buffers and random state do not
-    change.
+    The first call of `loss` in training mode, and the first in evaluation mode, pass
+    two or three more stimuli, to check that the rows of each layer's output are images.
+    This pass does not change buffers or random state.
 
-    Differences from the paper: the options `all_pairs`, `half` and `joint`. Otherwise
-    as in joint training there, with 16 pairs (up to 32 images) per step. An image in
-    several pairs passes once, and counts once in running means and batch norm.
+    Differences from the paper: the options `all_pairs`, `half` and `joint`. Without
+    them, training is as the paper's joint training, with 16 pairs (up to 32 images) per
+    step. An image in several pairs passes through the model once, and counts once in
+    running means and batch norm.
 
     References
     ----------
@@ -184,7 +185,7 @@ class SimilarityRegularizer(Attached):
             If a layer is not reached, does not return a tensor with a row per image,
             is changed in place by a later module, ran without gradients although
             they are enabled, or returns NaN or infinity. The message names the
-            layer. Also if all parameters before all layers are frozen.
+            layer. Also if no layer has a trainable parameter before it.
         """
         images, pairs = self._draw()
         _, features = self._reader.of(self._share(images))
@@ -211,8 +212,9 @@ class SimilarityRegularizer(Attached):
         Raises
         ------
         TypeError, ValueError
-            If images are not a tensor or do not have the shape of the stimuli, or the
-            model runs in several processes, whose gradients would not be averaged.
+            If images are not a tensor or do not have the shape of the stimuli. Also if
+            the model runs in several processes, because gradients would not be
+            averaged.
         ModelError
             As `loss`.
 
@@ -247,7 +249,7 @@ class SimilarityRegularizer(Attached):
         return logits[: len(images)], loss
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
-        """Return cross-entropy + alpha loss, which `training_step` minimizes."""
+        """Return cross-entropy + alpha * loss, which `training_step` minimizes."""
         return classification + alpha * loss
 
     def figures(self) -> dict[str, float]:
@@ -305,7 +307,7 @@ class SimilarityRegularizer(Attached):
         return loss
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """Return distinct images and positions (2, P) of pairs, None for all pairs."""
+        """Return distinct images, and the positions (2, P) of pairs; None for all."""
         n = len(self.stimuli)
         if self.all_pairs:
             return self._next(n, min(2 * self.n_pairs, n)), None
@@ -314,7 +316,7 @@ class SimilarityRegularizer(Attached):
         return images, positions.reshape(2, -1)
 
     def _next(self, n: int, count: int) -> NDArray[np.int64]:
-        """Return this step's `count` of n items, or the rest of the order."""
+        """Return the next `count` of n items; fewer at the end of a random order."""
         per_order = math.ceil(n / count)
         if self.all_pairs and n % count == 1:
             per_order -= 1  # a single image has no pair
@@ -336,8 +338,8 @@ class SimilarityRegularizer(Attached):
 def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the pairs i < j, shape (2, P), of ranks in column-by-column order.
 
-    Pair (i, j) has rank j (j - 1) / 2 + i. Below 2^26 images, the rounding error of the
-    root is at most one, which is corrected.
+    Pair (i, j) has rank j (j - 1) / 2 + i. For fewer than 2^26 images, rounding changes
+    j by at most one, which is corrected.
     """
     j = ((1.0 + np.sqrt(1.0 + 8.0 * ranks)) / 2.0).astype(np.int64)
     j -= j * (j - 1) // 2 > ranks

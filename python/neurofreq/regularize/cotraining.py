@@ -36,7 +36,7 @@ class CoTraining(Attached):
     model : nn.Module
         Your model, as in `nf.SimilarityRegularizer`.
     layer : str
-        Submodule whose output (N, C, H, W) is shared. The pass ends there.
+        Submodule whose output (N, C, H, W) is shared. The stimuli pass ends there.
     responses : array_like or Tensor of float, shape (N, K), or Responses
         Responses of K neurons to N >= 2 images, finite. If a recording is too small to
         train on, use the predictions of `nf.neural.PredictiveModel` (denoised, as in
@@ -50,9 +50,8 @@ class CoTraining(Attached):
     batch_size : int
         Stimuli per step.
     positive : bool
-        z is the weighted sum of features plus a bias. True: predictions are
-        ``ELU(z) + 1``, which is at least 0, and responses must be at least 0 too.
-        False: predictions are z.
+        Whether predictions and responses are at least 0. For the weighted sum of
+        features plus a bias, z, predictions are ``ELU(z) + 1`` if True, and z if False.
     seed : int
         Seed of the read-out's initial weights, the order of stimuli and the positions
         drawn in training. Step s of a seed is always the same.
@@ -169,7 +168,7 @@ class CoTraining(Attached):
                 f"at step {int(self.step)}, expected finite ones"
             )
         if self.responses.device != features.device:
-            self.to(features.device)  # the model was moved after this was built
+            self.to(features.device)  # the model was moved later
         draws = None
         if self.training:
             draws = torch.Generator("cpu").manual_seed(self.seed + int(self.step))
@@ -182,7 +181,7 @@ class CoTraining(Attached):
     forward = loss
 
     def joint(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Raise: classification needs the whole model, stimuli only the trunk."""
+        """Raise ValueError: stimuli use only the trunk, but images the whole model."""
         raise ValueError(
             "joint: got True, expected False for co-training: stimuli pass through "
             "the shared layers alone"
@@ -192,8 +191,8 @@ class CoTraining(Attached):
         """Return the sum of both losses with the learned weights; alpha is not used.
 
         For a distributed model, the cross-entropy is averaged over processes, so that
-        all processes learn the same variance. Its gradient in the model is that of each
-        process.
+        all processes learn the same variance. The model's gradient in each process is
+        that of the process's own cross-entropy.
         """
         del alpha
         classification = self._ranks.mean(classification)
@@ -237,10 +236,10 @@ class CoTraining(Attached):
         return int(features.shape[1])
 
     def _draw(self) -> Tensor:
-        """Return this step's stimuli: batches of a random order, then of a new order.
+        """Return this step's stimuli, the next batch of a random order.
 
-        No stimulus is repeated within an order. The rest of an order, less than a
-        batch, is not used.
+        No stimulus is repeated within an order. A last part of an order that is smaller
+        than a batch is not used; then a new order begins.
         """
         per_order = len(self.stimuli) // self.batch_size
         order, part = divmod(int(self.step), per_order)

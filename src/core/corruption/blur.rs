@@ -1,5 +1,5 @@
 /*!
-Blur of motion and zoom, and the constants of the plain Gaussian.
+Motion blur and zoom blur, and the constants of the Gaussian blur.
 */
 
 use rand::RngExt;
@@ -22,14 +22,14 @@ pub const MOTION: Table<(usize, f64)> = [
     [(10, 3.0), (15, 5.0), (15, 8.0), (15, 12.0), (20, 15.0)],
 ];
 
-/// Step between magnifications, and their number, the first being 1.
+/// Step between magnifications, and their number; the first magnification is 1.
 pub const ZOOM: Table<(f64, usize)> = [
     [(0.01, 7), (0.01, 12), (0.01, 16), (0.01, 21), (0.01, 26)],
     [(0.01, 7), (0.01, 12), (0.01, 16), (0.01, 21), (0.01, 26)],
     [(0.01, 12), (0.01, 16), (0.02, 11), (0.02, 13), (0.03, 11)],
 ];
 
-/// Motion within 45 degrees of the horizontal.
+/// Motion blur in a random direction within 45 degrees of the horizontal.
 pub fn motion(
     image: &mut Planes,
     (radius, sigma): (usize, f64),
@@ -40,10 +40,10 @@ pub fn motion(
     streak(image, (radius, sigma), angle, stop)
 }
 
-/// A one-sided Gaussian of `2 * radius + 1` samples along a direction.
+/// Smooths with a one-sided Gaussian of `2 * radius + 1` samples along a direction.
 ///
-/// Samples lie on the nearest pixels, the border is repeated, as in
-/// `ImageMagick`. `angle` is in degrees, clockwise from the right.
+/// As in `ImageMagick`, samples are at the nearest pixels and the border pixels
+/// are repeated. `angle` is in degrees, clockwise from the right.
 pub fn streak(
     image: &mut Planes,
     (radius, sigma): (usize, f64),
@@ -95,10 +95,10 @@ pub fn streak(
     Ok(())
 }
 
-/// The mean of the image twice and of its magnified centers.
+/// Replaces the image by the mean of its magnified centers and the image, counted twice.
 pub fn zoom(image: &mut Planes, (step, count): (f64, usize), stop: &Stop) -> Result<()> {
     let (height, width) = (image.height, image.width);
-    // The published magnifications are of NumPy's `arange`, and so is this step.
+    // The published code uses NumPy's `arange`, which computes its step in this way.
     let step = (1.0 + step) - 1.0;
     let layers: Vec<Magnified> = (1..count)
         .map(|at| Magnified::new(height, width, 1.0 + at as f64 * step))
@@ -124,7 +124,7 @@ pub struct Magnified {
 }
 
 impl Magnified {
-    /// What to read for each row and column.
+    /// Finds the pixels to read for each row and column.
     pub fn new(height: usize, width: usize, factor: f64) -> Self {
         Self {
             rows: Self::line(height, factor),
@@ -132,9 +132,9 @@ impl Magnified {
         }
     }
 
-    /// First pixel read and share of the second one, along one axis. The
-    /// smallest center that fills the line is stretched from its first to its
-    /// last pixel, and what is too much cut off on both sides.
+    /// The first pixel to read, and the share of the next pixel, along one axis.
+    /// The smallest center that fills the magnified line is stretched from its
+    /// first to its last pixel. Excess pixels are cut off on both sides.
     fn line(length: usize, factor: f64) -> Vec<(usize, f32)> {
         let centre = (length as f64 / factor).ceil() as usize;
         let first = (length - centre) / 2;
@@ -185,7 +185,7 @@ mod tests {
         streak(&mut image, (5, 2.0), 0.0, &Stop::default()).unwrap();
         let row = &image.values[16 * 33..17 * 33];
         assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-        // Pixels to the left see the point: each reads to its right.
+        // Each pixel reads pixels to its right, so the point spreads to the left.
         assert!(row[16] > row[15] && row[15] > row[6] && row[6] > 0.0);
         assert!(row[17..].iter().chain(&row[..6]).all(|&v| v == 0.0));
         let mut image = point(33);

@@ -1,5 +1,5 @@
 /*!
-The corruptions by name: which kernel, with which constants.
+The kernel and the constants of each corruption, by name.
 */
 
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use super::{
 use super::{snow, spatter, tone};
 use crate::{Error, Result};
 
-/// What to do to an image: a corruption with the constants of one severity.
+/// A corruption with the constants of one severity.
 pub struct Corruption(pub(super) Kernel);
 
 type Work = dyn Fn(&mut Planes, &mut Rng, &Stop) -> Result<()> + Send + Sync;
 type ByteWork = dyn Fn(&mut Bytes, &Stop) -> Result<()> + Send + Sync;
 
-/// The work on one image.
+/// The function that changes one image.
 pub(super) enum Kernel {
     /// On values in [0, 1], without the final clipping.
     Unit(Box<Work>),
-    /// The same, by a program that rounds to whole levels.
+    /// As `Unit`, but uint8 results are rounded to the nearest level.
     Rounded(Box<Work>),
-    /// On whole levels.
+    /// On levels from 0 to 255.
     Level(Box<ByteWork>),
 }
 
-/// The published order: fifteen, then the four that were kept for validation.
+/// The published order: 15 corruptions, then the 4 that the benchmark keeps for validation.
 pub const NAMES: [&str; 19] = [
     "gaussian_noise",
     "shot_noise",
@@ -54,8 +54,8 @@ pub const NAMES: [&str; 19] = [
 ];
 
 impl Corruption {
-    /// The corruption called `name`, with its published constants. `textures`
-    /// are those of frost; without, it has drawn ones.
+    /// The corruption called `name`, with its published constants. Frost uses
+    /// `textures`, or generated textures if it is `None`.
     pub fn new(
         name: &str,
         severity: usize,
@@ -141,7 +141,7 @@ impl Corruption {
     }
 }
 
-/// A kernel that takes its constants as they stand in the table.
+/// A kernel that takes its constants directly from the table.
 fn unit<C: Copy + Send + Sync + 'static>(
     constants: C,
     work: impl Fn(&mut Planes, C, &mut Rng, &Stop) -> Result<()> + Send + Sync + 'static,

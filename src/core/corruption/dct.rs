@@ -1,34 +1,35 @@
 /*!
-The cosine transform of 8 x 8 pixels in whole numbers.
+The cosine transform of 8 x 8 pixels in integer arithmetic.
 
-The factorisation of Loeffler, Ligtenberg and Moschytz (1989), twelve
-multiplications per line, with constants of 13 fractional bits and rounding
-where the reference JPEG codec rounds: its pixels are the definition here.
-Coefficients are 8 times the orthonormal ones.
+It is the factorization of Loeffler, Ligtenberg and Moschytz (1989), with
+twelve multiplications per line. Constants have 13 fractional bits. Values are
+rounded at the same places as in the reference JPEG codec, because the pixels
+must be equal to those of that codec. Coefficients are 8 times the orthonormal
+coefficients.
 
-Eight blocks are worked on at once, one in each lane of a vector, so that
-neither direction of the transform has to turn anything.
+Eight blocks are transformed at once, one in each lane of a vector, so that
+neither direction of the transform needs a transposition.
 */
 
-// What runs on vectors must become part of code compiled for the processor found.
+// Vector code must be inlined into functions that are compiled for the detected processor.
 #![allow(clippy::inline_always)]
 // Iterators over small arrays by value are not unrolled.
 #![allow(clippy::needless_range_loop)]
 
-/// Blocks that are worked on at once.
+/// Blocks that are transformed at once.
 pub const LANES: usize = 8;
 
-/// The same place in each of eight blocks.
+/// The value at one position in each of eight blocks.
 pub type Lanes = [i32; LANES];
 
 /// Eight blocks of values, or of coefficients, by row and column.
 pub type Blocks = [[Lanes; 8]; 8];
 
-/// Fractional bits of the constants, and those kept between the two passes.
+/// Fractional bits of the constants, and fractional bits kept between the two passes.
 const BITS: i32 = 13;
 const KEPT: i32 = 2;
 
-/// Rotations of the even half, and of the odd half: of one value, of two.
+/// Constants of the even half; of the odd half for one value, and for sums of two.
 const EVEN: [i32; 3] = [4433, 6270, 15137];
 const SINGLE: [i32; 4] = [2446, 16819, 25172, 12299];
 const DOUBLE: [i32; 4] = [-7373, -20995, -16069, -3196];
@@ -37,19 +38,19 @@ const TURN: i32 = 9633;
 /// Fractional bits of the reciprocals of quantization steps.
 const SHARE: u32 = 20;
 
-/// Quantization steps from 1 to 255, as the loop over coefficients wants them.
+/// Quantization steps from 1 to 255, with their reciprocals in fixed point.
 #[derive(Clone, Debug)]
 pub struct Steps([[(i32, u32); 8]; 8]);
 
 impl Steps {
-    /// From the steps themselves, by row and column.
+    /// Computes the reciprocals of the steps, given by row and column.
     pub fn new(steps: &[[i32; 8]; 8]) -> Self {
         Self(steps.map(|row| row.map(|step| (step, (1_u32 << SHARE).div_ceil(step as u32)))))
     }
 }
 
-/// Replaces values around 0 by what is left of them when their coefficients
-/// are rounded to multiples of the steps.
+/// Transforms values around 0, rounds their coefficients to multiples of the
+/// steps, and transforms them back.
 #[inline(always)]
 pub fn quantise(blocks: &mut Blocks, Steps(steps): &Steps) {
     for y in 0..8 {
@@ -79,11 +80,11 @@ fn column(blocks: &Blocks, x: usize) -> [Lanes; 8] {
     column
 }
 
-/// The nearest multiple of a step, halves away from 0, of coefficients that
-/// are 8 times as large.
+/// Divides coefficients by 8, and rounds them to the nearest multiple of a step;
+/// halves are rounded away from 0.
 ///
-/// Coefficients have less than 15 bits, so a count has less than 12 before it
-/// is divided by the step: the product fits, and is exact once it is shifted.
+/// Coefficients have less than 15 bits, so `eighths` has less than 12 bits. The
+/// product with the reciprocal then fits 32 bits, and is exact after the shift.
 #[inline(always)]
 fn rounded(coefficients: Lanes, (step, share): (i32, u32)) -> Lanes {
     let mut out = [0; LANES];
@@ -114,8 +115,8 @@ fn subtract(a: Lanes, b: Lanes) -> Lanes {
     difference
 }
 
-/// Values have 16 bits, as in the reference codec; said so, the product takes
-/// one instruction for eight.
+/// Values have 16 bits, as in the reference codec. The conversion to 16 bits lets
+/// the compiler use one instruction for eight products.
 #[inline(always)]
 fn times(a: Lanes, factor: i32) -> Lanes {
     let mut product = a;
@@ -139,7 +140,7 @@ fn scale(a: Lanes, bits: i32) -> Lanes {
     scaled
 }
 
-/// The odd half, which both directions share: four values to four sums.
+/// The odd half of the transform, which both directions use: four sums of four values.
 #[inline(always)]
 fn odd([a, b, c, d]: [Lanes; 4]) -> [Lanes; 4] {
     let (outer, inner) = (times(add(a, d), DOUBLE[0]), times(add(b, c), DOUBLE[1]));
@@ -155,7 +156,7 @@ fn odd([a, b, c, d]: [Lanes; 4]) -> [Lanes; 4] {
     ]
 }
 
-/// Transforms one line; the two sums lose `plain` bits, the products `turned`.
+/// Transforms one line. Sums are shifted right by `plain` bits, and products by `turned`.
 #[inline(always)]
 fn forward(v: [Lanes; 8], plain: i32, turned: i32) -> [Lanes; 8] {
     let (a, b) = (add(v[0], v[7]), add(v[1], v[6]));
@@ -181,7 +182,7 @@ fn forward(v: [Lanes; 8], plain: i32, turned: i32) -> [Lanes; 8] {
     ]
 }
 
-/// Transforms one line back; all values lose `bits`.
+/// Transforms one line back; all values are shifted right by `bits`.
 #[inline(always)]
 fn inverse(v: [Lanes; 8], bits: i32) -> [Lanes; 8] {
     let turn = times(add(v[2], v[6]), EVEN[0]);
@@ -207,7 +208,7 @@ mod tests {
     use std::array::from_fn;
     use std::f64::consts::PI;
 
-    /// Eight blocks that have nothing to do with each other.
+    /// Eight unrelated blocks.
     fn sample(seed: usize) -> Blocks {
         from_fn(|y| {
             from_fn(|x| {

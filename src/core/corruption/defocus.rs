@@ -1,8 +1,8 @@
 /*!
-Blur of defocus: correlation with a disk.
+Defocus blur: correlation with a disk.
 */
 
-// What runs on vectors must become part of code compiled for the processor found.
+// Vector code must be inlined into functions that are compiled for the detected processor.
 #![allow(clippy::inline_always)]
 
 use pulp::{Arch, NullaryFnOnce};
@@ -21,13 +21,13 @@ pub const DEFOCUS: Table<(f64, f64)> = [
 
 /// A kernel of odd size that is symmetric up and down, left and right.
 ///
-/// Most of a disk has one weight, so what is kept is by how much a weight
-/// exceeds the one below it: times the sum of all rows up to there. Few of these
-/// steps are not 0.
+/// Most weights of a disk are equal. The kernel therefore stores steps: the
+/// difference of each weight and the weight in the next row, which is multiplied
+/// by the sum of all rows up to this row. Few steps are not 0.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// For rows up to 0, 1, ... from the center: distances from the middle column,
-    /// and steps there. At distance 0 they are halved, for both sides are added.
+    /// For rows 0, 1, ... from the center: distances from the middle column, and the
+    /// steps there. Steps at distance 0 are halved, because both sides are added.
     steps: Vec<Vec<(usize, f32)>>,
 }
 
@@ -36,9 +36,10 @@ impl Kernel {
     /// a grid, divided by their number, then smoothed by a Gaussian cut to 3
     /// pixels (5 for radii above 8).
     ///
-    /// The grid spans 17 pixels, or the diameter for radii above 8. Mirroring
-    /// at its edge is published behavior too, and makes the kernels of radius
-    /// 8 and 10 sum to 1.013 and 1.010: those blurs brighten slightly.
+    /// The grid spans 17 pixels, or the diameter for radii above 8. As in the
+    /// published code, the smoothing mirrors the grid at its edge. The kernels of
+    /// radius 8 and 10 therefore have the sums 1.013 and 1.010, and brighten
+    /// images slightly.
     pub fn disk(radius: f64, sigma: f64) -> Result<Self> {
         let (half, reach) = if radius <= 8.0 {
             (8, 1)
@@ -62,7 +63,7 @@ impl Kernel {
         rows.push(&beyond);
         let step = |pair: &[&[f32]]| {
             let steps = pair[0][half..].iter().zip(&pair[1][half..]).enumerate();
-            // What is less changes no sum, and is slow where it is subnormal.
+            // Smaller steps do not change a sum, and subnormal numbers are slow.
             let steps = steps.filter(|(_, (own, next))| (**own - **next).abs() > 1e-9 * weight);
             let halved = |dx: usize, step: f32| if dx == 0 { step / 2.0 } else { step };
             steps
@@ -85,7 +86,7 @@ impl Kernel {
     }
 }
 
-/// A kernel and an image on its way.
+/// A kernel, and the image to which it is applied.
 struct Correlation<'a> {
     kernel: &'a Kernel,
     image: &'a mut Planes,
@@ -101,7 +102,7 @@ impl NullaryFnOnce for Correlation<'_> {
         let steps = &self.kernel.steps;
         let radius = steps.len() - 1;
         let mut lines: Vec<Vec<f32>> = vec![Vec::new(); height];
-        // The sum of the lines at most `dy` away.
+        // The sum of the lines at a distance of at most `dy`.
         let mut sum = Vec::new();
         for plane in self.image.planes_mut() {
             self.stop.check()?;
@@ -127,8 +128,8 @@ impl NullaryFnOnce for Correlation<'_> {
     }
 }
 
-/// Adds weighted pairs of the source, at the same distance to either side of
-/// each value. `source[radius]` lies under the first value.
+/// Adds weighted pairs of source values at equal distances on both sides of each
+/// value. `source[radius]` is at the position of the first value.
 #[inline(always)]
 fn add_steps(out: &mut [f32], source: &[f32], radius: usize, taps: &[(usize, f32)]) {
     const LANES: usize = 16;

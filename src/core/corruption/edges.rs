@@ -1,14 +1,14 @@
 /*!
-What spatter needs of image processing: edges, distance to them, means of
-3 x 3 pixels, and an even histogram, all as the usual vision library defines
-them (Canny 1986 with Sobel gradients in the l1 norm; chamfer distance on
-5 x 5 neighbors of Borgefors 1986).
+Image processing for spatter: edges, the distance to edges, means of 3 x 3
+pixels, and histogram equalization. All are defined as in OpenCV: Canny (1986)
+with Sobel gradients in the l1 norm, and the chamfer distance on 5 x 5
+neighbors of Borgefors (1986).
 */
 
 use super::filter::Border;
 use super::{Result, Stop};
 
-/// For every pixel, what `work` makes of the 3 x 3 pixels around it.
+/// For every pixel, the result of `work` for the 3 x 3 pixels around it.
 fn map_nine<T: Copy, S>(
     values: &[T],
     width: usize,
@@ -41,8 +41,8 @@ fn map_nine<T: Copy, S>(
     Ok(mapped)
 }
 
-/// Pixels on edges of a plane of levels: local maxima of the gradient above
-/// `low` that hang together with one above `high`.
+/// Marks edge pixels in a plane of levels: local maxima of the gradient above
+/// `low` that are connected to a maximum above `high`.
 pub fn canny(
     levels: &[u8],
     width: usize,
@@ -80,9 +80,9 @@ pub fn canny(
     Ok(is_edge)
 }
 
-/// Where the gradient (across, down) is above `low` and not below its two
-/// neighbors in its own direction, in steps of 45 degrees; outside there is
-/// none.
+/// Marks pixels whose gradient (across, down) is above `low` and is a maximum among
+/// the two neighbors in the gradient's direction, rounded to 45 degrees. Outside
+/// the image, the gradient is zero.
 fn ridges(gradients: &[(i32, i32)], width: usize, low: i32, stop: &Stop) -> Result<Vec<bool>> {
     let height = gradients.len() / width;
     let tangent = std::f64::consts::FRAC_PI_8.tan() as f32;
@@ -121,11 +121,13 @@ fn ridges(gradients: &[(i32, i32)], width: usize, low: i32, stop: &Stop) -> Resu
     Ok(ridges)
 }
 
-/// Distance of every pixel to the nearest marked one, at most `limit`: the
-/// shortest path in king's and knight's moves of length 1, 1.4 and 2.1969.
+/// Distance of every pixel to the nearest marked pixel, at most `limit`.
+///
+/// It is the length of the shortest path. Steps to a side neighbor have length 1, to
+/// a diagonal neighbor 1.4, and knight's moves 2.1969.
 pub fn distance(is_marked: &[bool], width: usize, limit: f32, stop: &Stop) -> Result<Vec<f32>> {
     let height = is_marked.len() / width;
-    // Two pixels around, as far as anything is from a mark.
+    // A border of two pixels, at distance `limit`.
     let stride = width + 4;
     let mut distance = vec![limit; (height + 4) * stride];
     for (row, line) in is_marked.chunks_exact(width).enumerate() {
@@ -144,7 +146,7 @@ pub fn distance(is_marked: &[bool], width: usize, limit: f32, stop: &Stop) -> Re
         (2 * stride + 1, 2.1969),
         (2 * stride - 1, 2.1969),
     ];
-    // Down with the moves from above and the left, then up with the others.
+    // First downwards with steps from above and left, then upwards with the other steps.
     for y in stop.watch(2..height + 2) {
         let y = y?;
         for at in y * stride + 2..y * stride + 2 + width {
@@ -177,7 +179,7 @@ pub fn weigh(values: &[f32], width: usize, kernel: [[f32; 3]; 3], stop: &Stop) -
     })
 }
 
-/// Spreads levels so that their histogram becomes even.
+/// Equalizes the histogram of the levels.
 pub fn equalise(levels: &mut [f32], stop: &Stop) -> Result<()> {
     let mut counts = [0_u32; 256];
     for piece in stop.pieces(levels) {
@@ -241,7 +243,7 @@ mod tests {
                 let to = |row: usize, column: usize| {
                     let (a, b) = (y.abs_diff(row), x.abs_diff(column));
                     let (long, short) = (a.max(b) as f32, a.min(b) as f32);
-                    // Knight's moves, then straight ones or diagonal ones.
+                    // Knight's moves, then straight or diagonal steps.
                     if 2.0 * short <= long {
                         2.1969 * short + (long - 2.0 * short)
                     } else {

@@ -8,9 +8,9 @@ use super::filter::{Border, Gaussian};
 use super::image::Planes;
 use super::{Result, Rng, Stop, Table};
 
-/// Size of the displacement, standard deviation of the Gaussian that smooths
-/// it, and reach of the affine map's three corners, in pixels: as published, in
-/// units of 32, 64 and 244 pixels.
+/// Size of the displacement, standard deviation of the Gaussian that smooths the
+/// displacement, and largest shift of the affine map's three corners, in pixels.
+/// As in the published code, they are multiples of 32, 64 and 244 pixels.
 pub const ELASTIC: Table<(f32, f64, f64)> = [
     in_pixels(
         32.0,
@@ -55,7 +55,7 @@ const fn in_pixels(unit: f64, shares: [(f64, f64, f64); 5]) -> [(f32, f64, f64);
     table
 }
 
-/// Maps, then displaces.
+/// Applies the affine map, then the displacement.
 pub fn elastic(
     image: &mut Planes,
     (size, sigma, reach): (f32, f64, f64),
@@ -82,15 +82,15 @@ pub fn elastic(
     })
 }
 
-/// Where an affine map reads: (row, column) of a target's (row, column).
+/// An affine map from a target's (row, column) to the (row, column) that is read.
 struct Affine {
     row: [f64; 3],
     column: [f64; 3],
 }
 
 impl Affine {
-    /// The map that takes three corners of a centered square to places up to
-    /// `reach` away; it reads where the inverse leads.
+    /// The inverse of the map that shifts three corners of a centered square by up
+    /// to `reach` pixels at random.
     fn random(height: usize, width: usize, reach: f64, rng: &mut Rng) -> Self {
         let centre = ((height / 2) as f64, (width / 2) as f64);
         let half = (height.min(width) / 3) as f64;
@@ -121,8 +121,8 @@ impl Affine {
     }
 }
 
-/// Replaces each pixel by what lies at its source (row, column), interpolated
-/// between the four pixels around it.
+/// Replaces each pixel by the value at its source (row, column), interpolated
+/// between the four pixels around the source.
 fn resample(
     image: &mut Planes,
     border: Border,
@@ -159,7 +159,7 @@ fn resample(
     Ok(())
 }
 
-/// The whole number below; the standard function is a call on older processors.
+/// Rounds down; the standard function is a slow call on older processors.
 fn floor(value: f64) -> isize {
     let cut = value as isize;
     cut - isize::from(value < cut as f64)

@@ -1,8 +1,9 @@
 /*!
-Symmetric linear filters: the Gaussian, and the correlation behind all of them.
+Symmetric linear filters: the Gaussian, and rules for the border.
 
-A border rule says which pixel stands for one outside the line. Sums run over
-sixteen neighboring pixels at once, which the compiler keeps in registers.
+A border rule chooses the pixel that replaces a position outside the line. Sums
+are computed for sixteen neighboring pixels at once, which the compiler keeps in
+registers.
 */
 
 use ndarray::{Array2, ArrayView2, Axis};
@@ -11,10 +12,10 @@ use super::image::Planes;
 use super::{Result, Stop};
 use crate::Error;
 
-/// Products of one call of the matrix library, which cannot be interrupted.
+/// Largest number of products in one call of the matrix library, which cannot be interrupted.
 const PRODUCTS: usize = 1 << 28;
 
-/// What lies beyond the edge of a line `abcd`.
+/// The values beyond the ends of a line `abcd`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Border {
     /// `aaa|abcd|ddd`
@@ -26,7 +27,7 @@ pub enum Border {
 }
 
 impl Border {
-    /// The pixel of a line of `length` that stands at `at`.
+    /// The pixel in a line of `length` pixels that gives the value at position `at`.
     pub fn index(self, at: isize, length: usize) -> usize {
         let end = length as isize;
         if (0..end).contains(&at) {
@@ -41,7 +42,7 @@ impl Border {
         folded.min(turn - folded) as usize
     }
 
-    /// A line with `radius` pixels more on both sides.
+    /// Extends a line by `radius` pixels on both sides.
     pub fn pad(self, line: &[f32], radius: usize, padded: &mut Vec<f32>) {
         let (reach, length) = (radius as isize, line.len());
         padded.clear();
@@ -54,8 +55,8 @@ impl Border {
 
 /// Adds to each value a weighted sum of the source around it.
 ///
-/// `source[radius]` lies under the first value. `half` holds the weights at
-/// distance 0, 1, ..., the first of them halved: both sides are added.
+/// `source[radius]` is at the position of the first value. `half` holds the weights
+/// at distance 0, 1, ...; the first is halved, because both sides are added.
 fn add_symmetric(sums: &mut [f32], source: &[f32], radius: usize, half: &[f32]) {
     const LANES: usize = 16;
     let (tiles, rest) = sums.as_chunks_mut::<LANES>();
@@ -79,7 +80,7 @@ fn add_symmetric(sums: &mut [f32], source: &[f32], radius: usize, half: &[f32]) 
     }
 }
 
-/// A Gaussian cut to a number of standard deviations, and normalized.
+/// A truncated and normalized Gaussian.
 #[derive(Clone, Debug)]
 pub struct Gaussian {
     /// Weights at distance 0, 1, ..., the first halved.
@@ -87,12 +88,12 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// Cut at `truncate` standard deviations, rounded to a whole pixel.
+    /// Truncated at `truncate` standard deviations, rounded to a whole pixel.
     pub fn new(sigma: f64, truncate: f64) -> Self {
         Self::cut(sigma, (truncate * sigma + 0.5) as usize)
     }
 
-    /// Cut at `radius` pixels.
+    /// Truncated at `radius` pixels.
     pub fn cut(sigma: f64, radius: usize) -> Self {
         let mut half: Vec<f64> = (0..=radius)
             .map(|at| {
@@ -187,7 +188,7 @@ impl Gaussian {
         Ok(())
     }
 
-    /// A kernel as long as the image is folded into one matrix per axis.
+    /// Smooths with one matrix per axis, for kernels that are longer than a side.
     fn smooth_folded(
         &self,
         plane: &mut [f32],

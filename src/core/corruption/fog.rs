@@ -14,7 +14,7 @@ pub const FOG: Table<(f32, f32)> = [
     [(1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4)],
 ];
 
-/// Adds fog and scales back to the brightest value there was.
+/// Adds fog, then scales values so that none exceeds the image's original maximum.
 pub fn fog(
     image: &mut Planes,
     (density, decay): (f32, f32),
@@ -39,8 +39,8 @@ pub fn fog(
 }
 
 /// The diamond-square fractal on a torus of `size`, a power of two, scaled to
-/// [0, 1]. Its random part shrinks by the square of `decay` from one scale to
-/// the next: the published code multiplies by its amplitude twice.
+/// [0, 1]. The random part shrinks by the square of `decay` from one scale to the
+/// next, because the published code multiplies by the amplitude twice.
 pub fn plasma(size: usize, decay: f32, rng: &mut Rng, stop: &Stop) -> Result<Vec<f32>> {
     let mut map = vec![0.0; size * size];
     let (mut step, mut wobble) = (size, 1.0_f32);
@@ -67,8 +67,8 @@ pub fn plasma(size: usize, decay: f32, rng: &mut Rng, stop: &Stop) -> Result<Vec
     Ok(map)
 }
 
-/// Sets the point at `target` of every cell to the mean of four others of the
-/// cell, plus a uniform draw.
+/// Sets the point at offset `target` in every cell to the mean of the four points at
+/// the offsets `around`, plus a uniform draw.
 fn fill(
     map: &mut [f32],
     (size, step): (usize, usize),
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn without_wobble_every_point_is_the_mean_of_its_neighbours() {
-        // An infinite decay leaves the first draws alone: the rest interpolates.
+        // With infinite decay, only the first draws are random; the rest is interpolated.
         let map = plasma(
             8,
             f32::INFINITY,

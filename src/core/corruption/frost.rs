@@ -1,8 +1,8 @@
 /*!
-Frost: a photograph of ice, or a drawn texture, laid over the image.
+Frost: a photograph of ice, or a generated texture, is added to the image.
 */
 
-// What runs on vectors must become part of code compiled for the processor found.
+// Vector code must be inlined into functions that are compiled for the detected processor.
 #![allow(clippy::inline_always)]
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub const FROST: Table<(f32, f32)> = [
     [(1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75)],
 ];
 
-/// By how much the published sets shrink the textures.
+/// Factor by which each published parameter set scales the textures.
 const SCALE: [f64; 3] = [0.2, 0.3, 1.0];
 
 /// Frost of one severity.
@@ -46,7 +46,7 @@ pub struct Frost {
 }
 
 impl Frost {
-    /// With the given textures, or drawn ones.
+    /// Frost with the given textures, or with generated textures.
     pub fn new(
         (parameters, level): (Parameters, usize),
         textures: Option<Arc<Vec<Texture>>>,
@@ -59,8 +59,8 @@ impl Frost {
         })
     }
 
-    /// Adds a random window of a random texture. A texture that is too small
-    /// is enlarged to a tenth more than the image.
+    /// Adds a random window of a random texture. A texture that is too small is
+    /// enlarged until its sides are at least 1.1 times those of the image.
     pub fn apply(&self, image: &mut Planes, rng: &mut Rng, stop: &Stop) -> Result<()> {
         let (height, width) = (image.height, image.width);
         let texture = &self.textures[rng.random_range(0..self.textures.len())];
@@ -138,8 +138,8 @@ impl Frost {
     }
 }
 
-/// A window of a texture at its full size, over a color image: what
-/// [`Frost::blend`] comes to without interpolation.
+/// Adds a window of an unscaled texture to a color image: a faster [`Frost::blend`]
+/// for the case without interpolation.
 struct Window<'a> {
     levels: &'a [u8],
     stride: usize,

@@ -35,9 +35,10 @@ pub const GLASS: Table<(f64, usize, usize)> = [
 
 /// Smooths, displaces and smooths again.
 ///
-/// The published code means to swap pixels, but each takes the value of its
-/// partner and the partner keeps it; from the last pixel to the first, up to
-/// `reach` pixels before or `reach - 1` after. Levels are whole in between.
+/// As in the published code, pixels are not swapped: each pixel takes the value of a
+/// random partner, and the partner keeps its value. Pixels are visited from the last
+/// to the first. The partner is up to `reach` pixels before or `reach - 1` after.
+/// Values are truncated to whole levels after the first smoothing.
 pub fn glass(
     image: &mut Planes,
     (sigma, reach, rounds): (f64, usize, usize),
@@ -58,8 +59,8 @@ pub fn glass(
         for y in stop.watch((reach + 1..=height - reach).rev()) {
             let y = y?;
             for x in (reach + 1..=width - reach).rev() {
-                // Both steps from the halves of one draw: exact but for a bias
-                // of one part in ten million.
+                // The halves of one draw give both steps. Their bias is less than
+                // one part in ten million.
                 let draw: u64 = rng.random();
                 let step = |bits: u64| (((bits & 0xffff_ffff) * u64::from(choices)) >> 32) as usize;
                 let from = (y + step(draw) - reach) * width + x + step(draw >> 32) - reach;
@@ -84,7 +85,7 @@ mod tests {
         let values: Vec<f32> = (0..256).map(|at| at as f32 / 255.0).collect();
         let before = Planes::plane(16, 16, values);
         let mut after = before.clone();
-        // No smoothing: only displacement is left.
+        // Without smoothing, only the displacement changes the image.
         let rng = &mut Rng::seed_from_u64(3);
         glass(&mut after, (0.05, 2, 1), rng, &Stop::default()).unwrap();
         let mut moved = 0;
@@ -95,7 +96,7 @@ mod tests {
             assert!(!is_rim || *value == before.values[at]);
             moved += usize::from(*value != before.values[at]);
         }
-        // 12 x 12 pixels look for a partner, one in 16 finds itself.
+        // 12 x 12 pixels have a random partner; for one in 16, it is the pixel itself.
         assert!((120..=144).contains(&moved), "{moved}");
     }
 }

@@ -1,9 +1,10 @@
 /*!
-Drawn textures of ice, for frost without photographs.
+Generated textures of ice, for frost without photographs.
 
-Fern crystals over fractal clouds. What they share with the five published
-photographs is each one's mean color, spread of brightness and balance of
-coarse and fine detail, which is what the corruption does to an image.
+A texture shows fern crystals over fractal clouds. Each texture has the mean
+color, the spread of brightness and the balance of coarse and fine detail of one
+of the five published photographs, because these properties determine the effect
+of the corruption.
 */
 
 use std::sync::{Arc, OnceLock};
@@ -16,11 +17,11 @@ use super::image::Planes;
 use super::texture::Texture;
 use super::{Result, Rng, Stop};
 
-/// Height and width: a power of two for the clouds.
+/// Height and width, a power of two as the clouds require.
 const SIZE: usize = 512;
 
-/// Mean red, green and blue, spread of brightness, share of the crystals in
-/// its variance, their number, and the length of the longest.
+/// Mean red, green and blue, standard deviation of brightness, the crystals' share of
+/// the variance, the number of crystals, and the largest length of a crystal.
 struct Look {
     colour: [f32; 3],
     spread: f32,
@@ -59,7 +60,7 @@ pub fn textures() -> Result<Arc<Vec<Texture>>> {
     Ok(Arc::clone(DRAWN.get_or_init(|| Arc::new(drawn))))
 }
 
-/// One texture: a moment's work, which is not watched.
+/// Draws one texture. This is fast, so it cannot be interrupted.
 fn draw(look: &Look, seed: u64) -> Result<Texture> {
     let stop = &Stop::default();
     let mut rng = Rng::seed_from_u64(seed);
@@ -84,7 +85,7 @@ fn draw(look: &Look, seed: u64) -> Result<Texture> {
     })
 }
 
-/// Mean 0, variance 1.
+/// Scales values to mean 0 and variance 1.
 fn standardised(mut values: Vec<f32>) -> Vec<f32> {
     let count = values.len() as f32;
     let mean = values.iter().sum::<f32>() / count;
@@ -96,11 +97,11 @@ fn standardised(mut values: Vec<f32>) -> Vec<f32> {
     values
 }
 
-/// A plane without edges to draw on.
+/// A periodic plane to draw on.
 struct Canvas(Vec<f32>);
 
 impl Canvas {
-    /// A stem with barbs at 60 degrees that shorten towards its tip.
+    /// Draws a stem with barbs at 60 degrees, which are shorter towards the tip.
     fn fern(&mut self, longest: f32, rng: &mut Rng) {
         let root = [0, 1].map(|_| rng.random::<f32>() * SIZE as f32);
         let angle = rng.random::<f32>() * std::f32::consts::TAU;
@@ -121,7 +122,7 @@ impl Canvas {
         }
     }
 
-    /// A line that fades out.
+    /// Draws a line that fades out.
     fn needle(&mut self, root: [f32; 2], angle: f32, length: f32, shine: f32) {
         let (sin, cos) = angle.sin_cos();
         for at in 0..length as usize {
@@ -149,7 +150,7 @@ mod tests {
             for (channel, mean) in look.colour.iter().enumerate() {
                 let one = levels.iter().skip(channel).step_by(3);
                 let sum: f32 = one.map(|&level| f32::from(level) / 255.0).sum();
-                // Bright crystals are cut at white.
+                // The brightest crystals are clipped at white.
                 assert!((sum / (SIZE * SIZE) as f32 - mean).abs() < 0.03);
             }
         }

@@ -1,12 +1,12 @@
 /*!
-One image in the form the kernels work on: planar, and its way from and to a
+The planar image on which the kernels work, and its conversion from and to a
 batch of any pixel type and layout.
 
-Color pixels that lie together are the common case, and this is done for every
-image: all three planes in one pass, with the vectors of the processor found.
+Color images with channels last are the common case. They are converted in one
+pass for all three planes, with the vector instructions of the processor.
 */
 
-// What runs on vectors must become part of code compiled for the processor found.
+// Vector code must be inlined into functions that are compiled for the detected processor.
 #![allow(clippy::inline_always)]
 
 use ndarray::{ArrayView3, ArrayViewMut3, Axis};
@@ -24,14 +24,14 @@ pub struct Image<T> {
     pub values: Vec<T>,
 }
 
-/// The form of most kernels: black 0, white 1.
+/// The image on which most kernels work: black is 0, white is 1.
 pub type Planes = Image<f32>;
 
-/// The form of the kernels that are defined on 8 bits.
+/// The image for kernels that are defined on 8 bits.
 pub type Bytes = Image<u8>;
 
 impl<T: Copy + Default> Image<T> {
-    /// One plane, row by row.
+    /// An image with one plane, given row by row.
     pub fn plane(height: usize, width: usize, values: Vec<T>) -> Self {
         Self {
             channels: 1,
@@ -56,8 +56,8 @@ impl<T: Copy + Default> Image<T> {
         Some([red, green, blue])
     }
 
-    /// The three planes of a color image in pieces, watched; nothing for any
-    /// other channel count.
+    /// The three planes of a color image in pieces, with a check for interruption
+    /// before each; nothing for any other channel count.
     pub fn colour_pieces<'s>(
         &'s mut self,
         stop: &'s Stop,
@@ -172,7 +172,7 @@ impl<T: Copy + Default> Image<T> {
     }
 }
 
-/// Values one after another, whatever order their memory has.
+/// Converts values one by one, for any memory order.
 struct Each<I, O, F> {
     source: I,
     out: O,
@@ -196,7 +196,7 @@ where
     }
 }
 
-/// Color pixels to planes.
+/// Converts color pixels to planes.
 struct Separate<'a, S, T, F> {
     pixels: &'a [[S; 3]],
     planes: [&'a mut [T]; 3],
@@ -218,7 +218,7 @@ impl<S: Copy, T, F: Fn(S) -> T> NullaryFnOnce for Separate<'_, S, T, F> {
     }
 }
 
-/// Planes to color pixels.
+/// Converts planes to color pixels.
 struct Join<'a, S, T, F> {
     planes: [&'a [T]; 3],
     pixels: &'a mut [[S; 3]],
@@ -240,13 +240,13 @@ impl<S: Copy, T: Copy, F: Fn(T) -> S> NullaryFnOnce for Join<'_, S, T, F> {
     }
 }
 
-/// A value that is not negative, without its fraction. The standard function
-/// is a call on older processors, and this is done for every pixel.
+/// Truncates a value that is not negative. The standard function is a slow call on
+/// older processors, and this function is called for every pixel.
 pub fn whole(value: f32) -> f32 {
     (value as i32) as f32
 }
 
-/// Luminance of linear weights, as the published code has them.
+/// Luminance, with the weights of the published code.
 pub fn gray(red: f32, green: f32, blue: f32) -> f32 {
     0.299 * red + 0.587 * green + 0.114 * blue
 }
@@ -255,9 +255,9 @@ pub fn gray(red: f32, green: f32, blue: f32) -> f32 {
 pub trait Pixel: Copy + Default + Send + Sync {
     /// The value in [0, 1].
     fn to_unit(self) -> f32;
-    /// The pixel of a value, which is first clipped to [0, 1].
+    /// Converts a value to a pixel, after clipping it to [0, 1].
     fn from_unit(value: f32) -> Self;
-    /// The pixel of a value as [`Pixel::from_unit`], but to the nearest level.
+    /// As [`Pixel::from_unit`], but rounds to the nearest level.
     fn nearest(value: f32) -> Self;
     /// The nearest of 256 levels.
     fn to_byte(self) -> u8;
@@ -271,8 +271,8 @@ impl Pixel for u8 {
         f32::from(self) / 255.0
     }
 
-    /// Truncates, as the published code does. What is added is a 500th of a
-    /// level: single precision must not turn a whole level into the one below.
+    /// Truncates, as the published code does. A 500th of a level is added first, so
+    /// that rounding in single precision does not turn a whole level into the one below.
     #[inline(always)]
     fn from_unit(value: f32) -> Self {
         (value * 255.0 + 0.002) as Self

@@ -1,15 +1,15 @@
 /*!
-JPEG compression: what the format loses, without the file.
+JPEG compression: the loss of the format, without a file.
 
-Entropy coding loses nothing, so it is left out. The rest follows the
-reference codec's defaults in whole numbers: chroma at half resolution both
-ways, its accurate integer transform, and triangle interpolation on the way
-back. A test holds it to the pixels of that codec. The codec crates at hand
-take one chroma pixel of four instead of their mean, which is up to 59 levels
-away from the published images.
+Entropy coding is lossless, so it is left out. All other steps follow the
+defaults of the reference codec in integer arithmetic: chroma at half resolution
+along both axes, the accurate integer transform, and triangle interpolation of
+chroma after decoding. A test compares the pixels with those of that codec.
+Available codec crates take one of four chroma pixels instead of their mean,
+which differs from the published images by up to 59 levels.
 */
 
-// What runs on vectors must become part of code compiled for the processor found.
+// Vector code must be inlined into functions that are compiled for the detected processor.
 #![allow(clippy::inline_always)]
 
 use pulp::{Arch, NullaryFnOnce};
@@ -51,7 +51,7 @@ impl Jpeg {
         Self(steps(quality).map(|table| Steps::new(&table)))
     }
 
-    /// Compresses and decompresses; a gray image has luminance alone.
+    /// Compresses and decompresses; a gray image has only luminance.
     pub fn apply(&self, image: &mut Bytes, stop: &Stop) -> Result<()> {
         Arch::new().dispatch(Job {
             jpeg: self,
@@ -72,7 +72,7 @@ fn steps(quality: i32) -> [[[i32; 8]; 8]; 2] {
     STEPS.map(|table| table.map(|row| row.map(scaled)))
 }
 
-/// One image on its way.
+/// The compression of one image.
 struct Job<'a> {
     jpeg: &'a Jpeg,
     image: &'a mut Bytes,
@@ -110,14 +110,14 @@ impl NullaryFnOnce for Job<'_> {
     }
 }
 
-/// A plane of whole blocks.
+/// A plane that is padded to whole blocks.
 struct Whole {
     stride: usize,
     levels: Vec<u8>,
 }
 
 impl Whole {
-    /// Room for a plane.
+    /// Allocates a plane.
     #[inline(always)]
     fn new(height: usize, width: usize) -> Self {
         let stride = width.next_multiple_of(8);
@@ -153,7 +153,7 @@ impl Whole {
         let count = self.levels.len() / 64;
         for first in (0..count).step_by(LANES) {
             stop.check()?;
-            // Beyond the last block, the lanes do its work once more.
+            // Lanes after the last block repeat that block.
             let corners: [usize; LANES] = std::array::from_fn(|lane| {
                 let at = (first + lane).min(count - 1);
                 at / across * 8 * stride + at % across * 8
@@ -178,8 +178,8 @@ fn repeat_last(row: &mut [u8], count: usize) {
     row[count..].fill(last);
 }
 
-/// Reads eight levels at each corner, black at -128, the way a vector does: as
-/// whole words, which are then taken apart.
+/// Reads eight levels at each corner and subtracts 128. Levels are read as 32-bit words,
+/// which are then split, so that the compiler can use vectors.
 #[inline(always)]
 fn load(row: &mut [[i32; LANES]; 8], levels: &[u8], corners: &[usize; LANES]) {
     let mut words = [[0_u32; LANES]; 2];
@@ -196,7 +196,7 @@ fn load(row: &mut [[i32; LANES]; 8], levels: &[u8], corners: &[usize; LANES]) {
     }
 }
 
-/// The way back of [`load`], cut to 8 bits.
+/// The inverse of [`load`], clipped to 8 bits.
 #[inline(always)]
 fn store(row: &[[i32; LANES]; 8], levels: &mut [u8], corners: &[usize; LANES]) {
     let mut words = [[0_u32; LANES]; 2];
@@ -213,8 +213,8 @@ fn store(row: &[[i32; LANES]; 8], levels: &mut [u8], corners: &[usize; LANES]) {
     }
 }
 
-/// Red, green and blue to luminance, and to the two chrominances at half the
-/// size.
+/// Converts red, green and blue to luminance, and to the two chrominances at half
+/// the size.
 #[inline(always)]
 fn separate(planes: &[&[u8]; 3], width: usize, stop: &Stop) -> Result<[Whole; 3]> {
     const MIDDLE: i32 = (128 << 16) + 32767;
@@ -222,7 +222,7 @@ fn separate(planes: &[&[u8]; 3], width: usize, stop: &Stop) -> Result<[Whole; 3]
     let stride = width.next_multiple_of(16);
     let mut luma = Whole::new(height, width);
     let mut small = [(); 2].map(|()| Whole::new(height.div_ceil(2), stride / 2));
-    // Two rows of either chrominance.
+    // Two rows of each chrominance.
     let mut pair = [(); 2].map(|()| vec![0; 2 * stride]);
     for (y, line) in luma.rows_mut().take(height).enumerate() {
         stop.check()?;
@@ -243,7 +243,7 @@ fn separate(planes: &[&[u8]; 3], width: usize, stop: &Stop) -> Result<[Whole; 3]
         if y % 2 == 1 || y == height - 1 {
             for (pair, small) in pair.iter().zip(&mut small) {
                 let (upper, lower) = pair.split_at(stride);
-                // The last of an odd number of rows stands alone.
+                // If the number of rows is odd, the last row is paired with itself.
                 let lower = if y % 2 == 0 { upper } else { lower };
                 let start = y / 2 * small.stride;
                 halve(upper, lower, &mut small.levels[start..][..stride / 2]);
@@ -254,7 +254,7 @@ fn separate(planes: &[&[u8]; 3], width: usize, stop: &Stop) -> Result<[Whole; 3]
     Ok([luma, blue, red])
 }
 
-/// Means of 2 x 2 pixels, rounded down and up in turns.
+/// Means of 2 x 2 pixels; halves are alternately rounded down and up.
 #[inline(always)]
 fn halve(upper: &[u8], lower: &[u8], small: &mut [u8]) {
     let pairs = upper
@@ -269,7 +269,7 @@ fn halve(upper: &[u8], lower: &[u8], small: &mut [u8]) {
     }
 }
 
-/// The way back of [`separate`].
+/// The inverse of [`separate`].
 #[inline(always)]
 fn join(
     [luma, blue, red]: &[Whole; 3],
@@ -311,8 +311,8 @@ fn join(
     Ok(())
 }
 
-/// One row at twice the size: the nearest pixel has weight 3 of 4 along each
-/// axis, and the edge repeats. `sums` is room for two more than a row.
+/// Interpolates one row at twice the size: the nearest pixel has weight 3/4 along each
+/// axis, and the edge pixels are repeated. `sums` has two more elements than a row.
 #[inline(always)]
 fn double(near: &[u8], far: &[u8], sums: &mut [u16], large: &mut [u8]) {
     let count = near.len();
@@ -337,7 +337,7 @@ mod tests {
     fn tables_scale_as_the_standard_library_does() {
         assert_eq!(steps(50), STEPS);
         assert_eq!(steps(100)[0], [[1; 8]; 8]);
-        // 25: twice the table, cut at 255; 80: 40 %.
+        // Quality 25: twice the table, clipped at 255. Quality 80: 40 % of the table.
         assert_eq!(steps(25)[0][4][5], 218);
         assert_eq!(steps(80)[0][0][0], 6);
         assert_eq!(steps(7)[1][7][7], 255);
@@ -362,7 +362,7 @@ mod tests {
         let ramp: Vec<u8> = (0..20 * 30)
             .map(|at| (3 * (at % 30) + at / 30) as u8)
             .collect();
-        // Gray pixels have their level as luminance, and none of the rest.
+        // For gray pixels, luminance is the level and chrominance is neutral.
         let mut small = separate(&[&ramp, &ramp, &ramp], 30, &Stop::default()).unwrap();
         assert_eq!(small.each_ref().map(|plane| plane.stride), [32, 16, 16]);
         for (line, row) in small[0].rows_mut().zip(ramp.chunks_exact(30)) {
@@ -381,7 +381,7 @@ mod tests {
         join(&small, planes, 30, &Stop::default()).unwrap();
         for at in (0..600).filter(|at| (2..28).contains(&(at % 30)) && (2..18).contains(&(at / 30)))
         {
-            // The weight of the second chrominance in red.
+            // 1.402 is the weight of the second chrominance in red.
             let red = 128.0 + 1.402 * (f64::from(ramp[at]) - 128.0);
             assert!((f64::from(back[0][at]) - red.max(0.0)).abs() <= 2.0);
         }

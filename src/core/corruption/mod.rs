@@ -1,21 +1,21 @@
 /*!
 Common corruptions of images (Hendrycks & Dietterich 2019), batched.
 
-One file per family; each corruption has one function that works on one image
-in planar form: (C, H, W), single precision, black 0 and white 1. [`corrupt`]
-brings every image of a batch into that form and back, in parallel.
+Each family has one file. Each corruption has one function, which changes one
+image in planar form: (C, H, W), single precision, black 0 and white 1.
+[`corrupt`] converts every image of a batch to that form and back, in parallel.
 
-The published code exists with three sets of constants, for CIFAR-10-C,
-Tiny ImageNet-C and ImageNet-C; [`Parameters`] names them and the table of
-each corruption holds all three.
+The published code has three sets of constants, for CIFAR-10-C, Tiny ImageNet-C
+and ImageNet-C. [`Parameters`] names the sets, and the table of each corruption
+holds all three.
 
-Randomness is per image: image `i` of a batch draws from stream `streams[i]`
-of the seed, in planar order. Neither the thread count, nor
-the split into batches, nor the memory layout changes a pixel, and the
-severities of one corruption share their draws.
+Random numbers are drawn per image: image `i` of a batch uses stream `streams[i]`
+of the seed, in planar order. Pixels therefore do not depend on the thread count,
+the split into batches or the memory layout. All severities of a corruption use
+the same random numbers.
 
-One image may be large: every loop over rows or pixels is watched, and ends with
-an error once the call is to end.
+An image may be large, so every loop over rows or pixels checks for interruption
+and then ends with an error.
 */
 
 mod blur;
@@ -53,8 +53,8 @@ use crate::{Error, Result};
 use catalogue::Kernel;
 use image::Image;
 
-/// The least height and width: the published kernels and grids are meant for
-/// 32 pixels and more, and below half of that they cover most of the image.
+/// The smallest height and width. The published kernels and grids are made for 32
+/// pixels or more. Below half of that size, they cover most of the image.
 pub const MIN_SIZE: usize = 16;
 
 /// Constants of one corruption: three parameter sets of five severities.
@@ -106,7 +106,7 @@ impl Layout {
         }
     }
 
-    /// Views one image as (C, H, W), whatever its layout.
+    /// Views one image of this layout as (C, H, W).
     fn planar<'a, S>(
         self,
         image: ndarray::ArrayBase<S, ndarray::Ix3>,

@@ -8,7 +8,7 @@ use rand_distr::{Distribution, Poisson, StandardNormal};
 use super::image::Planes;
 use super::{Result, Rng, Stop, Table};
 
-/// Standard deviation of the Gaussian noise, white = 1.
+/// Standard deviation of the Gaussian noise, where white is 1.
 pub const GAUSSIAN_SD: Table<f32> = [
     [0.04, 0.06, 0.08, 0.09, 0.10],
     [0.04, 0.08, 0.12, 0.15, 0.18],
@@ -58,16 +58,16 @@ pub fn speckle(image: &mut Planes, sd: f32, rng: &mut Rng, stop: &Stop) -> Resul
     Ok(())
 }
 
-/// Counts photons.
+/// Replaces values by Poisson photon counts.
 pub fn shot(image: &mut Planes, photons: f32, rng: &mut Rng, stop: &Stop) -> Result<()> {
-    // Setting a distribution up takes longer than a draw, and an image has few
-    // levels: those met are kept.
+    // Constructing a distribution takes longer than a draw. An image has few distinct
+    // levels, so distributions are kept.
     let mut met: Vec<Option<(u32, Poisson<f64>)>> = vec![None; 512];
     for piece in stop.pieces(&mut image.values) {
         for value in piece? {
             let slot = &mut met[(*value * 510.0 + 0.5) as usize & 511];
             if !matches!(slot, Some((bits, _)) if *bits == value.to_bits()) {
-                // Black has no distribution, and no photons.
+                // Black has no photons, and the mean 0 has no distribution here.
                 let counts = Poisson::new(f64::from(*value * photons));
                 *slot = counts.ok().map(|counts| (value.to_bits(), counts));
             }
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn the_noise_has_the_stated_spread_and_no_structure() {
         let (image, mean, sd) = spread(|image, rng, stop| gaussian(image, 0.08, rng, stop), 0.5);
-        // 30000 draws: the mean is known to 0.00046, the sd to 0.4 %.
+        // 30000 draws: the error of the mean is 0.00046, and of the sd 0.4 %.
         assert!((mean - 0.5).abs() < 0.002);
         assert!((sd - 0.08).abs() < 0.0015);
         let pairs = image

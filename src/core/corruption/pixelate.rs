@@ -1,8 +1,8 @@
 /*!
-Pixelate: fewer pixels by area averages, and back to the size there was.
+Pixelate: shrink the image by area averages, then enlarge it to its original size.
 */
 
-// What runs on vectors must become part of code compiled for the processor found.
+// Vector code must be inlined into functions that are compiled for the detected processor.
 #![allow(clippy::inline_always)]
 
 use pulp::{Arch, NullaryFnOnce};
@@ -11,15 +11,15 @@ use super::image::Bytes;
 use super::{Result, Stop, Table};
 use crate::core::parallel::PIECE;
 
-/// Size in between, as a share.
+/// Size of the shrunk image, as a share of the original size.
 pub const PIXELATE: Table<f64> = [
     [0.95, 0.9, 0.85, 0.75, 0.65],
     [0.9, 0.8, 0.7, 0.6, 0.5],
     [0.6, 0.5, 0.4, 0.3, 0.25],
 ];
 
-/// Weights are whole numbers over 2^22, as in the image library of the
-/// published code, and levels are rounded after each axis.
+/// Fractional bits of the weights. As in Pillow, which the published code uses,
+/// weights are multiples of 2^-22, and levels are rounded after each axis.
 const BITS: u32 = 22;
 
 /// The same pixel of up to four planes, which are averaged together.
@@ -30,7 +30,7 @@ pub fn pixelate(image: &mut Bytes, share: f64, stop: &Stop) -> Result<()> {
     Arch::new().dispatch(Job { image, share, stop })
 }
 
-/// One image on its way.
+/// The pixelation of one image.
 struct Job<'a> {
     image: &'a mut Bytes,
     share: f64,
@@ -47,7 +47,7 @@ impl NullaryFnOnce for Job<'_> {
         let small = |size: usize| (size as f64 * self.share) as usize;
         let rows = windows(height, small(height));
         let columns = windows(width, small(width));
-        // Enlarged, each pixel is the mean of one.
+        // The enlarged image repeats pixels: each window has one pixel.
         let wide: Vec<usize> = windows(columns.len(), width).iter().map(|w| w.0).collect();
         let high = windows(rows.len(), height);
         let size = height * width;
@@ -75,7 +75,8 @@ impl NullaryFnOnce for Job<'_> {
     }
 }
 
-/// Planes to quads. A quad holds what it held where there are fewer planes.
+/// Converts planes to quads. If there are fewer than four planes, the other values
+/// of a quad have no meaning.
 #[inline(always)]
 fn join(planes: &[u8], quads: &mut [Quad], stop: &Stop) -> Result<()> {
     let size = quads.len();
@@ -100,7 +101,7 @@ fn join(planes: &[u8], quads: &mut [Quad], stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// Quads to planes.
+/// Converts quads to planes.
 #[inline(always)]
 fn separate(quads: &[Quad], planes: &mut [u8], stop: &Stop) -> Result<()> {
     for (at, plane) in planes.chunks_exact_mut(quads.len()).enumerate() {
@@ -113,11 +114,11 @@ fn separate(quads: &[Quad], planes: &mut [u8], stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// What one output pixel averages along an axis: the first pixel, how many,
-/// and the weight of each.
+/// The pixels that one output pixel averages along an axis: the first pixel, the
+/// number of pixels, and the weight of each pixel.
 type Window = (usize, usize, u32);
 
-/// Box windows from `from` pixels to `to`.
+/// Box windows that resize `from` pixels to `to` pixels.
 fn windows(from: usize, to: usize) -> Vec<Window> {
     let scale = from as f64 / to as f64;
     let reach = 0.5 * scale.max(1.0);
@@ -138,13 +139,13 @@ fn windows(from: usize, to: usize) -> Vec<Window> {
     (0..to).map(window).collect()
 }
 
-/// The level of a sum of levels.
+/// The mean level, from a sum of levels.
 #[inline(always)]
 fn mean(sum: u32, weight: u32) -> u8 {
     ((sum * weight + (1 << (BITS - 1))) >> BITS) as u8
 }
 
-/// Means along the rows, then of these along the columns.
+/// Averages along the rows, then along the columns.
 #[inline(always)]
 fn shrink(
     quads: &[Quad],

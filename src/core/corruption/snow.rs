@@ -1,5 +1,5 @@
 /*!
-Snow: magnified noise, smeared by the wind, over a whitened image.
+Snow: magnified noise with motion blur is added to a whitened image.
 */
 
 use rand::RngExt;
@@ -19,7 +19,7 @@ pub struct Snow {
     threshold: f32,
     radius: usize,
     sigma: f64,
-    /// Weight of the image beside its whitened self.
+    /// Weight of the image in the mean of the image and its whitened copy.
     rest: f32,
 }
 
@@ -61,8 +61,8 @@ pub const SNOW: Table<Snow> = [
 ];
 
 impl Snow {
-    /// Whitens the image, and adds the flakes twice: as they are and turned
-    /// by half a circle.
+    /// Whitens the image, and adds the flakes twice: unchanged, and rotated by 180
+    /// degrees.
     pub fn apply(&self, image: &mut Planes, rng: &mut Rng, stop: &Stop) -> Result<()> {
         let flakes = self.flakes((image.height, image.width), rng, stop)?;
         self.whiten(image, stop)?;
@@ -78,7 +78,7 @@ impl Snow {
         Ok(())
     }
 
-    /// A plane of flakes, of whole levels before and after the wind.
+    /// A plane of flakes, rounded to whole levels before and after the motion blur.
     fn flakes(
         &self,
         (height, width): (usize, usize),
@@ -111,7 +111,7 @@ impl Snow {
         Ok(flakes.values)
     }
 
-    /// Mixes with 1.5 times the luminance plus a half, where that is more.
+    /// Mixes each value with 1.5 times the luminance plus 0.5 if that is larger.
     fn whiten(&self, image: &mut Planes, stop: &Stop) -> Result<()> {
         let rest = self.rest;
         let mix = |value: f32, gray: f32| rest * value + (1.0 - rest) * value.max(1.5 * gray + 0.5);

@@ -20,12 +20,12 @@ pub struct Spatter {
     liquid: Liquid,
 }
 
-/// What the drops are of.
+/// The liquid of the drops.
 #[derive(Clone, Copy, Debug)]
 enum Liquid {
-    /// Of this brightness.
+    /// Water of this brightness.
     Water(f32),
-    /// With borders smoothed by this standard deviation.
+    /// Mud, whose borders are smoothed with this standard deviation in pixels.
     Mud(f64),
 }
 
@@ -53,7 +53,7 @@ const fn mud(mean: f32, sd: f32, sigma: f64, threshold: f32, border: f64) -> Spa
     }
 }
 
-/// Noise (mean, sd), its smoothing, threshold, and brightness or border.
+/// Noise (mean, sd), its smoothing (sd), threshold, and brightness or border.
 pub const SPATTER: Table<Spatter> = [
     [
         water(0.62, 0.1, 0.7, 0.7, 0.5),
@@ -79,7 +79,7 @@ pub const SPATTER: Table<Spatter> = [
 ];
 
 impl Spatter {
-    /// Smooth noise above a threshold is where drops are.
+    /// Adds drops where smooth noise is above a threshold.
     pub fn apply(&self, image: &mut Planes, rng: &mut Rng, stop: &Stop) -> Result<()> {
         let (height, width) = (image.height, image.width);
         let mut drops = Planes::plane(height, width, vec![0.0; height * width]);
@@ -113,8 +113,8 @@ impl Spatter {
         }
     }
 
-    /// Water, 1 where it is brightest: its height times an embossed distance
-    /// to the drops' edges.
+    /// The brightness of water: the height of a drop times an embossed map of the
+    /// distance to the drops' edges. The largest value is 1.
     fn film(&self, mut drops: Vec<f32>, width: usize, stop: &Stop) -> Result<Vec<f32>> {
         for piece in stop.pieces(&mut drops) {
             for drop in piece? {
@@ -157,8 +157,7 @@ impl Spatter {
     }
 }
 
-/// Adds a color by cover, and takes as much of the image away as `opacity`
-/// says.
+/// Adds a color in proportion to `cover`, and dims the image by `opacity * cover`.
 fn paint(
     image: &mut Planes,
     cover: &[f32],

@@ -1,10 +1,10 @@
 /*!
-A color picture that frost lays over an image.
+A color texture that frost adds to an image.
 */
 
 use crate::{Error, Result};
 
-/// The first of two pixels that are read, and the share of the second.
+/// The first of two neighboring pixels that are read, and the share of the second.
 pub type Read = (usize, f32);
 
 /// A color texture.
@@ -12,7 +12,7 @@ pub type Read = (usize, f32);
 pub struct Texture {
     pub(super) height: usize,
     pub(super) width: usize,
-    /// Red, green and blue of each pixel in turn.
+    /// Interleaved red, green and blue.
     pub(super) levels: Vec<u8>,
 }
 
@@ -32,8 +32,8 @@ impl Texture {
         })
     }
 
-    /// The two pixels read for each of `count` pixels from `start` on, and
-    /// the share of the second, along an axis of `length` pixels.
+    /// The pixels to read along an axis of `length` pixels, which is scaled by `scale`,
+    /// for each of `count` pixels from `start` on.
     #[must_use]
     pub fn line(length: usize, scale: f64, start: usize, count: usize) -> Vec<Read> {
         let read = |at: usize| {

@@ -1,32 +1,32 @@
 /*!
-Tone: changes of pixel values that ignore position.
+Tone: changes of pixel values that do not depend on position.
 */
 
 use super::image::Planes;
 use super::{Result, Stop, Table};
 
-/// Factor on the distance to the mean.
+/// Factor of the distance to the mean.
 pub const CONTRAST: Table<f32> = [
     [0.75, 0.5, 0.4, 0.3, 0.15],
     [0.4, 0.3, 0.2, 0.1, 0.05],
     [0.4, 0.3, 0.2, 0.1, 0.05],
 ];
 
-/// What is added to the value of HSV.
+/// Addition to the value of HSV.
 pub const BRIGHTNESS: Table<f32> = [
     [0.05, 0.1, 0.15, 0.2, 0.3],
     [0.1, 0.2, 0.3, 0.4, 0.5],
     [0.1, 0.2, 0.3, 0.4, 0.5],
 ];
 
-/// Factor on, and addition to, the saturation of HSV.
+/// Factor of the saturation of HSV, and addition to it.
 pub const SATURATE: Table<(f32, f32)> = [
     [(0.3, 0.0), (0.1, 0.0), (1.5, 0.0), (2.0, 0.1), (2.5, 0.2)],
     [(0.3, 0.0), (0.1, 0.0), (2.0, 0.0), (5.0, 0.1), (30.0, 0.2)],
     [(0.3, 0.0), (0.1, 0.0), (2.0, 0.0), (5.0, 0.1), (20.0, 0.2)],
 ];
 
-/// Pulls every channel towards its own mean.
+/// Scales the distance of each value to its channel's mean.
 pub fn contrast(image: &mut Planes, factor: f32, stop: &Stop) -> Result<()> {
     for plane in image.planes_mut() {
         let mut sum = 0.0;
@@ -45,8 +45,8 @@ pub fn contrast(image: &mut Planes, factor: f32, stop: &Stop) -> Result<()> {
     Ok(())
 }
 
-/// Raises the value of HSV, which is the largest of the three channels; at
-/// constant hue and saturation the others keep their ratio to it.
+/// Raises the value of HSV, which is the largest of the three channels. Hue and
+/// saturation stay constant, so the ratios of the channels do not change.
 pub fn brightness(image: &mut Planes, addition: f32, stop: &Stop) -> Result<()> {
     if image.channels != 3 {
         for piece in stop.pieces(&mut image.values) {
@@ -70,9 +70,9 @@ pub fn brightness(image: &mut Planes, addition: f32, stop: &Stop) -> Result<()> 
     Ok(())
 }
 
-/// Changes the saturation of HSV, the relative distance of the smallest
-/// channel to the largest. A gray pixel has the hue of red, as published; a
-/// gray image has no saturation and stays.
+/// Changes the saturation of HSV, the relative distance of the smallest channel to
+/// the largest. As in the published code, a gray pixel of a color image has the hue
+/// of red. A gray image has no saturation and does not change.
 pub fn saturate(image: &mut Planes, (factor, addition): (f32, f32), stop: &Stop) -> Result<()> {
     for piece in image.colour_pieces(stop) {
         let [reds, greens, blues] = piece?;
@@ -168,7 +168,7 @@ mod tests {
         saturate(&mut image, (1.5, 0.1), &Stop::default()).unwrap();
         let [a, b] = [0, 1].map(|at| [0, 2, 4].map(|plane| image.values[plane + at]));
         assert!((saturation(a) - (0.5 * 1.5 + 0.1)).abs() < 1e-6);
-        // Gray turns reddish: the published hue of gray is 0.
+        // Gray becomes reddish, because the published hue of gray is 0.
         assert!((b[0] - 0.5).abs() < 1e-6 && (b[1] - 0.45).abs() < 1e-6 && b[1] == b[2]);
     }
 }

@@ -1,29 +1,28 @@
 /*!
 Power of small planes in single precision, eight columns at a time.
 
-What [`super::spectrum`] does with library transforms, done for planes whose
-sides are 16, 32 or 64 pixels, where moving values between transforms costs more
-than the transforms. Eight neighboring columns sit in the lanes of one vector,
-so the transform along y needs no other order than that of memory. Its last
-butterflies hold eight frequencies of eight columns in registers; these squares
-are turned there, and the transform along x has frequencies in its lanes. Powers
-are added where the last butterflies leave them, in an order of their own that
-[`Lanes::position`] explains.
+This module computes the sums of [`super::spectrum`] for planes whose sides are
+16, 32 or 64 pixels. For these planes, moving values between library transforms
+costs more time than the transforms. Eight neighboring columns are in the lanes of
+one vector, so the transform along y reads memory in its own order. Its last
+butterflies have eight frequencies of eight columns in registers. These squares
+are transposed in the registers, and the transform along x then has frequencies in
+its lanes. Powers are added in the order in which the last butterflies return
+them, see [`Lanes::position`].
 
-A side of `8 R` is one radix-`R` pass and one radix-8 pass: with `n = 8 a + b`
-and `k = c + R d`,
+A transform of length `8 R` has one radix-`R` pass and one radix-8 pass: with
+`n = 8 a + b` and `k = c + R d`,
 
 ```text
 X(c + R d) = sum_b W_8^(b d) W_n^(b c) sum_a W_R^(a c) x(8 a + b)
 ```
 
-The processor must have AVX2 and fused multiply-add, which is found out when the
-plan is made. Additions and multiplications use different units of it, so
-rotations are merged into the additions that follow them. Planes two pairs ahead
-are asked for early: at this speed memory is the limit.
+The processor must have AVX2 and fused multiply-add; the plan checks this.
+Rotations are merged into the additions that follow them, as fused multiply-adds.
+Memory limits the speed, so planes are prefetched two pairs ahead.
 */
 
-// Vector functions must become part of code compiled for the processor found.
+// Vector code must be inlined into functions that are compiled for the detected processor.
 #![allow(clippy::inline_always)]
 // Iterators over small arrays by value are not unrolled.
 #![allow(clippy::needless_range_loop)]
@@ -42,10 +41,10 @@ const LANES: usize = 8;
 
 /// The working memory of one thread.
 pub struct Scratch {
-    /// After the first pass, `[c][b]`.
+    /// The result of the first pass, at `[c][b]`.
     first: [[Octet; 8]; 8],
-    /// After the transform along y: frequencies in lanes; by groups of them,
-    /// then blocks of eight columns.
+    /// The result of the transform along y, with eight frequencies in the lanes: by
+    /// groups of frequencies, then by blocks of eight columns.
     turned: Vec<[Octet; 8]>,
 }
 
@@ -54,12 +53,12 @@ pub struct Lanes {
     unit: Unit,
     height: usize,
     width: usize,
-    /// For the passes along y and along x: `W_n^(b c)` at `[c][b]`.
+    /// `W_n^(b c)` at `[c][b]`, for the passes along y and along x.
     roots: [[[Root; 8]; 8]; 2],
 }
 
 impl Lanes {
-    /// Plans planes of this size, if size and processor are among those served.
+    /// Plans transforms for this size; `None` if the size or the processor is not supported.
     #[must_use]
     pub fn new(height: usize, width: usize) -> Option<Self> {
         let is_served = [height, width].iter().all(|n| [16, 32, 64].contains(n));
@@ -87,17 +86,20 @@ impl Lanes {
         2 * self.height * self.width
     }
 
-    /// Where [`Lanes::add_power`] leaves the power of a frequency.
+    /// The position at which [`Lanes::add_power`] adds the power of a frequency.
+    ///
+    /// With `y = c + R d`, powers are in the order `[c][x][d]`.
     #[must_use]
     pub fn position(&self, y: usize, x: usize) -> usize {
         let radix = self.height / 8;
         (y % radix * self.width + x) * LANES + y / radix
     }
 
-    /// Adds `|F(p + iq)|^2` to `sum`, less the means of `p` and `q` if wanted.
+    /// Adds `|F(p + iq)|^2` to `sum`; with `demean`, the means of `p` and `q` are
+    /// subtracted first.
     ///
-    /// `planes` are `p` and `q`, whole and contiguous; `ahead` is what will be
-    /// needed soon.
+    /// `planes` are `p` and `q`, whole and contiguous. `ahead` is prefetched for a later
+    /// call.
     pub fn add_power(
         &self,
         scratch: &mut Scratch,
@@ -126,7 +128,7 @@ fn roots(n: usize) -> [[Root; 8]; 8] {
     from_fn(|c| from_fn(|b| root((b * c) as f64 / n as f64)))
 }
 
-/// One pair of planes on its way.
+/// The transform of one pair of planes.
 struct Job<'a> {
     plan: &'a Lanes,
     planes: [&'a [f32x8]; 2],
@@ -136,7 +138,7 @@ struct Job<'a> {
     sum: &'a mut [f32x8],
 }
 
-/// A plane of `8 Y` rows of `X` vectors: a row is `8 a + b`, at `[a][b]`.
+/// A plane of `8 Y` rows with `X` vectors each; row `8 a + b` is at `[a][b]`.
 type Plane<const Y: usize, const X: usize> = [[[f32x8; X]; 8]; Y];
 
 impl NullaryFnOnce for Job<'_> {
@@ -168,7 +170,7 @@ impl Job<'_> {
         self.along_x::<Y, X>();
     }
 
-    /// Transforms along y, block by block of eight columns, and turns.
+    /// Transforms along y in blocks of eight columns, and transposes the results.
     #[inline(always)]
     fn along_y<const Y: usize, const X: usize>(&mut self)
     where
@@ -233,7 +235,7 @@ impl Job<'_> {
         }
     }
 
-    /// The mean of a plane in all lanes, or zero if it is to stay.
+    /// The mean of a plane in all lanes; zero without `demean`.
     #[inline(always)]
     fn mean(&self, plane: &[f32x8]) -> f32x8 {
         let Unit(simd) = self.plan.unit;
@@ -252,7 +254,7 @@ impl Job<'_> {
     }
 }
 
-/// A plane by rows; none if it is too small.
+/// A plane by rows; `None` if it is too small.
 #[inline(always)]
 fn shaped<const Y: usize, const X: usize>(plane: &[f32x8]) -> Option<&Plane<Y, X>> {
     let rows = plane.as_chunks::<X>().0.as_chunks::<8>().0;

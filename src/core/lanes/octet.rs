@@ -8,7 +8,7 @@ use std::f32::consts::FRAC_1_SQRT_2;
 use pulp::x86::V3;
 use pulp::{Simd, cast, f32x8};
 
-/// Pixels in a line of cache.
+/// Pixels in a cache line.
 pub const LINE: usize = 16;
 
 /// Cosine and sine.
@@ -23,18 +23,18 @@ pub struct Octet {
     pub im: f32x8,
 }
 
-/// No value, in all lanes.
+/// Zero in all lanes.
 pub const ZERO: f32x8 = f32x8(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
 /// See [`ZERO`].
 pub const NOTHING: Octet = Octet { re: ZERO, im: ZERO };
 
-/// The arithmetic of octets on a processor that has it.
+/// The arithmetic of octets, on a processor with the needed instructions.
 #[derive(Clone, Copy)]
 pub struct Unit(pub V3);
 
 /// The first pass: a transform of `R` octets.
 pub trait Radix<const R: usize> {
-    /// The unnormalized transform, forwards.
+    /// The unnormalized forward transform.
     fn dft(self, x: [Octet; R]) -> [Octet; R];
 }
 
@@ -62,8 +62,8 @@ impl Radix<8> for Unit {
 }
 
 impl Unit {
-    /// The second pass: turns each octet by its root, then transforms the
-    /// eight. The roots of group 0 are 1.
+    /// The second pass: multiplies each octet by its root, then transforms the eight
+    /// octets. The roots of group 0 are 1.
     #[inline(always)]
     pub fn second(self, group: usize, x: &[Octet; 8], roots: &[Root; 8]) -> [Octet; 8] {
         if group == 0 {
@@ -80,14 +80,16 @@ impl Unit {
         self.join(even, odd)
     }
 
-    /// The last stage of four: from sums and differences of even and odd.
+    /// The last stage of a transform of four, from the sums and differences of the even
+    /// and odd elements.
     #[inline(always)]
     fn cross(self, even: (Octet, Octet), odd: (Octet, Octet)) -> [Octet; 4] {
         let (b, d) = self.quarter(even.1, odd.1);
         [self.add(even.0, odd.0), b, self.sub(even.0, odd.0), d]
     }
 
-    /// The last stage of eight: from transforms of the even and the odd.
+    /// The last stage of a transform of eight, from the transforms of the even and the odd
+    /// elements.
     #[inline(always)]
     fn join(self, even: [Octet; 4], odd: [Octet; 4]) -> [Octet; 8] {
         const HALF: f32 = FRAC_1_SQRT_2;
@@ -162,7 +164,7 @@ impl Unit {
         cast(self.0.fma._mm256_fnmadd_ps(cast(a), cast(b), cast(c)))
     }
 
-    /// Asks for lines of the planes ahead, to be in the second-level cache.
+    /// Prefetches cache lines of the next planes into the second-level cache.
     #[inline(always)]
     pub fn fetch(self, ahead: &[f32], first: usize, count: usize) {
         const SECOND_LEVEL: i32 = 2;
@@ -181,7 +183,7 @@ impl Unit {
         self.0.mul_add_f32s(a.im, a.im, with_re)
     }
 
-    /// Exchanges lanes and positions: octet `i` gets the lanes `i`.
+    /// Exchanges lanes and positions: octet `i` of the result has lane `i` of each octet.
     #[inline(always)]
     pub fn turn(self, rows: &[Octet; 8]) -> [Octet; 8] {
         let re = self.transpose(rows.map(|row| row.re));
@@ -206,7 +208,7 @@ impl Unit {
         turned
     }
 
-    /// Columns `i` and `i + 4` of four rows, in the halves of vector `i`.
+    /// Vector `i` of the result has columns `i` and `i + 4` of four rows in its halves.
     #[inline(always)]
     fn turn_half(self, a: f32x8, b: f32x8, c: f32x8, d: f32x8) -> [__m256; 4] {
         let avx = self.0.avx;

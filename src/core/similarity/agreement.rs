@@ -1,18 +1,19 @@
 /*!
-How far repeats, subjects and models agree: correlations of neurons and of
+Agreement of repeats, subjects and models: correlations of neurons and of
 similarity matrices, split halves, and the noise ceiling.
 
-A split half leaves out no trial but an odd last one. For every image the
-trials are put in a random order and dealt in pairs, one to each half; a
-neuron without some of these trials deals its own in the same order. So
-neurons recorded together keep their common noise in the same half, and two
-trials suffice for a value in both halves. Each split draws from a stream of
-its own, named by the seed and the split.
+For a split into halves, the trials of every image are put in random order and
+assigned in pairs, one trial to each half. Only an odd last trial is left out. The
+trials of a neuron that lacks some of them are assigned in the same order. Neurons
+recorded together therefore keep their common noise in the same half, and two
+trials are enough for a value in both halves. Each split has its own random
+stream, which depends on the seed and the number of the split.
 
 The noise ceiling is that of Nili et al. 2014: the correlation of each subject
-with the mean of all (upper) and with the mean of the others (lower). Pearson's
-means are over standardized entries above the diagonal. Spearman's means are
-over ranks, and are ranked again before they are correlated.
+with the mean of all subjects (upper) and with the mean of the other subjects
+(lower). For Pearson, the means are over standardized entries above the diagonal.
+For Spearman, the means are over ranks, and are ranked again before they are
+correlated.
 */
 
 use ndarray::{Array1, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
@@ -26,14 +27,15 @@ use crate::core::memory;
 use crate::core::parallel::{self, Stop};
 use crate::{Error, Result};
 
-/// Splits whose results may wait for their turn in the ordered sum.
+/// Splits that are computed before their results are summed in order.
 const WAVE: u64 = 64;
 
-/// Values that are sorted in one piece.
+/// Largest number of values that are sorted by one library call.
 const SORTED: usize = 1 << 16;
 
-/// Pearson correlation of every pair of columns over rows where both have a
-/// value; 0 where one of them never differs, NaN below two rows.
+/// Pearson correlation of every pair of columns, over rows in which both have a value.
+///
+/// 0 if one column is constant, NaN for fewer than two rows.
 ///
 /// # Errors
 /// If interrupted.
@@ -41,7 +43,7 @@ pub fn column_correlation(first: ArrayView2<f64>, second: ArrayView2<f64>) -> Re
     parallel::run(|stop| correlations(first, second, stop))
 }
 
-/// [`column_correlation`] inside of the pool.
+/// [`column_correlation`] inside the pool.
 fn correlations(
     first: ArrayView2<f64>,
     second: ArrayView2<f64>,
@@ -59,11 +61,11 @@ fn correlations(
     each.collect()
 }
 
-/// Correlation of the entries above the diagonals of two (N, N) matrices, of
-/// their ranks if `ranked`.
+/// Correlation of the entries above the diagonals of two (N, N) matrices, or of the ranks
+/// of these entries if `ranked`.
 ///
 /// # Errors
-/// [`Error::Value`] if one of them has the same value everywhere.
+/// [`Error::Value`] if all entries of a matrix are equal.
 pub fn similarity_correlation(
     first: ArrayView2<f64>,
     second: ArrayView2<f64>,
@@ -72,7 +74,7 @@ pub fn similarity_correlation(
     parallel::run(|stop| matrix_correlation(first, second, ranked, stop))
 }
 
-/// [`similarity_correlation`] inside of the pool.
+/// [`similarity_correlation`] inside the pool.
 fn matrix_correlation(
     first: ArrayView2<f64>,
     second: ArrayView2<f64>,
@@ -91,8 +93,8 @@ fn matrix_correlation(
 
 /// Split-half correlation of every neuron over images, mean over splits.
 ///
-/// `trials` is (trials, images, neurons), NaN where there was none. A neuron
-/// whose half never differs has correlation 0 in that split.
+/// `trials` is (trials, images, neurons); NaN means that there was no such trial. A
+/// neuron that is constant in one half has correlation 0 in that split.
 ///
 /// # Errors
 /// [`Error::Value`] if a neuron has fewer than two images with two trials.
@@ -147,7 +149,7 @@ pub fn split_half_similarity(
     Ok(sum / n_splits as f64)
 }
 
-/// What twice the trials would correlate, by Spearman and Brown.
+/// The expected correlation for twice the number of trials (Spearman-Brown).
 #[must_use]
 pub fn spearman_brown(half: f64) -> f64 {
     2.0 * half / (1.0 + half)
@@ -156,13 +158,13 @@ pub fn spearman_brown(half: f64) -> f64 {
 /// Lower and upper noise ceiling of (subjects, N, N) similarity matrices.
 ///
 /// # Errors
-/// [`Error::Value`] for fewer than two subjects, or one whose similarities are
-/// all the same.
+/// [`Error::Value`] for fewer than two subjects, or a subject whose similarities are all
+/// equal.
 pub fn noise_ceiling(subjects: ArrayView3<f64>, ranked: bool) -> Result<(f64, f64)> {
     parallel::run(|stop| ceiling(subjects, ranked, stop))
 }
 
-/// [`noise_ceiling`] inside of the pool.
+/// [`noise_ceiling`] inside the pool.
 fn ceiling(subjects: ArrayView3<f64>, ranked: bool, stop: &Stop) -> Result<(f64, f64)> {
     let n_subjects = subjects.len_of(Axis(0));
     if n_subjects < 2 {
@@ -173,7 +175,7 @@ fn ceiling(subjects: ArrayView3<f64>, ranked: bool, stop: &Stop) -> Result<(f64,
     let mut subject_entries = Vec::with_capacity(n_subjects);
     for (subject, matrix) in subjects.outer_iter().enumerate() {
         let values = upper_triangle(matrix, stop)?;
-        // Sums of ranks are exact, so that tied sums stay tied.
+        // Sum ranks, not standardized ranks: sums of ranks are exact, so ties stay ties.
         let summand = if ranked {
             Some(Array1::from(ranks(&values, stop)?))
         } else {
@@ -191,7 +193,7 @@ fn ceiling(subjects: ArrayView3<f64>, ranked: bool, stop: &Stop) -> Result<(f64,
         stop.check()?;
         sum += summand;
     }
-    // A sum of one value everywhere has correlation 0.
+    // A constant sum has correlation 0.
     let with = |one: &Array1<f64>, other: &Array1<f64>| -> Result<f64> {
         let other = standard(other.to_vec(), ranked, stop)?;
         Ok(other.map_or(0.0, |other| one.dot(&other)))
@@ -204,8 +206,8 @@ fn ceiling(subjects: ArrayView3<f64>, ranked: bool, stop: &Stop) -> Result<(f64,
     Ok((lower / n_subjects as f64, upper / n_subjects as f64))
 }
 
-/// Runs `measure` on every split in parallel, each with its own stream, and
-/// hands the results to `add` in their order.
+/// Runs `measure` on every split in parallel, each with its own random stream, and passes
+/// the results to `add` in the order of the splits.
 fn over_splits<T: Send>(
     n_splits: u64,
     seed: u64,
@@ -233,7 +235,7 @@ fn stream(seed: u64, split: u64) -> ChaCha8Rng {
     rng
 }
 
-/// Means of both halves, (2, images, neurons); NaN below two trials.
+/// Means of both halves, (2, images, neurons); NaN for fewer than two trials.
 fn halves(trials: ArrayView3<f64>, rng: &mut ChaCha8Rng, stop: &Stop) -> Result<Array3<f64>> {
     let (n_trials, n_images, n_neurons) = trials.dim();
     let shape = [2, n_images, n_neurons];
@@ -259,7 +261,7 @@ fn halves(trials: ArrayView3<f64>, rng: &mut ChaCha8Rng, stop: &Stop) -> Result<
                 }
             }
         }
-        // No pair: 0 / 0 is the NaN that says so.
+        // Without a pair, this is 0 / 0 = NaN.
         let mut image = halves.slice_mut(s![.., image, ..]);
         image /= &ArrayView1::from(&pairs);
     }
@@ -277,7 +279,7 @@ fn upper_triangle(matrix: ArrayView2<f64>, stop: &Stop) -> Result<Vec<f64>> {
     Ok(entries)
 }
 
-/// Values, or their ranks, of mean 0 and length 1; `None` where none differs.
+/// Values, or their ranks, with mean 0 and length 1; `None` if all values are equal.
 fn standard(values: Vec<f64>, ranked: bool, stop: &Stop) -> Result<Option<Array1<f64>>> {
     stop.check()?;
     let values = Array1::from(if ranked {
@@ -288,7 +290,7 @@ fn standard(values: Vec<f64>, ranked: bool, stop: &Stop) -> Result<Option<Array1
     let Some(&first) = values.first() else {
         return Ok(None);
     };
-    // Shifted by the first value: equal values have length exactly 0.
+    // Subtract the first value, so that equal values have length exactly 0.
     let mut centred = values - first;
     let mean = centred.mean().unwrap_or(f64::NAN);
     stop.check()?;
@@ -298,7 +300,7 @@ fn standard(values: Vec<f64>, ranked: bool, stop: &Stop) -> Result<Option<Array1
     Ok((length > 0.0).then(|| centred / length))
 }
 
-/// Pearson correlation; 0 where one side never differs, NaN below two values.
+/// Pearson correlation; 0 if one side is constant, NaN for fewer than two values.
 fn correlation(first: Vec<f64>, second: Vec<f64>, stop: &Stop) -> Result<f64> {
     if first.len() < 2 {
         return Ok(f64::NAN);
@@ -318,7 +320,7 @@ fn ranks(values: &[f64], stop: &Stop) -> Result<Vec<f64>> {
     sort(&mut order, stop)?;
     let mut ranks = memory::filled("ranks", &[values.len()], 0.0)?;
     let mut start = 0;
-    // Sorted: the next one is not above this one only where it is the same.
+    // Values are sorted, so a next value that is not larger is equal.
     for tied in order.chunk_by(|a, b| b.0 <= a.0) {
         stop.check()?;
         let rank = start as f64 + (tied.len() - 1) as f64 / 2.0;
@@ -330,7 +332,7 @@ fn ranks(values: &[f64], stop: &Stop) -> Result<Vec<f64>> {
     Ok(ranks)
 }
 
-/// Sorts by value: halves around the median, both in parallel.
+/// Sorts by value: splits at the median, and sorts both halves in parallel.
 fn sort(values: &mut [(f64, usize)], stop: &Stop) -> Result<()> {
     stop.check()?;
     if values.len() <= SORTED {

@@ -2,18 +2,18 @@
 Representational similarity of recorded responses, on host memory.
 
 A recording becomes a target for training in two steps (Li et al. 2019, arXiv
-1911.05072). The repeats of a few images say how much of each neuron's variance is signal:
-`w = sigma / eta`, see [`reliability`]. The responses to all images, scaled by
-these weights, become a similarity matrix: subtract the mean over images from
-every neuron, scale every image's vector to unit length, and take all inner
-products, see [`response_similarity`]. How far repeats, or subjects, agree is
-in [`agreement`].
+1911.05072). First, repeats of some images give each neuron's signal-to-noise weight
+`w = sigma / eta`, see [`reliability`]. Second, [`response_similarity`] scales the
+responses to all images by these weights and computes a similarity matrix: it
+subtracts the mean over images from every neuron, scales every image's vector to unit
+length, and takes all inner products. [`agreement`] measures the agreement of repeats
+or subjects.
 
-Sums run in double precision whatever the type of the input; only the Gram
-product, which is nearly all of the work, runs in the input's own type. Its
-upper triangle is computed in strips of rows, in parallel, and mirrored, so
-the result is exactly symmetric. Strips depend on the shape alone: no number of
-threads changes a bit.
+Sums are in double precision for every input type. Only the Gram product, which takes
+most of the time, is in the type of the input. Its upper triangle is computed in
+strips of rows, in parallel, and mirrored, so that the result is exactly symmetric.
+Strips depend only on the shape, so the result is bit-identical for every number of
+threads.
 */
 
 pub mod agreement;
@@ -32,20 +32,20 @@ use super::memory;
 use super::parallel::{self, Stop};
 use crate::{Error, Result};
 
-/// Fewest and most rows of one strip of the Gram product. A strip of many rows
-/// runs at the speed of the machine; many strips keep many cores busy.
+/// Smallest and largest number of rows in one strip of the Gram product. Strips with many
+/// rows are fast, and many strips keep many cores busy.
 const STRIP: (usize, usize) = (128, 256);
 
-/// Products of one call of the matrix library, which cannot be interrupted.
+/// Largest number of products in one call of the matrix library, which cannot be interrupted.
 const PRODUCTS: usize = 1 << 29;
 
-/// Fewest columns of one call: below it the matrix library is slow.
+/// Smallest number of columns in one call; with fewer, the matrix library is slow.
 const FEWEST_COLUMNS: usize = 64;
 
-/// Neurons whose means are taken together: their sums stay in the cache.
+/// Neurons whose means are computed together, so that their sums stay in the cache.
 const BLOCK: usize = 1024;
 
-/// A number that the matrix product knows.
+/// A number type that the matrix product supports.
 pub trait Real: NdFloat {}
 impl Real for f32 {}
 impl Real for f64 {}
@@ -56,10 +56,10 @@ impl Real for f64 {}
 /// entry lies in [-1, 1].
 ///
 /// # Errors
-/// [`Error::Value`] if there are fewer than two rows or no column, the number
-/// of weights differs from that of columns, or an image's weighted response
-/// equals the mean response, in which case its direction is undefined; or
-/// if a response is NaN or infinite. [`Error::Memory`] if the matrix does not fit.
+/// [`Error::Value`] if there are fewer than two rows or no column, the number of weights
+/// differs from the number of columns, a response is NaN or infinite, or an image's
+/// weighted response equals the mean response, so that its direction is undefined.
+/// [`Error::Memory`] if the matrix does not fit.
 pub fn response_similarity<T: Real>(
     responses: ArrayView2<T>,
     weights: ArrayView1<f64>,
@@ -67,7 +67,7 @@ pub fn response_similarity<T: Real>(
     parallel::run(|stop| similarity_of(responses, weights, stop))
 }
 
-/// [`response_similarity`] inside of the pool.
+/// [`response_similarity`] inside the pool.
 fn similarity_of<T: Real>(
     responses: ArrayView2<T>,
     weights: ArrayView1<f64>,
@@ -85,7 +85,7 @@ fn similarity_of<T: Real>(
             weights.len()
         )));
     }
-    // Before any work: this is what is too large for many images.
+    // Allocate before any work, because this matrix may be too large.
     let matrix = memory::filled("similarity", &[n_images, n_images], T::zero())?;
     let directions = unit_rows(responses, weights, stop)?;
     gram(&directions, matrix, stop)
@@ -98,13 +98,13 @@ fn unit_rows<T: Real>(
     stop: &Stop,
 ) -> Result<Array2<T>> {
     let (mean, length) = moments(responses, weights, stop)?;
-    // NaN and infinity reach the sum, so the responses need no pass of their own.
+    // NaN and infinity propagate to the mean, so no separate pass checks the responses.
     if !mean.iter().all(|value| value.is_finite()) {
         return Err(Error::value(
             "responses: got NaN or infinite values, expected finite ones",
         ));
     }
-    // Below this length a centered row is rounding error of the subtraction.
+    // A centered row below this length is only rounding error of the subtraction.
     let floor = 16.0 * double(T::epsilon()) * length;
     let rows = memory::filled("directions", responses.shape(), T::zero())?;
     let mut rows = Array2::from_shape_vec(responses.raw_dim(), rows)
@@ -157,7 +157,7 @@ fn moments<T: Real>(
     Ok((&sums.row(0) / n_images, (length / n_images).sqrt()))
 }
 
-/// Writes one direction; `false` where there is none.
+/// Writes the direction of one row; returns `false` if the direction is undefined.
 fn unit_row<T: Real>(
     mut row: ArrayViewMut1<T>,
     response: ArrayView1<T>,

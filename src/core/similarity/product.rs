@@ -1,8 +1,8 @@
 /*!
-The matrix product, by the `gemm` library.
+The matrix product, computed by the `gemm` library.
 
-The library takes pointers. This file is the only one that calls it, and gives the
-product of two views into a third.
+The library takes pointers. Only this file calls it, with a safe function that writes
+the product of two views to a third view.
 */
 
 use gemm::Parallelism;
@@ -53,7 +53,7 @@ pub fn product<T: NdFloat>(
     Ok(())
 }
 
-/// Steps from row to row and from column to column.
+/// Strides between rows and between columns.
 fn strides<T>(view: ArrayView2<T>) -> (isize, isize) {
     (view.strides()[0], view.strides()[1])
 }

@@ -1,6 +1,6 @@
 /*!
-How much of each neuron's variance is signal: `w = sigma / eta` (Li et al. 2019,
-arXiv 1911.05072).
+The signal-to-noise weight of each neuron, `w = sigma / eta` (Li et al. 2019, arXiv
+1911.05072).
 */
 
 use ndarray::{Array1, ArrayView2, ArrayView3, Axis};
@@ -13,11 +13,10 @@ use crate::{Error, Result};
 /// Signal-to-noise weight `sigma / eta` of every neuron.
 ///
 /// `trials` is (trials, images, neurons); NaN means that there was no such
-/// trial. `sigma^2` is the variance over images of the mean over repeats,
-/// `eta^2` the mean over images of the variance over repeats; both variances
-/// divide by one less than the count. Images without any trial of a neuron do
-/// not count for that neuron. A neuron whose responses never differ has
-/// weight 0.
+/// trial. `sigma^2` is the variance over images of the mean over repeats, and
+/// `eta^2` is the mean over images of the variance over repeats. Both variances
+/// divide by the count minus one. Images without any trial of a neuron are left out
+/// for that neuron. A neuron whose responses never differ has weight 0.
 ///
 /// # Errors
 /// [`Error::Value`] if a neuron has fewer than two images, an image with a
@@ -85,7 +84,7 @@ fn mean_and_variance(values: &[f64]) -> Option<(f64, f64)> {
     if rest.is_empty() {
         return None;
     }
-    // Shifted by the first value: equal values have variance exactly 0.
+    // Subtract the first value, so that equal values have variance exactly 0.
     let n = values.len() as f64;
     let shift = rest.iter().map(|value| value - first).sum::<f64>() / n;
     let spread: f64 = values
@@ -104,7 +103,7 @@ mod tests {
     fn reliability_is_signal_over_noise() {
         let nan = f64::NAN;
         // Neuron 0: means 1, 3, 5, variances 2, 2, 2. Neuron 1 is silent.
-        // Neuron 2 misses one trial of image 0 and all of image 1.
+        // Neuron 2 lacks one trial of image 0 and all trials of image 1.
         let trials: Array3<f64> = array![
             [[0.0, 0.0, 1.0], [2.0, 0.0, nan], [4.0, 0.0, 6.0]],
             [[2.0, 0.0, nan], [4.0, 0.0, nan], [6.0, 0.0, 2.0]],

@@ -1,5 +1,5 @@
 /*!
-Steps of many images at once, in parallel over images.
+Steps for a batch of images, in parallel over images.
 */
 
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
@@ -19,14 +19,14 @@ pub struct Batch<'a, T> {
     pub points: ArrayView2<'a, T>,
     /// Normals of the boundary (N, D).
     pub normals: ArrayView2<'a, T>,
-    /// Wanted changes (N,).
+    /// Required changes (N,).
     pub changes: ArrayView1<'a, f64>,
     /// Longest steps (N,).
     pub radii: ArrayView1<'a, f64>,
 }
 
 impl<T: Real> Batch<'_, T> {
-    /// The next points (N, D), and whether each is on its plane.
+    /// Returns the next points (N, D), and whether each is on its plane.
     pub fn steps(&self, norm: Norm) -> Result<(Array2<T>, Vec<bool>)> {
         self.check()?;
         let [origins, points, normals] =

@@ -1,46 +1,48 @@
 /*!
 The number of changed pixels.
 
-Which coordinates may leave the origin, the support, decides everything else:
-on a support the shortest step onto the plane is `clip(lambda b)`.
+The support is the set of coordinates that may leave the origin. It determines the
+step: on a support, the shortest step onto the plane is `clip(lambda b)`.
 
-1. *Plane and box alone.* The coordinates with the most `|b_i| room_i` reach
-   furthest, so the fewest that reach the plane are the first of those: exact.
-2. *The ball binds.* Choosing the support is combinatorial; its Lagrangian dual
-   is not. With a multiplier `nu` of the plane, a coordinate that leaves the
-   origin gains `g_i(nu)`, half a squared length, and the shortest step with
-   `k` free coordinates is at least
+1. *Only plane and box.* Coordinates with the largest `|b_i| room_i` reach
+   furthest. The smallest support that reaches the plane consists of the first of
+   these coordinates. This is exact.
+2. *The ball binds.* The choice of the support is combinatorial, but its Lagrangian
+   dual is not. With a multiplier `nu` of the plane, a coordinate that leaves the
+   origin gains `g_i(nu)`, half a squared length. The shortest step with `k` free
+   coordinates has at least the length given by
 
    ```text
    || delta ||^2 / 2 >= sum_i (x - x0)_i^2 / 2 - (k largest g_i) + nu height
    ```
 
-   for every `nu`. Whatever `k` this rules out is ruled out; in one stroke also
-   those after it, as another coordinate adds at most the next gain. At the
-   first `k` that is not ruled out, the supports of the `k` and then `k + 1`
-   largest gains are tried at the best `nu`.
+   for every `nu`. If the bound exceeds `r^2 / 2`, this `k` is excluded: no step with
+   `k` coordinates fits the ball. Some larger values of `k` are excluded at the same
+   time, because each further coordinate adds at most the next gain. At the first `k`
+   that is not excluded, the supports with the `k` and then the `k + 1` largest gains
+   are tried at the best `nu`.
 
-What is guaranteed: a step onto the plane in box and ball. If it has the `k`
-that was not ruled out, its number of coordinates is the least possible. At the
-best `nu` the `k` largest gains either meet the plane, and then are such a
-step, or two coordinates are tied for the last place; a mixture of the two
-supports is then within the bound, and by convexity the union is, of `k + 1`.
-So the number is at most one above the optimum unless more than two coordinates
-tie, as equal pixels do: of eight pixels that are copies of three, the tests see
-three above at most.
+The result is always a step onto the plane inside box and ball. If it has the first
+`k` that was not excluded, its number of coordinates is the smallest possible. At the
+best `nu`, there are two cases. Either the `k` largest gains meet the plane and give
+such a step, or two coordinates tie for the last place. Then a mixture of the two
+supports satisfies the bound and, by convexity, so does their union, which has
+`k + 1` coordinates. The number is therefore at most one above the optimum, unless
+more than two coordinates tie, as equal pixels do. In tests with eight pixels that
+are copies of three, the number is at most three above the optimum.
 */
 
 use super::rank::{Rank, value_at_rank, value_at_weight};
 use super::scratch::{Group, LANES, Pixels, Scratch, clamp};
 use super::{Aim, BISECT_EVERY, Clip, Clipped, MAX_PASSES, Solver};
 
-/// A bound on the counts tried; a few are.
+/// Largest number of counts that are tried; usually a few are enough.
 const MAX_COUNTS: usize = 200;
-/// A bound is above the ball only if it is by this share.
+/// A bound must exceed the squared radius by this share to exclude a count.
 const BOUND_SLACK: f64 = 1e-9;
 /// Relative width at which the search for the multiplier ends.
 const TOLERANCE: f64 = 1e-12;
-/// Every so many passes the supports found so far are tried.
+/// Number of passes between two trials of the present support.
 const TRY_EVERY: usize = 4;
 
 pub(super) struct L0;
@@ -49,15 +51,15 @@ pub(super) struct L0;
 #[derive(Debug, Clone, Copy)]
 struct Choice {
     nu: f64,
-    /// Gains above this belong to it ...
+    /// Coordinates with gains above this limit belong to the choice ...
     limit: f64,
-    /// ... and so many of those equal to it.
+    /// ... and this number of coordinates with a gain equal to the limit.
     n_tied: f64,
-    /// `b . (x + delta - x0)` of its best step for `nu`.
+    /// `b . (x + delta - x0)` for the best step with multiplier `nu`.
     along: f64,
-    /// Its slope in `nu` while the choice stays.
+    /// The slope of `along` in `nu` for a constant choice.
     slope: f64,
-    /// No step with `count` free coordinates has a shorter squared length.
+    /// A lower bound for the squared length of all steps with `count` free coordinates.
     bound: f64,
 }
 
@@ -75,7 +77,7 @@ impl Solver for L0 {
             }
         });
         let limit = value_at_weight(&mut scratch.ranks, aim.height.abs())?;
-        // Of coordinates that tie with the last one, as many as are needed.
+        // Keep only as many of the coordinates that tie for the last place as are needed.
         let [beyond, tied] = scratch.pixels.sums(|g, k| {
             let reach = reach(g, k);
             if reach > limit {
@@ -113,8 +115,8 @@ fn whole_box(lambda: f64) -> Clip {
 }
 
 impl Scratch {
-    /// Finds the fewest coordinates, at least `count`, with a step onto the
-    /// plane inside the ball; keeps them and returns the step's multiplier.
+    /// Finds the smallest number of coordinates, at least `count`, that allow a step onto
+    /// the plane inside the ball. Keeps them, and returns the step's multiplier.
     fn fewest(&mut self, aim: &Aim, mut count: usize, mut nu: f64) -> Option<f64> {
         let wanted = aim.radius * aim.radius;
         for _ in 0..MAX_COUNTS {
@@ -144,7 +146,7 @@ impl Scratch {
                 nu = next_multiplier((low, high), nu, missing, choice.slope, pass);
             }
             if let Some(choice) = ruled_out {
-                // Another coordinate takes at most 2 limit off the bound.
+                // Each further coordinate lowers the bound by at most `2 limit`.
                 let lacking = (choice.bound - wanted) / (2.0 * choice.limit);
                 count += lacking.ceil().clamp(1.0, self.gains.len() as f64) as usize;
             } else {
@@ -161,7 +163,7 @@ impl Scratch {
         None
     }
 
-    /// The coordinates with the `count` largest gains for a multiplier.
+    /// Chooses the coordinates with the `count` largest gains for the multiplier `nu`.
     fn choose(&mut self, aim: &Aim, count: usize, nu: f64) -> Choice {
         let groups = self.pixels.groups.iter();
         self.gains.clear();
@@ -204,8 +206,8 @@ impl Scratch {
         }
     }
 
-    /// Keeps a choice, and returns the multiplier of the shortest step onto
-    /// the plane if that is within the ball.
+    /// Keeps a choice. Returns the multiplier of the shortest step onto the plane if this
+    /// step is within the ball.
     fn try_choice(&mut self, aim: &Aim, choice: &Choice) -> Option<f64> {
         self.keep(choice.limit, choice.n_tied, |g, k| g.gain(choice.nu, k));
         let sign = aim.height.signum();
@@ -217,8 +219,8 @@ impl Scratch {
         (at.length <= aim.radius * aim.radius).then_some(at.lambda)
     }
 
-    /// Takes the room from all coordinates but those with a value above
-    /// `limit`, and the first `n_tied` of those at it.
+    /// Keeps the coordinates with a value above `limit`, and the first `n_tied` with a
+    /// value equal to `limit`. All other coordinates have no room to move.
     fn keep(&mut self, limit: f64, n_tied: f64, value: impl Fn(&Group, usize) -> f64) {
         let Self { pixels, kept, .. } = self;
         kept.groups.clone_from(&pixels.groups);
@@ -240,8 +242,9 @@ impl Scratch {
     }
 }
 
-/// Newton's step in a bracket. A choice grows with its multiplier, so the
-/// slope is too flat, and the middle of the bracket often is the better guess.
+/// The next multiplier, by Newton's step inside a bracket. The choice grows with the
+/// multiplier, so the slope is too flat. If Newton's step leaves the bracket, and
+/// regularly, the middle of the bracket is used.
 fn next_multiplier((low, high): (f64, f64), nu: f64, missing: f64, slope: f64, pass: usize) -> f64 {
     let newton = nu + missing / slope;
     if low < newton && newton < high && !pass.is_multiple_of(BISECT_EVERY) {
@@ -254,19 +257,19 @@ fn next_multiplier((low, high): (f64, f64), nu: f64, missing: f64, slope: f64, p
 }
 
 impl Group {
-    /// By how much leaving the origin lowers half the squared length less
-    /// `nu` times the height, at its best.
+    /// The largest decrease of `length^2 / 2 - nu height` if coordinate `k` leaves the
+    /// origin.
     #[inline]
     fn gain(&self, nu: f64, k: usize) -> f64 {
         let (low, high) = self.walls(f64::INFINITY, k);
         let (offset, along) = (self.offset[k], nu * self.normal[k]);
         let delta = clamp(along, low, high);
-        // offset^2 / 2 - delta^2 / 2 + along (offset + delta), without
-        // cancellation where delta is close to -offset.
+        // offset^2 / 2 - delta^2 / 2 + along (offset + delta), in a form without
+        // cancellation if delta is close to -offset.
         (offset + delta) * (0.5 * (offset - delta) + along)
     }
 
-    /// How many of its coordinates have room.
+    /// The number of coordinates with room to move.
     fn n_roomy(&self) -> usize {
         (0..LANES)
             .filter(|&k| self.below[k] + self.above[k] > 0.0)

@@ -1,16 +1,16 @@
 /*!
 The sum norm.
 
-1. *Plane and box alone*: a fractional knapsack. From the origin, coordinates
-   with the largest `|b|` move first, each to its wall, until the plane is
-   reached; a weighted selection finds the `|b|` at which that happens in
-   O(D). Coordinates of just that `|b|` share the rest in any way that leaves
-   the sum the same, and take the one with the shortest step.
+1. *Only plane and box*: a fractional knapsack. From the origin, coordinates with
+   the largest `|b|` move first, each to its wall, until the plane is reached. A
+   weighted selection finds the last `|b|` in O(D). Coordinates with exactly this
+   `|b|` may share the rest in any way, because the sum is the same. The shortest
+   step is chosen.
 2. *The ball binds.* With multipliers scaled to the length, the answer is
-   `x0 + clip(soft(x - x0 + lambda b, weight))`, where `soft` shrinks towards
-   zero by `weight`. At weight 0 that is the shortest step, for a large one the
-   answer of 1; [`Pixels::follow`] finds the weight whose step is as long as
-   the radius.
+   `x0 + clip(soft(x - x0 + lambda b, weight))`, where `soft` shrinks towards zero by
+   `weight`. At weight 0, this is the shortest step; for a large weight, it is the
+   answer of case 1. [`Pixels::follow`] finds the weight whose step has the radius as
+   length.
 */
 
 use super::path::{Family, Part};
@@ -26,13 +26,13 @@ pub(super) enum Sparse {
     Shrunk(Shrunk),
 }
 
-/// Coordinates of `|b|` above a limit at their walls, those below it at the
-/// origin, those at it in between by `clip(lambda b)`.
+/// A step that moves coordinates with `|b|` above a limit to their walls, coordinates
+/// below the limit to the origin, and coordinates at the limit by `clip(lambda b)`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filled {
     lambda: f64,
     limit: f64,
-    /// The direction of the plane from the origin.
+    /// The sign of the plane's height as seen from the origin.
     sign: f64,
 }
 
@@ -59,7 +59,7 @@ impl Solver for L1 {
             limit,
             sign,
         };
-        // Exact where one coordinate is in between and meets no wall.
+        // The guess is exact if one coordinate is at the limit and meets no wall.
         let [fixed, square] = scratch.pixels.sums(|g, k| {
             let (b, (low, high)) = (g.normal[k], filled(0.0).walls(g, k));
             if low < high {
@@ -93,7 +93,7 @@ impl Solver for L1 {
 }
 
 impl Filled {
-    /// How far a coordinate may move.
+    /// The smallest and the largest move of a coordinate.
     #[inline]
     fn walls(&self, group: &Group, lane: usize) -> (f64, f64) {
         let (b, offset) = (group.normal[lane], group.offset[lane]);

@@ -3,9 +3,9 @@ The Euclidean norm.
 
 With multipliers `mu` of the ball and `lambda (1 + mu)` of the plane, the
 conditions of optimality give `delta = clip(lambda b - t (x - x0))`, with
-`t = 1 / (1 + mu)`. At `t = 1` there is no ball, at `t = 0` no wish to come
-nearer: the shortest step. In between, [`Pixels::follow`] finds the `t` whose
-step is as long as the radius.
+`t = 1 / (1 + mu)`. `t = 1` gives the best step without the ball, and `t = 0` gives
+the shortest step onto the plane. In between, [`Pixels::follow`] finds the `t` whose
+step has the radius as length.
 */
 
 use super::path::{Family, Part};
@@ -26,7 +26,7 @@ impl Solver for L2 {
 
     fn alone(scratch: &mut Scratch, aim: &Aim) -> Option<(Blend, f64)> {
         let pixels = &scratch.pixels;
-        // Without walls, the foot of the perpendicular from the origin.
+        // The exact multiplier without walls: the perpendicular from the origin.
         let guess = aim.height / pixels.square;
         let share = 1.0;
         let (lambda, [_, _, length]) = pixels.onto_plane(aim.change, guess, |lambda| {

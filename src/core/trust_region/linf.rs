@@ -1,19 +1,18 @@
 /*!
 The maximum norm.
 
-It is bounded by `e` exactly if `x + delta` lies in the box
-`[max(0, x0 - e), min(1, x0 + e)]`, which grows with `e`. So the task is to
-find the smallest `e` whose box meets the plane inside the ball.
+The norm is at most `e` if and only if `x + delta` is in the box
+`[max(0, x0 - e), min(1, x0 + e)]`, which grows with `e`. The solver finds the
+smallest `e` whose box meets the plane inside the ball.
 
-1. *Plane and box alone.* The furthest the box reaches along `b` is concave
-   and piecewise linear in `e`, `sum_i |b_i| min(room_i, e)` seen from `x0`.
-   Newton's method from the left ends exactly, in a few passes. At that `e`
-   the step is determined: the corner of the box.
-2. *The ball binds.* The shortest step onto the plane inside the box of size
-   `e` is `clip(lambda b)`; its squared length is convex and decreasing in
-   `e`, and its slope is the sum of the multipliers of the walls that move.
-   Newton's method on `e`, kept in a bracket, over Newton's method on
-   `lambda`.
+1. *Only plane and box.* As seen from `x0`, the box reaches
+   `sum_i |b_i| min(room_i, e)` along `b`, which is concave and piecewise linear in
+   `e`. Newton's method from the left therefore ends exactly, in a few passes. At
+   that `e`, the step goes to a corner of the box.
+2. *The ball binds.* The shortest step onto the plane inside the box of size `e` is
+   `clip(lambda b)`. Its squared length is convex and decreasing in `e`, and the slope
+   is the sum of the multipliers of the moving walls. The outer loop is Newton's
+   method on `e` inside a bracket; the inner loop is Newton's method on `lambda`.
 */
 
 use super::scratch::{Pixels, Scratch, larger, smaller};
@@ -29,8 +28,8 @@ impl Solver for Linf {
 
     fn alone(scratch: &mut Scratch, aim: &Aim) -> Option<(Clip, f64)> {
         let size = scratch.pixels.least_size(aim.height)?;
-        // The corner at which the box touches the plane. A coordinate without
-        // a part in `b` moves only as far as the box forces.
+        // The corner at which the box touches the plane. A coordinate with `b = 0`
+        // moves only as far as the box requires.
         let lambda = aim.height.signum() * f64::MAX;
         let corner = Clip { lambda, size };
         Some((corner, scratch.pixels.length(&corner)))
@@ -42,8 +41,8 @@ impl Solver for Linf {
 }
 
 impl Pixels {
-    /// The smallest size whose box touches the plane at `height`, or `None` if
-    /// no box within [0, 1] does.
+    /// The smallest size whose box touches the plane at `height`; `None` if no box within
+    /// [0, 1] touches the plane.
     fn least_size(&self, height: f64) -> Option<f64> {
         let (sign, height) = (height.signum(), height.abs());
         let mut size = 0.0;
@@ -63,16 +62,15 @@ impl Pixels {
             }
             let next = size + missing / slope;
             if next <= size {
-                break; // The rest is below the spacing of f64.
+                break; // The difference is below the resolution of f64.
             }
             size = next;
         }
         Some(size)
     }
 
-    /// The step onto the plane inside the smallest box that holds one no
-    /// longer than the radius. `least` is a size whose box touches the plane
-    /// but too far away.
+    /// The step onto the plane inside the smallest box that allows a step within the
+    /// radius. `least` is a smaller size: its box touches the plane outside the ball.
     fn size_in_ball(&self, aim: &Aim, least: f64, shortest: &Clipped) -> Clip {
         let wanted = aim.radius * aim.radius;
         let target = wanted * (1.0 - RADIUS_SLACK);
@@ -83,7 +81,7 @@ impl Pixels {
         };
         let (mut low, mut high) = (least, 1.0);
         let mut is_low_tried = true;
-        // At the present size the box holds the present point.
+        // Start with the smallest box that contains the present point.
         let mut size = self.present_size();
         for pass in 1..MAX_PASSES {
             if !(low <= size && size < high) || pass % BISECT_EVERY == 0 {
@@ -102,7 +100,7 @@ impl Pixels {
             }
             if let Some(at) = found {
                 lambda = at.lambda;
-                // The length is convex in the size: no tangent is above it.
+                // The length is convex in the size, so a tangent gives a lower bound.
                 let pressure = self.pressure(lambda, size);
                 let tangent = size + (at.length - target) / (2.0 * pressure);
                 if low < tangent && tangent < high {
@@ -123,8 +121,8 @@ impl Pixels {
         offsets.fold(0.0, |most, offset| larger(offset.abs(), most))
     }
 
-    /// By how much half the squared length of `clip(lambda b)`, kept on the
-    /// plane, falls per unit of `size`: the multipliers of the moving walls.
+    /// The decrease of half the squared length of the shortest step onto the plane per
+    /// unit of `size`. It is the sum of the multipliers of the moving walls.
     fn pressure(&self, lambda: f64, size: f64) -> f64 {
         let [pressure] = self.sums(|g, k| {
             let free = lambda * g.normal[k];

@@ -9,23 +9,24 @@ minimize   || x + delta - x0 ||_p
 subject to b . delta = c,   0 <= x + delta <= 1,   || delta ||_2 <= r
 ```
 
-All norms climb the same ladder, in [`solve`]:
+[`solve`] tries three cases in this order, for all norms:
 
-1. *Plane and box alone.* If that step is no longer than `r`, it is the answer.
+1. *Only plane and box.* The best step without the ball is the answer if it is not
+   longer than `r`.
 2. *The ball binds.* The shortest step onto the plane inside the box is
-   `clip(lambda b)`. If it fits the ball, so do better ones, and the norm's
-   solver finds the best.
-3. *No such step*: the plane is out of reach of the box, or even the shortest
-   step onto it is longer than `r`. Then go as far in its direction as box and
-   ball allow, the maximum of `sign(c) b . delta`.
+   `clip(lambda b)`. If it is inside the ball, the norm's solver finds the best step
+   onto the plane inside box and ball.
+3. *No step onto the plane.* The box does not reach the plane, or even the shortest
+   step onto the plane is longer than `r`. The answer is then the step inside box and
+   ball with the largest `sign(c) b . delta`.
 
-`linf`, `l2` and `l1` are convex and solved to rounding and the tolerances
-below; `l0` counts pixels and is solved to one pixel of the optimum, mostly to
-none (see there).
+`linf`, `l2` and `l1` are convex, and are solved up to rounding and the tolerances
+below. `l0` counts pixels. Its solution is at most one pixel above the optimum, except
+for ties, and mostly equal to it (see `l0`).
 
-Every pass is O(D) over caller-owned scratch in f64, in lanes that the
-compiler turns into vector instructions. All loops are bounded; a zero or
-non-finite normal is an outcome, not a hang.
+Every pass is O(D) in f64. It uses memory of the caller, and lanes that the compiler
+turns into vector instructions. All loops are bounded. A normal that is zero or not
+finite has its own outcome.
 */
 
 mod batch;
@@ -43,15 +44,15 @@ pub use batch::Batch;
 pub use scratch::Scratch;
 use scratch::{Group, Pixels, clamp};
 
-/// A bound no problem met; the loops converge in 3 to 10 passes.
+/// Largest number of passes. No known problem needs so many: loops converge in 3 to 10.
 const MAX_PASSES: usize = 100;
-/// Every so many passes a bracket is halved, whatever Newton says.
+/// After every so many passes, a bracket is halved instead of a Newton step.
 const BISECT_EVERY: usize = 8;
-/// The step may be this much shorter than the radius where the ball binds.
+/// If the ball binds, the step may be shorter than the radius by this share.
 const RADIUS_SLACK: f64 = 1e-6;
-/// Below this `|| b ||^2` is too small to divide by.
+/// Below this limit, `|| b ||^2` is too small to divide by.
 const FLAT: f64 = 1e-200;
-/// The plane counts as within reach if the box misses it by this share.
+/// The plane counts as reached if the box misses it by at most this share.
 const REACH_SLACK: f64 = 1e-12;
 
 /// The step of one image. All slices have the image's length.
@@ -63,26 +64,26 @@ pub struct Problem<'a, T> {
     pub point: &'a [T],
     /// The normal `b` of the linearized boundary.
     pub normal: &'a [T],
-    /// The wanted change `c` of the logit difference.
+    /// The required change `c` of the logit difference.
     pub change: f64,
     /// The longest allowed step `r`, in the Euclidean norm.
     pub radius: f64,
 }
 
-/// What the step came to.
+/// The kind of the step that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The nearest point to the origin on the plane within reach.
+    /// A step onto the plane, to the reachable point that is nearest to the origin.
     OnPlane,
-    /// The plane is out of reach: the most progress towards it.
+    /// The plane is out of reach: the step goes as far towards it as possible.
     Towards,
     /// The normal is zero: no step.
     NoDirection,
-    /// Something is NaN or infinite: no step.
+    /// An input is NaN or infinite: no step.
     NotFinite,
 }
 
-/// What is asked of the step, in numbers.
+/// The plane and the radius of a step.
 #[derive(Debug, Clone, Copy)]
 struct Aim {
     /// `c`, the height of the plane as seen from the point.
@@ -94,12 +95,12 @@ struct Aim {
     radius: f64,
 }
 
-/// A rule that gives each coordinate its part of a step.
+/// A rule that gives the move of each coordinate.
 trait Step {
     fn delta(&self, group: &Group, lane: usize) -> f64;
 }
 
-/// What is particular to a norm.
+/// The part of the solution that depends on the norm.
 trait Solver {
     type Step: Step;
 
@@ -107,8 +108,8 @@ trait Solver {
     /// box does not reach the plane.
     fn alone(scratch: &mut Scratch, aim: &Aim) -> Option<(Self::Step, f64)>;
 
-    /// The best step where the one `alone` is too long. The shortest step onto
-    /// the plane fits.
+    /// The best step inside the ball, if the step of `alone` is too long. `shortest` is
+    /// the shortest step onto the plane, which is inside the ball.
     fn in_ball(
         scratch: &mut Scratch,
         aim: &Aim,
@@ -168,7 +169,7 @@ fn solve<S: Solver, T: Real>(
     Outcome::OnPlane
 }
 
-/// The first two rungs; `None` if no step reaches the plane.
+/// The first two cases; `None` if no step reaches the plane.
 fn on_plane<S: Solver>(scratch: &mut Scratch, aim: &Aim) -> Option<S::Step> {
     let wanted = aim.radius * aim.radius;
     if aim.change.abs() > aim.radius * scratch.pixels.square.sqrt() {
@@ -215,16 +216,16 @@ impl Pixels {
         Some(Clipped { lambda, length })
     }
 
-    /// The multiplier `lambda` at which a family of steps meets the plane,
-    /// with the family's sums there. Their first is `b . delta`, which grows
-    /// with `lambda`, and their second its slope. `None` if none meets it.
+    /// The multiplier `lambda` at which a family of steps meets the plane, and the
+    /// family's sums at this `lambda`. The first sum is `b . delta`, which grows with
+    /// `lambda`, and the second is its slope. `None` if no step meets the plane.
     fn onto_plane<const N: usize>(
         &self,
         change: f64,
         mut lambda: f64,
         sums: impl Fn(f64) -> [f64; N],
     ) -> Option<(f64, [f64; N])> {
-        // How near the plane counts as on it.
+        // A step this close to the plane counts as on the plane.
         let close = 1e-10 * change.abs() + 1e-14 * self.sum;
         let unit = (change.abs() + self.square.sqrt() * 1e-3) / self.square;
         let (mut low, mut high) = (f64::NEG_INFINITY, f64::INFINITY);
@@ -239,7 +240,7 @@ impl Pixels {
             } else {
                 high = lambda;
             }
-            // With few coordinates off the walls Newton's step may be wild.
+            // If few coordinates are off the walls, Newton's step may be far too long.
             let reach = 15.0 * (lambda.abs() + unit);
             let newton = lambda + (missing / at[1]).clamp(-reach, reach);
             lambda = if low < newton && newton < high && pass % BISECT_EVERY != 0 {
@@ -278,11 +279,11 @@ impl Pixels {
         length
     }
 
-    /// The most progress in the direction of the change inside box and ball.
+    /// The step inside box and ball that goes furthest in the direction of the change.
     ///
-    /// `clip(lambda b)` is shorter than its unclipped self, so the `lambda`
-    /// that would fill the ball without walls is a lower bound; correcting it
-    /// by the coordinates still off the walls climbs to the answer.
+    /// Clipping shortens `lambda b`, so the `lambda` that fills the ball without walls
+    /// is a lower bound. Each pass raises `lambda` by the length that the coordinates
+    /// off the walls can still add, until the step fills the ball.
     fn towards(&self, aim: &Aim) -> Clip {
         let (sign, size) = (aim.change.signum(), f64::INFINITY);
         let wanted = aim.radius * aim.radius;

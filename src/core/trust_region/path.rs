@@ -1,49 +1,48 @@
 /*!
-The trade between length and size, for the Euclidean norm and the sum norm.
+The trade-off between step length and perturbation size, for `l2` and `l1`.
 
-Where the ball binds, the answer minimizes `|| delta ||^2 / 2 + weight * size`
-on plane and box for some weight. As the weight grows from zero, the minimizer
-moves from the shortest step towards the smallest perturbation, on a path of
-straight pieces: coordinates off the walls move at `delta' = lambda' b + pull`.
-On each piece the squared length is a parabola in the weight, known from the
-sums of one pass, so Newton's method with parabolas for tangents ends exactly
-once it meets the right piece. A bracket guards it.
+If the ball binds, the answer minimizes `|| delta ||^2 / 2 + weight * size` on plane
+and box, for some weight. As the weight grows from zero, the minimizer moves from the
+shortest step towards the smallest perturbation, on a path of straight pieces:
+coordinates off the walls move with `delta' = lambda' b + pull`. On each piece, the
+squared length is a parabola in the weight, which one pass of sums determines. A
+Newton method that uses these parabolas instead of tangents is therefore exact when
+it reaches the right piece. A bracket makes it safe.
 */
 
 use super::scratch::{Group, Pixels};
 use super::{Aim, BISECT_EVERY, Clipped, MAX_PASSES, Step};
 
-/// The step may be this much shorter than the radius, squared: the parabola
-/// is exact, and so is the end, but for rounding.
+/// The search aims at a squared length that is below the squared radius by this share. The
+/// share is small, because the parabola is exact up to rounding.
 const SLACK: f64 = 1e-9;
 /// Relative width at which the search for the weight ends.
 const TOLERANCE: f64 = 1e-13;
-/// Where the parabola has no advice, the weight grows from here.
+/// The smallest weight from which the search grows if the parabola gives no next weight.
 const FIRST_WEIGHT: f64 = 1e-3;
 
 /// One coordinate of a step on the path.
 pub(super) struct Part {
     pub(super) delta: f64,
-    /// Whether it moves with `lambda` and weight.
+    /// Whether the coordinate moves with `lambda` and the weight.
     pub(super) is_free: bool,
-    /// The speed of a free coordinate per unit of weight, `lambda` held.
+    /// The move of a free coordinate per unit of weight, at constant `lambda`.
     pub(super) pull: f64,
 }
 
-/// A family of steps with a multiplier of the plane, `lambda`, and a weight of
-/// the size.
+/// A family of steps, with the multiplier `lambda` of the plane and a weight of the size.
 pub(super) trait Family: Step {
     fn new(lambda: f64, weight: f64) -> Self;
     fn part(&self, group: &Group, lane: usize) -> Part;
 }
 
-/// `b . delta`, its slope in `lambda`, the squared length; over the free
-/// coordinates the sums of `b pull`, `pull^2`, `delta b`, `delta pull`.
+/// `b . delta`, its slope in `lambda`, and the squared length; then the sums of `b pull`,
+/// `pull^2`, `delta b` and `delta pull` over the free coordinates.
 type Sums = [f64; 7];
 
 impl Pixels {
-    /// The member of the family on the plane whose length is the radius, for
-    /// a weight up to `most`; the length grows with the weight.
+    /// The step of the family that is on the plane and has the radius as length. The
+    /// weight is at most `most`; the length grows with the weight.
     pub(super) fn follow<F: Family>(&self, aim: &Aim, shortest: &Clipped, most: f64) -> F {
         let wanted = aim.radius * aim.radius;
         let (mut low, mut high) = (0.0, most);
@@ -63,7 +62,7 @@ impl Pixels {
                 }
                 let (ahead, turn) = tangent(&sums, wanted * (1.0 - SLACK));
                 next = weight + ahead;
-                // The multiplier moves along, too.
+                // The multiplier also changes with the weight.
                 lambda = at + turn * ahead;
                 if !lambda.is_finite() {
                     lambda = at;
@@ -108,8 +107,8 @@ impl Pixels {
     }
 }
 
-/// How far ahead the weight is at which the squared length is `target`, if the
-/// present piece of the path goes on for ever, and how fast `lambda` turns.
+/// The increase of the weight at which the squared length is `target`, if the present
+/// piece of the path continues, and the change of `lambda` per unit of weight.
 fn tangent(sums: &Sums, target: f64) -> (f64, f64) {
     let &[_, slope, length, cross, pull, normal_part, pull_part] = sums;
     let turn = if slope > 0.0 { -cross / slope } else { 0.0 };
@@ -117,7 +116,7 @@ fn tangent(sums: &Sums, target: f64) -> (f64, f64) {
     let rise = pull_part + turn * normal_part;
     let bend = pull + turn * cross;
     let missing = target - length;
-    // This form of the root does not cancel.
+    // This form of the root has no cancellation.
     let ahead = missing / (rise + (rise * rise + bend * missing).sqrt());
     (ahead, turn)
 }

@@ -1,20 +1,20 @@
 /*!
-The largest of many numbers, without sorting them.
+Selection of the largest of many numbers, without sorting.
 */
 
 use super::REACH_SLACK;
 
-/// A coordinate's claim to be chosen early, and what choosing it brings.
+/// A coordinate's value, by which coordinates are chosen in descending order, and its weight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rank {
     pub(super) value: f64,
     pub(super) weight: f64,
 }
 
-/// The value down to which, in descending order, one must choose for the
-/// weights to add up to `wanted`; `None` if all together fall short.
+/// Chooses elements in descending order of value until their weights sum to `wanted`, and
+/// returns the last value; `None` if the sum of all weights is less.
 ///
-/// Halves what is in question each time: O(D) in all.
+/// Each round halves the number of candidates, so the cost is O(D).
 pub(super) fn value_at_weight(mut ranks: &mut [Rank], wanted: f64) -> Option<f64> {
     if wanted <= 0.0 {
         return Some(f64::INFINITY);
@@ -36,11 +36,11 @@ pub(super) fn value_at_weight(mut ranks: &mut [Rank], wanted: f64) -> Option<f64
             ranks = back;
         }
     }
-    // Sums in another order may differ by rounding.
+    // The order of summation changes rounding, so allow a small deficit.
     (missing <= REACH_SLACK * wanted).then_some(last)
 }
 
-/// The value of rank `count` from 0, in descending order; 0 beyond the last.
+/// The value with rank `count`, counted from 0 in descending order; 0 after the last.
 pub(super) fn value_at_rank(values: &mut [f64], count: usize) -> f64 {
     if count >= values.len() {
         return 0.0;

@@ -1,8 +1,8 @@
 /*!
-The memory of a solve and its passes: what the solvers of all norms share.
+The memory of a solve, and its passes, for the solvers of all norms.
 
-Coordinates lie in groups of eight, so that a pass becomes vector
-instructions, in f64 whatever the pixels are.
+Coordinates are in groups of eight, so that the compiler turns a pass into vector
+instructions. They are f64 for every pixel type.
 */
 
 use pulp::{Arch, NullaryFnOnce};
@@ -19,11 +19,11 @@ type Lanes = [f64; LANES];
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) pixels: Pixels,
-    /// `l0`: the same pixels, without room for those that stay at the origin.
+    /// `l0`: the same pixels; coordinates outside the support have no room to move.
     pub(super) kept: Pixels,
-    /// `l1`, `l0`: what to choose the largest from.
+    /// `l1`, `l0`: the values and weights from which the largest are chosen.
     pub(super) ranks: Vec<Rank>,
-    /// `l0`: the same, of one number each.
+    /// `l0`: the gains from which the largest are chosen.
     pub(super) gains: Vec<f64>,
 }
 
@@ -46,11 +46,11 @@ pub(super) struct Group {
     pub(super) offset: Lanes,
     /// `x0 - 0`, the room below the origin.
     pub(super) below: Lanes,
-    /// `1 - x0`, the room above it.
+    /// `1 - x0`, the room above the origin.
     pub(super) above: Lanes,
 }
 
-/// Sums over all coordinates, compiled for each width of vectors.
+/// Sums over all coordinates, compiled for each vector width.
 struct Pass<'a, F, const N: usize> {
     groups: &'a [Group],
     terms: F,
@@ -59,7 +59,7 @@ struct Pass<'a, F, const N: usize> {
 impl<F: Fn(&Group, usize) -> [f64; N], const N: usize> NullaryFnOnce for Pass<'_, F, N> {
     type Output = [f64; N];
 
-    // Out of line it would have the vectors of the plainest processor.
+    // If not inlined, this would be compiled for the oldest supported processor.
     #[allow(clippy::inline_always)]
     #[inline(always)]
     fn call(self) -> [f64; N] {
@@ -76,7 +76,7 @@ impl<F: Fn(&Group, usize) -> [f64; N], const N: usize> NullaryFnOnce for Pass<'_
 }
 
 impl Scratch {
-    /// Fills `ranks`, a coordinate each.
+    /// Fills `ranks`, with one element per coordinate.
     pub(super) fn rank(&mut self, rank: impl Fn(&Group, usize) -> Rank) {
         let rank = &rank;
         let groups = self.pixels.groups.iter();
@@ -87,7 +87,7 @@ impl Scratch {
 }
 
 impl Pixels {
-    /// Takes the problem in, and returns `b . (x - x0)`.
+    /// Reads the problem, and returns `b . (x - x0)`.
     pub(super) fn load<T: Real>(&mut self, problem: &Problem<'_, T>) -> f64 {
         let (origins, origin) = problem.origin.as_chunks();
         let (points, point) = problem.point.as_chunks();
@@ -97,7 +97,7 @@ impl Pixels {
         self.groups
             .extend(whole.map(|((origin, point), normal)| Group::new(origin, point, normal)));
         if !normal.is_empty() {
-            // Idle coordinates fill the last group.
+            // Zeros fill the last group; they never move.
             let fill = |rest: &[T]| std::array::from_fn(|k| *rest.get(k).unwrap_or(&T::ZERO));
             let (origin, point, normal) = (fill(origin), fill(point), fill(normal));
             self.groups.push(Group::new(&origin, &point, &normal));
@@ -110,8 +110,8 @@ impl Pixels {
         along
     }
 
-    /// Sums of `terms(group, lane)` over all coordinates, with the widest
-    /// vectors of the processor.
+    /// Sums `terms(group, lane)` over all coordinates, with the widest vectors of the
+    /// processor.
     #[inline]
     pub(super) fn sums<const N: usize>(
         &self,
@@ -121,8 +121,8 @@ impl Pixels {
         Arch::new().dispatch(Pass { groups, terms })
     }
 
-    /// Writes `x + delta` to `out`, kept in [0, 1] against rounding. A
-    /// coordinate that returns to its origin gets just its value.
+    /// Writes `x + delta` to `out`, clipped to [0, 1] because of rounding. A coordinate
+    /// that returns to its origin gets exactly the origin's value.
     pub(super) fn write<T: Real>(
         &self,
         origin: &[T],
@@ -152,7 +152,7 @@ impl Group {
         }
     }
 
-    /// How far a coordinate may move inside the box of `size`.
+    /// The smallest and the largest move of a coordinate inside the box of `size`.
     #[inline]
     pub(super) fn walls(&self, size: f64, k: usize) -> (f64, f64) {
         let offset = self.offset[k];
@@ -160,8 +160,8 @@ impl Group {
         (low, smaller(self.above[k], size) - offset)
     }
 
-    /// The room of a coordinate around the origin on the side that makes
-    /// `sign * b . (x - x0)` grow.
+    /// The room of a coordinate, from the origin, in the direction in which
+    /// `sign * b . (x - x0)` grows.
     #[inline]
     pub(super) fn room(&self, sign: f64, k: usize) -> f64 {
         if sign * self.normal[k] > 0.0 {
@@ -172,13 +172,13 @@ impl Group {
     }
 }
 
-/// As the processor's minimum: unlike `f64::min`, no special case for NaN.
+/// The minimum as one instruction; unlike `f64::min`, NaN has no special case.
 #[inline]
 pub(super) fn smaller(a: f64, b: f64) -> f64 {
     if a < b { a } else { b }
 }
 
-/// As the processor's maximum.
+/// The maximum as one instruction.
 #[inline]
 pub(super) fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }

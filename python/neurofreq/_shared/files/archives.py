@@ -56,7 +56,7 @@ class Archive(Mapping[str, "NDArray[Any]"]):
                     f"{member.filename} declares {member.file_size} bytes, of "
                     f"which {member.compress_size} are there"
                 )
-            # Read to the end: there zipfile compares the checksum.
+            # Read to the end, because zipfile compares the checksum only there.
             return _array(archive.read(member))
 
     def __iter__(self) -> Iterator[str]:

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_SECONDS = 5.0  # after this time, a process prints what it waits for
-_LOOK_SECONDS = 0.1  # between two attempts to lock; Ctrl-C is noticed as often
+_LOOK_SECONDS = 0.1  # between two attempts to lock; Ctrl-C ends the wait this soon
 
 
 @contextlib.contextmanager
 def claim(path: Path) -> Iterator[bool]:
     """Yield whether this process got the lock, without waiting for it.
 
-    The process that finishes the work removes the lock file: a process that gets the
-    lock afterwards finds the work finished.
+    The process that finishes the work removes the lock file. A process that gets the
+    lock later must check whether the work is finished.
     """
     no_folder(path)
     lock = FileLock(path)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_PIXELS: Final = 2**26
 """The largest image that is decoded, 67 million pixels: 200 MB as RGB."""
 
-# JPEG and PNG files from the web often have each other's suffix; one file of ImageNet
-# does.
+# On the web, JPEG files often have the suffix of PNG files, and PNG files that of JPEG
+# files. ImageNet has one such file.
 _WEB = ("JPEG", "PNG")
 _FORMATS: Final = {
     ".jpeg": _WEB,
@@ -149,7 +149,7 @@ def _problem(file: Any) -> str | None:
 
 def _is_sixteen(file: Any) -> bool:
     """Return whether values are gray from 0 to 65535."""
-    if file.format == "TIFF":  # 12 bits and white at 0 have the same mode
+    if file.format == "TIFF":  # files with 12 bits or white at 0 have the same mode
         bits, zero = file.tag_v2.get(_TIFF_BITS), file.tag_v2.get(_TIFF_ZERO)
         return file.mode in _SIXTEEN and bits == (16,) and zero == _BLACK
     return file.mode in _SIXTEEN or (file.mode == "I" and file.format in _WIDE)

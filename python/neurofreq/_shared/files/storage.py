@@ -1,8 +1,9 @@
 """Write files atomically with checksums, and keep finished measurements in a folder.
 
-Every file is written beside its place and then moved there. Each file holds a checksum:
-JSON in a key, safetensors in its header, npz in an extra array; a plain npy file has
-its checksum in the manifest beside it. Files of earlier releases have no checksum.
+Every file is written under a temporary name in its folder and then renamed. Each file
+holds a checksum: JSON in a key, safetensors in its header, npz in an extra array. The
+checksum of a plain npy file is in the manifest beside it. Files of earlier releases
+have no checksum.
 
 A `Store` is a folder of items; an item is one measurement of one model. The item's name
 is a hash of everything that decides its numbers: settings, data, the model (see
@@ -75,7 +76,7 @@ class Store:
         return self.folder / f"{record['measurement']}-{digest}{suffix}"
 
     def load(self, record: Mapping[str, Any]) -> Arrays | None:
-        """Return the item of exactly this record, or None; warn once of damage."""
+        """Return the item with exactly this record, or None; warn once if damaged."""
         path = self.path(record, ".json")
         try:
             if read_json(path) != json.loads(_canonical(record)):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def array(value: Any, name: str) -> Any:
-    """Return an array or tensor as a plain one with its own memory."""
+    """Return a plain array or tensor; memory is shared where possible."""
     if isinstance(value, torch.Tensor):
         return tensor(value, name)
     if not isinstance(value, np.ndarray):
@@ -48,7 +48,7 @@ def layout(value: Any, name: str) -> None:
 
 
 def tensor(value: torch.Tensor, name: str) -> torch.Tensor:
-    """Return a tensor as a plain one; raise TypeError if it holds no values itself."""
+    """Return a plain tensor; raise TypeError if it has no values in its own memory."""
     kind = type(value)
     if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
         raise TypeError(
@@ -62,14 +62,14 @@ def tensor(value: torch.Tensor, name: str) -> torch.Tensor:
     if value.device.type == "meta":
         raise TypeError(
             f"{name}: got a tensor on the meta device, which holds no values, expected "
-            "one that does"
+            "a tensor with values"
         )
     if kind not in (torch.Tensor, torch.nn.Parameter):
         value = value.as_subclass(torch.Tensor)
     if not _has_memory(value):
         raise TypeError(
             f"{name}: got a tensor inside a transform of torch, which holds no values "
-            "itself, expected one that does"
+            "itself, expected a tensor with values"
         )
     return value.resolve_neg() if value.is_neg() else value
 

@@ -31,8 +31,8 @@ _LABELLED = {
 def read(value: Any, name: str) -> Recording | None:
     """Return the recording in a container with named axes; None for an array.
 
-    Raises TypeError for containers of other packages, and ValueError for names that
-    leave the axes open and for two values of the same trial, image and neuron.
+    Raises TypeError for containers of other packages. Raises ValueError if the names
+    do not determine the axes, or two values have the same trial, image and neuron.
     """
     if isinstance(value, (list, tuple)) and any(kind_of(item) for item in value):
         raise TypeError(
@@ -94,7 +94,7 @@ def _array_axes(array: Any) -> list[Axis]:
             for key, coordinate in array.coords.items()
             if coordinate.dims == (dim,)
         }
-        # A coordinate of several levels holds tuples; read its levels by themselves.
+        # A coordinate with several levels holds tuples: read each level separately.
         if getattr(array.indexes.get(dim), "nlevels", 1) > 1:
             along.pop(str(dim), None)
         axes.append(Axis(str(dim), length, along))

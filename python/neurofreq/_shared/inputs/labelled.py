@@ -34,7 +34,7 @@ _COUNTED = "\0"  # begins the label of an axis that is numbered, not named
 
 
 class Coded(NamedTuple):
-    """Labels as codes: `names[codes]`, in the order of the names; -1 is missing."""
+    """Labels as integer codes: label k is `names[codes[k]]`; code -1 means no label."""
 
     codes: NDArray[np.int64]
     names: NDArray[Any]
@@ -56,13 +56,13 @@ class Axis(NamedTuple):
         return min(of_role, key=lambda key: ranks[key][1], default=None)
 
     def holds(self, role: str) -> bool:
-        """Return whether this axis is that of the role (image, neuron or trial)."""
+        """Return whether this is the axis of a role (image, neuron or trial)."""
         found = role_of(self.name)
         return bool(found and found[0] == role) or self.label(role) is not None
 
 
 class Rows(NamedTuple):
-    """Values by rows: one column, or one for each neuron with labels in `columns`."""
+    """Values by rows: in one column, or in one column per neuron (`columns`)."""
 
     values: NDArray[Any]
     labels: dict[str, Any]
@@ -129,8 +129,8 @@ def constant(values: Any, codes: NDArray[np.int64]) -> NDArray[Any] | None:
 def by_names(values: NDArray[Any], axes: list[Axis], name: str) -> Recording:
     """Put values in order, by the names of their axes and labels.
 
-    Raises ValueError for names that leave the axes open, rows without a label, and two
-    values of the same trial, image and neuron.
+    Raises ValueError if the names do not determine the axes, a row has no label, or two
+    values have the same trial, image and neuron.
     """
     at: dict[str, int] = {}
     for role in WORDS:

@@ -26,13 +26,13 @@ def to_unit(images: NDArray[Any]) -> NDArray[Any]:
 
 def luma(images: Any) -> Any:
     """Return the luma (N, 1, H, W) of color images (N, 3, H, W)."""
-    # The rounding of a matrix product depends on the number of images; this does not.
+    # A matrix product would round differently for different numbers of images.
     red, green, blue = (float(np.float32(weight)) for weight in LUMA)
     return red * images[:, :1] + green * images[:, 1:2] + blue * images[:, 2:]
 
 
 def unscaled(value: Any, name: str) -> Any:
-    """Return images as `validate.images` does, but refuse values in 0 to 255.
+    """Return images as `validate.images` does, but refuse images in [0, 255].
 
     Standardized images are accepted: they have values below 0.
     """

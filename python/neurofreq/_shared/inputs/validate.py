@@ -143,7 +143,7 @@ def labelled(
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return images (uint8, or floats in [0, 1]) and their labels, on the host.
 
-    Raises as `images` and `labels`.
+    Raises the errors of `images` and `labels`.
     """
     plain = stored(value, name)
     if plain.dtype == np.uint8:

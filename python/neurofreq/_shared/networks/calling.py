@@ -59,9 +59,10 @@ class Classifier:
     def settle(self, images: torch.Tensor, *, made: bool = False) -> None:
         """Choose the floating-point type in which the model gets its images.
 
-        Images keep their type if the model accepts it. A half-precision model that
-        refuses it gets images in the type of its parameters. Other models get that type
-        only if neurofreq made the images (`made`); otherwise TypeError is raised.
+        Images keep their type if the model accepts it. If the model accepts only the
+        type of its parameters, images are converted to that type. Unless that type is
+        half precision, only images that neurofreq made (`made`) are converted, and
+        TypeError is raised for others.
         """
         own = dtype_of(self.model)
         if not isinstance(self.model, torch.nn.Module) or images.dtype == own:
@@ -83,10 +84,10 @@ class Classifier:
     ) -> None:
         """Warn if the logits of an image depend on more than the image.
 
-        The first image is passed twice in a batch with others, and once alone. Models
-        that accept one batch size only refuse this and are not checked. `alone` means
-        that images always come one by one: no batch is tried. `as_logits` also warns
-        about probabilities.
+        The first image is passed twice in a batch with other images, and once alone. A
+        model that refuses the batch is not checked. With `alone`, images are always
+        passed one by one, so no batch is tried. With `as_logits`, probabilities also
+        give a warning.
         """
         one, hint = images[:1], steadiness.hint(self.model)
         few = one if alone else steadiness.beside_others(one)
@@ -108,8 +109,7 @@ class Classifier:
         if as_logits:
             warn_of_probabilities(
                 first,
-                "where probabilities saturate, attacks find larger perturbations than "
-                "the smallest",
+                "where probabilities saturate, attacks miss the smallest perturbations",
                 is_half=is_half,
                 stacklevel=5,
             )
@@ -209,7 +209,7 @@ def logits_of(output: Any) -> torch.Tensor:
         return output
     name = type(output).__name__
     output = output.as_subclass(torch.Tensor)
-    if output.numel() and output.data_ptr() == 0:  # the values are elsewhere
+    if output.numel() and output.data_ptr() == 0:  # wraps another tensor
         raise ModelError(
             f"model: got logits of class {name} without memory of its own, expected "
             "a plain tensor (for a DTensor, return full_tensor())"
@@ -263,7 +263,7 @@ def tried(
     autocast: torch.dtype | None = None,
     channels_last: bool = False,
 ) -> Classifier:
-    """Return a `Classifier` that was tried on one image, with warnings given.
+    """Return a `Classifier`, after one call that checks the model and gives warnings.
 
     The arguments and exceptions are those of `Classifier`, `Classifier.settle`,
     `Classifier.warn_if_unsteady` and `predict`.
@@ -286,9 +286,9 @@ def predict(
     """Return the logits of all images, (N, n_classes), on the model's output device.
 
     The images must be checked already. The model runs in evaluation mode without
-    gradients and gets its modes back. Its exceptions pass through; ModelError is raised
-    for logits of a wrong shape or dtype, another number of classes than in the batch
-    before, and NaN or infinity. A `Classifier` is called without `settle`.
+    gradients, and its modes are restored. Its exceptions pass through. ModelError is
+    raised for logits of a wrong shape or dtype, for NaN or infinity, and if the number
+    of classes changes between batches. For a `Classifier`, `settle` is not called.
     """
     batch_size = check_batch_size(batch_size)
     ask = model if isinstance(model, Classifier) else Classifier(model)

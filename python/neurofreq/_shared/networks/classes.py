@@ -17,7 +17,7 @@ _FEWEST: Final = 50  # images: below this, accuracy is not compared with chance
 _TAIL: Final = 0.025  # probability that guessing exceeds the bound
 _REMEDY: Final = (
     "name all classes in the order of the model's outputs (class_names of an ImageSet, "
-    "classes of open_folder, or one a line in classes.txt beside the folders)"
+    "classes of open_folder, or one per line in classes.txt beside the folders)"
 )
 
 
@@ -31,8 +31,8 @@ def check(
 ) -> None:
     """Raise if a label has no output, and warn if outputs and classes differ in number.
 
-    If the numbers differ, a label may mean another class to the model. `n_classes` is 0
-    if the data's class names are unknown.
+    If the numbers differ, a label may stand for a different class in the model.
+    `n_classes` is 0 if the data's class names are unknown.
     """
     fit(n_outputs, labels, n_classes, name, error=error)
     if n_classes not in (0, n_outputs):

@@ -36,9 +36,10 @@ class Features:
     """Reads layers of a model; hooks exist only while a pass runs.
 
     The model is not changed. A distributed or compiled model is unwrapped, and compiled
-    parts run eagerly, because compiled code does not call hooks. Layers "auto" are
-    those of `stages`; `argument` names the layers in error messages. Raises TypeError
-    for a model that is not a module, and ValueError for unknown, repeated or no layers.
+    parts run eagerly, because compiled code does not call hooks. For layers "auto",
+    `stages` chooses the layers. `argument` names the layers in error messages. Raises
+    TypeError for a model that is not a module, and ValueError for unknown or repeated
+    layers, or for none.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class Features:
         modules to change a layer's output in place. Raises ModelError for a layer that
         cannot be used.
 
-        The first pass in each mode (training or evaluation, with or without gradients)
-        is followed by a second one of two or three images, which changes neither
-        buffers nor random state: only another number of images shows which axis is the
-        batch.
+        After the first pass in each mode (training or evaluation, with or without
+        gradients), a second pass with two or three images checks that the first axis
+        is the batch: its length must follow the number of images. The second pass
+        changes neither buffers nor random state.
         """
         one = _Pass(self, whole, copies)
         output = one.run(images)
@@ -142,7 +143,7 @@ class _Pass:
 
     def __init__(self, features: Features, whole: bool, copies: bool) -> None:
         self.model, self.layers = features.model, features.layers
-        # An early end would skip the user's hooks that are set to always run.
+        # An early end would skip hooks of the user that must always run.
         self.whole = whole or bool(
             torch_modules._global_forward_hooks_always_called
             or any(m._forward_hooks_always_called for m in self.model.modules())
@@ -185,7 +186,7 @@ class _Pass:
             raise self._end
 
     def _has_ended(self, error: BaseException) -> bool:
-        """Return whether the error is our early end, or was raised because of it."""
+        """Return whether the error is our `_Reached`, or was raised because of it."""
         if error is self._end:
             return True
         before = [one for one in (error.__cause__, error.__context__) if one]

@@ -1,9 +1,9 @@
 """Identify a model by its state and its outputs, never by its source code.
 
-Two models are the same if their tensors are equal, and if their logits for the same
-probe images, and the gradients of these logits, agree within rounding. Source code
-is not enough: closures, hooks and private attributes change what a model computes,
-and a comment does not.
+Two models are the same if their tensors are equal, and if their logits for the probe
+images and the gradients of these logits agree within rounding. Source code does not
+identify a model: closures, hooks and private attributes change its outputs without a
+change of the source code, and a new comment changes only the source code.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _N_IMAGES = 16  # probe images from the data; synthetic ones are added
-_N_FIRST = 1000  # only the first images: runs on more data share them
+_N_FIRST = 1000  # use only the first images, so that larger runs use the same ones
 _BATCH = 16
 _EVERY = 4  # every fourth probe image is passed again
-# Tolerance of a gradient, relative to its size: a floor, and a factor of the
-# tolerance of the logits.
+# Tolerance of a gradient, relative to its size: the larger of `_LEAST_TURN` and
+# `_TURN` times the tolerance of the logits.
 _LEAST_TURN, _TURN = 0.02, 4.0
 
 
@@ -43,9 +43,10 @@ class Behaviour(NamedTuple):
 
     state: str  # SHA-256 of its tensors
     probes: str  # SHA-256 of the probe images
-    # Logits (P, n_classes); no rows if they differ between equal calls.
+    # Logits (P, n_classes); no rows if equal calls give different logits.
     answers: NDArray[np.float64]
-    # Norms of gradients (G, 5), as of `probe_gradients.found`; no rows if they differ.
+    # Norms of gradients (G, 5) from `probe_gradients.found`; no rows if equal calls
+    # give different gradients.
     slopes: NDArray[np.float64]
     tolerance: float  # between logits of one model, relative to the largest logit
 
@@ -60,7 +61,8 @@ class Probes(NamedTuple):
 def probes(images: Any, *, gray: bool = False) -> Probes:
     """Return the probe images of a data set (uint8, or floats in [0, 1]).
 
-    They depend on the data only, not on the measurement. With `gray` they are luma.
+    The probe images depend only on the data, not on the measurement. With `gray`,
+    they are converted to luma.
     """
     last = min(len(images), _N_FIRST) - 1
     index = np.unique(np.linspace(0, last, _N_IMAGES).astype(int))
@@ -108,8 +110,8 @@ def behaviour(
 ) -> Behaviour:
     """Return a model's state and its outputs for probe images; the model is unchanged.
 
-    Warns if the outputs are random, since results are then one random draw. Raises
-    ModelError as `calling.predict` does, for images of the data.
+    Warns if the outputs are random, because results are then one random draw. Raises
+    ModelError if `calling.predict` does so for images of the data.
     """
     size = min(batch_size, _BATCH)
     place = torch.device(device or calling.device_of(model))
@@ -157,10 +159,11 @@ def behaviour(
 class Known:
     """The models whose results a folder keeps, in its subfolder ``models``.
 
-    Each model is one item with its logits and gradients; the item's name is a hash of
-    these and of the state. A model whose outputs agree with a kept item gets that
-    item's name, so results are found again on a machine with other rounding. Models
-    with the same state but other outputs or gradients are separate items.
+    Each model is one item with its logits and gradients. The item's name is a hash of
+    the logits, the gradients and the state. A model whose outputs agree with a kept
+    item gets that item's name, so that its results are also found on a machine with
+    different rounding. Models with equal states but different outputs or gradients are
+    separate items.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -170,7 +173,7 @@ class Known:
     def digest(self, name: str, found: Behaviour) -> str:
         """Return the name of this model's item; add the item if it is new.
 
-        Warns if the model of this name had the same state and other outputs before.
+        Warns if the model of this name had the same state but different outputs before.
         `name` is used for this warning only.
         """
         folder = self._store.folder
@@ -225,7 +228,7 @@ class Known:
 
 
 def _is_one(kept: Mapping[str, NDArray[Any]], found: Behaviour) -> bool:
-    """Return whether the kept answers and gradients are those of `found`."""
+    """Return whether kept logits and gradients agree with those in `found`."""
     if "slopes" not in kept:
         return False
     near = agree(kept["answers"], found.answers, found.tolerance)
@@ -279,8 +282,9 @@ def agree_slopes(
     """Return whether gradients are equal within rounding.
 
     Rounding changes gradients more than logits, because it may switch a unit on or off.
-    Slopes smaller than the rounding of the logits count as zero. Rows with NaN (the
-    model refused to be differentiated) are skipped: no attack can have kept results.
+    Gradients smaller than the rounding of the logits count as zero. Rows with NaN
+    (differentiation failed) are skipped, because attacks on such a model have no kept
+    results.
     """
     if first.shape == second.shape:
         known = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
@@ -297,7 +301,8 @@ def agree(
 ) -> bool:
     """Return whether logits of the same images are equal within rounding.
 
-    The tolerance is relative to the largest value of each row, but at least to `least`.
+    The tolerance of a row is relative to its largest absolute value, or to `least` if
+    that is larger.
     """
     if first.shape != second.shape:
         return False

@@ -36,11 +36,11 @@ def is_shown(
 ) -> bool:
     """Return whether a model is given the luma of images.
 
-    The model is tried on a few images, floats in [0, 1], because its attributes may
-    give another meaning to "channels". "auto" uses luma if the model refuses color and
-    accepts luma. Raises ValueError if the model refuses its images and its first
-    convolution has another number of channels; otherwise the model's own exception is
-    raised.
+    The model is called with a few images (floats in [0, 1]), because its attributes do
+    not reliably give the number of channels. "auto" uses luma if the model refuses
+    color and accepts luma. If the model refuses its images, raises ValueError if its
+    first convolution has a different number of channels, and otherwise the model's own
+    exception.
     """
     images = few()
     is_color = n_channels == 3
@@ -73,7 +73,7 @@ def _refusal(
     try:
         with calling.evaluating(model), torch.no_grad():
             ask.settle(batch, made=True)
-            # The measurement itself reports NaN, with the number of images.
+            # Ignore NaN here: the measurement reports it, with the number of images.
             calling.check_logits(ask(batch).nan_to_num(), len(batch))
     except Exception as error:  # a model may refuse a shape in any way
         return error

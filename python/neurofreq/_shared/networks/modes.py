@@ -30,9 +30,9 @@ _lock = threading.RLock()
 def evaluating(model: Any) -> Iterator[None]:
     """Hold a model in evaluation mode, then restore the flag of every module.
 
-    Several threads may hold one module: the last one restores the flag. A module has
-    one flag for all threads, so a training pass of another thread runs in evaluation
-    mode meanwhile. Callables that are not modules have no mode.
+    If several threads hold a module, the last thread restores the flag. All threads
+    share the flag: while a module is held, training passes of other threads also run
+    in evaluation mode. Callables that are not modules have no mode.
     """
     modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
     # Frozen TorchScript modules have no flag.

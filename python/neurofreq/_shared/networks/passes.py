@@ -20,7 +20,8 @@ _T = TypeVar("_T")
 
 def named(model: nn.Module) -> dict[str, nn.Module]:
     """Return all submodules by name, without the ``_orig_mod`` that compiling adds."""
-    # The module inside a compiled one comes later and replaces the compiled one.
+    # A compiled module and the module inside it get the same name; the inner module
+    # comes later and is kept.
     return {plain(name): module for name, module in model.named_modules()}
 
 
@@ -48,10 +49,10 @@ def uncompiled(method: Callable[_P, _T]) -> Callable[_P, _T]:
 
 @contextmanager
 def eagerly() -> Iterator[None]:
-    """Run compiled code eagerly, because code compiled without hooks calls none.
+    """Run compiled code eagerly: code that was compiled without hooks skips them.
 
-    Torch keeps one stance for all threads: the first pass sets it, the last one
-    restores the former stance. Meanwhile other threads run eagerly too.
+    Torch has one stance for all threads: the first pass sets it, and the last pass
+    restores the earlier stance. Meanwhile other threads also run eagerly.
     """
     if "torch._dynamo" not in sys.modules:  # then nothing is compiled
         yield
@@ -75,11 +76,11 @@ _one_at_a_time = threading.RLock()
 def undisturbed(model: nn.Module) -> Iterator[None]:
     """Let a pass work on copies of buffers, with gradients for all parameters.
 
-    Frozen parameters are replaced by parameters that share their memory: then a feature
-    without a graph means that the graph was cut.
+    Frozen parameters are replaced by trainable parameters with the same memory. If a
+    feature then has no graph, the forward pass has cut the graph.
 
-    A training pass of another thread meanwhile updates the copies, so its update of
-    batch norm's averages is lost. Weights and gradients are not affected.
+    If another thread trains the model meanwhile, it updates the copies, and its update
+    of batch norm's running averages is lost. Weights and gradients are not affected.
     """
     with _one_at_a_time:
         replaced = _replaced(model)

@@ -1,4 +1,4 @@
-"""Compute a model's gradients at a few images; attacks depend on these too."""
+"""Compute a model's gradients at a few images, because attacks depend on them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ def found(
     batch_size: int,
     device: torch.device,
 ) -> NDArray[np.float64]:
-    """Return norms of the gradients of a sum of the logits, shape (min(N, 3), 5).
+    """Return sizes of the gradients of `summed` logits, shape (min(N, 3), 5).
 
-    A row holds the norm of an image's gradient and of four parts of it, each as the
-    change of the sum when all pixels change by 1. Rows are zero without a gradient and
-    NaN where differentiation fails. The model and its gradients are unchanged.
+    A row holds the norm of an image's gradient, and the gradient's projections on four
+    waves. All five are multiplied by the root of the number of values in an image. A
+    row is zero if there is no gradient, and NaN if differentiation fails. The model
+    and its parameters' gradients are unchanged.
     """
     few = images[:_N_IMAGES].float().numpy()
-    # Noise breaks ties in uniform areas, where rounding would decide a maximum.
+    # Noise breaks ties in uniform areas. Otherwise rounding would decide a maximum.
     noise = np.random.default_rng(0).random(few.shape)
     noisy = torch.from_numpy(0.9 * few + 0.1 * noise).to(images.dtype)
     ask = calling.Classifier(model)
@@ -43,7 +44,7 @@ def found(
         ).flatten(1)
     n = rows.shape[1]
     t = (torch.arange(n, dtype=torch.float64) + 0.5) / n
-    # Smooth waves: rounding may move a gradient by a pixel.
+    # Smooth waves hardly change if rounding moves a gradient by a pixel.
     waves = [(k * torch.pi * t).cos() for k in range(3)]
     waves.append((2 * n / images.shape[-1] * torch.pi * t).sin())  # along each row
     parts = [rows @ (wave / wave.norm()) for wave in waves]
@@ -51,7 +52,7 @@ def found(
 
 
 def summed(logits: torch.Tensor) -> torch.Tensor:
-    """Return a weighted sum of all logits; rounding may decide which one is largest."""
+    """Return a weighted sum of all logits; rounding may change the largest logit."""
     weights = torch.arange(1, logits.shape[1] + 1, device=logits.device).cos()
     return (logits * weights.to(logits.dtype)).sum()
 

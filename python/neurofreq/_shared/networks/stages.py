@@ -1,7 +1,7 @@
 """Find the layers of `layers="auto"`, for network families with known stages.
 
-A model is accepted only if its stages hold all convolutions: a guess that left out half
-of them would be a silent error.
+A model is accepted only if its stages contain all convolutions. A guess that misses
+convolutions would be a silent error.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ _IN_VGG = (
 
 
 def stages(model: nn.Module) -> list[str]:
-    """Return the layers of the paper: the stem and every stage, after their ReLU.
+    """Return the layers of the paper: the stem and each stage, after the ReLU.
 
-    The model may be a ResNet (submodules ``relu``, ``layer1``, ``layer2`` ... side by
-    side; in a ResNet18 these are convolutions 1, 5, 9, 13 and 17), a VGG or AlexNet (a
-    ``features`` sequence; the ReLU before each pooling), `vgg19_bn` or `small_cnn`.
-    Raises ValueError for other models, and for convolutions outside these layers.
+    The layers of a ResNet are its submodules ``relu``, ``layer1``, ``layer2``, ...; in
+    a ResNet18, these follow convolutions 1, 5, 9, 13 and 17. The layers of a VGG or
+    AlexNet are the ReLU before each pooling in ``features``. `vgg19_bn` and
+    `small_cnn` are also supported. Raises ValueError for other models, and if a
+    convolution is outside these layers.
     """
     modules = passes.named(model)
     families = (_resnet, _vgg, _vgg19_bn, _small_cnn)
@@ -95,7 +96,7 @@ def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
     if not pools or not all(isinstance(m, _IN_VGG) for _, m in inside[: pools[-1]]):
         return []
     if any(list(_convolutions(m)) for _, m in inside[pools[-1] :]):
-        return []  # convolutions after the last pooling would be left out
+        return []  # the layers would miss the convolutions after the last pooling
     before = [
         name
         for (name, module), (_, after) in pairwise(inside)

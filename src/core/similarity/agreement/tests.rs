@@ -27,7 +27,7 @@ fn textbook(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn halves_are_disjoint_pairs_of_the_trials_there_are() {
-    // Trial t of every image has value 2^t: a half's sum names its trials.
+    // Trial t of every image has value 2^t, so the sum of a half shows its trials.
     let mut trials = Array3::from_shape_fn((7, 5, 3), |(t, _, _)| f64::from(1 << t));
     trials.slice_mut(s![2.., 1, 1]).fill(f64::NAN);
     trials.slice_mut(s![1.., 2, 2]).fill(f64::NAN);
@@ -66,7 +66,7 @@ fn trials_without_noise_agree_and_signal_sets_the_level() {
     let ones = Array1::ones(3);
     let matrix = split_half_similarity(same, ones.view(), 5, 0).unwrap();
     assert!((matrix - 1.0).abs() < 1e-12);
-    // Signal and noise of equal variance, 5 trials a half: r = 1 / (1 + 1 / 5).
+    // Signal and noise of equal variance, 5 trials per half: r = 1 / (1 + 1 / 5).
     let noisy = &random((10, 4000, 1), 3) + &random((1, 4000, 1), 4);
     let half = split_half_neurons(noisy.view(), 20, 0).unwrap()[0];
     assert!((half - 5.0 / 6.0).abs() < 0.01, "{half}");
@@ -84,7 +84,7 @@ proptest! {
         let expected = textbook(&above(a), &above(b));
         let ours = similarity_correlation(a, b, false).unwrap();
         prop_assert!((ours - expected).abs() < 1e-12);
-        // Ranks do not notice a monotone map.
+        // A monotone map does not change ranks.
         let bent = b.mapv(|v| v.powi(3).exp());
         let ranked = similarity_correlation(a, b, true).unwrap();
         let same = similarity_correlation(a, bent.view(), true).unwrap();
@@ -122,7 +122,7 @@ fn two_subjects_have_their_correlation_as_lower_ceiling() {
 
 #[test]
 fn spearman_bounds_are_correlations_of_the_ranked_mean_ranks() {
-    // Two digits: ranks and their sums have ties.
+    // Values with two digits, so that ranks and their sums have ties.
     let subjects = random((5, 8, 8), 7).mapv(|value| (value * 100.0).round());
     let (lower, upper) = noise_ceiling(subjects.view(), true).unwrap();
     let model = |left_out: Option<usize>| {

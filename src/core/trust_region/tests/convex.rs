@@ -1,11 +1,11 @@
-//! `l2` and `l1`: no point is better than the Lagrangian dual allows. For any
-//! multipliers of plane and ball the dual is a lower bound, found coordinate by
-//! coordinate; bisection makes it tight.
+//! `l2` and `l1`: compares the size of the perturbation with the Lagrangian dual. The
+//! dual is a lower bound for all multipliers of plane and ball. It is computed
+//! coordinate by coordinate, and bisection over the multipliers makes it tight.
 
 use super::*;
 
-/// The objective of one coordinate, and where its sum with a parabola may be
-/// least off the walls: `(o mu + slope) / (mu + curvature)` for each pair.
+/// The objective of one coordinate. For each pair (slope, curvature) in `bends`, the sum
+/// of objective and parabola may be minimal at `(o mu + slope) / (mu + curvature)`.
 struct Objective {
     value: fn(f64) -> f64,
     bends: &'static [(f64, f64)],
@@ -40,7 +40,7 @@ impl Case {
             .collect()
     }
 
-    /// The perturbation nearest the plane for the best `lambda`, and the dual.
+    /// For the best `lambda`: half of squared step length minus squared radius; the dual.
     fn best_lambda(&self, objective: &Objective, mu: f64) -> (f64, f64) {
         let offsets: Vec<f64> = self
             .point
@@ -70,7 +70,7 @@ impl Case {
         )
     }
 
-    /// The largest lower bound that was met.
+    /// The largest lower bound that was found.
     fn dual(&self, objective: &Objective) -> f64 {
         let mut most = self.best_lambda(objective, 0.0).1;
         let (mut low, mut high) = (-20.0, 12.0);

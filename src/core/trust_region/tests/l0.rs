@@ -1,12 +1,12 @@
-//! The fewest changed pixels, by trying all subsets.
+//! `l0`: the smallest number of changed pixels, found by trying all subsets.
 
 use proptest::test_runner::RngSeed;
 
 use super::*;
 
 impl Case {
-    /// The fewest pixels off the origin with a step onto the plane in box and
-    /// ball.
+    /// The smallest number of pixels off the origin that allows a step onto the plane
+    /// inside box and ball.
     fn fewest(&self) -> Option<usize> {
         let n = self.origin.len();
         let is_free = |subset: usize, i: usize| subset >> i & 1 == 1;
@@ -27,7 +27,7 @@ impl Case {
         self
     }
 
-    /// Checks the count; returns by how much it is above the optimum.
+    /// Checks the count, and returns its difference from the optimum.
     fn excess(&self) -> Result<usize, TestCaseError> {
         let Some(out) = check_constraints(self, Norm::L0)? else {
             return Ok(0);
@@ -42,8 +42,8 @@ impl Case {
 }
 
 proptest! {
-    // The excess is bounded for coordinates in general position alone, so the
-    // cases are always the same ones.
+    // The bound of the excess holds only for coordinates in general position, so the
+    // seed is fixed.
     #![proptest_config(ProptestConfig {
         rng_seed: RngSeed::Fixed(1),
         ..ProptestConfig::with_cases(3000)

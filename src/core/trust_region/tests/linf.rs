@@ -1,4 +1,4 @@
-//! The smallest size by bisection, each with the shortest step in its box.
+//! `linf`: the smallest size, found by bisection; each box is tried with its shortest step.
 
 use super::*;
 
@@ -37,7 +37,7 @@ proptest! {
         if let Some(size) = case.smallest_size() {
             prop_assert!(got >= size * (1.0 - 1e-6) - 1e-9, "{got} for {size}");
         }
-        // Where the ball binds the step is a little shorter than it may be.
+        // If the ball binds, the step is slightly shorter than the radius.
         if let Some(size) = case.with(1.0, 1.0 - 2e-6).smallest_size() {
             prop_assert!(got <= size * (1.0 + 1e-6) + 1e-9, "{got} for {size}");
         }

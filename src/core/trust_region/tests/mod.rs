@@ -1,5 +1,5 @@
-//! The oracles bisect: slow, naive, and written from the statement of the problem
-//! alone. What all norms share is here, each norm's optimum in its own file.
+//! The oracles use bisection. They are slow and simple, and follow only the statement of
+//! the problem. This file has the tests for all norms; each norm's optimum has its own file.
 
 use super::*;
 use crate::core::norm::Norm;
@@ -78,7 +78,7 @@ impl Case {
         step.is_some_and(|step| length(&step) <= self.radius)
     }
 
-    /// The most `sign(c) b . delta` in box and ball, by bisection.
+    /// The largest `sign(c) b . delta` inside box and ball, by bisection.
     fn most_progress(&self) -> f64 {
         let sign = self.change.signum();
         let step = |lambda: f64| -> Vec<f64> {
@@ -104,8 +104,8 @@ fn length(step: &[f64]) -> f64 {
     step.iter().map(|s| s * s).sum::<f64>().sqrt()
 }
 
-/// Pixels crowd the bounds, normals hold zeros, changes and radii span the
-/// range from slack to hopeless.
+/// Random cases. Many pixels are at the bounds, normals contain zeros, and changes and
+/// radii range from easy to impossible.
 fn cases() -> impl Strategy<Value = Case> {
     let pixel = || prop_oneof![3 => 0.0..1.0, 1 => Just(0.0), 1 => Just(1.0), 1 => 0.0..0.02];
     let slope = prop_oneof![4 => -1.0..1.0, 1 => Just(0.0), 1 => -0.01..0.01];
@@ -130,8 +130,8 @@ fn cases() -> impl Strategy<Value = Case> {
         })
 }
 
-/// Checks all that does not depend on what is minimized; returns the new
-/// point where it is on the plane.
+/// Checks everything that does not depend on the norm. Returns the new point if it is on
+/// the plane.
 fn check_constraints(case: &Case, norm: Norm) -> Result<Option<Vec<f64>>, TestCaseError> {
     let (outcome, out) = case.solve(norm);
     let step: Vec<f64> = out.iter().zip(&case.point).map(|(a, b)| a - b).collect();
@@ -153,7 +153,7 @@ fn check_constraints(case: &Case, norm: Norm) -> Result<Option<Vec<f64>>, TestCa
             let got = along * case.change.signum();
             prop_assert!(got >= most * (1.0 - 1e-5) - 1e-12, "{got} of {most}");
         }
-        // Only on the edge of feasibility may the two differ.
+        // Outcome and feasibility may differ only at the edge of feasibility.
         (outcome, feasible) => prop_assert!(
             case.with(1.0 - 1e-6, 1.0 + 1e-6).is_feasible()
                 != case.with(1.0 + 1e-6, 1.0 - 1e-6).is_feasible(),
