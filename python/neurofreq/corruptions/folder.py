@@ -176,9 +176,11 @@ class CorruptedFolder:
         names = tuple(str(Path(one).with_suffix("")) for one in found.images.names)
         self._first = self._first or names
         if names != self._first:
+            twice = ["a name that occurs twice"]
+            apart = sorted(set(names) ^ set(self._first)) or twice
             raise ValueError(
-                f"data: {folder} holds {len(names)} images, expected the same "
-                f"{len(self._first)} as the other cells"
+                f"data: {folder} holds {len(names)} images, expected the file names of "
+                f"the other cells ({len(self._first)}); they differ in {apart[0]}"
             )
         return self._named(found.images, found.labels, name, severity)
 
