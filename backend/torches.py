@@ -23,8 +23,8 @@ TORCHES = (
     Torch("2.11", tch="0.24.0", standard="c++17"),
     Torch("2.12", tch="0.24.0", standard="c++17"),
     Torch("2.13", tch="0.26.0", standard="c++17"),
-    Torch("2.14", tch="0.26.0", standard="c++20"),
-    Torch("2.15", tch="0.26.0", standard="c++20", header="removed_from_torch_2.15.h"),
+    Torch("2.14", tch="0.26.0", standard="c++20", header="removed_from_torch_2.14.h"),
+    Torch("2.15", tch="0.26.0", standard="c++20", header="removed_from_torch_2.14.h"),
 )
 
 # The checksums of each tch release in Cargo.lock. All other entries are the same for

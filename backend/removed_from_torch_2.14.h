@@ -1,4 +1,4 @@
-// torch 2.15 removed four functions that the generated code of torch-sys 0.26 still calls.
+// torch 2.14 removed four functions that the generated code of torch-sys 0.26 still calls.
 // This header defines them with their successors, so that the code compiles. neurofreq calls
 // none of them. The compiler includes this header first (see torches.py).
 #pragma once
