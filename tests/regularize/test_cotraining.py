@@ -135,7 +135,7 @@ def test_half_precision_reads_out_in_float32():
         ({"responses": np.ones((60, 3))}, ValueError, r"never differ.*\[0, 1, 2\]"),
         ({"responses": np.full((60, 3), np.nan)}, ValueError, "responses: got NaN"),
         ({"responses": np.eye(60, 3) - 2}, ValueError, "responses: got -2, expected 0"),
-        ({"responses": np.ones((60, 0))}, ValueError, "and a neuron"),
+        ({"responses": np.ones((60, 0))}, ValueError, "and one neuron"),
         ({"layer": ["4"]}, TypeError, "layer: got list, expected one name"),
         ({"batch_size": 0}, ValueError, "batch_size: got 0"),
         ({"stimuli": torch.rand(60, 16, 16)}, ValueError, "stimuli: got shape"),

@@ -30,6 +30,8 @@ def test_a_study_of_before_is_read(kept, monkeypatch):
     assert found.is_complete
     table = pd.read_csv(kept / "study" / "study.csv")
     now = found.tables["study"].drop(columns="weights")  # not in 0.1.0
+    # Most resamples of this curve stay at 0, which has no reversal any more.
+    table.loc[table["quantity"] == "f_rev", ["low", "high"]] = np.nan
     pd.testing.assert_frame_equal(now, table)
     assert found.adversarial("m0").shape == (6, 1, 16, 16)
     assert studies.status(kept / "study")["done"].tolist() == [1, 1, 2, 2]

@@ -222,7 +222,7 @@ def test_a_triangle_stays_between_zero_and_its_peak(steps, epochs):
         ({"precision": "float16"}, "precision: got 'float16'"),
         ({"schedule": "plateau"}, "validation: got 0, expected a fraction"),
         ({"learning_rate": 0.1}, "unknown setting 'learning_rate'; did you mean"),
-        ({"epoch": 1}, "nearest is 'epochs'"),
+        ({"epoch": 1}, "did you mean 'epochs'"),
     ],
 )
 def test_bad_settings_are_named(change, message):
