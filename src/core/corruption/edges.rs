@@ -1,6 +1,6 @@
 /*!
 Image processing for spatter: edges, the distance to edges, means of 3 x 3
-pixels, and histogram equalization. All are defined as in OpenCV: Canny (1986)
+pixels, and histogram equalization. The definitions follow cv2: Canny (1986)
 with Sobel gradients in the l1 norm, and the chamfer distance on 5 x 5
 neighbors of Borgefors (1986).
 */
