@@ -200,7 +200,23 @@ def _stage(config_settings: Any = None) -> Path:
     _write(folder / "Cargo.lock", _lock(row))
     _write(folder / "pyproject.toml", _metadata(row, config_settings))
     _write(folder / ".cargo" / "config.toml", _cargo_settings(row))
+    _link_again(folder, ROOT / "target" / folder.name, sys.path)
     return folder
+
+
+def _link_again(folder: Path, target: Path, paths: Iterable[str]) -> None:
+    """Let cargo search for libtorch again if torch has moved since the last build.
+
+    pip and uv build in a new environment each time, but the build script of torch-sys
+    runs again only if certain variables change.
+    """
+    places = (Path(path or ".").resolve() / "torch" for path in paths)
+    place = str(next(one for one in places if (one / "version.py").is_file()))
+    note = folder / "torch-folder"
+    if not note.is_file() or note.read_text(encoding="utf-8") != place:
+        for mark in target.glob("*/.fingerprint/torch-sys-*"):
+            shutil.rmtree(mark)
+        _write(note, place)
 
 
 def _copy_package(folder: Path) -> None:

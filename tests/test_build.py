@@ -125,6 +125,16 @@ def test_a_python_without_its_lock_is_refused(monkeypatch):
         build.get_requires_for_build_wheel()
 
 
+def test_a_torch_in_another_folder_is_linked_again(tmp_path):
+    """A second `pip install .` builds in a new environment, the first one is gone."""
+    mark = tmp_path / "target" / "release" / ".fingerprint" / "torch-sys-0a"
+    for name, is_new in (("first", True), ("first", False), ("second", True)):
+        mark.mkdir(parents=True, exist_ok=True)
+        paths = [site(tmp_path / name, "2.15.0")] if is_new else [str(tmp_path / name)]
+        build._link_again(tmp_path, tmp_path / "target", paths)
+        assert mark.exists() != is_new
+
+
 def test_flags_of_the_user_are_kept(monkeypatch):
     monkeypatch.setenv("CXXFLAGS", "-march=x86-64-v3")
     environment = tomllib.loads(build._cargo_settings(NEWEST))["env"]
