@@ -123,6 +123,8 @@ def radial_profile(frequency: Floats, *radial: Floats) -> Profile:
 
 def accuracy(correct: NDArray[np.bool_]) -> Quantity:
     """Return the fraction of True values in an array (..., N) over N images."""
+    if np.size(correct) == 0:
+        raise ValueError("correct: got no images, expected at least one")
     per_image = np.atleast_2d(correct).reshape(-1, correct.shape[-1]).mean(axis=0)
     return Quantity(per_image[:, None], lambda means: means[:, 0])
 

@@ -323,6 +323,8 @@ class Measured:
 
         Raises NotMeasuredError if one of the corruptions was not measured.
         """
+        if not names:
+            raise ValueError("names: got none, expected at least one corruption")
         cells = [self._of(CORRUPTION + name, Corrupted).correct for name in names]
         correct = np.stack(cells)
         clean = self.clean.correct if "clean" in self.results else None
