@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from neurofreq._shared.inputs import containers, recorded, validate
+from neurofreq._shared.inputs.labelled import Recording
 from neurofreq.neural import _tables, image_names
 from neurofreq.neural._similarity import reliability, response_similarity
 from neurofreq.neural.target import Target
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
-
-    from neurofreq._shared.inputs.labelled import Recording
 
 Descriptors = dict[str, "NDArray[Any]"]
 
@@ -137,6 +136,10 @@ class Responses:
             neuron=recording.neuron,
             images=recording.images,
         )
+
+    def _recording(self) -> Recording:
+        """Return the values, without checks and methods."""
+        return Recording(self.trials, self.image, self.neuron, self.images)
 
     @property
     def n_trials(self) -> int:
@@ -331,11 +334,11 @@ class Responses:
         for scan in scans:
             if not isinstance(scan, Responses):
                 raise TypeError(f"scans: got {type(scan).__name__}, expected Responses")
-        return Responses._of(_tables.join(scans))
+        return Responses._of(_tables.join([scan._recording() for scan in scans]))
 
     def save(self, path: Path | str) -> None:
         """Write an npz file with "trials", the descriptors and the image names."""
-        _tables.save(self, path)
+        _tables.save(self._recording(), path)
 
     @classmethod
     def from_npz(
@@ -437,4 +440,4 @@ class Responses:
         ImportError
             If rsatoolbox is not installed.
         """
-        return _tables.to_rsatoolbox(self)
+        return _tables.to_rsatoolbox(self._recording())

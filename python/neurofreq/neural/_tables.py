@@ -1,4 +1,7 @@
-"""Join responses, and convert them to and from files, long tables and rsatoolbox."""
+"""Join recordings, and convert them to and from files, long tables and rsatoolbox.
+
+`Responses` passes its own values as a `Recording`, and is made from one.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import ArrayLike
-
-    from neurofreq.neural._responses import Responses
 
 
 def from_frame(
@@ -85,31 +86,31 @@ def from_rsatoolbox(dataset: Any, image: str) -> Recording:
     return placed(rows, {"image": image, "neuron": ""}, "dataset")
 
 
-def to_rsatoolbox(responses: Responses) -> Any:
+def to_rsatoolbox(recording: Recording) -> Any:
     """Return an rsatoolbox dataset; see `Responses.to_rsatoolbox`."""
     from rsatoolbox.data import Dataset
 
-    image, trial = np.nonzero(~np.isnan(responses.trials).all(axis=2).T)
-    names = responses.images
-    names = np.arange(responses.n_images) if names is None else names
+    image, trial = np.nonzero(~np.isnan(recording.trials).all(axis=2).T)
+    names = recording.images
+    names = np.arange(recording.trials.shape[1]) if names is None else names
     observations = {
         name: values[image]
-        for name, values in ({"image": names} | responses.image).items()
+        for name, values in ({"image": names} | recording.image).items()
     }
     return Dataset(
-        responses.trials[trial, image],
+        recording.trials[trial, image],
         obs_descriptors={"trial": trial} | observations,
-        channel_descriptors=dict(responses.neuron),
+        channel_descriptors=dict(recording.neuron),
     )
 
 
-def join(scans: Sequence[Responses]) -> Recording:
+def join(scans: Sequence[Recording]) -> Recording:
     """Put neurons of several scans side by side; see `Responses.join`."""
     if not scans:
         raise ValueError("scans: got none, expected at least one")
     first = scans[0]
     for index, scan in enumerate(scans):
-        same = scan.n_images == first.n_images and all(
+        same = scan.trials.shape[1] == first.trials.shape[1] and all(
             np.array_equal(values, first.image[name])
             for name, values in scan.image.items()
             if name in first.image
@@ -119,11 +120,11 @@ def join(scans: Sequence[Responses]) -> Recording:
     images = image_names.agreed(
         {f"scans[{index}]": scan.images for index, scan in enumerate(scans)}
     )
-    n_trials = max(scan.n_trials for scan in scans)
+    n_trials = max(len(scan.trials) for scan in scans)
     padded = [
         np.pad(
             scan.trials,
-            ((0, n_trials - scan.n_trials), (0, 0), (0, 0)),
+            ((0, n_trials - len(scan.trials)), (0, 0), (0, 0)),
             constant_values=np.nan,
         )
         for scan in scans
@@ -133,13 +134,13 @@ def join(scans: Sequence[Responses]) -> Recording:
     return Recording(np.concatenate(padded, 2), first.image, neuron, images)
 
 
-def save(responses: Responses, path: Path | str) -> None:
+def save(recording: Recording, path: Path | str) -> None:
     """Write an npz file; see `Responses.save`."""
-    arrays: dict[str, Any] = {"trials": responses.trials}
-    for kind, table in (("image", responses.image), ("neuron", responses.neuron)):
+    arrays: dict[str, Any] = {"trials": recording.trials}
+    for kind, table in (("image", recording.image), ("neuron", recording.neuron)):
         arrays |= {f"{kind}.{name}": values for name, values in table.items()}
-    if responses.images is not None:
-        arrays[image_names.KEY] = responses.images
+    if recording.images is not None:
+        arrays[image_names.KEY] = recording.images
     place = validate.path("path", path)
     write_atomically(place, lambda file: np.savez_compressed(file, **arrays))
 
