@@ -25,7 +25,7 @@ from regularized_training import scaled
 
 import neurofreq as nf
 from neurofreq import attacks, intervals, models, neural, training
-from neurofreq.models import _zoo
+from neurofreq.models import zoo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -195,8 +195,8 @@ def page() -> str:
         "|---" * 7 + "|",
     ]
     commands = []
-    for card in _zoo.zoo_cards():
-        size = (_zoo.FOLDER / f"{card.name}.safetensors").stat().st_size / 1e6
+    for card in zoo.zoo_cards():
+        size = (zoo.FOLDER / f"{card.name}.safetensors").stat().st_size / 1e6
         scores = card.accuracies
         cells = [
             interval(scores["clean"], 10_000),

@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from neurofreq import _neurofreq
-from neurofreq._shared import installation
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "backend"))
 
@@ -166,9 +163,3 @@ def test_an_unchanged_file_is_not_written_again(tmp_path):
     assert path.stat().st_mtime_ns == before
     build._write(path, "other")
     assert path.read_text() == "other"
-
-
-def test_what_the_extension_is_built_for_is_read_without_loading_it():
-    path = installation.extension_file()
-    assert str(path) == _neurofreq.__file__
-    assert installation.built_for(path) == _neurofreq.built_for() != ""

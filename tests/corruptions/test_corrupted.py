@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from helpers.corrupted import NAMES, clean
+from helpers.files import opened_images
 from PIL import Image
 
 import neurofreq as nf
 from neurofreq import data
 from neurofreq.corruptions import _write
-from neurofreq.data import _files
 
 
 @pytest.fixture
@@ -226,13 +226,7 @@ def test_a_clean_file_is_decoded_once(tmp_path, monkeypatch):
     first = data.write_corrupted(
         clean(), tmp_path / "first", names=["contrast"], layout="files"
     )
-    source, decoded = first.cell("contrast", 1), []
-    real = _files._decoded
-    monkeypatch.setattr(
-        _files,
-        "_decoded",
-        lambda path, *form: decoded.append(path) or real(path, *form),
-    )
+    source, decoded = first.cell("contrast", 1), opened_images(monkeypatch)
     data.write_corrupted(source, tmp_path / "second", names=NAMES, batch_size=4)
     clean_files = [path for path in decoded if "first" in path.parts]
     assert len(clean_files) == len(set(clean_files)) == 6

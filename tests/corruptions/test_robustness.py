@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers.accuracy import PAPER, Counting, clean
+from helpers.files import opened_images
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -20,7 +21,6 @@ import neurofreq as nf
 from neurofreq import data
 from neurofreq.corruptions import grid
 from neurofreq.corruptions.grouping import group_of
-from neurofreq.data import _files
 
 # Images of the trials of a model: two for its channels, twice three, and one alone.
 TRIED = 2 + 3 + 3 + 1
@@ -156,10 +156,7 @@ def test_a_file_is_decoded_once_for_all_its_cells(tmp_path, monkeypatch):
     data.write_corrupted(clean(), tmp_path, layout="files", names=["contrast"])
     files = data.open_folder(tmp_path / "contrast" / "1")
     expected = nf.corruption_accuracy(Counting(), files.load().images, files.labels)
-    real, names = _files._decoded, []
-    monkeypatch.setattr(
-        _files, "_decoded", lambda path, *form: names.append(path) or real(path, *form)
-    )
+    names = opened_images(monkeypatch)
     monkeypatch.setattr(grid, "_PART_IMAGES", 9)
     found = nf.corruption_accuracy(Counting(), files)
     assert len(set(names)) == 20

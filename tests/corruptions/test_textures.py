@@ -106,3 +106,12 @@ def test_the_commands_pass_textures_on(tmp_path, frost_folder, monkeypatch):
     assert found.exit_code == 0, found.output
     kept = json.loads((tmp_path / "measured" / "settings.json").read_text())
     assert kept["textures"] == str(frost_folder)
+
+
+def test_textures_are_read_by_the_rule_of_all_image_files(frost_folder):
+    Image.new("RGBA", (50, 40), (200, 100, 50, 254)).save(frost_folder / "frost2.png")
+    with pytest.raises(ValueError, match=r"textures: .*frost2.png has transparent"):
+        _textures.read(str(frost_folder))
+    (frost_folder / "frost2.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
+    with pytest.raises(ValueError, match=r"textures: .*frost2.png is no complete"):
+        _textures.read(str(frost_folder))

@@ -1,6 +1,5 @@
 """Image files that are read or refused; all readers follow the same rules."""
 
-import io
 import struct
 import warnings
 import zlib
@@ -10,8 +9,6 @@ import pytest
 from PIL import Image
 
 from neurofreq import data
-from neurofreq._shared.files import pictures
-from neurofreq.corruptions import _textures
 from neurofreq.data import CorruptedFolder
 
 SIDE = 24
@@ -171,22 +168,6 @@ def test_what_has_no_one_meaning_is_refused_by_name(tmp_path, kind):
             read(path)
 
 
-def test_postscript_starts_no_program(tmp_path, monkeypatch):
-    tools, mark = tmp_path / "bin", tmp_path / "ran"
-    tools.mkdir()
-    (tools / "gs").write_text(f"#!/bin/sh\ntouch {mark}\nexit 1\n")
-    (tools / "gs").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tools), prepend=":")
-    text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\nshowpage\n%%EOF\n"
-    for suffix in sorted(pictures.SUFFIXES):
-        path = tmp_path / "set" / suffix[1:] / "only" / f"a{suffix}"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(text)
-        with pytest.raises(ValueError, match=f"a{suffix} is no complete image"):
-            of_folder(path)
-    assert not mark.exists()
-
-
 def declared(height, width):
     """Return a small PNG that declares a large size."""
 
@@ -236,14 +217,3 @@ def test_a_png_with_the_suffix_of_a_jpeg_is_read(tmp_path):
     """ImageNet has such a file."""
     path = renamed(saved(tmp_path, "a.png", Image.fromarray(LEVELS)), "a.JPEG")
     np.testing.assert_array_equal(of_folder(path)[0], LEVELS)
-
-
-def test_textures_are_read_by_the_same_rule(frost_folder):
-    stream = io.BytesIO()
-    transparent("RGBA").save(stream, "PNG")
-    (frost_folder / "frost2.png").write_bytes(stream.getvalue())
-    with pytest.raises(ValueError, match=r"textures: .*frost2.png has transparent"):
-        _textures.read(str(frost_folder))
-    (frost_folder / "frost2.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
-    with pytest.raises(ValueError, match=r"textures: .*frost2.png is no complete"):
-        _textures.read(str(frost_folder))

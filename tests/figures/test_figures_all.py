@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 import neurofreq as nf
 from neurofreq import figures, models, neural, studies
 from neurofreq.cli import app
-from neurofreq.models import _zoo
 
 NETWORKS = {
     "gray-standard": ("base", "resnet18_gray,base_width=2,n_classes=8"),
@@ -76,7 +75,7 @@ def full_zoo(tmp_path_factory):
 
 @pytest.fixture
 def zoo(full_zoo, monkeypatch):
-    monkeypatch.setattr(_zoo, "FOLDER", full_zoo)
+    monkeypatch.setattr("neurofreq.models.zoo.FOLDER", full_zoo)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +83,7 @@ def whole(full_zoo, tmp_path_factory):
     """The folder and the output of one call."""
     out = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_zoo, "FOLDER", full_zoo)
+        patch.setattr("neurofreq.models.zoo.FOLDER", full_zoo)
         found = command("--data", "synthetic", "--out", out, *TINY)
     return out, found
 
@@ -222,7 +221,7 @@ def test_networks_of_colour_and_gray_are_for_colour_images(full_zoo, zoo):
     ],
 )
 def test_what_is_wrong_is_one_sentence(tmp_path, monkeypatch, words, message):
-    monkeypatch.setattr(_zoo, "FOLDER", tmp_path / "empty")
+    monkeypatch.setattr("neurofreq.models.zoo.FOLDER", tmp_path / "empty")
     found = command("--data", "synthetic", "--out", tmp_path / "out", *words)
     assert found.exit_code == 2
     assert message in found.output

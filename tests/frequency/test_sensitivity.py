@@ -1,5 +1,7 @@
 """Fourier sensitivity, checked against inverse FFT, closed forms and brute force."""
 
+import decimal
+
 import numpy as np
 import pytest
 import torch
@@ -105,3 +107,27 @@ def test_bad_input_is_named(changes, message):
         nf.fourier_sensitivity(model, np.zeros((3, 1, 4, 4), np.float32), [3] * 3)
     with pytest.raises(ValueError, match="row: got 4, expected 0 to 3"):
         fourier_basis(4, 4, 4, 0)
+
+
+NOT_WHOLE = (
+    None, "3", b"3", 3.0, 2.5, float("nan"), 3 + 0j, True, np.True_, np.float64(3.0),
+    [3], np.array([3]), np.array([1, 2]), np.ma.masked, np.datetime64(3, "s"),
+    decimal.Decimal(3), torch.tensor(3.0), torch.tensor(3, device="meta"),
+)  # fmt: skip
+TOO_SMALL_OR_LARGE = (-1, 2**63, np.uint64(2**64 - 1), 10**30, 10**5000)
+
+
+@pytest.mark.parametrize("name", ["height", "width", "row", "column"])
+def test_bad_arguments_of_the_basis_are_named(name):
+    good = {"height": 8, "width": 8, "row": 2, "column": 3}
+    fourier_basis(**good)
+    zero = (0,) if name in ("height", "width") else ()
+    for error, values in (
+        (TypeError, NOT_WHOLE),
+        (ValueError, TOO_SMALL_OR_LARGE + zero),
+    ):
+        for value in values:
+            with pytest.raises(error, match=f"^{name}: ") as caught:
+                fourier_basis(**good | {name: value})
+            assert len(str(caught.value)) < 500
+            assert "\n" not in str(caught.value)

@@ -21,7 +21,6 @@ from torch import nn
 
 import neurofreq as nf
 from neurofreq import attacks
-from neurofreq.frequency._sensitivity import fourier_basis
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,11 +55,6 @@ call(
     },
     model="classifier", images="images", labels="labels", norm="positive", seed="seed",
     batch_size="count", device="device", progress="flag",
-)  # fmt: skip
-settings(
-    "sensitivity.fourier_basis", fourier_basis,
-    {"height": 8, "width": 8, "row": 2, "column": 3},
-    height="count", width="count", row="count from 0", column="count from 0",
 )  # fmt: skip
 call(
     "hybrid_pairs", nf.hybrid_pairs,

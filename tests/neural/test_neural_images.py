@@ -189,7 +189,7 @@ def types_of_files(names):
     """A stand-in for an array of image files, with names and a length."""
     from pathlib import Path
 
-    return nf.data._files.ImageFiles(Path("nowhere"), tuple(names), (4, 4))
+    return nf.data.ImageFiles(Path("nowhere"), tuple(names), (4, 4))
 
 
 T = np.random.default_rng(0).normal(size=(3, 4, 5))

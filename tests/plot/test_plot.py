@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 import neurofreq as nf
 from neurofreq import plot
 from neurofreq.plot._curves import Curve
-from neurofreq.report import _pictures
 
 
 @pytest.fixture
@@ -192,19 +191,3 @@ def test_models_beyond_the_last_colour_are_drawn_otherwise(ax):
     plot.plot_corruption_groups(dict.fromkeys(names, curve), bars)
     looks = {(one[0].get_facecolor(), one[0].get_hatch()) for one in bars.containers}
     assert len(looks) == len(names)
-
-
-@pytest.mark.parametrize("count", [5, 6])
-def test_a_long_legend_moves_below_the_axes(count):
-    figure = _pictures.new_figure(5.0, 4.0)
-    curves = {f"m{index}": a_curve() for index in range(count)}
-    ax = plot.plot_success_curves(curves, figure.subplots())
-    _pictures.make_room(figure)
-    figure.draw_without_rendering()
-    is_long = count > 5
-    assert (ax.get_legend() is None) == is_long
-    assert figure.get_figheight() > 4.0 or not is_long
-    assert len(figure.legends) == is_long
-    for legend in figure.legends:
-        assert [text.get_text() for text in legend.get_texts()] == list(curves)
-        assert legend.get_window_extent().y1 < ax.get_window_extent().y0

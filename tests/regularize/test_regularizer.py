@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 import neurofreq as nf
-from neurofreq._shared.networks import features
 
 
 class Net(nn.Module):
@@ -129,31 +128,6 @@ def test_a_resumed_regularizer_draws_what_an_uninterrupted_one_would():
 def test_bad_layers_are_named(layers, error, message):
     with pytest.raises(error, match=message):
         regularizer(Net(), layers)
-
-
-@pytest.mark.parametrize(
-    ("spec", "layers"),
-    [
-        (
-            "resnet18_gray,base_width=2",
-            ["relu", "layer1", "layer2", "layer3", "layer4"],
-        ),
-        ("small_cnn,width=2", ["stage1", "stage2", "stage3"]),
-        ("torchvision:vgg11,n_classes=2", [f"features.{i}" for i in (1, 4, 9, 14, 19)]),
-        (
-            "vgg19_bn,base_width=4",
-            ["shared.5", "shared.12", "private.25", "private.38", "private.51"],
-        ),
-    ],
-)
-def test_auto_is_the_stages(spec, layers):
-    found = features.stages(nf.models.load_model(spec))
-    assert [name.removeprefix("network.") for name in found] == layers
-
-
-def test_no_stages_are_named():
-    with pytest.raises(ValueError, match="layers: got 'auto' for a model that is not"):
-        features.stages(nn.Sequential(nn.Linear(2, 2)))
 
 
 def test_a_layer_that_forward_does_not_reach_is_named():

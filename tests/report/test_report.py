@@ -13,10 +13,10 @@ import torch
 from helpers.report import images, network
 from PIL import Image
 from torch import nn
+from typer.testing import CliRunner
 
 import neurofreq as nf
-from neurofreq import report
-from neurofreq._shared.files import storage
+from neurofreq import cli, report
 from neurofreq.measured import quantities
 from neurofreq.report import _run
 from neurofreq.studies import measuring
@@ -369,20 +369,6 @@ def test_a_median_beyond_what_was_found_is_infinite_and_shown(tmp_path, monkeypa
     assert "inf" in str(found)
 
 
-def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail(file):
-        file.write(b"half")
-        raise RuntimeError("disk")
-
-    with pytest.raises(RuntimeError, match="disk"):
-        storage.write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_perturbations_of_nothing_have_no_frequency(tmp_path):
     model = network()
     nn.init.zeros_(model[3].weight)
@@ -395,3 +381,15 @@ def test_perturbations_of_nothing_have_no_frequency(tmp_path):
     assert row["median_linf"] == 0.0
     assert np.isnan(row["f_half"])
     assert "undefined" in found.page.read_text()
+
+
+def test_a_bug_of_ours_keeps_its_traceback(tmp_path, monkeypatch):
+    words = ["hybrid", "--model", "small_cnn@random", "--data", "synthetic"]
+    words += ["--n-images", "8", "--out", str(tmp_path), "--quiet"]
+    monkeypatch.setattr("neurofreq.report._tables.build", lambda found: found.absent)
+    found = CliRunner().invoke(cli.app, words)
+    assert isinstance(found.exception, AttributeError)
+    monkeypatch.setattr("neurofreq.report._run.storage.write_text", None)
+    monkeypatch.setattr("neurofreq.report._tables.build", lambda found: {})
+    found = CliRunner().invoke(cli.app, words)
+    assert isinstance(found.exception, (KeyError, TypeError))

@@ -384,3 +384,16 @@ def test_a_model_that_refuses_gradients_or_draws_them_is_known_again(tmp_path):
         found[name] = digest(tmp_path, Changed(change), name)
         assert digest(tmp_path, Changed(change), name) == found[name]
     assert found["refusing"] == found["detach"] != found["drawing"]
+
+
+@pytest.mark.parametrize("front", [nf.models.Blur(1.5), "pca"])
+def test_a_front_end_makes_another_model(front):
+    images = np.random.default_rng(0).random((84, 1, 32, 32), dtype=np.float32)
+    front = nf.models.PCA.fit(images[:80], 30) if front == "pca" else front
+    torch.manual_seed(0)
+    model = nf.models.small_cnn(width=4).eval()
+    probes = fingerprint.probes(images[80:])
+    before = fingerprint.behaviour(model, probes, name="m")
+    model.front = front
+    now = fingerprint.behaviour(model, probes, name="m")
+    assert not np.allclose(now.answers, before.answers)

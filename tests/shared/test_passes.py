@@ -276,6 +276,31 @@ def test_the_model_is_given_copies():
 
 
 @pytest.mark.parametrize(
+    ("spec", "layers"),
+    [
+        (
+            "resnet18_gray,base_width=2",
+            ["relu", "layer1", "layer2", "layer3", "layer4"],
+        ),
+        ("small_cnn,width=2", ["stage1", "stage2", "stage3"]),
+        ("torchvision:vgg11,n_classes=2", [f"features.{i}" for i in (1, 4, 9, 14, 19)]),
+        (
+            "vgg19_bn,base_width=4",
+            ["shared.5", "shared.12", "private.25", "private.38", "private.51"],
+        ),
+    ],
+)
+def test_auto_is_the_stages(spec, layers):
+    found = stages.stages(nf.models.load_model(spec))
+    assert [name.removeprefix("network.") for name in found] == layers
+
+
+def test_no_stages_are_named():
+    with pytest.raises(ValueError, match="layers: got 'auto' for a model that is not"):
+        stages.stages(nn.Sequential(nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize(
     "name",
     ["densenet121", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5",
      "efficientnet_b0", "convnext_tiny", "fcn_resnet50", "ssd300_vgg16",

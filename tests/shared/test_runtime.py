@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import neurofreq as nf
 from neurofreq import _neurofreq
-from neurofreq._shared import runtime
+from neurofreq._shared import installation, runtime
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -156,3 +156,24 @@ except ImportError as error:
     result = run_python(code)
     assert result.returncode == 0, result.stderr
     assert "network of the package torchvision, which " in result.stdout
+
+
+@pytest.mark.cuda
+def test_seeding_the_host_leaves_the_device_alone():
+    state = torch.cuda.get_rng_state()
+    with runtime.seeded(3):
+        torch.rand(2)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    with runtime.seeded(3, torch.device("cuda")):
+        assert torch.cuda.initial_seed() == 3
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+
+
+def test_fast_recipes_use_half_precision_only_where_the_processor_has_it():
+    assert nf.training.STANDARD.fast().precision == runtime.fast_precision()
+
+
+def test_what_the_extension_is_built_for_is_read_without_loading_it():
+    path = installation.extension_file()
+    assert str(path) == _neurofreq.__file__
+    assert installation.built_for(path) == _neurofreq.built_for() != ""

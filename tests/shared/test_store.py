@@ -357,3 +357,17 @@ def test_a_damaged_plan_is_named_and_written_anew(tmp_path, damage):
         studies.status(tmp_path)
     assert run(one, tmp_path).n_measured == 0
     assert studies.load(tmp_path).is_complete
+
+
+def test_an_atomic_write_leaves_the_old_file_when_it_fails(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def fail(file):
+        file.write(b"half")
+        raise RuntimeError("disk")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        storage.write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -19,7 +19,6 @@ import neurofreq as nf
 from neurofreq import cli, models
 from neurofreq._shared import escapes
 from neurofreq._shared.networks.untrained import is_random
-from neurofreq.training import _curves
 
 QUICK = {"measurements": ["clean", "hybrid"], "seeds": [0], "frequencies": [0.0, 1.0],
          "progress": False}  # fmt: skip
@@ -112,21 +111,6 @@ def test_control_characters_of_names_are_written_out_on_the_page(images, tmp_pat
     assert r"photos\u202e\x1b]0;" in page
 
 
-def test_control_characters_of_layers_are_written_out_in_curves(tmp_path):
-    row = {
-        "epoch": 1,
-        "cross_entropy": 0.5,
-        "weight of \x1b$a": 0.5,
-        "weight of =b": 0.5,
-    }
-    _curves.write_table([row], tmp_path)
-    head = (tmp_path / "curves.csv").read_text().splitlines()[0]
-    assert head == r"epoch,cross_entropy,weight of \x1b$a,weight of =b"
-    figure = _curves.draw([row])
-    labels = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
-    assert labels == [r"\x1b\$a", "=b"]
-
-
 def test_names_are_written_as_they_are_where_they_are_harmless():
     assert escapes.printable("größe 日本 a=b") == "größe 日本 a=b"
     assert escapes.printable("a\u202eb\ud800\n") == "a\\u202eb\\ud800\\n"
@@ -214,17 +198,6 @@ def test_a_bug_of_a_users_model_keeps_its_traceback(
     assert found.exit_code == 1
     assert not isinstance(found.exception, SystemExit)
     assert found.exception.__traceback__ is not None
-
-
-def test_a_bug_of_ours_keeps_its_traceback(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("neurofreq.report._tables.build", lambda found: found.absent)
-    found = call("hybrid", "--model", "small_cnn@random", *WORDS)
-    assert isinstance(found.exception, AttributeError)
-    monkeypatch.setattr("neurofreq.report._run.storage.write_text", None)
-    monkeypatch.setattr("neurofreq.report._tables.build", lambda found: {})
-    found = call("hybrid", "--model", "small_cnn@random", *WORDS)
-    assert isinstance(found.exception, (KeyError, TypeError))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ from helpers.small_study import in_small_parts, run, study
 
 import neurofreq as nf
 from neurofreq import data, figures, studies
-from neurofreq._shared.files import archives, storage
 
 KEPT = Path(__file__).parent / "kept"
 
@@ -56,11 +55,6 @@ def test_its_items_hold_no_answers_and_are_measured_again_once(kept):
 
 @pytest.mark.filterwarnings("ignore:model. got 10 outputs")
 def test_other_folders_of_before_are_read(kept):
-    for name, key in (("corruption_accuracy", "correct"), ("evaluate", "distance")):
-        for path in (kept / name).glob("*.npz"):
-            record = storage.read_json(path.with_suffix(".json"))
-            store = storage.Store(kept / name)
-            assert len(store.load(record)[key]) == len(archives.read(path)[key]) == 8
     images = data.load_data("synthetic", n=8)
     torch.manual_seed(0)
     layers = torch.nn.Flatten(), torch.nn.Linear(images.images[0].size, 10)
@@ -73,10 +67,7 @@ def test_other_folders_of_before_are_read(kept):
         assert len(list((kept / "corruption_accuracy").glob("*.json"))) == 6
 
 
-def test_weights_and_images_of_before_are_read(kept):
-    for name in ("best", "last"):
-        tensors, _ = storage.read_tensors(kept / "training" / f"{name}.safetensors")
-        assert tensors
+def test_images_of_before_are_read(kept):
     folder = data.CorruptedFolder(kept / "corrupted")
     assert (
         folder.cell("contrast", 3).images.shape

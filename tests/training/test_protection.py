@@ -341,10 +341,6 @@ def test_every_recipe_builds_its_network(name, tmp_path):
         assert len(found.model.front.components) == 20
 
 
-def test_fast_recipes_use_half_precision_only_where_the_processor_has_it():
-    assert training.STANDARD.fast().precision == nf._shared.runtime.fast_precision()
-
-
 def test_front_ends_stay_in_single_precision():
     images = photographs()
     for front in (nf.models.Blur(1.5), nf.models.PCA.fit(images, 3)):

@@ -6,7 +6,6 @@ import torch
 
 import neurofreq as nf
 from neurofreq import training
-from neurofreq._shared import runtime
 from neurofreq.training import AUGMENTATIONS, augmix
 from neurofreq.training._inputs import noisy
 
@@ -95,13 +94,3 @@ def test_a_regularizer_follows_its_model():
         model, images(32, channels=1), np.arange(32) % 4, recipe, regularizer=pull
     )
     assert all(np.isfinite(row["similarity"]) for row in rows)
-
-
-def test_seeding_the_host_leaves_the_device_alone():
-    state = torch.cuda.get_rng_state()
-    with runtime.seeded(3):
-        torch.rand(2)
-    assert torch.equal(torch.cuda.get_rng_state(), state)
-    with runtime.seeded(3, torch.device("cuda")):
-        assert torch.cuda.initial_seed() == 3
-    assert torch.equal(torch.cuda.get_rng_state(), state)

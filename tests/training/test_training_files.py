@@ -9,9 +9,8 @@ import torch
 from helpers.small_study import images
 from torch import nn
 
-from neurofreq import training
-from neurofreq._shared.files import storage
-from neurofreq.training import _manner
+from neurofreq import models, training
+from neurofreq.training import _curves, _manner
 
 RECIPE = training.Recipe(epochs=3, batch_size=4, validation=0.25)
 DATA = images()
@@ -80,15 +79,10 @@ def test_a_flipped_bit_of_the_state_is_an_error_that_names_file_and_remedy(folde
 
 def test_a_flipped_bit_of_the_best_weights_is_noticed(folder):
     path = folder / "best.safetensors"
-    model = network()
-    model.load_state_dict(read(path))
+    models.load_model(f"{__name__}:network", weights=path)
     flip(path, -7)
     with pytest.raises(ValueError, match=r"best\.safetensors is damaged"):
-        read(path)
-
-
-def read(path):
-    return storage.read_tensors(path)[0]
+        models.load_model(f"{__name__}:network", weights=path)
 
 
 def test_damaged_settings_are_named(folder):
@@ -196,3 +190,18 @@ def test_a_look_at_how_a_model_trains_leaves_it_as_found():
     assert not model.trunk.training
     assert model.head.training
     assert _manner.steady(model, shown[:1]) is None  # one image: batch norm fails
+
+
+def test_control_characters_of_layers_are_written_out_in_curves(tmp_path):
+    row = {
+        "epoch": 1,
+        "cross_entropy": 0.5,
+        "weight of \x1b$a": 0.5,
+        "weight of =b": 0.5,
+    }
+    _curves.write_table([row], tmp_path)
+    head = (tmp_path / "curves.csv").read_text().splitlines()[0]
+    assert head == r"epoch,cross_entropy,weight of \x1b$a,weight of =b"
+    figure = _curves.draw([row])
+    labels = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
+    assert labels == [r"\x1b\$a", "=b"]

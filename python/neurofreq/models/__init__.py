@@ -24,10 +24,10 @@ from neurofreq.models._resnet import (
 )
 from neurofreq.models._small import cnn_a_mix4, cnn_a_wide, marabou_large, small_cnn
 from neurofreq.models._vgg import Vgg19, vgg19_bn
-from neurofreq.models._zoo import ZooCard, zoo_cards
 from neurofreq.models.loading import load_model
 from neurofreq.models.registry import ModelInfo, list_models
 from neurofreq.models.spec import ModelSpec, parse_spec
+from neurofreq.models.zoo import ZooCard, zoo_cards
 
 __all__ = [
     "CIFAR10_MEAN",

@@ -7,8 +7,8 @@ from hashlib import sha256 as hash_of
 from typing import TYPE_CHECKING
 
 from neurofreq._shared.files import storage
-from neurofreq.models._zoo import FOLDER, ZooCard
 from neurofreq.models.loading import load_model
+from neurofreq.models.zoo import FOLDER, ZooCard
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks.untrained import RANDOM
-from neurofreq.models import _checkpoint, _programs, _sources, _zoo
+from neurofreq.models import _checkpoint, _programs, _sources, zoo
 from neurofreq.models._front_ends import PCA, Blur, Normalized
 from neurofreq.models.registry import FACTORIES
 from neurofreq.models.spec import FRONTS, convert_options, nearest, split_options
@@ -162,8 +162,8 @@ def load_zoo(name: str) -> nn.Module:
 
     Raises ValueError if there is no such network, or its files were changed.
     """
-    card = _zoo.zoo_card(name)
-    path = _zoo.FOLDER / f"{name}.safetensors"
+    card = zoo.zoo_card(name)
+    path = zoo.FOLDER / f"{name}.safetensors"
     return load_model(card.spec, weights=path, sha256=card.sha256)
 
 

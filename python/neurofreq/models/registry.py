@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neurofreq.models import _resnet, _small, _sources, _vgg, _zoo
+from neurofreq.models import _resnet, _small, _sources, _vgg, zoo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -174,7 +174,7 @@ def list_models() -> list[ModelInfo]:
             f"zoo:{card.name}", card.architecture, card.in_channels, card.n_classes,
             card.group, "", f"own, {card.date}", card.accuracies["clean"], IN_PACKAGE,
         )
-        for card in _zoo.zoo_cards()
+        for card in zoo.zoo_cards()
     ]  # fmt: skip
     for name, architecture, n_classes, group, label, source, accuracy in _OTHERS:
         availability = FETCHED if _is_here(name) else MISSING

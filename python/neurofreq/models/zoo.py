@@ -10,13 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neurofreq._shared.files import storage
 from neurofreq.models.spec import nearest
-
-if TYPE_CHECKING:
-    pass
 
 FOLDER = Path(__file__).resolve().parent.parent / "zoo"
 
