@@ -5,25 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
 
-from neurofreq._shared import runtime
-from neurofreq._shared.files import storage
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import to_unit
-from neurofreq._shared.networks import classes, fingerprint, luma
+from neurofreq._shared.networks import classes, luma
 from neurofreq.corruptions import _textures, grid, grouping
 from neurofreq.corruptions._corrupt import CORRUPTIONS, PARAMETERS
+from neurofreq.corruptions._kept import Kept
 from neurofreq.corruptions.folder import SEVERITIES, CorruptedFolder
 from neurofreq.corruptions.result import CLEAN, CorruptionAccuracy
 from neurofreq.data import ImageFiles, ImageSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -195,21 +193,17 @@ def corruption_accuracy(
     cells = [(name, s) for name in names for s in severities]
     if clean is not None or isinstance(source, grid.Corrupting):
         cells.insert(0, (CLEAN, 0))
-    few = partial(_few, source, cells[0])
-    shown = {
-        name: grid.Shown(
-            one, luma.is_shown(name, one, few, shape[0], gray, device=device)
-        )
-        for name, one in models.items()
-    }
+    shown = {}
+    for name, one in models.items():
+        few = _few(source, cells[0])
+        is_gray = luma.is_shown(name, one, few, shape[0], gray, device=device)
+        shown[name] = grid.Shown(one, is_gray)
     parts = grid.parts(cells, source, int(np.prod(shape)))
-    store = recorded = None
+    kept = None
     if out is not None:
-        store = storage.Store(validate.path("out", out))
-        recorded = _recorder(source, shown, store, parts[0], batch_size, device)
-    found, outputs = _measure(
-        parts, source, shown, store, recorded, batch_size, device, progress
-    )
+        kept = Kept(validate.path("out", out), source)
+        kept.identify(shown, parts[0], batch_size, device)
+    found, outputs = _measure(parts, source, shown, kept, batch_size, device, progress)
     results = {name: _result(names, severities, found[name], level) for name in models}
     for name, n_outputs in outputs.items():
         classes.tell_guessing(_easiest(results[name]), n_outputs, name)
@@ -274,15 +268,14 @@ def _measure(
     parts: list[Part],
     source: Source,
     shown: dict[str, Shown],
-    store: storage.Store | None,
-    recorded: Callable[[Part, str], dict[str, Any]] | None,
+    kept: Kept | None,
     batch_size: int,
     device: Any,
     progress: bool,
 ) -> tuple[Found, dict[str, int]]:
     """Return correctness of every image, and the number of classes, for each model.
 
-    Parts that are already kept in `store` are read.
+    Parts that are already in `kept` are read.
     """
     from tqdm.auto import tqdm
 
@@ -298,13 +291,13 @@ def _measure(
     for part in parts:
         pending = []
         for name in shown:
-            kept = store.load(recorded(part, name)) if store and recorded else None
-            if kept is None:
+            answers = kept.load(part, name) if kept else None
+            if answers is None:
                 pending.append(name)
             else:
-                found[name][part] = kept["correct"]
-                if "n_outputs" in kept:
-                    note(name, int(kept["n_outputs"]), part)
+                found[name][part] = answers["correct"]
+                if "n_outputs" in answers:
+                    note(name, int(answers["n_outputs"]), part)
         if pending:
             work.append((part, pending))
     total = sum(part.stop - part.start for part, names in work for _ in names)
@@ -316,59 +309,13 @@ def _measure(
             part: Part, name: str, correct: NDArray[np.bool_], n_outputs: int
         ) -> None:
             note(name, n_outputs, part)
-            if store and recorded:
-                kept = {"correct": correct, "n_outputs": np.array(n_outputs)}
-                store.save(recorded(part, name), kept)
+            if kept:
+                kept.save(part, name, correct, n_outputs)
             found[name][part] = correct
             bar.update(len(correct))
 
         grid.judge(work, source, shown, take, batch_size=batch_size, device=device)
     return found, outputs
-
-
-def _recorder(
-    source: Source,
-    shown: dict[str, Shown],
-    store: storage.Store,
-    first: Part,
-    batch_size: int,
-    device: Any,
-) -> Callable[[Part, str], dict[str, Any]]:
-    """Return a function that makes the record under which a part's results are kept."""
-    probes = {
-        is_gray: fingerprint.probes(source.some(), gray=is_gray)
-        for is_gray in {one.is_gray for one in shown.values()}
-    }
-    digests = {}
-    for name, one in shown.items():
-        if not isinstance(one.model, torch.nn.Module):
-            raise TypeError(
-                f"model: got {type(one.model).__name__}, expected an nn.Module when "
-                "results are kept (`out`): a function cannot be identified"
-            )
-        found = fingerprint.behaviour(
-            one.model, probes[one.is_gray], name=name,
-            batch_size=batch_size, device=device,
-        )  # fmt: skip
-        labels = source.labels(first)  # check the labels before anything is kept
-        classes.fit(found.answers.shape[1], labels, source.n_classes, name)
-        digests[name] = fingerprint.Known(store.folder).digest(name, found)
-    of_part: dict[Part, dict[str, Any]] = {}
-
-    def recorded(part: Part, name: str) -> dict[str, Any]:
-        if part not in of_part:
-            of_part[part] = source.record(part)
-        return {
-            "measurement": "corruption_accuracy",
-            "corruption": part.corruption,
-            "severity": part.severity,
-            "rows": [part.start, part.stop],
-            "model": digests[name],
-            "is_gray": shown[name].is_gray,
-            "neurofreq": runtime.VERSION,
-        } | of_part[part]
-
-    return recorded
 
 
 def _easiest(found: CorruptionAccuracy) -> NDArray[np.bool_]:

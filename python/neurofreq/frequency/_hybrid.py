@@ -332,11 +332,9 @@ def _shown(
 ) -> Array:
     """Return the images in color, or their luma if requested or needed."""
     gray = luma.wanted(gray)
-
-    def few() -> NDArray[Any]:
-        part = images[:2]
-        return part.detach().cpu().numpy() if torch.is_tensor(part) else part
-
+    few = images[:2]
+    if isinstance(few, torch.Tensor):
+        few = few.detach().cpu().numpy()
     is_gray = luma.is_shown("model", model, few, images.shape[1], gray, device=device)
     return pixel.luma(images) if is_gray else images
 

@@ -63,7 +63,7 @@ class Views:
                 f"models: got {type(model).__name__} for {name!r}, expected nn.Module"
             )
         is_gray = luma.is_shown(
-            name, model, lambda: self.images[:2], self.images.shape[1],
+            name, model, self.images[:2], self.images.shape[1],
             _GRAY[self._wanted], device=running.device, argument="models",
         )  # fmt: skip
         shown: NDArray[Any] = self.gray if is_gray else self.images

@@ -10,8 +10,6 @@ from neurofreq._shared.inputs import pixel, validate
 from neurofreq._shared.networks import calling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 
@@ -27,7 +25,7 @@ def wanted(gray: Any) -> bool | Literal["auto"]:
 def is_shown(
     name: str,
     model: calling.Model,
-    few: Callable[[], NDArray[Any]],
+    images: NDArray[Any],
     n_channels: int,
     gray: bool | Literal["auto"],
     *,
@@ -42,7 +40,6 @@ def is_shown(
     first convolution has a different number of channels, and otherwise the model's own
     exception.
     """
-    images = few()
     is_color = n_channels == 3
     if is_color and gray is True:
         is_gray, refusal = True, _refusal(model, pixel.luma(images), device)
