@@ -18,40 +18,9 @@ from hostile_calls import CALLS, Call
 from hostile_values import KINDS, Bad, frozen
 
 import neurofreq as nf
-from neurofreq import (
-    attacks,
-    corruptions,
-    data,
-    figures,
-    frequency,
-    intervals,
-    models,
-    neural,
-    plot,
-    regularize,
-    report,
-    studies,
-    training,
-)
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-PACKAGES = (
-    attacks,
-    corruptions,
-    data,
-    figures,
-    frequency,
-    intervals,
-    models,
-    neural,
-    plot,
-    regularize,
-    report,
-    studies,
-    training,
-)
 
 LONGEST = 5.0  # most seconds of processor time until a bad value is refused
 
@@ -139,7 +108,9 @@ def test_the_same_call_without_the_bad_value_works(call: Call, tmp_path):
 UNTRIED = {"split", "n", "resize", "crop", "options", "kw"}
 SCALARS = ("int", "float", "bool", "int | None", "float | None", "bool | None")
 MODULES = {"": nf} | {
-    f"{module.__name__.rpartition('.')[2]}.": module for module in PACKAGES
+    f"{name}.": module
+    for name in nf.__all__
+    if inspect.ismodule(module := getattr(nf, name)) and name != "demo"
 }
 
 
