@@ -129,22 +129,19 @@ def compare(table: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    The labels in this example are the network's own predictions:
+    The table in this example has one row, with invented numbers:
 
+    >>> import pandas as pd
     >>> import neurofreq as nf
-    >>> images = nf.data.load_data("synthetic", n=2).images
-    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
-    >>> spec = {
-    ...     "data": data,
-    ...     "models": ["zoo:gray-mouse"],
-    ...     "measurements": ["attack"],
-    ...     "settings": {"attack_steps": 5, "targeted": False},
+    >>> row = {
+    ...     "figure": "fig4", "panel": "b", "model": "mine", "group": "neural",
+    ...     "quantity": "f_half", "x": float("nan"), "value": 0.125, "low": 0.0625,
+    ...     "high": 0.25, "unit": "cycles/pixel", "paper": 0.1875,
     ... }
-    >>> found = nf.studies.run(spec, "out", progress=False)
-    >>> table, figure = nf.figures.fig4(found.measured)
-    >>> compared = nf.figures.compare(table)
-    >>> bool((compared["difference"] == compared["ours"] - compared["paper"]).all())
-    True
+    >>> compared = nf.figures.compare(pd.DataFrame([row]))
+    >>> compared[["ours", "paper", "difference", "within"]]
+        ours   paper  difference  within
+    0  0.125  0.1875     -0.0625    True
     """
     known = table[table["paper"].notna()].rename(columns={"value": "ours"})
     known["difference"] = known["ours"] - known["paper"]

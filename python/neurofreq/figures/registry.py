@@ -53,24 +53,15 @@ class Drawn(NamedTuple):
 
     Examples
     --------
-    The labels in this example are the networks' own predictions:
+    `draw` returns such a tuple; this example makes one:
 
+    >>> import pandas as pd
+    >>> from matplotlib.figure import Figure
     >>> import neurofreq as nf
-    >>> images = nf.data.load_data("synthetic", n=2).images
-    >>> data = nf.data.ImageSet(images, [4, 6], (), "mine")
-    >>> spec = {
-    ...     "data": data,
-    ...     "models": ["zoo:gray-standard", "zoo:gray-mouse"],
-    ...     "measurements": ["attack"],
-    ...     "settings": {"attack_steps": 5, "targeted": False},
-    ... }
-    >>> found = nf.studies.run(spec, "out", progress=False)
-    >>> drawn = nf.figures.draw("fig4", [found])
-    >>> drawn.table["quantity"].unique().tolist()
-    ['power_below', 'power_below_0.2', 'f_half', 'size']
-    >>> drawn.figure.savefig("fig4.png")
-    >>> drawn.note
-    ''
+    >>> drawn = nf.figures.Drawn(pd.DataFrame({"value": [0.1]}), Figure(), "")
+    >>> table, figure, note = drawn
+    >>> drawn.table is table, drawn.figure is figure, drawn.note
+    (True, True, '')
     """
 
     table: pd.DataFrame
@@ -218,6 +209,8 @@ def draw(
     ... }
     >>> found = nf.studies.run(spec, "out", progress=False)
     >>> table, figure, note = nf.figures.draw("fig4", [found])
+    >>> note
+    ''
     >>> table["model"].unique().tolist()
     ['gray-standard', 'gray-mouse', 'group mean']
     >>> figure.savefig("fig4.png")
