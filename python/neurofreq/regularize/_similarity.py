@@ -298,7 +298,8 @@ class SimilarityRegularizer(Attached):
         try:
             loss = self.criterion.forward_unchecked(whole, target, index)
         except _neurofreq.ModelError as error:
-            self._name_bad_layer(whole)
+            for name, output in zip(self.layers, whole, strict=True):
+                self._require_finite(name, output)
             raise _neurofreq.ModelError(
                 f"at step {int(self.step)} of layers {self.layers}: {error}"
             ) from None
@@ -325,14 +326,6 @@ class SimilarityRegularizer(Attached):
             rng = np.random.default_rng((self.seed, order))
             self._order = order, rng.permutation(n)
         return self._order[1][part * count : (part + 1) * count]
-
-    def _name_bad_layer(self, features: list[Tensor]) -> None:
-        for name, output in zip(self.layers, features, strict=True):
-            if not torch.isfinite(output.detach()).all():
-                raise _neurofreq.ModelError(
-                    f"features: got NaN or infinite values in layer {name!r} "
-                    f"at step {int(self.step)}, expected finite ones"
-                ) from None
 
 
 def _unrank(ranks: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neurofreq import _neurofreq
 from neurofreq._shared.inputs import pixel
 from neurofreq._shared.networks import calling
 from neurofreq._shared.networks.features import Features
@@ -76,6 +77,14 @@ class Attached(Wide):
         """Return a copy of some stimuli, in the type of the model's parameters."""
         shown = self.stimuli[index.to(self.stimuli.device)]
         return shown.to(calling.dtype_of(self.model))
+
+    def _require_finite(self, layer: str, output: Tensor) -> None:
+        """Raise ModelError if a layer returned NaN or infinity."""
+        if not torch.isfinite(output.detach()).all():
+            raise _neurofreq.ModelError(
+                f"features: got NaN or infinite values in layer {layer!r} "
+                f"at step {int(self.step)}, expected finite ones"
+            ) from None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move everything except the count of steps, which is read on the CPU."""

@@ -162,11 +162,7 @@ class CoTraining(Attached):
         """
         index = self._draw()
         _, (features,) = self._reader.of(self._shown(index), whole=False)
-        if not torch.isfinite(features.detach()).all():
-            raise _neurofreq.ModelError(
-                f"features: got NaN or infinite values in layer {self.layer!r} "
-                f"at step {int(self.step)}, expected finite ones"
-            )
+        self._require_finite(self.layer, features)
         if self.responses.device != features.device:
             self.to(features.device)  # the model was moved later
         draws = None
