@@ -8,14 +8,16 @@ from neurofreq.attacks._accuracy import RobustAccuracy
 from neurofreq.attacks._boundary import Boundary
 from neurofreq.attacks._brendel_bethge import BrendelBethge
 from neurofreq.attacks._call import Attack
-from neurofreq.attacks._result import AttackResult
 from neurofreq.attacks._curve import success_curve
 from neurofreq.attacks._evaluate import evaluate
+from neurofreq.attacks._foolbox import FoolboxAttack, as_foolbox
 from neurofreq.attacks._minimal import minimal_perturbation
 from neurofreq.attacks._pgd import PGD
+from neurofreq.attacks._result import AttackResult
 from neurofreq.attacks._robust import robust_accuracy
 from neurofreq.attacks._size import perturbation_size
 from neurofreq.attacks._targets import shuffled_targets
+from neurofreq.attacks._wrapped import Wrapped
 
 __all__ = [
     "PGD",
@@ -23,7 +25,10 @@ __all__ = [
     "AttackResult",
     "Boundary",
     "BrendelBethge",
+    "FoolboxAttack",
     "RobustAccuracy",
+    "Wrapped",
+    "as_foolbox",
     "evaluate",
     "minimal_perturbation",
     "perturbation_size",

@@ -11,9 +11,9 @@ import torch
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._brendel_bethge import NORMS, BrendelBethge
 from neurofreq.attacks._call import Attack
-from neurofreq.attacks._result import AttackResult, host
 from neurofreq.attacks._pgd import NORMS as BUDGET_NORMS
 from neurofreq.attacks._pgd import Below, checked_budgets
+from neurofreq.attacks._result import AttackResult, host
 
 if TYPE_CHECKING:
     from collections.abc import Callable

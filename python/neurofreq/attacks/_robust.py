@@ -233,7 +233,7 @@ class _Search:
         rows = rows[is_open & (self._classes[rows, rank] >= 0)]
         if rows.size:
             found = self._attack(attack, rows, self._classes[rows, rank], "minimal")
-            self._is_blind[rows] = np.isin(found.status, BLIND) & ~host(found.success)
+            self._is_blind[rows] |= np.isin(found.status, BLIND)
 
     def fill_in(self, walk: Attack, pgd: PGD) -> None:
         """Attack the budgets that are left near the distance found so far."""
