@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofreq import intervals
+from neurofreq._shared.inputs import validate
 from neurofreq.attacks import _result
 from neurofreq.attacks._result import host
 
@@ -169,15 +170,17 @@ class RobustAccuracy:
         -------
         ndarray or Tensor of bool, shape (K, N)
         """
-        return _result.within(self.distance, _result.budgets(epsilons))
+        return _result.within(self.distance, validate.epsilons("epsilons", epsilons))
 
     def curve(self) -> Curve:
         """Return the accuracy against the budget, for ``neurofreq.plot``."""
         from neurofreq.plot import Curve
 
         order = np.argsort(self.epsilons, kind="stable")
-        parts = (self.epsilons, self.value, self.low, self.high)
-        return Curve(*(part[order] for part in parts))
+        x, y, low, high = (
+            part[order] for part in (self.epsilons, self.value, self.low, self.high)
+        )
+        return Curve(x, y, low, high)
 
     def __str__(self) -> str:
         """Return the accuracies as plain text."""

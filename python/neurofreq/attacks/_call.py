@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq._shared.inputs.validate import Array
+    from neurofreq._shared.networks import calling
+    from neurofreq.attacks._result import AttackResult
 
 
 class Attack(ABC):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -88,16 +87,13 @@ class FoolboxAttack:
         success : Tensor of bool, shape (N,) or (K, N)
             Whether the clipped images are adversarial.
         """
-        images = _plain(inputs, "inputs")
+        validate.model(model)
         low, high = (float(end) for end in getattr(model, "bounds", (0.0, 1.0)))
+        images = _images(inputs, low, high)
         scale = 1.0 if self.attack.norm == "l0" else high - low
-        labels, targets = _classes(criterion)
-        is_many = isinstance(epsilons, Iterable)
-        budgets = list(epsilons) if is_many else [epsilons]
-        if not budgets:
-            raise ValueError("epsilons: got no budgets, expected at least one")
-        given = [budget for budget in budgets if budget is not None]
-        scaled = _result.budgets(given) / scale if given else None
+        labels, targets = _classes(criterion, images.device)
+        budgets, is_many = _budgets(epsilons)
+        given = [budget / scale for budget in budgets if budget is not None]
 
         def ask(shown: torch.Tensor) -> torch.Tensor:
             return calling.logits_of(_raw(model(shown * (high - low) + low)))
@@ -108,7 +104,7 @@ class FoolboxAttack:
                 n_classes = ask(unit[:1]).shape[1]
             labels = (targets + 1) % n_classes
         found = self.attack(
-            ask, unit, labels, targets=targets, epsilons=scaled,
+            ask, unit, labels, targets=targets, epsilons=given or None,
             **(self._options | kw),
         )  # fmt: skip
         clipped, success = [], []
@@ -159,20 +155,45 @@ def _hits(
     return predicted != labels if targets is None else predicted == targets
 
 
-def _classes(criterion: Any) -> tuple[Any, Any]:
+def _classes(criterion: Any, device: torch.device) -> tuple[Any, Any]:
     """Return the labels, or the targets, of a criterion."""
     targets = getattr(criterion, "target_classes", None)
     if targets is not None:
-        return None, _plain(targets, "criterion")
-    return _plain(getattr(criterion, "labels", criterion), "criterion"), None
+        return None, _labels(targets, device)
+    return _labels(getattr(criterion, "labels", criterion), device), None
 
 
-def _plain(value: Any, name: str) -> torch.Tensor:
-    """Return a tensor, also from a tensor of eagerpy."""
+def _labels(value: Any, device: torch.device) -> torch.Tensor:
+    """Return checked labels as a tensor."""
+    checked = validate.labels(_raw(value), "criterion")
+    return torch.from_numpy(checked).to(device)
+
+
+def _images(value: Any, low: float, high: float) -> torch.Tensor:
+    """Return checked images, also from a tensor of eagerpy."""
     value = _raw(value)
     if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{name}: got {validate.shown(value)}, expected a tensor")
-    return value
+        raise TypeError(f"inputs: got {validate.shown(value)}, expected a tensor")
+    images: torch.Tensor = validate.images(value, "inputs")
+    least, most = (float(end) for end in images.detach().aminmax())
+    if least < low or most > high:
+        raise ValueError(
+            f"inputs: got values in [{least:.6g}, {most:.6g}], expected the bounds of "
+            f"the model, [{low:g}, {high:g}]"
+        )
+    return images.detach()
+
+
+def _budgets(value: Any) -> tuple[list[float | None], bool]:
+    """Return budgets as a list, and whether several may be given."""
+    if value is None:
+        return [None], False
+    if isinstance(value, (list, tuple)) and any(one is None for one in value):
+        return [None if one is None else _budgets(one)[0][0] for one in value], True
+    is_many = isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) > 0
+    if not is_many:
+        value = [validate.number("epsilons", value)]
+    return validate.epsilons("epsilons", value).tolist(), is_many
 
 
 def _raw(value: Any) -> Any:

@@ -10,7 +10,7 @@ import torch
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
-from neurofreq.attacks import _criterion, _result
+from neurofreq.attacks import _criterion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Options:
                 "the two"
             )
         if self.epsilons is not None:
-            self.epsilons = _result.budgets(self.epsilons)
+            self.epsilons = validate.epsilons("epsilons", self.epsilons)
         for name in ("starting_points", "candidates"):
             if (points := getattr(self, name)) is not None:
                 setattr(self, name, unit_images(points, name))

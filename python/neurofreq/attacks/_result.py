@@ -103,7 +103,7 @@ class AttackResult(NamedTuple):
         >>> found.success_at([0.5, 0.0]).shape
         (2, 4)
         """
-        return within(self.distance, budgets(epsilons))
+        return within(self.distance, validate.epsilons("epsilons", epsilons))
 
 
 def from_rust(
@@ -129,19 +129,6 @@ def from_rust(
     )
 
 
-def budgets(value: Any, name: str = "epsilons") -> NDArray[np.float64]:
-    """Return budgets, finite numbers of 0 or more, in the given order."""
-    found = validate.real(value, name)
-    if found.ndim != 1:
-        raise ValueError(f"{name}: got shape {found.shape}, expected one axis")
-    if found.size == 0:
-        raise ValueError(f"{name}: got no budgets, expected at least one")
-    bad = found[~((found >= 0.0) & (found < np.inf))]
-    if bad.size:
-        raise ValueError(f"{name}: got {bad[0]}, expected finite numbers of 0 or more")
-    return found
-
-
 def within(distance: Any, epsilons: NDArray[np.float64]) -> Any:
     """Return which distances fit each budget, (K, N), in the dtype of the distances."""
     if isinstance(distance, torch.Tensor):
@@ -155,6 +142,11 @@ def host(values: Any) -> Any:
     return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
+def copied(values: Any) -> Any:
+    """Return a copy of a tensor or an array."""
+    return values.clone() if isinstance(values, torch.Tensor) else values.copy()
+
+
 def continued(
     whole: AttackResult, found: AttackResult, rows: NDArray[np.int64]
 ) -> AttackResult:
@@ -164,13 +156,11 @@ def continued(
     """
     fresh: dict[str, Any] = {}
     for name in ("adversarial", "distance", "success", "status"):
-        values = getattr(whole, name)
-        fresh[name] = values.clone() if torch.is_tensor(values) else values.copy()
+        fresh[name] = copied(getattr(whole, name))
         fresh[name][rows] = getattr(found, name)
     earlier = host(whole.n_queries)[rows]
     for name in ("n_queries", "n_gradients"):
-        values = getattr(whole, name)
-        fresh[name] = values.clone() if torch.is_tensor(values) else values.copy()
+        fresh[name] = copied(getattr(whole, name))
         fresh[name][rows] += getattr(found, name)
     if whole.trajectory is not None and found.trajectory is not None:
         paths = list(whole.trajectory)

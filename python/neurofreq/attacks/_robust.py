@@ -139,7 +139,7 @@ def robust_accuracy(
     validate.model(model)
     pixels, known = _labelled(images, labels)
     norm = validate.norm("norm", norm, NORMS)
-    budgets = _result.budgets(epsilons)
+    budgets = validate.epsilons("epsilons", epsilons)
     decision = validate.one_of("decision", decision, DECISION)  # type: ignore[assignment]
     level = validate.number("level", level)
     validate.within("level", level, 0.0 < level < 1.0, "a number between 0 and 1")
@@ -184,8 +184,7 @@ class _Search:
         self._run, self._batch, self._size = run, batch, size
         self._budgets, self._norm = budgets, norm
         n, pixels = len(batch.pixels), batch.pixels
-        is_tensor = isinstance(pixels, torch.Tensor)
-        self._adversarial = pixels.clone() if is_tensor else pixels.copy()
+        self._adversarial = _result.copied(pixels)
         self._distance = np.full(n, np.inf, host(pixels[:0]).dtype)
         self._broken_by = np.full(n, "", dtype="<U8")
         self._n_queries, self._n_gradients = np.zeros((2, n), np.int64)
@@ -203,11 +202,7 @@ class _Search:
                 answers = _survey.logits(self._run.classifier, part)
                 n_classes = answers.shape[1]
                 right.append(answers.argmax(1).cpu().numpy())
-        if len(labels) and labels.max() >= n_classes:
-            raise ValueError(
-                f"labels: got {labels.max()}, expected less than {n_classes}, the "
-                "number of classes"
-            )
+        _survey.require_classes(labels, n_classes)
         is_wrong = np.concatenate(right) != labels
         self._n_queries += 1
         self._distance[is_wrong], self._broken_by[is_wrong] = 0.0, "clean"

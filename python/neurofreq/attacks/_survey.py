@@ -33,6 +33,15 @@ def logits(ask: calling.Classifier, images: torch.Tensor) -> torch.Tensor:
     return found
 
 
+def require_classes(classes: Any, n_classes: int, name: str = "labels") -> None:
+    """Require classes that the model has."""
+    if len(classes) and classes.max() >= n_classes:
+        raise ValueError(
+            f"{name}: got {classes.max()}, expected 0 to {n_classes - 1} (the model "
+            f"has {n_classes} classes)"
+        )
+
+
 def likeliest(answers: torch.Tensor, labels: torch.Tensor, most: int) -> torch.Tensor:
     """Return the classes of the largest logits except the label, (N, at most `most`).
 
@@ -73,8 +82,8 @@ def nearest(
         order = distance.argsort(dim=1, stable=True)
         both = classes.gather(1, order), distance.gather(1, order)
         parts.append((both[0].cpu().numpy(), both[1].double().cpu().numpy()))
-    classes, distances = zip(*parts, strict=True)
-    return np.concatenate(classes), np.concatenate(distances)
+    found, distances = zip(*parts, strict=True)
+    return np.concatenate(found), np.concatenate(distances)
 
 
 def _distance(

@@ -16,6 +16,7 @@ import torch
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
+from neurofreq.attacks import _survey
 from neurofreq.attacks._call import Attack
 from neurofreq.attacks._result import from_rust
 from neurofreq.attacks._size import NORMS, perturbation_size
@@ -78,7 +79,7 @@ class Wrapped(Attack):
     needs_start: ClassVar[bool] = False
 
     attack: Any
-    norm: str = ""
+    norm: str = None  # type: ignore[assignment]  # a name after the checks
 
     def __post_init__(self) -> None:
         """Check the attack and its norm."""
@@ -87,8 +88,8 @@ class Wrapped(Attack):
                 f"attack: got {validate.shown(self.attack)}, expected an attack of "
                 "foolbox or torchattacks"
             )
-        told = self.norm or _norm_of(self.attack)
-        if not told:
+        told = _norm_of(self.attack) if self.norm is None else self.norm
+        if told is None:
             raise ValueError(
                 f"norm: got none for {type(self.attack).__name__}, which does not tell "
                 "its norm, expected one, as in Wrapped(attack, 'l2')"
@@ -102,7 +103,8 @@ class Wrapped(Attack):
 
     def _options(self, **given: Any) -> Options:
         for name in _UNUSED:
-            if given.get(name) not in (None, False):
+            value = given.get(name)
+            if value is not None and value is not False:
                 raise ValueError(f"{name}: not used by Wrapped, expected None")
         return super()._options(**given)
 
@@ -137,7 +139,7 @@ def is_foolbox(attack: Any) -> bool:
 
 
 def _norm_of(attack: Any) -> Any:
-    """Return the norm that an attack tells, or an empty string."""
+    """Return the norm that an attack tells, or None."""
     order = getattr(getattr(attack, "distance", None), "p", None)
     if order is not None:
         return order
@@ -145,7 +147,7 @@ def _norm_of(attack: Any) -> Any:
         return norm
     if hasattr(attack, "eps"):  # torchattacks
         return "l2" if "L2" in type(attack).__name__ else "linf"
-    return ""
+    return None
 
 
 class _Part:
@@ -258,7 +260,7 @@ class _Part:
         far: torch.Tensor = perturbation_size(moved, clean, self._wrapped.norm)
         for budget in self._budgets:
             is_at = (far > budget) & (far <= budget * (1.0 + _ROUNDING) + 1e-7)
-            far = torch.where(is_at, torch.as_tensor(budget).to(far), far)
+            far = torch.where(is_at, far.new_tensor(budget), far)
         return far
 
     def _is_adversarial(self, images: torch.Tensor, rows: Any = None) -> torch.Tensor:
@@ -269,11 +271,10 @@ class _Part:
         labels, targets = self._labels, self._targets
         if rows is not None:
             labels, targets = labels[rows], None if targets is None else targets[rows]
-        if int(self._labels.max()) >= logits.shape[1]:
-            raise ValueError(
-                f"labels: got {int(self._labels.max())}, expected less than "
-                f"{logits.shape[1]}, the number of classes"
-            )
+        n_classes = logits.shape[1]
+        _survey.require_classes(self._labels.cpu().numpy(), n_classes)
+        if self._targets is not None:
+            _survey.require_classes(self._targets.cpu().numpy(), n_classes, "targets")
         one = labels if targets is None else targets
         own = torch.zeros_like(logits, dtype=torch.bool).scatter(1, one[:, None], True)
         inside = logits.masked_fill(~own, -torch.inf).amax(1)
@@ -295,7 +296,7 @@ class _Part:
             self._passes["forward"] += len(inputs[0])
             if isinstance(output, torch.Tensor) and output.requires_grad:
                 n = len(output)
-                output.register_hook(lambda _: self._back(n))
+                output.register_hook(lambda _: self._back(n))  # type: ignore[no-untyped-call]
 
         handle = self._model.register_forward_hook(count)
         try:
@@ -313,7 +314,9 @@ class _Plain:
     class PyTorchModel:
         """A model with the bounds of its images."""
 
-        def __init__(self, model: Any, *, bounds: tuple[float, float], device: Any):
+        def __init__(
+            self, model: Any, *, bounds: tuple[float, float], device: Any
+        ) -> None:
             self._model, self.bounds, self.device = model, bounds, device
 
         def __call__(self, images: torch.Tensor) -> torch.Tensor:
