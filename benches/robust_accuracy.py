@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pages import fill
 from torch import nn
 
 import neurofreq as nf
@@ -118,7 +119,8 @@ class Counted(nn.Module):
         self.forwards += len(x)
         logits = self.model(x)
         if logits.requires_grad:
-            logits.register_hook(lambda _, n=len(x): self._back(n))
+            n = len(x)
+            logits.register_hook(lambda _: self._back(n))
         return logits
 
     def _back(self, n: int) -> None:
@@ -188,6 +190,46 @@ def measure(
     print(place.stem, json.dumps(shown), flush=True)
 
 
+def page(folder: Path) -> None:
+    """Fill the table of the page from the CSVs."""
+    fits = {"linf-2": "Linf 2/255", "linf-8": "Linf 8/255", "l2-0.5": "L2 0.5"}
+    lines = [
+        "| network | budget | images | clean | AutoAttack | `robust_accuracy` | broken "
+        "only by AutoAttack | broken only by ours | passes of AutoAttack | passes of "
+        "ours | ratio |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in [*SPECS, *BLOCKS]:
+        for fit, shown in fits.items():
+            places = [folder / f"{name}-{fit}-{method}.csv" for method in METHODS]
+            if all(place.exists() for place in places):
+                lines.append(f"| {name} | {shown} | {row(*map(read, places))} |")
+    fill(ROOT / "docs/results/bench-robust-accuracy.md", "table", "\n".join(lines))
+
+
+def read(place: Path) -> Any:
+    """Return the columns of a CSV as arrays."""
+    with place.open() as file:
+        rows = list(csv.DictReader(file))
+    return {name: np.array([int(one[name]) for one in rows]) for name in rows[0]}
+
+
+def row(theirs: Any, mine: Any) -> str:
+    """Return the cells of a row; both were measured on the same images."""
+    if not np.array_equal(theirs["clean"], mine["clean"]):
+        raise ValueError("got results on different images, expected the same ones")
+    n = len(mine["clean"])
+    share = [f"{one.mean():.3f}" for one in (theirs["clean"], theirs["robust"])]
+    only_theirs = int((mine["robust"] > theirs["robust"]).sum())
+    only_mine = int((theirs["robust"] > mine["robust"]).sum())
+    passes = [int(one["forwards"][0] + one["backwards"][0]) for one in (theirs, mine)]
+    cells = [
+        n, *share, f"{mine['robust'].mean():.3f}", only_theirs, only_mine,
+        *(f"{count / n:.0f}" for count in passes), f"{passes[0] / passes[1]:.1f}",
+    ]  # fmt: skip
+    return " | ".join(map(str, cells))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("job", choices=["run", "page"])
@@ -202,7 +244,10 @@ def main() -> None:
     place = ROOT / "benches" / "results" / machine / "robust-accuracy"
     parser.add_argument("--out", type=Path, default=place)
     options = parser.parse_args()
-    run(options)
+    if options.job == "run":
+        run(options)
+    else:
+        page(options.out)
 
 
 if __name__ == "__main__":

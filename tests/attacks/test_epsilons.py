@@ -116,7 +116,7 @@ def test_norms_have_one_name(given, name):
 @pytest.mark.parametrize("norm", [3, -1, True, None, "l3", "", b"l2", ["l2"], np.nan])
 def test_other_norms_are_refused(norm):
     for make in (nf.attacks.BrendelBethge, PGD, nf.attacks.Boundary):
-        with pytest.raises(ValueError, match="norm: got .* expected one of 'l"):
+        with pytest.raises(ValueError, match=r"norm: got .* expected one of 'l"):
             make(norm)
     with pytest.raises(
         ValueError, match="norm: got 'l1', expected one of 'linf', 'l2'"

@@ -53,7 +53,7 @@ class RobustAccuracy:
     >>> data = nf.data.load_data("synthetic", n=8)
     >>> model = nf.models.load_model("zoo:gray-standard")
     >>> found = nf.attacks.robust_accuracy(model, data, epsilons=[0.0, 0.5, 0.001])
-    >>> found.n, found.value[1], bool(found.value[0] >= found.value[2])
+    >>> found.n, float(found.value[1]), bool(found.value[0] >= found.value[2])
     (8, 0.0, True)
     >>> found.by_epsilon.columns.tolist()
     ['epsilon', 'accuracy', 'low', 'high', 'n']

@@ -55,7 +55,14 @@ def as_foolbox(attack: Attack, **options: Any) -> FoolboxAttack:
 
 
 class FoolboxAttack:
-    """An attack of neurofreq with the call of foolbox's attacks (`as_foolbox`)."""
+    """An attack of neurofreq with the call of foolbox's attacks (`as_foolbox`).
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> nf.attacks.as_foolbox(nf.attacks.Boundary("l2", max_queries=100)).attack.norm
+    'l2'
+    """
 
     def __init__(self, attack: Attack, options: dict[str, Any]) -> None:
         self.attack, self._options = attack, options

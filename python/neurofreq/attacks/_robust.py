@@ -131,10 +131,10 @@ def robust_accuracy(
     >>> found = nf.attacks.robust_accuracy(
     ...     model, data.images, data.labels, epsilons=[0.0, 0.001, 0.5], norm="l2"
     ... )
-    >>> found.value.shape, found.value[2]
+    >>> found.value.shape, float(found.value[2])
     ((3,), 0.0)
-    >>> (found.low <= found.value).all() and (found.value <= found.high).all()
-    np.True_
+    >>> bool((found.low <= found.value).all() and (found.value <= found.high).all())
+    True
     """
     validate.model(model)
     pixels, known = _labelled(images, labels)

@@ -40,7 +40,8 @@ _TABLES = (
 )  # fmt: skip
 _FIGURES = (
     "hybrid_curves", "radial_profile", "success", "robust_accuracy",
-    "corruption_severity", "corruption_groups", "spectra", "example_hybrids", "example_perturbations",
+    "corruption_severity", "corruption_groups", "spectra", "example_hybrids",
+    "example_perturbations",
 )  # fmt: skip
 
 
