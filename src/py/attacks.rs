@@ -122,7 +122,7 @@ pub struct Call {
     n_starts: usize,
     n_bisections: usize,
     seed: u64,
-    first_index: u64,
+    indices: Vec<u64>,
     batch_size: usize,
     is_deterministic: bool,
 }
@@ -171,7 +171,7 @@ impl Call {
             n_starts: call.n_starts,
             n_bisections: call.n_bisections,
             seed: call.seed,
-            first_index: call.first_index,
+            indices: call.indices,
             batch_size: call.batch_size,
             is_deterministic: call.is_deterministic,
         })

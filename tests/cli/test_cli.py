@@ -115,6 +115,46 @@ def test_the_spectrum_of_images_and_of_corruptions(folder, extra):
     assert (folder / "out" / "spectrum.png").stat().st_size > 1000
 
 
+def test_robust_accuracy_against_budgets(folder):
+    words = ["--data", "synthetic", "--n-images", "6", "--quiet", "--out", "robust"]
+    models = ["--model", "a=cli_networks:network", "--model", "b=small_cnn@random"]
+    budgets = ["--epsilons", "0.5,0,1/255", "--norm", "L2"]
+    found = call("robust", *models, *words, *budgets)
+    assert found.exit_code == 0, found.output
+    assert "l2 0.5:" in found.stdout
+    assert "b (random weights)" in found.stdout
+    table = pd.read_csv(folder / "robust" / "accuracy.csv")
+    assert list(table) == ["model", "epsilon", "accuracy", "low", "high", "n"]
+    assert table["epsilon"].tolist() == pytest.approx([0.5, 0.0, 1 / 255] * 2)
+    assert len(pd.read_csv(folder / "robust" / "images.csv")) == 12
+    assert (folder / "robust" / "accuracy.png").stat().st_size > 1000
+    for bad in ("", "a", "1/0", "0.1,,0.2"):
+        found = call("robust", *models, *words, "--epsilons", bad)
+        assert found.exit_code == 2
+        assert "--epsilons: got" in found.stderr
+    found = call("robust", *models, *words, "--epsilons", "-1")
+    assert "epsilons: got -1.0, expected finite numbers of 0 or more" in found.stderr
+    found = call("robust", *models, *words, "--norm", "l3")
+    assert "norm: got 'l3', expected one of 'linf', 'l2', 'l1', 'l0'" in found.stderr
+
+
+def test_an_untargeted_attack_gives_robust_accuracy(folder):
+    words = ["--data", "synthetic", "--n-images", "8", "--quiet", "--out", "attack"]
+    model = ["--model", "a=cli_networks:network", "--attack-steps", "5"]
+    budgets = ["--epsilons", "0.05,0"]
+    found = call("attack", *model, *words, *budgets)
+    assert found.exit_code == 2
+    assert "epsilons: got some with a targeted attack" in found.stderr
+    found = call("attack", *model, *words, *budgets, "--untargeted")
+    assert found.exit_code == 0, found.output
+    table = pd.read_csv(folder / "attack" / "tables" / "robust.csv")
+    assert list(table) == ["model", "epsilon", "accuracy", "low", "high", "n"]
+    sizes = pd.read_csv(folder / "attack" / "tables" / "attack.csv")["distance"]
+    expected = [(sizes > 0.05).mean(), (sizes > 0.0).mean()]
+    assert table["accuracy"].tolist() == pytest.approx(expected)
+    assert (folder / "attack" / "figures" / "robust_accuracy.png").exists()
+
+
 def test_a_severity_is_that_of_a_corruption(folder):
     words = ["--data", "synthetic", "--n-images", "4", "--out", "out"]
     found = call("spectrum", *words, "--severity", "3")

@@ -215,6 +215,7 @@ def attack_arguments(folder: Path) -> dict[str, Any]:
         "targets": (labels() + 1) % 3, "margin": 0.0, "min_probability": 0.0,
         "seed": 0, "first_index": 0, "batch_size": 4, "deterministic": False,
         "channels_last": False, "trajectory": False, "progress": False,
+        "epsilons": [0.1, 0.0],
     }  # fmt: skip
 
 
@@ -227,7 +228,7 @@ ATTACK = {
 }  # fmt: skip
 call(
     "attacks.Attack.__call__", attacks.BrendelBethge("l2", steps=3), attack_arguments,
-    **ATTACK, trajectory="flag",
+    **ATTACK, trajectory="flag", epsilons="optional budgets in order",
 )  # fmt: skip
 for point in ("starting_points", "candidates"):
     call(
@@ -241,7 +242,7 @@ call(
     lambda folder: {
         name: value
         for name, value in attack_arguments(folder).items()
-        if name != "trajectory"
+        if name not in ("trajectory", "epsilons")
     }
     | {
         "norm": "l2", "repeats": 1, "budgets": [0.5],
@@ -262,6 +263,44 @@ call(
     keep_images="flag",
     seed="seed", progress="flag", attack="network", loader="network",
     batch_size="count",
+)  # fmt: skip
+call(
+    "attacks.robust_accuracy", attacks.robust_accuracy,
+    lambda folder: {
+        "model": network(), "images": images(), "labels": labels(),
+        "epsilons": [0.1, 0.0], "norm": "l2", "steps": 2, "decision": "auto",
+        "max_queries": 20, "level": 0.9, "seed": 0, "first_index": 0, "batch_size": 4,
+        "deterministic": False, "channels_last": False, "progress": False,
+    },
+    model="attacked", images="images", labels="labels", epsilons="budgets in order",
+    norm="word", steps="count", decision="word", max_queries="count", level="share",
+    seed="seed", first_index="seed", batch_size="count", deterministic="flag",
+    channels_last="flag", progress="flag",
+)  # fmt: skip
+call(
+    "attacks.AttackResult.success_at",
+    lambda epsilons: attacks.PGD("l2", steps=2)(
+        network(), images(), labels()
+    ).success_at(epsilons),
+    lambda folder: {"epsilons": [0.1, 0.0]}, epsilons="budgets in order",
+)  # fmt: skip
+settings(
+    "attacks.Wrapped", attacks.Wrapped,
+    {"attack": lambda images, labels: images, "norm": "l2"}, attack="network",
+    norm="word",
+)  # fmt: skip
+call(
+    "attacks.as_foolbox", attacks.as_foolbox,
+    lambda folder: {"attack": attacks.PGD("l2", steps=2), "seed": 0},
+    attack="network", seed="seed",
+)  # fmt: skip
+call(
+    "attacks.FoolboxAttack.__call__", attacks.as_foolbox(attacks.PGD("l2", steps=2)),
+    lambda folder: {
+        "model": network(), "inputs": torch.from_numpy(images()),
+        "criterion": torch.from_numpy(labels()), "epsilons": [0.1, 0.2],
+    },
+    inputs="tensor images", epsilons="budgets or one",
 )  # fmt: skip
 call(
     "attacks.perturbation_size", attacks.perturbation_size,

@@ -237,7 +237,7 @@ call(
 )  # fmt: skip
 for name in (
     "plot_radial_profiles", "plot_hybrid_curves", "plot_success_curves",
-    "plot_corruption_severity", "plot_corruption_groups",
+    "plot_corruption_severity", "plot_corruption_groups", "plot_robust_accuracy",
 ):  # fmt: skip
     parameter = next(iter(inspect.signature(getattr(plot, name)).parameters))
     call(

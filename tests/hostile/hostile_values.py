@@ -46,6 +46,10 @@ from hostile_bad_scalars import (
 
 __all__ = ["KINDS", "Bad", "frozen"]
 
+OUT_OF_BUDGET = (
+    Bad("negative", always([0.1, -0.5]), VALUE, "-0.5"),
+    Bad("infinite", always([0.1, float("inf")]), VALUE, "inf"),
+)
 LAST = ("channels last", "no channels")
 KINDS: dict[str, tuple[Bad, ...]] = {
     "images": (*IMAGES, EIGHT_BITS, *UNIT),
@@ -69,6 +73,20 @@ KINDS: dict[str, tuple[Bad, ...]] = {
     "optional images": (*without(IMAGES, "none"), EIGHT_BITS, *UNIT),
     "optional budgets": tuple(
         Bad(bad.name, bad.make) for bad in (*without(REAL, "none"), EMPTY, NOT_A_NUMBER)
+    ),
+    "budgets in order": (*REAL, EMPTY, FLAT, NOT_A_NUMBER, *OUT_OF_BUDGET),
+    "optional budgets in order": (
+        *without(REAL, "none"),
+        EMPTY,
+        FLAT,
+        NOT_A_NUMBER,
+        *OUT_OF_BUDGET,
+    ),
+    "budgets or one": (
+        *without(REAL, "none", "objects"),
+        EMPTY,
+        NOT_A_NUMBER,
+        *OUT_OF_BUDGET,
     ),
     "optional finite": (*without(REAL, "none"), EMPTY, FLAT, NOT_A_NUMBER),
     "optional network": without(NETWORK, "none"),

@@ -4,15 +4,20 @@ Every attack is a frozen dataclass of settings. Call it like a function on a mod
 images and labels (`Attack`); it returns an `AttackResult`.
 """
 
+from neurofreq.attacks._accuracy import RobustAccuracy
 from neurofreq.attacks._boundary import Boundary
 from neurofreq.attacks._brendel_bethge import BrendelBethge
-from neurofreq.attacks._call import Attack, AttackResult
+from neurofreq.attacks._call import Attack
 from neurofreq.attacks._curve import success_curve
 from neurofreq.attacks._evaluate import evaluate
+from neurofreq.attacks._foolbox import FoolboxAttack, as_foolbox
 from neurofreq.attacks._minimal import minimal_perturbation
 from neurofreq.attacks._pgd import PGD
+from neurofreq.attacks._result import AttackResult
+from neurofreq.attacks._robust import robust_accuracy
 from neurofreq.attacks._size import perturbation_size
 from neurofreq.attacks._targets import shuffled_targets
+from neurofreq.attacks._wrapped import Wrapped
 
 __all__ = [
     "PGD",
@@ -20,9 +25,14 @@ __all__ = [
     "AttackResult",
     "Boundary",
     "BrendelBethge",
+    "FoolboxAttack",
+    "RobustAccuracy",
+    "Wrapped",
+    "as_foolbox",
     "evaluate",
     "minimal_perturbation",
     "perturbation_size",
+    "robust_accuracy",
     "shuffled_targets",
     "success_curve",
 ]

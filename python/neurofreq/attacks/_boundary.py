@@ -107,7 +107,7 @@ class Boundary(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        validate.one_of("norm", self.norm, NORMS)
+        self._name_norm(NORMS)
         validate.one_of("proposal", self.proposal, PROPOSALS)
         shares = ("reach", "tolerance", "spherical_step", "source_step")
         self._plain(

@@ -141,7 +141,7 @@ class BrendelBethge(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        validate.one_of("norm", self.norm, NORMS)
+        self._name_norm(NORMS)
         validate.one_of("radius", self.radius, RADII)
         validate.one_of("overshoot_rule", self.overshoot_rule, OVERSHOOT_RULES)
         radii = ("first_radius", "last_radius")

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
-from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import calling
-from neurofreq.attacks._options import Options, unit_images
-from neurofreq.attacks._task import Callables, Task
+from neurofreq.attacks._options import Options, classes, unit_images
+from neurofreq.attacks._run import Batch, Run, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,62 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from neurofreq._shared.inputs.validate import Array
-
-
-class AttackResult(NamedTuple):
-    """Result of an attack, one entry per image.
-
-    Attributes
-    ----------
-    adversarial : ndarray or Tensor, shape (N, C, H, W)
-        The nearest adversarial image found, in [0, 1]. If possible, its perturbation is
-        lengthened by a factor of 1.0001 so that rounding does not undo it. A last query
-        confirmed every adversarial image. If there is none, the clean image.
-    distance : ndarray or Tensor of float, shape (N,)
-        The norm of ``adversarial - images`` in pixel units of [0, 1]; infinite without
-        an adversarial image.
-    success : ndarray or Tensor of bool, shape (N,)
-        Whether `adversarial` is adversarial.
-    n_queries : ndarray or Tensor of int64, shape (N,)
-        How often the image, or a changed version of it, was sent to the model.
-    status : ndarray of str, shape (N,)
-        How the search ended. A search that ended early may still have
-        succeeded: see `success`.
-
-        - ``"completed"``: the attack ran to its end.
-        - ``"already_adversarial"``: the clean image is adversarial; distance 0.
-        - ``"no_start"``: no adversarial starting point was found.
-        - ``"bad_start"``: the given starting point is not adversarial.
-        - ``"not_finite"``: the model returned NaN or infinity.
-        - ``"zero_gradient"``: the gradient vanished.
-        - ``"unconfirmed"``: the last query did not confirm any point.
-    n_gradients : ndarray or Tensor of int64, shape (N,)
-        How many of the queries also computed a gradient.
-    trajectory : tuple of ndarray of float64, shape (K, 2), or None
-        If requested: for each image, the number of queries and the distance at every
-        improvement, before the confirmation.
-
-    Examples
-    --------
-    >>> import torch
-    >>> import neurofreq as nf
-    >>> images = nf.data.load_data("synthetic", n=2).images
-    >>> model = nf.models.load_model("zoo:gray-standard")
-    >>> labels = model(torch.from_numpy(images)).argmax(1)
-    >>> result = nf.attacks.PGD(epsilon=8 / 255, steps=10)(model, images, labels)
-    >>> result.status.tolist(), bool(result.distance.max() < 0.04)
-    (['completed', 'completed'], True)
-    >>> nf.power_spectrum(result.adversarial - images).shape
-    (32, 32)
-    """
-
-    adversarial: Any
-    distance: Any
-    success: Any
-    n_queries: Any
-    status: NDArray[np.str_]
-    n_gradients: Any
-    trajectory: tuple[NDArray[np.float64], ...] | None = None
+    from neurofreq._shared.networks import calling
+    from neurofreq.attacks._result import AttackResult
 
 
 class Attack(ABC):
@@ -127,6 +71,7 @@ class Attack(ABC):
         autocast: torch.dtype | None = None,
         trajectory: bool = False,
         progress: bool = False,
+        epsilons: Any = None,
     ) -> AttackResult:
         """Attack every image.
 
@@ -191,6 +136,11 @@ class Attack(ABC):
             Return how the distance of each image decreased.
         progress : bool
             Show a progress bar.
+        epsilons : array_like of float, shape (K,), optional
+            Budgets, 0 or more, in any order. The result tells which images have a
+            perturbation within each budget (``within``). An attack that minimizes the
+            perturbation runs once. `PGD` runs at these budgets instead of its own, from
+            the smallest up, on images that are not broken at a smaller one.
 
         Returns
         -------
@@ -209,55 +159,32 @@ class Attack(ABC):
             If the model returns anything but logits. Exceptions of the model pass
             through unchanged.
         """
-        from tqdm.auto import tqdm
-
         validate.model(model)
         pixels = unit_images(images, "images")
-        labels, targets = _classes(labels, targets, len(pixels))
+        labels, targets = classes(labels, targets, len(pixels))
         options = self._options(
-            criterion=criterion, margin=margin, min_probability=min_probability,
-            starting_points=starting_points, candidates=candidates, seed=seed,
-            first_index=first_index, batch_size=batch_size,
-            deterministic=deterministic, channels_last=channels_last,
-            autocast=autocast, trajectory=trajectory, progress=progress,
+            epsilons=epsilons, criterion=criterion, margin=margin,
+            min_probability=min_probability, starting_points=starting_points,
+            candidates=candidates, seed=seed, first_index=first_index,
+            batch_size=batch_size, deterministic=deterministic,
+            channels_last=channels_last, autocast=autocast, trajectory=trajectory,
+            progress=progress,
         )  # fmt: skip
-        device = calling.device_of(model, pixels)
-        source, points = self._source(pixels, options, device)
-        task = Task(
-            images=calling.to_tensor(pixels, device),
-            labels=labels.tolist(),
-            targets=None if targets is None else targets.tolist(),
-            is_custom=options.judge is not None,
-            margin=options.margin,
-            probability=options.min_probability,
-            norm=self.norm,
-            source=source,
-            points=points,
-            n_starts=self.n_starts,
-            n_bisections=self.binary_search_steps,
-            seed=options.seed,
-            first_index=options.first_index,
-            batch_size=options.batch_size,
-            is_deterministic=options.deterministic,
-        )
-        with (
-            calling.evaluating(model),
-            torch.inference_mode(False),
-            torch.enable_grad(),
-            tqdm(
-                total=len(pixels) * self.planned,
-                unit="step",
-                disable=not options.progress,
-            ) as bar,
-        ):
-            asked = calling.tried(
-                model, task.images, alone=task.is_deterministic,
-                as_logits=self.needs_gradient and not task.is_custom,
-                autocast=options.autocast, channels_last=options.channels_last,
-            )  # fmt: skip
-            callables = Callables(asked, options.judge, bar.update)
-            found = _neurofreq.attack(callables, self._method, self._settings(), task)
-        return _result(images, found, options.trajectory)
+        return self._call(model, Batch.whole(pixels, labels, targets, options), options)
+
+    def _call(self, model: calling.Model, batch: Batch, options: Options) -> Any:
+        """Attack checked images; the attacks of other packages have their own."""
+        with running(self, model, batch, options) as run:
+            if options.epsilons is None:
+                return run(self, batch)
+            found = self._at_budgets(run, batch, options.epsilons)
+        return found._replace(within=found.success_at(options.epsilons))
+
+    def _at_budgets(
+        self, run: Run, batch: Batch, epsilons: NDArray[np.float64]
+    ) -> AttackResult:
+        """Attack for all budgets: one minimal perturbation serves all of them."""
+        return run(self, batch)
 
     def _plain(
         self,
@@ -284,6 +211,10 @@ class Attack(ABC):
     def planned(self) -> int:
         """The largest number of queries per image, for progress bars."""
 
+    def _name_norm(self, known: tuple[str, ...]) -> None:
+        """Check the norm, and give it its canonical name."""
+        object.__setattr__(self, "norm", validate.norm("norm", self.norm, known))
+
     def _settings(self) -> dict[str, Any]:
         """Return the settings by the names that Rust reads."""
         attack: Any = self  # every attack is a dataclass
@@ -306,70 +237,3 @@ class Attack(ABC):
                 attack = type(self).__name__
                 raise ValueError(f"{name}: not used by {attack}, expected None")
         return Options(**given)
-
-    def _source(
-        self, images: Array, options: Options, device: torch.device
-    ) -> tuple[str, torch.Tensor | None]:
-        """Return the kind of starting points, and their images if they are given."""
-        if options.starting_points is not None:
-            points = options.starting_points
-            return "given", _like(images, points, "starting_points", device)
-        if options.candidates is not None:
-            return "pool", _like(images, options.candidates, "candidates", device)
-        if not self.needs_start:
-            return "unneeded", None
-        if not self.needs_gradient:
-            return "noise", None
-        return ("scatter" if self.scatter else "climb"), None
-
-
-def _like(
-    images: Array, points: Array, name: str, device: torch.device
-) -> torch.Tensor:
-    """Require points that match the images; candidates may differ in number."""
-    first = images if name == "starting_points" else images[:1]
-    validate.same(first, points[: len(first)], ("images", name))
-    if name == "starting_points" and len(points) != len(images):
-        raise ValueError(f"{name}: got {len(points)}, expected {len(images)}")
-    return calling.to_tensor(points, device)
-
-
-def _classes(
-    labels: Any, targets: Any, count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-    """Return checked labels and targets; raise if a target equals its label."""
-    labels = validate.labels(labels, count=count)
-    if targets is None:
-        return labels, None
-    targets = validate.labels(targets, "targets", count=count)
-    same = np.flatnonzero(targets == labels)
-    if same.size:
-        at = int(same[0])
-        raise ValueError(
-            f"targets: got {targets[at]} for image {at}, its own label, "
-            "expected another class"
-        )
-    return labels, targets
-
-
-def _result(
-    images: Array, found: tuple[Any, ...], wants_trajectory: bool
-) -> AttackResult:
-    """Return the result as arrays or tensors, like the images."""
-    adversarial, distance, success, n_queries, n_gradients, status, steps = found
-
-    def own(part: torch.Tensor) -> Any:
-        if isinstance(images, torch.Tensor):
-            return part.to(images.device)
-        return part.cpu().numpy()
-
-    trajectory = tuple(np.array(one, dtype=np.float64).reshape(-1, 2) for one in steps)
-    return AttackResult(
-        adversarial=own(adversarial),
-        distance=own(torch.tensor(distance, dtype=adversarial.dtype, device="cpu")),
-        success=own(torch.tensor(success, device="cpu")),
-        n_queries=own(torch.tensor(n_queries, device="cpu")),
-        status=np.array(status, dtype=np.str_),
-        n_gradients=own(torch.tensor(n_gradients, device="cpu")),
-        trajectory=trajectory if wants_trajectory else None,
-    )

@@ -19,6 +19,7 @@ from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling, fingerprint
 from neurofreq.attacks import _loader
 from neurofreq.attacks._call import Attack
+from neurofreq.attacks._wrapped import Wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 
 def evaluate(
-    attack: Attack,
+    attack: Attack | Callable[..., Any],
     model: calling.Model,
     loader: Iterable[Any],
     *,
@@ -48,8 +49,9 @@ def evaluate(
 
     Parameters
     ----------
-    attack : Attack
-        For example ``nf.attacks.BrendelBethge("l2")``.
+    attack : Attack or callable
+        For example ``nf.attacks.BrendelBethge("l2")``, or an attack of foolbox or
+        torchattacks, as in `Wrapped`.
     model : callable
         As in the call of an attack (`Attack`).
     loader : iterable of (images, labels)
@@ -111,7 +113,7 @@ def evaluate(
     >>> table["index"].tolist(), bool(table["success"].all())
     ([0, 1, 2, 3, 4, 5, 6, 7], True)
     """
-    validate.instance("attack", attack, Attack)
+    attack = _attack(attack)
     validate.model(model)
     _loader.check(loader)
     seed, progress = validate.seed(seed), validate.flag("progress", progress)
@@ -171,6 +173,15 @@ def evaluate(
     return _table(parts)
 
 
+def _attack(attack: Any) -> Attack:
+    """Return an attack of neurofreq, and wrap those of other packages."""
+    if isinstance(attack, Attack):
+        return attack
+    if isinstance(attack, (type, torch.nn.Module)) or not callable(attack):
+        validate.instance("attack", attack, Attack)
+    return Wrapped(attack)
+
+
 def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
     import pandas as pd
 
@@ -191,6 +202,11 @@ class _Kept:
             raise TypeError(
                 f"model: got {type(model).__name__}, expected an nn.Module when "
                 "results are kept (`out`): a function cannot be identified"
+            )
+        if isinstance(attack, Wrapped):
+            raise TypeError(
+                "attack: got one of another package, expected one of neurofreq when "
+                "results are kept (`out`): its settings are not known"
             )
         self._settings = _settings(attack, seed, options)
         self._store = storage.Store(folder)

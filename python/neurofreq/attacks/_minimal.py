@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +10,10 @@ import torch
 
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._brendel_bethge import NORMS, BrendelBethge
-from neurofreq.attacks._call import Attack, AttackResult
+from neurofreq.attacks._call import Attack
 from neurofreq.attacks._pgd import NORMS as BUDGET_NORMS
-from neurofreq.attacks._pgd import PGD, checked_budgets
+from neurofreq.attacks._pgd import Below, checked_budgets
+from neurofreq.attacks._result import AttackResult, host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,7 +116,7 @@ def minimal_perturbation(
     >>> result.success.tolist()
     [True, True]
     """
-    norm = validate.one_of("norm", norm, NORMS)
+    norm = validate.norm("norm", norm, NORMS)
     attack = BrendelBethge(norm=norm) if attack is None else attack
     if not isinstance(attack, Attack):
         raise TypeError(f"attack: got {validate.shown(attack)}, expected an Attack")
@@ -126,7 +126,7 @@ def minimal_perturbation(
     if budgets is not None:
         if norm not in BUDGET_NORMS:
             raise ValueError(f"budgets: got some for norm {norm!r}, expected none")
-        sweep = _Sweep(norm=norm, epsilon=checked_budgets("budgets", budgets))
+        sweep = Below(norm=norm, epsilon=checked_budgets("budgets", budgets))
     arguments: dict[str, Any] = {
         "targets": targets,
         "criterion": criterion,
@@ -148,22 +148,11 @@ def minimal_perturbation(
         )
         best = _nearer(best, found)
     if budgets is not None:
-        limits = np.asarray(_host(best.distance), dtype=np.float64)
+        limits = np.asarray(host(best.distance), dtype=np.float64)
         sweep = dataclasses.replace(sweep, limits=tuple(limits.tolist()))
         found = sweep(model, images, labels, seed=_derived(seed, 0), **arguments)
         best = _nearer(best, found)
     return best
-
-
-@dataclass(frozen=True)
-class _Sweep(PGD):
-    """PGD for perturbations below a limit for each image."""
-
-    limits: tuple[float, ...] = ()
-
-    @property
-    def below(self) -> list[float] | None:
-        return list(self.limits)
 
 
 def _derived(seed: int, number: int) -> int:
@@ -187,11 +176,6 @@ def _nearer(first: AttackResult, second: AttackResult) -> AttackResult:
         distance=chosen("distance"),
         success=chosen("success"),
         n_queries=first.n_queries + second.n_queries,
-        status=np.where(_host(is_second), second.status, first.status),
+        status=np.where(host(is_second), second.status, first.status),
         n_gradients=first.n_gradients + second.n_gradients,
     )
-
-
-def _host(values: Any) -> Any:
-    """Return a tensor as a NumPy array, and other values unchanged."""
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from neurofreq.attacks import _criterion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from neurofreq._shared.inputs.validate import Array
 
@@ -41,6 +43,7 @@ class Options:
     autocast: torch.dtype | None = None
     trajectory: bool = False
     progress: bool = False
+    epsilons: Any = None
 
     def __post_init__(self) -> None:
         """Check each option by itself."""
@@ -61,6 +64,8 @@ class Options:
                 "candidates: got both candidates and starting_points, expected one of "
                 "the two"
             )
+        if self.epsilons is not None:
+            self.epsilons = validate.epsilons("epsilons", self.epsilons)
         for name in ("starting_points", "candidates"):
             if (points := getattr(self, name)) is not None:
                 setattr(self, name, unit_images(points, name))
@@ -79,3 +84,21 @@ def unit_images(value: Array, name: str) -> Array:
             f"expected at most {TOLERANCE:g}"
         )
     return clipped
+
+
+def classes(
+    labels: Any, targets: Any, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return checked labels and targets; raise if a target equals its label."""
+    labels = validate.labels(labels, count=count)
+    if targets is None:
+        return labels, None
+    targets = validate.labels(targets, "targets", count=count)
+    same = np.flatnonzero(targets == labels)
+    if same.size:
+        at = int(same[0])
+        raise ValueError(
+            f"targets: got {targets[at]} for image {at}, its own label, "
+            "expected another class"
+        )
+    return labels, targets

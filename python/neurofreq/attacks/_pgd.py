@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
+from neurofreq.attacks._result import AttackResult, continued, host
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neurofreq.attacks._run import Batch, Run
 
 NORMS = ("linf", "l2")
 STEP_RULES = ("adaptive", "constant")
@@ -103,7 +109,7 @@ class PGD(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        validate.one_of("norm", self.norm, NORMS)
+        self._name_norm(NORMS)
         validate.one_of("step_rule", self.step_rule, STEP_RULES)
         self._plain(
             counts=("steps",), counts_from_0=("restarts",), flags=("early_stop",)
@@ -134,6 +140,39 @@ class PGD(Attack):
 
     def _settings(self) -> dict[str, Any]:
         return super()._settings() | {"budgets": self.budgets, "below": self.below}
+
+    def _at_budgets(
+        self, run: Run, batch: Batch, epsilons: NDArray[np.float64]
+    ) -> AttackResult:
+        """Attack at each budget from the smallest up, without images of success."""
+        every = np.arange(len(batch.pixels))
+        budgets = np.unique(epsilons[epsilons > 0.0]).tolist()
+        if not budgets:  # only the clean images are asked about
+            unmoved = Below(self.norm, self.epsilon, limits=(0.0,) * len(every))
+            return run(unmoved, batch)
+        whole: AttackResult | None = None
+        left = every
+        for epsilon in budgets:
+            one = replace(self, epsilon=epsilon)
+            found = run(one, batch if whole is None else batch.part(left))
+            whole = found if whole is None else continued(whole, found, left)
+            left = every[~host(whole.success)]
+            if not left.size:
+                break
+        assert whole is not None
+        return whole
+
+
+@dataclass(frozen=True)
+class Below(PGD):
+    """PGD for perturbations below a limit for each image."""
+
+    limits: tuple[float, ...] = ()
+
+    @property
+    def below(self) -> list[float] | None:
+        """Upper limits of the perturbations, one per image."""
+        return list(self.limits)
 
 
 def checked_budgets(name: str, value: Any) -> tuple[float, ...]:

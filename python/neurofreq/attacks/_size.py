@@ -68,7 +68,7 @@ def perturbation_size(
     >>> nf.attacks.perturbation_size(adversarial, images, "l0")
     array([1., 1.])
     """
-    validate.one_of("norm", norm, NORMS)
+    norm = validate.norm("norm", norm, NORMS)
     if signed is not None:
         validate.one_of("signed", signed, SIGNS)
     if signed is not None and norm != "linf":

@@ -27,7 +27,7 @@ class Task:
     n_starts: int
     n_bisections: int
     seed: int
-    first_index: int
+    indices: list[int]
     batch_size: int
     is_deterministic: bool
 

@@ -20,6 +20,7 @@ from neurofreq.cli import (
     _figures,
     _measure,
     _models,
+    _robust,
     _studies,
 )
 
@@ -34,6 +35,7 @@ app = typer.Typer(
 for _command in (
     _measure.report,
     _measure.attack,
+    _robust.robust,
     _measure.hybrid,
     _corruptions.corruptions,
     _corruptions.corrupt,

@@ -50,6 +50,14 @@ Steps = Annotated[
 Untargeted = Annotated[
     bool, typer.Option("--untargeted", help="Attack towards any wrong class.")
 ]
+Epsilons = Annotated[
+    str | None,
+    typer.Option(
+        "--epsilons",
+        metavar="E1,E2,...",
+        help="Budgets in pixel units of [0, 1], such as 0,2/255,8/255.",
+    ),
+]
 Pairings = Annotated[
     int | None,
     typer.Option("--pairings", help="Pairings of hybrid images: by default 6."),
@@ -77,6 +85,22 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Trace = Annotated[
     bool, typer.Option("--traceback", help="Show where an error came from.")
 ]
+
+
+def epsilons(text: str | None) -> list[float] | None:
+    """Return budgets from text such as 0,2/255,0.1."""
+    if text is None:
+        return None
+    found = []
+    for word in text.split(","):
+        above, slash, below = word.partition("/")
+        try:
+            found.append(float(above) / (float(below) if slash else 1.0))
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(
+                f"--epsilons: got {text!r}, expected numbers such as 0,2/255,8/255"
+            ) from None
+    return found
 
 
 def place(device: str) -> torch.device:

@@ -13,6 +13,7 @@ from neurofreq.cli._common import (
     Beside,
     Data,
     Device,
+    Epsilons,
     Images,
     Models,
     NAttack,
@@ -39,6 +40,7 @@ def report(
     n_attack: NAttack = None,
     attack_steps: Steps = None,
     untargeted: Untargeted = False,
+    epsilons: Epsilons = None,
     pairings: Pairings = None,
     seed: Annotated[
         int | None,
@@ -63,7 +65,7 @@ def report(
                 model, data, out, n_images, device, not quiet, beside=beside or (),
                 n_attack=n_attack, attack_steps=attack_steps,
                 targeted=_targeted(untargeted), seeds=_seeds(pairings), seed=seed,
-                batch_size=batch_size,
+                batch_size=batch_size, epsilons=_common.epsilons(epsilons),
             )
         )  # fmt: skip
 
@@ -76,6 +78,7 @@ def attack(
     n_attack: NAttack = None,
     attack_steps: Steps = None,
     untargeted: Untargeted = False,
+    epsilons: Epsilons = None,
     seed: Seed = 0,
     batch_size: Batch = 256,
     device: Device = "cpu",
@@ -90,6 +93,7 @@ def attack(
                 n_attack=n_attack, attack_steps=attack_steps,
                 targeted=_targeted(untargeted), seed=seed, batch_size=batch_size,
                 measurements=("clean", "attack"),
+                epsilons=_common.epsilons(epsilons),
             )
         )  # fmt: skip
 

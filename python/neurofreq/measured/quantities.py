@@ -188,6 +188,14 @@ def success_curve(distance: Floats, epsilons: Floats) -> Curve:
     return pointwise(epsilons, (distance[:, None] <= epsilons).astype(np.float64))
 
 
+def robust_accuracy(distance: Floats, epsilons: Floats) -> Curve:
+    """Return the fraction of images that are classified correctly within each budget.
+
+    The distances are those of an untargeted attack, 0 for misclassified images.
+    """
+    return pointwise(epsilons, (distance[:, None] > epsilons).astype(np.float64))
+
+
 def pointwise(
     x: Floats, values: Floats, transform: Statistic = lambda means: means
 ) -> Curve:

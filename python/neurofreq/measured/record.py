@@ -197,6 +197,20 @@ class Attack:
         """Return the fraction of images changed within each budget."""
         return quantities.success_curve(self.distance, epsilons)
 
+    @property
+    def is_targeted(self) -> bool:
+        """Whether the attack was towards target labels."""
+        return bool((self.targets >= 0).any())
+
+    def robust_accuracy(self, epsilons: Floats) -> Curve:
+        """Return the accuracy under the attack within each budget.
+
+        Raises ValueError for a targeted attack, which leaves other classes out.
+        """
+        if self.is_targeted:
+            raise ValueError("attack: got a targeted one, expected an untargeted one")
+        return quantities.robust_accuracy(self.distance, epsilons)
+
     def size(
         self, statistic: Literal["mean", "median"] = "median", share: float = 0.5
     ) -> Quantity:

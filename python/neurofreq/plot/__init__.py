@@ -6,6 +6,7 @@ models as a mapping from name to data; the models get fixed, color-blind-safe co
 that order. Bands and error bars are intervals.
 """
 
+from neurofreq.plot._budgets import plot_robust_accuracy
 from neurofreq.plot._curves import (
     COLORS,
     Curve,
@@ -34,6 +35,7 @@ __all__ = [
     "plot_hybrid_examples",
     "plot_perturbation_examples",
     "plot_radial_profiles",
+    "plot_robust_accuracy",
     "plot_spectrum",
     "plot_success_curves",
 ]

@@ -383,6 +383,9 @@ def _curve(value: Any, argument: str) -> Curve:
             mark=float(value.reversal_frequency),
             mark_interval=tuple(interval),
         )
+    if hasattr(value, "broken_within"):
+        curve: Curve = value.curve()
+        return curve
     if hasattr(value, "half_power"):
         return Curve(value.frequency, value.cumulative, mark=float(value.half_power))
     raise TypeError(f"{argument}: got {value!r:.60}, expected a Curve or a result")

@@ -14,6 +14,7 @@ from neurofreq._shared.escapes import literal
 from neurofreq.corruptions import grouping
 from neurofreq.measured import quantities
 from neurofreq.plot import Curve
+from neurofreq.report import _tables
 from neurofreq.studies.measuring import N_EXAMPLES
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def draw(results: Results) -> list[Picture]:
         _hybrid_curves,
         _radial_profiles,
         _success_curves,
+        _robust_curves,
         _severity,
         _frequency_groups,
         _spectra,
@@ -133,6 +135,26 @@ def _success_curves(results: Results) -> Iterator[Picture]:
         "1/255. Sizes are upper bounds: a smaller perturbation may exist. "
         f"{_BAND}{note}",
         "Success of the attack against its budget for " + ", ".join(attacks),
+    )
+
+
+def _robust_curves(results: Results) -> Iterator[Picture]:
+    curves = _placed(results, _tables.robust_curves(results))
+    if not curves:
+        return
+    figure = new_figure(5.4, 3.9)
+    ax = figure.subplots()
+    plot.plot_robust_accuracy(curves, ax, marker="")
+    yield _picture(
+        figure,
+        "robust_accuracy",
+        "How accurate is the model under the attack?",
+        f"Accuracy within each budget, from {_attacked(results)}: the share of images "
+        "that are classified correctly without an attack and whose perturbation is "
+        "larger than the budget. The budget is the largest absolute pixel change, in "
+        "units of [0, 1]. Accuracies are upper bounds: a smaller perturbation may "
+        f"exist. {_BAND}",
+        "Accuracy against the budget of the attack for " + ", ".join(curves),
     )
 
 

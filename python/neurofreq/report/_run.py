@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 
 # All files that a report may write or delete; other files belong to the user.
 _TABLES = (
-    "summary", "differences", "hybrid", "attack", "success", "radial", "spectrum",
-    "corruption",
+    "summary", "differences", "hybrid", "attack", "success", "robust", "radial",
+    "spectrum", "corruption",
 )  # fmt: skip
 _FIGURES = (
-    "hybrid_curves", "radial_profile", "success", "corruption_severity",
-    "corruption_groups", "spectra", "example_hybrids", "example_perturbations",
+    "hybrid_curves", "radial_profile", "success", "robust_accuracy",
+    "corruption_severity", "corruption_groups", "spectra", "example_hybrids",
+    "example_perturbations",
 )  # fmt: skip
 
 
@@ -156,6 +157,7 @@ def run(
     device: torch.device | str | None = None,
     gray: Literal["auto", "always", "never"] = "auto",
     measurements: Sequence[str] | None = None,
+    epsilons: Sequence[float] | None = None,
     progress: bool = True,
     command: str = "",
 ) -> Report:
@@ -210,6 +212,10 @@ def run(
     measurements : sequence of str, optional
         Some of "clean", "hybrid", "attack" and "corruption". By default all; with
         `beside`, the measurements that all these studies have.
+    epsilons : sequence of float, optional
+        Budgets of the accuracy under the attack, which an untargeted attack gives; by
+        default 61 budgets up to the largest perturbations. `attacks.robust_accuracy`
+        measures it with stronger attacks.
     progress : bool
         Show one progress bar over all measurements, with the time left.
     command : str
@@ -249,6 +255,9 @@ def run(
     >>> list(report.tables["differences"])
     ['model', 'reference', 'quantity', 'difference', 'low', 'high', 'n']
     """
+    budgets = None
+    if epsilons is not None:
+        budgets = tuple(validate.epsilons("epsilons", epsilons).tolist())
     others = _beside.read(beside, out_dir)
     given = {
         "n_attack": n_attack,
@@ -270,6 +279,10 @@ def run(
         settings=_beside.settings(others, given),
         keep_adversarial=False,
     )
+    if budgets is not None and study.settings.get("targeted", True):
+        raise ValueError(
+            "epsilons: got some with a targeted attack, expected an untargeted one"
+        )
     _beside.check(others, study)
     work = prepare(
         study, out_dir, Running(batch_size, device, progress), is_strict=True
@@ -278,7 +291,7 @@ def run(
     with contextlib.suppress(KeyboardInterrupt):  # the report lists what is missing
         work.run()
     missing = work.missing()
-    results = _results(work, others)
+    results = dataclasses.replace(_results(work, others), epsilons=budgets)
     record = _record.settings_record(work, others, command, missing)
     weights = {model.name: model.weights for model in results.models}
     for model in record["models"]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from neurofreq.corruptions import CorruptionAccuracy
     from neurofreq.measured import Measured
+    from neurofreq.plot import Curve
     from neurofreq.studies.settings import Settings
 
 
@@ -35,6 +36,7 @@ class Results:
     data_name: str
     settings: Settings
     corruptions: tuple[str, ...]
+    epsilons: tuple[float, ...] | None = None
 
     def having(self, key: str) -> list[Measured]:
         """Return the models that have finished this measurement."""
@@ -63,6 +65,7 @@ def build(results: Results) -> dict[str, pd.DataFrame]:
         "hybrid": _hybrid(results),
         "attack": _attack(results),
         "success": _success(results),
+        "robust": _robust(results),
         "radial": _radial(results),
         "spectrum": _spectrum(results),
         "corruption": _corruption(results),
@@ -142,6 +145,29 @@ def _success(results: Results) -> list[dict[str, Any]]:
         rows += _rows(
             model.name, epsilon=curve.x, fraction=curve.y, low=curve.low,
             high=curve.high,
+        )  # fmt: skip
+    return rows
+
+
+def robust_curves(results: Results) -> dict[str, Curve]:
+    """Return accuracy against budget, by model, for untargeted attacks.
+
+    The budgets are those that were asked for, or those of the success curves.
+    """
+    models = [one for one in results.having("attack") if not one.attack.is_targeted]
+    epsilons = quantities.budgets([model.attack.distance for model in models])
+    if results.epsilons is not None:
+        epsilons = np.array(results.epsilons)
+    return {one.name: one.attack.robust_accuracy(epsilons) for one in models}
+
+
+def _robust(results: Results) -> list[dict[str, Any]]:
+    n = {one.name: one.attack.n_images for one in results.having("attack")}
+    rows = []
+    for name, curve in robust_curves(results).items():
+        rows += _rows(
+            name, epsilon=curve.x, accuracy=curve.y, low=curve.low, high=curve.high,
+            n=np.full(len(np.asarray(curve.x)), n[name]),
         )  # fmt: skip
     return rows
 

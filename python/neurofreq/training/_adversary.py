@@ -63,7 +63,7 @@ class Adversary:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        validate.one_of("norm", self.norm, NORMS)
+        object.__setattr__(self, "norm", validate.norm("norm", self.norm, NORMS))
         object.__setattr__(self, "steps", validate.count("steps", self.steps))
         for name in ("epsilon", "step"):
             value = validate.number(name, getattr(self, name))

@@ -76,8 +76,8 @@ pub struct Task {
     pub n_bisections: usize,
     /// Selects the random streams.
     pub seed: u64,
-    /// The first image's position in the data set, for its random stream.
-    pub first_index: u64,
+    /// The position of every image in the data set, for its random stream.
+    pub indices: Vec<u64>,
     /// Images per query.
     pub batch_size: usize,
     /// Whether every image is sent alone, so that no kernel of the model can
@@ -134,7 +134,7 @@ pub fn run<T: Pixel>(
             && let Some(position) = upcoming.next()
         {
             let walk = Walk::new(query::row(&task.images, position)?, task.norm);
-            let index = task.first_index.wrapping_add(position as u64);
+            let index = task.indices[position];
             let source = sources::source(task, pool.as_ref(), position, index)?;
             let start = Start::new(source, task.n_bisections, sources::stream(task.seed, index));
             let rng = sources::method_stream(task.seed, index);

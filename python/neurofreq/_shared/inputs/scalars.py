@@ -22,7 +22,7 @@ MOST = 2**31 - 1
 
 def integer(name: str, value: Any) -> int:
     """Return an integer as a Python int; refuse bools and floats."""
-    value = _item(value)
+    value = item(value)
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name}: got {_kind(value)}, expected an integer")
     return int(value)
@@ -58,7 +58,7 @@ def seeds(value: Any, name: str = "seeds") -> tuple[int, ...]:
 
 def number(name: str, value: Any) -> float:
     """Return a real number as a float; refuse bools."""
-    value = _item(value)
+    value = item(value)
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name}: got {_kind(value)}, expected a number")
     try:
@@ -83,7 +83,7 @@ def pair(name: str, value: Any) -> tuple[int, int]:
 
 def flag(name: str, value: Any) -> bool:
     """Return True or False; refuse all other values, such as 0 and 1."""
-    value = _item(value)
+    value = item(value)
     if not isinstance(value, bool):
         raise TypeError(f"{name}: got {shown(value)}, expected True or False")
     return value
@@ -139,14 +139,14 @@ def _kind(value: Any) -> str:
     return f"{kind} of shape {tuple(shape)}" if isinstance(shape, tuple) else kind
 
 
-def _item(value: Any) -> Any:
+def item(value: Any) -> Any:
     """Return the value in a NumPy scalar, or in an array or tensor without axes."""
     if isinstance(value, np.ma.MaskedArray):
         return value
     if isinstance(value, np.generic):
         return value if isinstance(value, np.longdouble) else value.item()
     if isinstance(value, np.ndarray) and value.ndim == 0:
-        return _item(value[()])
+        return item(value[()])
     if isinstance(value, torch.Tensor) and value.ndim == 0:
         try:
             return value.item()

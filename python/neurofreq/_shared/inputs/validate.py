@@ -19,6 +19,8 @@ from neurofreq._shared.inputs.arrays import host as host
 from neurofreq._shared.inputs.arrays import layout as layout
 from neurofreq._shared.inputs.arrays import real as real
 from neurofreq._shared.inputs.arrays import tensor as tensor
+from neurofreq._shared.inputs.perturbations import epsilons as epsilons
+from neurofreq._shared.inputs.perturbations import norm as norm
 from neurofreq._shared.inputs.scalars import count as count
 from neurofreq._shared.inputs.scalars import flag as flag
 from neurofreq._shared.inputs.scalars import instance as instance

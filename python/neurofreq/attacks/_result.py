@@ -1,0 +1,170 @@
+"""The result of an attack, and which of its perturbations fit a budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from neurofreq._shared.inputs import validate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from neurofreq._shared.inputs.validate import Array
+
+
+class AttackResult(NamedTuple):
+    """Result of an attack, one entry per image.
+
+    Attributes
+    ----------
+    adversarial : ndarray or Tensor, shape (N, C, H, W)
+        The nearest adversarial image found, in [0, 1]. If possible, its perturbation is
+        lengthened by a factor of 1.0001 so that rounding does not undo it. A last query
+        confirmed every adversarial image. If there is none, the clean image.
+    distance : ndarray or Tensor of float, shape (N,)
+        The norm of ``adversarial - images`` in pixel units of [0, 1]; infinite without
+        an adversarial image.
+    success : ndarray or Tensor of bool, shape (N,)
+        Whether `adversarial` is adversarial.
+    n_queries : ndarray or Tensor of int64, shape (N,)
+        How often the image, or a changed version of it, was sent to the model.
+    status : ndarray of str, shape (N,)
+        How the search ended. A search that ended early may still have
+        succeeded: see `success`.
+
+        - ``"completed"``: the attack ran to its end.
+        - ``"already_adversarial"``: the clean image is adversarial; distance 0.
+        - ``"no_start"``: no adversarial starting point was found.
+        - ``"bad_start"``: the given starting point is not adversarial.
+        - ``"not_finite"``: the model returned NaN or infinity.
+        - ``"zero_gradient"``: the gradient vanished.
+        - ``"unconfirmed"``: the last query did not confirm any point.
+    n_gradients : ndarray or Tensor of int64, shape (N,)
+        How many of the queries also computed a gradient.
+    trajectory : tuple of ndarray of float64, shape (T, 2), or None
+        If requested: for each image, the number of queries and the distance at every
+        improvement, before the confirmation.
+    within : ndarray or Tensor of bool, shape (K, N), or None
+        If `epsilons` were given to the call: `success_at` these budgets, in the given
+        order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import neurofreq as nf
+    >>> images = nf.data.load_data("synthetic", n=2).images
+    >>> model = nf.models.load_model("zoo:gray-standard")
+    >>> labels = model(torch.from_numpy(images)).argmax(1)
+    >>> result = nf.attacks.PGD(epsilon=8 / 255, steps=10)(model, images, labels)
+    >>> result.status.tolist(), bool(result.distance.max() < 0.04)
+    (['completed', 'completed'], True)
+    >>> nf.power_spectrum(result.adversarial - images).shape
+    (32, 32)
+    """
+
+    adversarial: Any
+    distance: Any
+    success: Any
+    n_queries: Any
+    status: NDArray[np.str_]
+    n_gradients: Any
+    trajectory: tuple[NDArray[np.float64], ...] | None = None
+    within: Any = None
+
+    def success_at(self, epsilons: Any) -> Any:
+        """Return for each budget which images have a perturbation that fits it.
+
+        Where the result is False, `adversarial` is farther away or was not found.
+
+        Parameters
+        ----------
+        epsilons : array_like of float, shape (K,)
+            Budgets in the unit of `distance`, 0 or more, in any order; compared in the
+            dtype of `distance`.
+
+        Returns
+        -------
+        ndarray or Tensor of bool, shape (K, N)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `epsilons` are not real numbers of 0 or more.
+
+        Examples
+        --------
+        >>> import neurofreq as nf
+        >>> data = nf.data.load_data("synthetic", n=4)
+        >>> model = nf.models.load_model("zoo:gray-standard")
+        >>> found = nf.attacks.BrendelBethge(steps=10)(model, data.images, data.labels)
+        >>> found.success_at([0.5, 0.0]).shape
+        (2, 4)
+        """
+        return within(self.distance, validate.epsilons("epsilons", epsilons))
+
+
+def from_rust(
+    images: Array, found: tuple[Any, ...], wants_trajectory: bool
+) -> AttackResult:
+    """Return the result as arrays or tensors, like the images."""
+    adversarial, distance, success, n_queries, n_gradients, status, steps = found
+
+    def own(part: torch.Tensor) -> Any:
+        if isinstance(images, torch.Tensor):
+            return part.to(images.device)
+        return part.cpu().numpy()
+
+    trajectory = tuple(np.array(one, dtype=np.float64).reshape(-1, 2) for one in steps)
+    return AttackResult(
+        adversarial=own(adversarial),
+        distance=own(torch.tensor(distance, dtype=adversarial.dtype, device="cpu")),
+        success=own(torch.tensor(success, device="cpu")),
+        n_queries=own(torch.tensor(n_queries, device="cpu")),
+        status=np.array(status, dtype=np.str_),
+        n_gradients=own(torch.tensor(n_gradients, device="cpu")),
+        trajectory=trajectory if wants_trajectory else None,
+    )
+
+
+def within(distance: Any, epsilons: NDArray[np.float64]) -> Any:
+    """Return which distances fit each budget, (K, N), in the dtype of the distances."""
+    if isinstance(distance, torch.Tensor):
+        sizes = torch.from_numpy(epsilons).to(distance)
+        return distance[None] <= sizes[:, None]
+    return distance[None] <= epsilons.astype(distance.dtype)[:, None]
+
+
+def host(values: Any) -> Any:
+    """Return a tensor as a NumPy array, and other values unchanged."""
+    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+
+
+def copied(values: Any) -> Any:
+    """Return a copy of a tensor or an array."""
+    return values.clone() if isinstance(values, torch.Tensor) else values.copy()
+
+
+def continued(
+    whole: AttackResult, found: AttackResult, rows: NDArray[np.int64]
+) -> AttackResult:
+    """Return a result in which some rows, without success so far, were attacked again.
+
+    Queries and gradients are added; everything else is that of the last run.
+    """
+    fresh: dict[str, Any] = {}
+    for name in ("adversarial", "distance", "success", "status"):
+        fresh[name] = copied(getattr(whole, name))
+        fresh[name][rows] = getattr(found, name)
+    earlier = host(whole.n_queries)[rows]
+    for name in ("n_queries", "n_gradients"):
+        fresh[name] = copied(getattr(whole, name))
+        fresh[name][rows] += getattr(found, name)
+    if whole.trajectory is not None and found.trajectory is not None:
+        paths = list(whole.trajectory)
+        for row, path, before in zip(rows, found.trajectory, earlier, strict=True):
+            paths[row] = path + np.array([before, 0.0])
+        fresh["trajectory"] = tuple(paths)
+    return whole._replace(**fresh)
