@@ -44,6 +44,7 @@ class Sizes:
 
     device: torch.device
     repeats: int
+    warm: int
     width: int
     images: int
     stimuli: int
@@ -60,9 +61,9 @@ class Sizes:
         """Return the sizes of the goals, or tiny ones that show that all parts run."""
         if tiny:
             spectra = (20, 16), (4, 24)
-            return cls(device, 1, 4, 6, 4, 2, 2, 32, 2, spectra, 4, False)
+            return cls(device, 1, 0, 4, 6, 4, 2, 2, 32, 2, spectra, 4, False)
         spectra = (10_000, 32), (1000, 224)
-        return cls(device, 30, 64, 64, 32, 1000, 256, 224, 60, spectra, 2000, True)
+        return cls(device, 30, 6, 64, 64, 32, 1000, 256, 224, 60, spectra, 2000, True)
 
 
 def wait(device: torch.device) -> None:
@@ -71,17 +72,17 @@ def wait(device: torch.device) -> None:
 
 
 def timed(
-    contestants: dict[str, Callable[[], object]], sizes: Sizes, *, warm: int = 6
+    contestants: dict[str, Callable[[], object]], sizes: Sizes
 ) -> dict[str, float]:
     """Return median seconds; contestants take turns."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(sizes.repeats + warm):
+    for turn in range(sizes.repeats + sizes.warm):
         for name, work in contestants.items():
             wait(sizes.device)
             start = time.perf_counter()
             work()
             wait(sizes.device)
-            if turn >= warm:
+            if turn >= sizes.warm:
                 times[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
@@ -256,7 +257,6 @@ def spectra(sizes: Sizes) -> dict[str, float]:
                     "copy": lambda images=images: images.clone(),
                 },
                 sizes,
-                warm=2,
             ).items()
         }
     return found
@@ -279,7 +279,6 @@ def hybrids(sizes: Sizes) -> dict[str, float]:
             "copy": lambda: low.expand(18, *low.shape).clone(),
         },
         sizes,
-        warm=2,
     )
 
 
