@@ -130,8 +130,8 @@ pub fn noise_ceiling(
     enter(py, || agreement::noise_ceiling(subjects, ranked))
 }
 
-/// The similarity loss of one or more layers, its gradient in the logits, and one matrix
-/// per layer, from which [`similarity_pulled`] computes the gradient in the features.
+/// The similarity loss of one or more layers, its gradient in the logits, and a matrix for
+/// each layer, from which [`similarity_pulled`] computes the gradient in the features.
 #[pyfunction]
 pub fn similarity_loss(
     py: Python<'_>,
@@ -141,7 +141,7 @@ pub fn similarity_loss(
     target: PyTensor,
     pairs: Option<PyTensor>,
     half: bool,
-) -> PyResult<(PyTensor, PyTensor, Vec<PyTensor>)> {
+) -> PyResult<(PyTensor, PyTensor, PyTensor)> {
     let (features, means) = (unwrap(features), unwrap(means));
     let (logits, target, pairs) = (logits.0, target.0, pairs.map(|pairs| pairs.0));
     let found = enter(py, move || {
@@ -153,8 +153,8 @@ pub fn similarity_loss(
         }
         .evaluate(&features, &target)
     })?;
-    let pulls = found.pulls.into_iter().map(PyTensor).collect();
-    Ok((PyTensor(found.loss), PyTensor(found.logits), pulls))
+    let (loss, logits) = (PyTensor(found.loss), PyTensor(found.logits));
+    Ok((loss, logits, PyTensor(found.pulls)))
 }
 
 /// The gradient of the similarity loss in one layer's features.

@@ -21,15 +21,20 @@ loss in `s_ij`. Then the gradient in `c_i` is `sum_j k_ij c_j` with
 
 so the backward pass needs one N by N matrix per layer, and the features that the
 network keeps in any case. Autograd would keep a centered copy of the features.
+
+A layer has its own operations only where its features enter: the mean, the centered
+features and their Gram product. The N by N matrices of all layers are one tensor
+(L, N, N), so that a device starts few kernels.
 */
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::Result;
 use crate::core::parallel;
 
-/// Added to the arguments of both logarithms in [`arctanh`], as in the authors' code, so
-/// that values and slopes are finite at similarities of exactly 1 and -1.
+/// Added to the arguments of both logarithms of arctanh, as in the authors' code, so that
+/// values and slopes are finite at similarities of exactly 1 and -1:
+/// `(ln(1 + x + e) - ln(1 - x + e)) / 2 = arctanh(x / (1 + e))`.
 const EPSILON: f64 = 1e-5;
 
 /// Largest number of products in one matrix product on the host, which cannot be
@@ -48,8 +53,8 @@ pub struct SimilarityLoss<'a> {
     pub means: &'a [Tensor],
     /// One logit per layer, (L,).
     pub logits: &'a Tensor,
-    /// First and second index of every pair, (2, P) int64; all pairs of the
-    /// batch, in the order of the upper triangle, if `None`.
+    /// Flat indices of every pair in the N by N matrix, (P,) int64; if `None`, all pairs
+    /// of different images.
     pub pairs: Option<&'a Tensor>,
     /// Whether arctanh carries its factor 1/2.
     pub half: bool,
@@ -61,48 +66,50 @@ pub struct Evaluated {
     pub loss: Tensor,
     /// Gradient in the logits, (L,).
     pub logits: Tensor,
-    /// The matrix `k` of every layer, (N, N) each: see [`pulled`].
-    pub pulls: Vec<Tensor>,
+    /// The matrices `k` of all layers, (L, N, N): see [`pulled`].
+    pub pulls: Tensor,
 }
 
 impl SimilarityLoss<'_> {
-    /// Computes the mean loss over pairs; `target` is (P,), or (N, N) for all pairs.
+    /// Computes the mean loss over pairs; `target` is (P,), or symmetric, (N, N), for all
+    /// pairs.
     pub fn evaluate(&self, features: &[Tensor], target: &Tensor) -> Result<Evaluated> {
         let gamma = self.logits.f_softmax(-1, None)?;
-        let layers = features.iter().zip(self.means);
-        let layers = layers.map(|(features, mean)| Similarity::of(features, mean));
-        let layers = layers.collect::<Result<Vec<_>>>()?;
-        let mut mixture = Tensor::f_zeros([1, 1], (target.kind(), target.device()))?;
-        for (layer, one) in layers.iter().enumerate() {
-            let weight = gamma.f_get(layer as i64)?;
-            mixture = mixture.f_add(&one.cosines.f_mul(&weight)?)?;
-        }
-        let (index, target) = if let Some(pairs) = self.pairs {
-            (flat(&mixture, pairs)?, target.shallow_clone())
-        } else {
-            let index = flat(&mixture, &upper_triangle(&mixture)?)?;
-            let target = at(target, &index)?;
-            (index, target)
+        let layers = Similarities::of(features, self.means)?;
+        let mixture = layers.mixture(&gamma)?;
+        let n = layers.cosines.size()[1];
+        let mixed = match self.pairs {
+            Some(index) => mixture.f_index_select(0, index)?,
+            None => mixture.shallow_clone(),
         };
-        let mixed = at(&mixture, &index)?;
-        let gap = arctanh(&mixed, self.half)?.f_sub(&arctanh(&target, self.half)?)?;
-        let count = scalar(index.numel() as f64 / 2.0, &gap)?;
-        let slope = gap
-            .f_div(&count)?
-            .f_mul(&arctanh_slope(&mixed, self.half)?)?;
-        let slopes = mixture.f_zeros_like()?.f_reshape([-1])?;
-        let slopes = slopes.f_index_add(0, &index, &slope)?.f_view_as(&mixture)?;
-        let both = slopes.f_add(&slopes.f_transpose(0, 1)?)?;
-        let (mut weights, mut pulls) = (Vec::new(), Vec::new());
-        for (layer, one) in layers.iter().enumerate() {
-            weights.push(slopes.f_mul(&one.cosines)?.f_sum(None)?);
-            pulls.push(one.pull(&both)?.f_mul(&gamma.f_get(layer as i64)?)?);
-        }
-        let weights = Tensor::f_stack(&weights, 0)?;
-        let mean = weights.f_dot(&gamma)?;
+        let near = shrunk(&mixed)?;
+        let gap = near.f_atanh()?;
+        let gap = gap.f_sub(&shrunk(target)?.f_atanh()?.f_reshape([-1])?)?;
+        let count = if self.pairs.is_some() {
+            gap.numel()
+        } else {
+            let _ = gap.f_view([n, n])?.f_fill_diagonal_(0.0, false)?;
+            n as usize * (n as usize - 1)
+        };
+        let scale = if self.half { 1.0 } else { 4.0 } / count as f64;
+        let loss = gap.f_dot(&gap)?.f_mul_scalar(scale)?;
+        // The slope of arctanh(y) is 1 / (1 - y^2).
+        let slope = gap.f_div(&constant(1.0, &near)?.f_sub(&near.f_square()?)?)?;
+        // The sum of the slopes of (i, j) and (j, i) is twice the slope of each.
+        let twice = if self.pairs.is_some() { 2.0 } else { 4.0 };
+        let slope = slope.f_mul_scalar(twice * scale / (1.0 + EPSILON))?;
+        let both = if let Some(index) = self.pairs {
+            let slopes = mixture.f_zeros_like()?.f_index_add(0, index, &slope)?;
+            let slopes = slopes.f_view([n, n])?;
+            slopes.f_add(&slopes.f_transpose(0, 1)?)?
+        } else {
+            slope.f_view([n, n])?
+        };
+        let (weights, pulls) = layers.pulls(&both, &gamma)?;
+        let logits = Tensor::f_internal_softmax_backward_data(&weights, &gamma, -1, gamma.kind())?;
         Ok(Evaluated {
-            loss: gap.f_square()?.f_mean(None)?,
-            logits: weights.f_sub(&mean)?.f_mul(&gamma)?,
+            loss,
+            logits,
             pulls,
         })
     }
@@ -143,45 +150,54 @@ pub fn running_mean(mean: &Tensor, features: &Tensor, beta: f64) -> Result<Tenso
         .filter(|&axis| axis != 1)
         .collect();
     let batch = features.f_mean_dim(axes, false, None)?;
-    let kept = mean.f_detach()?.f_mul(&scalar(beta, mean)?)?;
-    Ok(kept.f_add(&batch.f_mul(&scalar(1.0 - beta, mean)?)?)?)
+    Ok(mean.f_detach()?.f_lerp(&batch, 1.0 - beta)?)
 }
 
-/// Cosines between the features of all images in one layer, and the inverse lengths.
+/// Cosines between the features of all images in all layers.
 ///
 /// Lengths come from the diagonal of the Gram product, so that the centered features are
 /// the only copy. Features equal to the mean have no direction: their cosines and
 /// gradients are zero.
-struct Similarity {
-    /// (N, N).
+struct Similarities {
+    /// (L, N, N).
     cosines: Tensor,
-    /// One over the lengths, (N,); 0 if there is no direction.
-    inverse: Tensor,
+    /// One over the product of the two lengths, (L, N, N); 0 if there is no direction.
+    scales: Tensor,
 }
 
-impl Similarity {
-    fn of(features: &Tensor, mean: &Tensor) -> Result<Self> {
-        let centred = centred(features, mean)?;
-        let gram = product(&centred, &centred.f_transpose(0, 1)?)?;
-        let square = gram.f_diagonal(0, 0, 1)?;
-        let floor = scalar(NO_LENGTH, &square)?;
-        let inverse = square.f_maximum(&floor)?.f_rsqrt()?;
-        let inverse =
-            inverse.f_where_self(&square.f_gt_tensor(&floor)?, &square.f_zeros_like()?)?;
-        let cosines = gram.f_mul(&inverse.f_unsqueeze(1)?)?.f_mul(&inverse)?;
-        Ok(Self { cosines, inverse })
+impl Similarities {
+    fn of(features: &[Tensor], means: &[Tensor]) -> Result<Self> {
+        let grams = features.iter().zip(means).map(|(features, mean)| {
+            let centred = centred(features, mean)?;
+            product(&centred, &centred.f_transpose(0, 1)?)
+        });
+        let grams = Tensor::f_stack(&grams.collect::<Result<Vec<_>>>()?, 0)?;
+        // An infinite length, so an inverse of 0, where there is no direction.
+        let square = grams.f_diagonal(0, 1, 2)?;
+        let inverse = square.f_threshold(NO_LENGTH, f64::INFINITY)?.f_rsqrt()?;
+        let scales = inverse.f_unsqueeze(2)?.f_mul(&inverse.f_unsqueeze(1)?)?;
+        let cosines = grams.f_mul(&scales)?;
+        Ok(Self { cosines, scales })
     }
 
-    /// Computes the matrix `k` from the slopes `a`, both (N, N).
-    fn pull(&self, slopes: &Tensor) -> Result<Tensor> {
-        let along = slopes
-            .f_mul(&self.cosines)?
-            .f_sum_dim_intlist(1, false, None)?;
-        let along = along.f_mul(&self.inverse.f_square()?)?;
-        let across = slopes
-            .f_mul(&self.inverse.f_unsqueeze(1)?)?
-            .f_mul(&self.inverse)?;
-        Ok(across.f_sub(&along.f_diag_embed(0, -2, -1)?)?)
+    /// The mean over layers with the weights `gamma`, (N * N,).
+    fn mixture(&self, gamma: &Tensor) -> Result<Tensor> {
+        let flat = self.cosines.f_flatten(1, 2)?;
+        Ok(flat.f_transpose(0, 1)?.f_mv(gamma)?)
+    }
+
+    /// Computes the derivative in each layer's weight, (L,), and the matrices `k`,
+    /// (L, N, N), from the derivatives `a` in the mixture, (N, N).
+    fn pulls(&self, slopes: &Tensor, gamma: &Tensor) -> Result<(Tensor, Tensor)> {
+        let along = self.cosines.f_mul(slopes)?;
+        let along = along.f_sum_dim_intlist(2, false, None)?;
+        // Each pair is in the sum twice.
+        let weights = along.f_sum_dim_intlist(1, false, None)?.f_mul_scalar(0.5)?;
+        let pulls = self.scales.f_mul(slopes)?;
+        let along = along.f_mul(&self.scales.f_diagonal(0, 1, 2)?)?;
+        let _ = pulls.f_diagonal(0, 1, 2)?.f_sub_(&along)?;
+        let pulls = pulls.f_mul(&gamma.f_reshape([-1, 1, 1])?)?;
+        Ok((weights, pulls))
     }
 }
 
@@ -192,58 +208,13 @@ fn centred(features: &Tensor, mean: &Tensor) -> Result<Tensor> {
     Ok(features.f_sub(&mean.f_reshape(&shape)?)?.f_flatten(1, -1)?)
 }
 
-/// Entries at flat indices (P,).
-fn at(matrix: &Tensor, index: &Tensor) -> Result<Tensor> {
-    Ok(matrix.f_reshape([-1])?.f_index_select(0, index)?)
-}
-
-/// Flat indices (P,) of pairs (2, P) into a square matrix.
-fn flat(matrix: &Tensor, pairs: &Tensor) -> Result<Tensor> {
-    Ok(pairs
-        .f_get(0)?
-        .f_mul(&Tensor::from(matrix.size()[0]))?
-        .f_add(&pairs.f_get(1)?)?)
-}
-
-/// Indices (2, P) of the entries above the diagonal of a square matrix, row by row.
-fn upper_triangle(matrix: &Tensor) -> Result<Tensor> {
-    let n = matrix.size()[0];
-    Ok(Tensor::f_triu_indices(
-        n,
-        n,
-        1,
-        (Kind::Int64, matrix.device()),
-    )?)
-}
-
-/// `(ln(1 + x + e) - ln(1 - x + e)) / 2`, or without the half.
-fn arctanh(x: &Tensor, half: bool) -> Result<Tensor> {
-    let one = scalar(1.0 + EPSILON, x)?;
-    let difference = one.f_add(x)?.f_log()?.f_sub(&one.f_sub(x)?.f_log()?)?;
-    Ok(if half {
-        difference.f_mul(&scalar(0.5, x)?)?
-    } else {
-        difference
-    })
-}
-
-/// The slope of [`arctanh`].
-fn arctanh_slope(x: &Tensor, half: bool) -> Result<Tensor> {
-    let one = scalar(1.0 + EPSILON, x)?;
-    let slope = one
-        .f_add(x)?
-        .f_reciprocal()?
-        .f_add(&one.f_sub(x)?.f_reciprocal()?)?;
-    Ok(if half {
-        slope.f_mul(&scalar(0.5, x)?)?
-    } else {
-        slope
-    })
+/// `x / (1 + e)`, see [`EPSILON`].
+fn shrunk(x: &Tensor) -> Result<Tensor> {
+    Ok(x.f_mul_scalar(1.0 / (1.0 + EPSILON))?)
 }
 
 /// A 0-dimensional tensor on the host, with the type of `like`. A device kernel takes it
-/// as an argument, whereas a copy to the device would make the host wait. A `Scalar` is
-/// not used, because a failing call with a `Scalar` panics instead of returning an error.
-fn scalar(value: f64, like: &Tensor) -> Result<Tensor> {
-    Ok(Tensor::from(value).f_to_kind(like.kind())?)
+/// as an argument, whereas a copy to the device would make the host wait.
+fn constant(value: f64, like: &Tensor) -> Result<Tensor> {
+    Ok(Tensor::f_scalar_tensor(value, (like.kind(), Device::Cpu))?)
 }

@@ -129,6 +129,24 @@ call(
     model="trained", images="tensor images", labels="step labels", alpha="number",
     joint="flag", label_smoothing="share", consistency="number",
 )  # fmt: skip
+
+
+def captured_step(model: Any, **others: Any) -> Any:
+    """Build a step for a model; a bad model has no parameters of its own."""
+    network_ = model if isinstance(model, nn.Module) else network()
+    optimizer = torch.optim.SGD(network_.parameters(), lr=0.1)
+    return nf.training.CapturedStep(model, optimizer, **others)
+
+
+call(
+    "training.CapturedStep", captured_step,
+    lambda folder: {
+        "model": network(), "alpha": 1.0, "joint": False, "label_smoothing": 0.1,
+        "consistency": 1.0, "capture": False,
+    },
+    model="trained", alpha="number", joint="flag", label_smoothing="share",
+    consistency="number", capture="flag",
+)  # fmt: skip
 call(
     "corrupt", nf.corrupt,
     lambda folder: {

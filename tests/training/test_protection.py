@@ -15,7 +15,7 @@ from torchvision.transforms import functional as peer
 import neurofreq as nf
 from neurofreq import training
 from neurofreq.training import RECIPES, Adversary, Recipe, _augment, _augmix, _inputs
-from neurofreq.training._step import divergence
+from neurofreq.training._objective import divergence
 
 FAST = Recipe(epochs=2, batch_size=16, lr=0.05, validation=0.2)
 

@@ -134,16 +134,19 @@ class PointReadout(nn.Module):
             mean = torch.where(mean > 1.0, mean - 1.0, mean.clamp_min(1e-3).log())
         self.bias = nn.Parameter(mean.nan_to_num())
 
-    def forward(self, features: Tensor, draw: torch.Generator | None = None) -> Tensor:
+    def forward(
+        self, features: Tensor, draw: torch.Generator | Tensor | None = None
+    ) -> Tensor:
         """Return responses, (N, K); with `draw`, positions are random.
 
+        `draw` is a generator, or normal deviates with the shape of `position`.
         If training diverged and a neuron's position is NaN, its responses are NaN.
         """
         position: Tensor = self.position
         if draw is not None:
-            noise = torch.randn(position.shape, generator=draw, device=draw.device)
-            noise = noise.to(position)
-            position = position + self.width * noise
+            if isinstance(draw, torch.Generator):
+                draw = torch.randn(position.shape, generator=draw, device=draw.device)
+            position = position + self.width * draw.to(position)
         # torch's gradient of grid_sample at NaN writes outside its memory.
         lost = position.isnan().any(1)
         grid = (

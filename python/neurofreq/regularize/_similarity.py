@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling, passes
 from neurofreq.neural import Target, image_names
 from neurofreq.neural.target import named_similarity
-from neurofreq.regularize._loss import SimilarityLoss
-from neurofreq.regularize._stimuli import Attached
+from neurofreq.regularize._loss import OVERFLOW, SimilarityLoss
+from neurofreq.regularize.attached import Attached, Deferred
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,9 +187,7 @@ class SimilarityRegularizer(Attached):
             they are enabled, or returns NaN or infinity. The message names the
             layer. Also if no layer has a trainable parameter before it.
         """
-        images, pairs = self._draw()
-        _, features = self._reader.of(self._share(images))
-        return self._compare(features, images, pairs)
+        return self._settled(self.deferred(self._sent()))
 
     forward = loss
 
@@ -223,30 +221,9 @@ class SimilarityRegularizer(Attached):
         Faster than two passes, but different from the paper: in training mode, batch
         norm computes its statistics over images and stimuli together.
         """
-        if not isinstance(images, Tensor):
-            raise TypeError(f"images: got {type(images).__name__}, expected a Tensor")
-        if self._ranks.size > 1:
-            raise ValueError(
-                f"joint: got a model that runs in {self._ranks.size} processes, "
-                "expected a single process; for several, use two passes (joint=False "
-                "in training_step)"
-            )
-        if images.shape[1:] != self.stimuli.shape[1:]:
-            raise ValueError(
-                f"images: got shape {tuple(images.shape)}, expected that of the "
-                f"stimuli, (N, {', '.join(map(str, self.stimuli.shape[1:]))})"
-            )
-        drawn, pairs = self._draw()
-        stimuli = self._share(drawn).to(images)
-        output, features = self._reader.of(torch.cat([images, stimuli]))
-        logits = calling.logits_of(output)
-        if logits.shape[:1] != (len(images) + len(stimuli),):
-            raise _neurofreq.ModelError(
-                f"model: returned {tuple(logits.shape)} for "
-                f"{len(images) + len(stimuli)} images, expected a row for each"
-            )
-        loss = self._compare([f[len(images) :] for f in features], drawn, pairs)
-        return logits[: len(images)], loss
+        later = self.deferred(self._sent(), images)
+        loss = self._settled(later)
+        return cast("Tensor", later.logits), loss
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
         """Return cross-entropy + alpha * loss, which `training_step` minimizes."""
@@ -273,39 +250,114 @@ class SimilarityRegularizer(Attached):
         number = 2 * self.n_pairs if self.all_pairs else self.n_pairs
         return f"layers={self.layers}, {number} {kind} of {len(self.stimuli)} stimuli"
 
-    def _share(self, images: NDArray[np.int64]) -> Tensor:
-        """Return this process's share of the drawn stimuli."""
-        return self._shown(torch.from_numpy(self._ranks.share(images)))
+    def drawn(self) -> list[Tensor]:
+        """Return the draw of this step as tensors on the host.
 
-    def _compare(
-        self,
-        features: list[Tensor],
-        images: NDArray[np.int64],
-        pairs: NDArray[np.int64] | None,
-    ) -> Tensor:
-        """Return the loss for features of the drawn images, and count the step."""
-        device, index = features[0].device, None
-        if self.similarity.device != device:
-            self.to(device)  # the model was moved after the regularizer was built
-        if pairs is None:
-            drawn = torch.from_numpy(images).to(device)
-            target = self.similarity[drawn][:, drawn]
-        else:
-            first, second = torch.from_numpy(images[pairs]).to(device)
-            target = self.similarity[first, second]
-            index = torch.from_numpy(pairs).to(device)
-        whole = [self._ranks.gather(layer, len(images)) for layer in features]
-        try:
-            loss = self.criterion.forward_unchecked(whole, target, index)
-        except _neurofreq.ModelError as error:
-            for name, output in zip(self.layers, whole, strict=True):
-                self._require_finite(name, output)
-            raise _neurofreq.ModelError(
-                f"at step {int(self.step)} of layers {self.layers}: {error}"
-            ) from None
-        if self.training:
-            self.step += 1
-        return loss
+        First the stimuli that this process shows, then all drawn stimuli. Without
+        `all_pairs`, also the pairs as flat indices: in the matrix of the drawn stimuli,
+        and in the matrix of all stimuli.
+        """
+        images, pairs = self._draw()
+        shown = torch.from_numpy(self._ranks.share(images))
+        drawn = [shown, torch.from_numpy(images)]
+        if pairs is not None:
+            first, second = images[pairs]
+            drawn.append(torch.from_numpy(len(images) * pairs[0] + pairs[1]))
+            drawn.append(torch.from_numpy(len(self.stimuli) * first + second))
+        return drawn
+
+    @passes.uncompiled
+    def deferred(
+        self, drawn: Sequence[Tensor], images: Tensor | None = None
+    ) -> Deferred:
+        """Compute the loss of a draw on the device, without a wait for the device.
+
+        Parameters
+        ----------
+        drawn : sequence of Tensor
+            Result of `drawn`, on any device.
+        images : Tensor, optional
+            Images that share the pass, as in `joint`.
+        """
+        shown, logits, n = self._shown(drawn[0]), None, 0
+        if images is not None:
+            self._check_joint(images)
+            n, shown = len(images), torch.cat([images, shown.to(images)])
+        output, features = self._reader.of(shown)
+        if images is not None:
+            logits = calling.logits_of(output)
+            if logits.shape[:1] != (len(shown),):
+                raise _neurofreq.ModelError(
+                    f"model: returned {tuple(logits.shape)} for {len(shown)} images, "
+                    "expected a row for each"
+                )
+            features, logits = [f[n:] for f in features], logits[:n]
+        device = features[0].device
+        target, index = self._known([one.to(device) for one in drawn[1:]])
+        whole = [self._ranks.gather(layer, len(drawn[1])) for layer in features]
+        loss, means = self.criterion.deferred(whole, target, index)
+        return Deferred(loss, loss.detach(), whole, means, logits)
+
+    def explain(self, later: Deferred) -> None:
+        """Raise ModelError that names the layer."""
+        good = [layer.detach().isfinite().all() for layer in later.features]
+        flags = [0.0 if is_good else math.nan for is_good in good]
+        text = self.told([math.nan, *flags], self.count)
+        raise _neurofreq.ModelError(text)
+
+    def flags(self, later: Deferred) -> list[Tensor]:
+        """Return the loss and, in training mode, the length of each layer's mean."""
+        lengths = torch._foreach_norm(later.means) if later.means else ()
+        return [later.flag, *lengths]
+
+    def told(self, flags: Sequence[float], step: int) -> str | None:
+        """Return the message for the values of `flags`."""
+        loss, *layers = flags
+        if math.isfinite(loss):
+            return None
+        for name, flag in zip(self.layers, layers, strict=False):
+            if not math.isfinite(flag):
+                return (
+                    f"features: got NaN or infinite values in layer {name!r} "
+                    f"at step {step}, expected finite ones"
+                )
+        return f"at step {step} of layers {self.layers}: features: {OVERFLOW}"
+
+    def keep(self, later: Deferred) -> None:
+        """Store the running means and count the step; only in training mode."""
+        self.criterion.keep(later.means)
+        super().keep(later)
+
+    def keep_unless(self, bad: Tensor, later: Deferred) -> None:
+        """Store the running means on the device unless `bad` is True."""
+        self.criterion.keep_unless(bad, later.means)
+
+    def _check_joint(self, images: Any) -> None:
+        if not isinstance(images, Tensor):
+            raise TypeError(f"images: got {type(images).__name__}, expected a Tensor")
+        if self._ranks.size > 1:
+            raise ValueError(
+                f"joint: got a model that runs in {self._ranks.size} processes, "
+                "expected a single process; for several, use two passes (joint=False "
+                "in training_step)"
+            )
+        if images.shape[1:] != self.stimuli.shape[1:]:
+            raise ValueError(
+                f"images: got shape {tuple(images.shape)}, expected that of the "
+                f"stimuli, (N, {', '.join(map(str, self.stimuli.shape[1:]))})"
+            )
+
+    def _known(self, drawn: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Return target similarities, and flat indices of pairs; None for all."""
+        images, *pairs = drawn
+        if self.similarity.device != images.device:
+            # The model was moved after the regularizer was built.
+            self.to(images.device)
+        if not pairs:
+            rows = self.similarity.index_select(0, images)
+            return rows.index_select(1, images), None
+        index, known = pairs
+        return self.similarity.view(-1).index_select(0, known), index
 
     def _draw(self) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
         """Return distinct images, and the positions (2, P) of pairs; None for all."""
@@ -321,7 +373,7 @@ class SimilarityRegularizer(Attached):
         per_order = math.ceil(n / count)
         if self.all_pairs and n % count == 1:
             per_order -= 1  # a single image has no pair
-        order, part = divmod(int(self.step), per_order)
+        order, part = divmod(self.count, per_order)
         if self._order is None or self._order[0] != order:
             rng = np.random.default_rng((self.seed, order))
             self._order = order, rng.permutation(n)

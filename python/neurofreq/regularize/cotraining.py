@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from neurofreq._shared.inputs import containers, validate
 from neurofreq._shared.networks import calling, passes
 from neurofreq.neural import Responses, image_names
 from neurofreq.neural.network import PointReadout
-from neurofreq.regularize._stimuli import Attached
+from neurofreq.regularize.attached import Attached, Deferred
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 
@@ -160,19 +163,7 @@ class CoTraining(Attached):
             graph (see `nf.SimilarityRegularizer.loss`), or is NaN or infinite. The
             message names the layer.
         """
-        index = self._draw()
-        _, (features,) = self._reader.of(self._shown(index), whole=False)
-        self._require_finite(self.layer, features)
-        if self.responses.device != features.device:
-            self.to(features.device)  # the model was moved later
-        draws = None
-        if self.training:
-            draws = torch.Generator("cpu").manual_seed(self.seed + int(self.step))
-            self.step += 1
-        with torch.autocast(features.device.type, enabled=False):
-            predicted = self.readout(features.float(), draws)
-            truth = self.responses[index.to(features.device)]
-            return mse_loss(predicted, truth)
+        return self._settled(self.deferred(self._sent()))
 
     forward = loss
 
@@ -181,6 +172,45 @@ class CoTraining(Attached):
         raise ValueError(
             "joint: got True, expected False for co-training: stimuli pass through "
             "the shared layers alone"
+        )
+
+    def drawn(self) -> list[Tensor]:
+        """Return the stimuli of this step and, in training mode, normal deviates."""
+        index = self._draw()
+        if not self.training:
+            return [index]
+        draws = torch.Generator("cpu").manual_seed(self.seed + self.count)
+        shape = self.readout.position.shape
+        return [index, torch.randn(shape, generator=draws, device="cpu")]
+
+    @passes.uncompiled
+    def deferred(
+        self, drawn: Sequence[Tensor], images: Tensor | None = None
+    ) -> Deferred:
+        """Compute the loss of a draw on the device, without a wait for the device."""
+        if images is not None:
+            self.joint(images)
+        index, *noise = drawn
+        _, (features,) = self._reader.of(self._shown(index), whole=False)
+        peak = features.detach().abs().amax()
+        if self.responses.device != features.device:
+            self.to(features.device)  # the model was moved later
+        with torch.autocast(features.device.type, enabled=False):
+            predicted = self.readout(features.float(), noise[0] if noise else None)
+            truth = self.responses.index_select(0, index.to(features.device))
+            return Deferred(mse_loss(predicted, truth), peak, [features], [])
+
+    def explain(self, later: Deferred) -> None:
+        """Raise ModelError that names the layer."""
+        raise _neurofreq.ModelError(self.told([math.nan], self.count))
+
+    def told(self, flags: Sequence[float], step: int) -> str | None:
+        """Return the message for the values of `flags`."""
+        if math.isfinite(flags[0]):
+            return None
+        return (
+            f"features: got NaN or infinite values in layer {self.layer!r} "
+            f"at step {step}, expected finite ones"
         )
 
     def total(self, classification: Tensor, loss: Tensor, alpha: float) -> Tensor:
@@ -238,7 +268,7 @@ class CoTraining(Attached):
         than a batch is not used; then a new order begins.
         """
         per_order = len(self.stimuli) // self.batch_size
-        order, part = divmod(int(self.step), per_order)
+        order, part = divmod(self.count, per_order)
         index = np.random.default_rng((self.seed, order)).permutation(len(self.stimuli))
         first = part * self.batch_size
         return torch.from_numpy(index[first : first + self.batch_size])

@@ -11,6 +11,7 @@ from neurofreq.training._augment import (
     shift_and_flip,
 )
 from neurofreq.training._augmix import augmix
+from neurofreq.training._captured import CapturedStep
 from neurofreq.training._loop import fit
 from neurofreq.training._recipe import Recipe
 from neurofreq.training._recipes import (
@@ -43,6 +44,7 @@ __all__ = [
     "RECIPES",
     "STANDARD",
     "Adversary",
+    "CapturedStep",
     "CoTraining",
     "Recipe",
     "Trained",

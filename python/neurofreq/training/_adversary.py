@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
+from neurofreq._shared.transfer import beside
 from neurofreq.training._recipe import NORMS, Recipe
 
 
@@ -125,7 +126,7 @@ class Adversary:
             unit = unit / _length(unit)
             share = torch.rand(len(unit), generator=draws, device=draws.device)
             unit = unit * share.view(-1, 1, 1, 1)
-        return self.epsilon * unit.to(images)
+        return self.epsilon * beside(unit, images)
 
     def _direction(self, slope: Tensor) -> Tensor:
         if self.norm == "linf":

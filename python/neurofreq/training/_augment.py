@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import luma
+from neurofreq._shared.transfer import beside, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def shift_and_flip(
     columns = torch.where(is_flipped, columns.flip(1), columns)
     number = torch.arange(n, device=host)[:, None, None]
     index = number, rows[:, :, None], columns[:, None, :]
-    image, row, column = (part.to(images.device) for part in index)
+    image, row, column = send(index, images.device)
     # Index arrays on both sides of a slice put the channels last.
     crops = padded[image, :, row, column]
     return crops.permute(0, 3, 1, 2).contiguous()
@@ -92,7 +93,7 @@ def turn(images: Tensor, generator: torch.Generator, *, degrees: float) -> Tenso
     matrix[:, 0, 0], matrix[:, 0, 1] = cos, -sin * ratio
     matrix[:, 1, 0], matrix[:, 1, 1] = sin / ratio, cos
     size = list(images.shape)
-    grid = nn.functional.affine_grid(matrix.to(images), size, align_corners=False)
+    grid = nn.functional.affine_grid(beside(matrix, images), size, align_corners=False)
     return nn.functional.grid_sample(images, grid, align_corners=False)
 
 
@@ -113,7 +114,7 @@ def jitter(images: Tensor, generator: torch.Generator, *, strength: float) -> Te
     """
     factors = torch.empty(3, len(images), 1, 1, 1, device=generator.device)
     factors.uniform_(1.0 - strength, 1.0 + strength, generator=generator)
-    brightness, contrast, saturation = factors.to(images)
+    brightness, contrast, saturation = beside(factors, images)
     images = (images * brightness).clamp(0.0, 1.0)
     middle = _luma(images).mean(dim=(1, 2, 3), keepdim=True)
     images = (middle + contrast * (images - middle)).clamp(0.0, 1.0)

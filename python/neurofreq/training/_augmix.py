@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.transfer import beside, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,8 +94,8 @@ def augmix(
         length = torch.randint(1, depth + 1, (n,), generator=generator, device=host)
         for place in range(depth):
             changed = _operate(changed, length > place, severity, generator)
-        mixture += weights[:, chain].view(-1, 1, 1, 1).to(images) * changed
-    share = kept[:, 0].view(-1, 1, 1, 1).to(images)
+        mixture += beside(weights[:, chain].view(-1, 1, 1, 1), images) * changed
+    share = beside(kept[:, 0].view(-1, 1, 1, 1), images)
     return (share * images + (1.0 - share) * mixture).clamp_(0.0, 1.0)
 
 
@@ -118,13 +119,13 @@ def _operate(
     moved = (chosen & (kind < len(SHAPES))).nonzero().flatten()
     if len(moved):
         matrix = _matrices(kind[moved], (sign * level)[moved], images)
-        at = moved.to(images.device)
-        changed[at] = _moved(images[at], matrix.to(images))
+        at, matrix = send([moved, matrix.to(images.dtype)], images.device)
+        changed[at] = _moved(images[at], matrix)
     for index, operation in enumerate(_VALUES):
         chosen_here = (chosen & (kind == len(SHAPES) + index)).nonzero().flatten()
         if len(chosen_here):
-            at = chosen_here.to(images.device)
-            strength = level[chosen_here].view(-1, 1, 1, 1).to(images)
+            strength = level[chosen_here].view(-1, 1, 1, 1).to(images.dtype)
+            at, strength = send([chosen_here, strength], images.device)
             changed[at] = operation(images[at], strength)
     return changed
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from neurofreq._shared.networks import calling
+from neurofreq._shared.transfer import send
 from neurofreq.training._adversary import Adversary
 from neurofreq.training._augment import AUGMENTATIONS
 from neurofreq.training._augmix import augmix
@@ -79,5 +80,6 @@ def noisy(images: Tensor, generator: torch.Generator, *, sd: float) -> Tensor:
     noise = torch.empty(images.shape, dtype=images.dtype, device=host)
     noise.normal_(generator=generator)
     chosen = torch.rand(len(images), 1, 1, 1, generator=generator, device=host) < 0.5
-    changed = (images + sd * noise.to(images.device)).clamp(0.0, 1.0)
-    return torch.where(chosen.to(images.device), changed, images)
+    noise, chosen = send([noise, chosen], images.device)
+    changed = (images + sd * noise).clamp(0.0, 1.0)
+    return torch.where(chosen, changed, images)

@@ -41,6 +41,7 @@ def fit(
     seed: int = 0,
     progress: bool = False,
     callback: Callable[[Row], None] | None = None,
+    capture: bool | None = None,
 ) -> list[Row]:
     """Train a classifier by a recipe, optionally towards neural data.
 
@@ -75,6 +76,9 @@ def fit(
     callback : callable, optional
         Called with each epoch's row. To stop training, raise an exception in
         `callback`.
+    capture : bool, optional
+        Whether steps are recorded in CUDA graphs, see `nf.training.CapturedStep`. By
+        default they are on a CUDA device, if the model can be recorded.
 
     Returns
     -------
@@ -97,7 +101,8 @@ def fit(
     Warns
     -----
     UserWarning
-        If the model returns probabilities instead of logits.
+        If the model returns probabilities instead of logits, or if steps on a CUDA
+        device are not recorded.
 
     Examples
     --------
@@ -127,7 +132,7 @@ def fit(
     # Draws and augmentations need at least single precision.
     data = data.detach().to(torch.promote_types(calling.dtype_of(model), torch.float32))
     classes = calling.as_tensor(validate.labels(labels, count=len(data)))
-    run = Run(model, data, classes, recipe, regularizer, augment, seed)
+    run = Run(model, data, classes, recipe, regularizer, augment, seed, capture)
     run.check_classes()
     kept = None if folder is None else Checkpoints(validate.path("folder", folder))
     if kept is not None:
@@ -166,5 +171,6 @@ def _training(model: nn.Module, progress: bool, run: Run) -> Iterator[Any]:
         try:
             yield bar
         finally:
+            run.step.close()
             for module, mode in modes:
                 module.training = mode

@@ -13,14 +13,17 @@ from neurofreq._neurofreq import ModelError
 from neurofreq._shared import runtime
 from neurofreq._shared.networks import calling
 from neurofreq._shared.networks.features import unwrapped
+from neurofreq._shared.transfer import send
+from neurofreq.training._captured import CapturedStep
 from neurofreq.training._inputs import Inputs
+from neurofreq.training._objective import check_logits
 from neurofreq.training._optimizer import check_channels_last, sgd
 from neurofreq.training._recipe import Recipe
 from neurofreq.training._schedule import Progress, rate
-from neurofreq.training._step import check_logits, training_step
 
 if TYPE_CHECKING:
     from neurofreq.training._augment import Augment
+    from neurofreq.training._losses import Losses
 
     Row: TypeAlias = dict[str, float]
 
@@ -40,6 +43,7 @@ class Run:
         regularizer: Any,
         augment: Augment | None,
         seed: int,
+        capture: bool | None = None,
     ) -> None:
         self.model = model
         self.recipe = recipe
@@ -59,6 +63,17 @@ class Run:
             check_channels_last(model, self.device)
             model.to(memory_format=torch.channels_last)
         self.optimizer = sgd(model, recipe, regularizer)
+        self.step = CapturedStep(
+            model,
+            self.optimizer,
+            regularizer,
+            recipe.alpha,
+            joint=recipe.joint and regularizer is not None,
+            autocast=self._autocast,
+            label_smoothing=recipe.label_smoothing,
+            consistency=recipe.consistency,
+            capture=capture,
+        )
         self.history: list[Row] = []
         self.progress = Progress()
         self.best: dict[str, Tensor] | None = None
@@ -82,15 +97,15 @@ class Run:
             self.shown[_permuted(len(self.shown), draws)],
             self.recipe.batch_size,
         )
-        rows = []
+        rows: list[Losses] = []
         for index, batch in enumerate(batches):
             step = (number - 1) * len(batches) + index
             self._set_rate(rate(self.recipe, step, number - 1, len(batches)))
-            try:
-                rows.append(self._step(batch, draws))
-            except ModelError as error:
-                place = f"epoch {number}, step {index + 1} of {len(batches)}"
-                raise ModelError(f"{error} ({place})") from error
+            place = f"epoch {number}, step {index + 1} of {len(batches)}"
+            rows.append(self._step(batch, draws, place))
+            if index:  # while this step runs on the device
+                self.step.settle(rows[index - 1])
+        self.step.finish()
         self._check_finite(number)
         end = rate(self.recipe, number * len(batches), number - 1, len(batches))
         row = {"epoch": number, "lr": end * self._fallen}
@@ -127,23 +142,21 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = value * self._fallen
 
-    def _step(self, index: Tensor, draws: torch.Generator) -> Row:
-        labels = self.labels[index].to(self.device)
-        drawn = self.images[index.to(self.images.device)]
-        images, views = self.inputs(self.model, drawn, labels, draws, self._autocast)
-        return training_step(
-            self.model,
-            self.optimizer,
-            images,
-            labels,
-            self.regularizer,
-            self.recipe.alpha,
-            joint=self.recipe.joint and self.regularizer is not None,
-            autocast=self._autocast,
-            label_smoothing=self.recipe.label_smoothing,
-            views=views,
-            consistency=self.recipe.consistency,
-        )
+    def _step(self, index: Tensor, draws: torch.Generator, place: str) -> Losses:
+        """Take a step; an error names its place."""
+        where = self.images.device
+        if where == self.device:
+            labels, index = send([self.labels[index], index], self.device)
+        else:
+            (labels,) = send([self.labels[index]], self.device)
+        drawn = self.images.index_select(0, index.to(where))
+        try:
+            images, views = self.inputs(
+                self.model, drawn, labels, draws, self._autocast
+            )
+            return self.step.launch(images, labels, views, place)
+        except ModelError as error:
+            raise ModelError(f"{error} ({place})") from error
 
     def _logits(self, images: Tensor) -> Tensor:
         """Return logits of a copy of the images, in the type of the parameters."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from neurofreq._shared.inputs import pixel
 from neurofreq._shared.networks import calling
 from neurofreq._shared.networks.features import Features
 from neurofreq._shared.ranks import Ranks
+from neurofreq._shared.transfer import send
 from neurofreq.data import ImageSet
 from neurofreq.regularize._wide import Wide
 
@@ -21,6 +23,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from typing_extensions import Self
+
+
+class Deferred(NamedTuple):
+    """The loss of one draw, before the host knows whether the loss is finite."""
+
+    loss: Tensor
+    """0-dimensional."""
+    flag: Tensor
+    """0-dimensional; NaN or infinite if the draw cannot be used."""
+    features: list[Tensor]
+    """Outputs of the layers."""
+    means: list[Tensor]
+    """New running means, which are not stored yet."""
+    logits: Tensor | None = None
+    """Logits of the images of `joint`."""
 
 
 class Attached(Wide):
@@ -55,6 +72,56 @@ class Attached(Wide):
         """The model, without distributed or compiled wrapping."""
         return self._reader.model
 
+    def drawn(self) -> list[Tensor]:
+        """Return the draw of this step as tensors on the host."""
+        raise NotImplementedError
+
+    def deferred(self, drawn: Sequence[Tensor], images: Tensor | None = None) -> Any:
+        """Compute the loss of a draw on the device, without a wait for the device.
+
+        With `images`, these share the pass, as in `joint`. Returns `Deferred`.
+        """
+        raise NotImplementedError
+
+    def explain(self, later: Deferred) -> None:
+        """Raise ModelError if the features of a draw cannot be used."""
+        raise NotImplementedError
+
+    def told(self, flags: Sequence[float], step: int) -> str | None:
+        """Return the message for the values of `flags`; None if the draw was usable."""
+        raise NotImplementedError
+
+    def flags(self, later: Deferred) -> list[Tensor]:
+        """Return 0-dimensional tensors, from whose values `told` finds the problem."""
+        return [later.flag.detach()]
+
+    def keep(self, later: Deferred) -> None:
+        """Store the state after a step, and count the step; only in training mode."""
+        if self.training:
+            self.advance()
+
+    def keep_unless(self, bad: Tensor, later: Deferred) -> None:
+        """Store the state on the device unless `bad` is True; count no step."""
+
+    @property
+    def count(self) -> int:
+        """The number of steps."""
+        return int(self.step.numpy())  # without an operator of torch
+
+    def advance(self, n: int = 1) -> None:
+        """Count steps; a negative number takes steps back."""
+        self.step.numpy()[...] += n
+
+    def _settled(self, later: Deferred) -> Tensor:
+        """Return the loss after a check of the draw, which waits for the device."""
+        if not math.isfinite(later.flag.item()):
+            self.explain(later)
+        self.keep(later)
+        return later.loss
+
+    def _sent(self) -> list[Tensor]:
+        return send(self.drawn(), calling.device_of(self.model))
+
     def close(self) -> None:
         """Release the model; it has no hooks outside `loss`."""
         self._features = None
@@ -75,16 +142,8 @@ class Attached(Wide):
 
     def _shown(self, index: Tensor) -> Tensor:
         """Return a copy of some stimuli, in the type of the model's parameters."""
-        shown = self.stimuli[index.to(self.stimuli.device)]
+        shown = self.stimuli.index_select(0, index.to(self.stimuli.device))
         return shown.to(calling.dtype_of(self.model))
-
-    def _require_finite(self, layer: str, output: Tensor) -> None:
-        """Raise ModelError if a layer returned NaN or infinity."""
-        if not torch.isfinite(output.detach()).all():
-            raise _neurofreq.ModelError(
-                f"features: got NaN or infinite values in layer {layer!r} "
-                f"at step {int(self.step)}, expected finite ones"
-            ) from None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move everything except the count of steps, which is read on the CPU."""
