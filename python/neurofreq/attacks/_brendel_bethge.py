@@ -136,6 +136,7 @@ class BrendelBethge(Attack):
     overshoot_rule: str = "foolbox"
     n_starts: int = 1
     scatter: bool = False
+    survey: int = 9
     restarts: int = 0
     binary_search_steps: int = 6
 
@@ -151,7 +152,7 @@ class BrendelBethge(Attack):
                 *("steps", "patience", "n_decays", "n_starts"),
                 "binary_search_steps",
             ),
-            counts_from_0=("restarts",),
+            counts_from_0=("restarts", "survey"),
             numbers=(*radii, "decay", "tolerance", "momentum", "overshoot"),
         )
         for name in radii:

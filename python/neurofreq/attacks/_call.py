@@ -51,7 +51,8 @@ class AttackResult(NamedTuple):
         - ``"zero_gradient"``: the gradient vanished.
         - ``"unconfirmed"``: the last query did not confirm any point.
     n_gradients : ndarray or Tensor of int64, shape (N,)
-        How many of the queries also computed a gradient.
+        How many backward passes the image took. A query takes one or none, a survey of
+        the classes one for each class.
     trajectory : tuple of ndarray of float64, shape (K, 2), or None
         If requested: for each image, the number of queries and the distance at every
         improvement, before the confirmation.
@@ -105,6 +106,7 @@ class Attack(ABC):
     # Defaults for attacks that do not have these settings.
     n_starts: int = 1
     scatter: bool = False
+    survey: int = 0
     binary_search_steps: int = 10
 
     def __call__(
@@ -222,7 +224,8 @@ class Attack(ABC):
             autocast=autocast, trajectory=trajectory, progress=progress,
         )  # fmt: skip
         device = calling.device_of(model, pixels)
-        source, points = self._source(pixels, options, device)
+        is_surveyed = targets is None and options.judge is None and self.survey > 0
+        source, points = self._source(pixels, options, device, is_surveyed)
         task = Task(
             images=calling.to_tensor(pixels, device),
             labels=labels.tolist(),
@@ -234,6 +237,7 @@ class Attack(ABC):
             source=source,
             points=points,
             n_starts=self.n_starts,
+            n_surveyed=self.survey,
             n_bisections=self.binary_search_steps,
             seed=options.seed,
             first_index=options.first_index,
@@ -308,7 +312,11 @@ class Attack(ABC):
         return Options(**given)
 
     def _source(
-        self, images: Array, options: Options, device: torch.device
+        self,
+        images: Array,
+        options: Options,
+        device: torch.device,
+        is_surveyed: bool,
     ) -> tuple[str, torch.Tensor | None]:
         """Return the kind of starting points, and their images if they are given."""
         if options.starting_points is not None:
@@ -320,7 +328,9 @@ class Attack(ABC):
             return "unneeded", None
         if not self.needs_gradient:
             return "noise", None
-        return ("scatter" if self.scatter else "climb"), None
+        if self.scatter:
+            return "scatter", None
+        return ("survey" if is_surveyed else "climb"), None
 
 
 def _like(
