@@ -137,6 +137,7 @@ class BrendelBethge(Attack):
     n_starts: int = 1
     scatter: bool = False
     survey: int = 9
+    descent: int = 0
     restarts: int = 0
     binary_search_steps: int = 6
 
@@ -152,7 +153,7 @@ class BrendelBethge(Attack):
                 *("steps", "patience", "n_decays", "n_starts"),
                 "binary_search_steps",
             ),
-            counts_from_0=("restarts", "survey"),
+            counts_from_0=("restarts", "survey", "descent"),
             numbers=(*radii, "decay", "tolerance", "momentum", "overshoot"),
         )
         for name in radii:
@@ -204,7 +205,8 @@ class BrendelBethge(Attack):
     @property
     def planned(self) -> int:
         """The largest number of queries per image: steps plus one, per walk."""
-        return (self.steps + 1) * (1 + self.restarts)
+        descent = self.descent + 1 if self.descent else 0
+        return descent + (self.steps + 1) * (1 + self.restarts)
 
     def _scattered(self) -> BrendelBethge:
         return replace(self, scatter=True)

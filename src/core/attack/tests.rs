@@ -19,6 +19,7 @@ fn adaptive() -> Rules {
     Rules {
         steps: 200,
         restarts: 0,
+        descent: 0,
         radius: Radius::Adaptive {
             first: 4.0,
             last: 0.01,

@@ -4,6 +4,7 @@ fn rules() -> Rules {
     Rules {
         steps: 100,
         restarts: 0,
+        descent: 0,
         radius: Radius::Adaptive {
             first: 4.0,
             last: 0.01,
