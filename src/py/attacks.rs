@@ -77,7 +77,12 @@ impl Classify for Callables {
 
     /// Python's own backward pass: in libtorch's an exception of the model would
     /// lose its type. Torch releases the interpreter while it runs.
-    fn gradient(&mut self, differences: &Tensor, images: &Tensor) -> Result<Option<Tensor>> {
+    fn gradient(
+        &mut self,
+        differences: &Tensor,
+        images: &Tensor,
+        keeps_graph: bool,
+    ) -> Result<Option<Tensor>> {
         let ones = differences.f_ones_like()?;
         let [differences, ones, images] =
             [differences, &ones, images].map(|tensor| PyTensor(tensor.shallow_clone()));
@@ -86,6 +91,7 @@ impl Classify for Callables {
             let options = PyDict::new(py);
             options.set_item("grad_outputs", ones)?;
             options.set_item("allow_unused", true)?;
+            options.set_item("retain_graph", keeps_graph)?;
             let grad = py.import("torch.autograd")?.getattr("grad")?;
             let gradients = grad.call((differences, images), Some(&options))?;
             gradients.get_item(0)?.extract()
@@ -120,6 +126,7 @@ pub struct Call {
     source: String,
     points: Option<Py<PyAny>>,
     n_starts: usize,
+    n_surveyed: usize,
     n_bisections: usize,
     seed: u64,
     indices: Vec<u64>,
@@ -148,6 +155,7 @@ impl Call {
         let starts = match (call.source.as_str(), points) {
             ("given", Some(points)) => Starts::Given(points),
             ("pool", Some(points)) => Starts::Pool(points),
+            ("survey", None) => Starts::Survey,
             ("climb", None) => Starts::Climb,
             ("scatter", None) => Starts::Scatter,
             ("noise", None) => Starts::Noise,
@@ -169,6 +177,7 @@ impl Call {
             norm: Norm::from_name(&call.norm)?,
             starts,
             n_starts: call.n_starts,
+            n_surveyed: call.n_surveyed,
             n_bisections: call.n_bisections,
             seed: call.seed,
             indices: call.indices,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
@@ -11,6 +11,11 @@ from neurofreq.attacks._call import Attack
 NORMS = ("linf", "l2", "l1", "l0")
 RADII = ("adaptive", "published")
 OVERSHOOT_RULES = ("foolbox", "authors")
+# The likeliest classes that a survey looks at: all others of CIFAR-10. In l1 and l0 a
+# survey does not lead to smaller perturbations.
+SURVEYED, SURVEYED_NORMS = 9, ("linf", "l2")
+# Patience and decay. A survey starts near, where a faster schedule is enough.
+AFTER_SURVEY, AFTER_CLIMB = (2, 0.5), (3, 0.7)
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,8 @@ class BrendelBethge(Attack):
     """Smallest adversarial perturbations by following the decision boundary.
 
     From an adversarial starting point, the attack walks along the boundary towards the
-    clean image. Each step solves exactly for the point nearest to the clean image on
+    clean image. Without a target, it starts at the class whose boundary is nearest,
+    as the gradients at the clean image predict. Each step solves exactly for the point nearest to the clean image on
     the linearized boundary, within [0, 1] and a trust radius. By default, the walk of
     an image ends when it has converged; `published` gives foolbox's schedule.
 
@@ -41,10 +47,12 @@ class BrendelBethge(Attack):
         The first share ("adaptive"), or the first radius per pixel ("published").
     last_radius : float
         The last share ("adaptive"), at most the first.
-    decay : float
-        Factor by which the radius shrinks, in (0, 1).
-    patience : int
-        Steps without improvement before the radius shrinks ("adaptive").
+    decay : float, optional
+        Factor by which the radius shrinks, in (0, 1). By default 0.5 for a walk that
+        starts from a survey, and 0.7 otherwise.
+    patience : int, optional
+        Steps without improvement before the radius shrinks ("adaptive"). By default 2
+        for a walk that starts from a survey, and 3 otherwise.
     tolerance : float
         Smallest relative improvement that counts ("adaptive"), in [0, 1).
     n_decays : int
@@ -67,6 +75,18 @@ class BrendelBethge(Attack):
         Search for the first starting point from noise around the image, like the
         others, so that another seed gives another starting point. By default this
         search begins at the image itself.
+    survey : int, optional
+        Attacks without a target look at this many other classes, those with the largest
+        logits, and start at the nearest one by linearized distance: the logit
+        difference over the dual norm of its gradient. This takes a forward pass, and a
+        backward pass for each class. With several `n_starts`, the next starting points
+        are at the next classes. 0: no survey. By default 9 for "linf" and "l2", and 0
+        for "l1" and "l0". `starting_points`, `candidates`, `scatter` and your own
+        criterion take its place.
+    descent : int
+        Steps of a descent before the first walk, for a long budget. It moves by several
+        lengths of the perturbation, then by less and less, within a ball that adapts,
+        and so finds nearer parts of the boundary than a walk does.
     restarts : int
         Further walks after the first, each with the first radius again. A walk begins
         at the boundary point of the next starting point, or at the best point when all
@@ -91,21 +111,23 @@ class BrendelBethge(Attack):
     - Gradients are averaged at unit length, so that a steep region does not
       outweigh the rest (`published`: without scaling).
     - Each step is solved exactly. If the boundary is out of reach, the step goes
-    towards
-      it, inwards or outwards. foolbox then steps along the gradient, whichever side the
-      boundary is on.
+      towards it, inwards or outwards. foolbox then steps along the gradient, whichever
+      side the boundary is on.
     - Bisection halves the distance to the starting point `binary_search_steps` times
-    (10
-      in `published`). foolbox halves the whole range of pixels 10 times.
+      (10 in `published`). foolbox halves the whole range of pixels 10 times.
     - Without `starting_points` or `candidates`, starting points come from the image's
-      own gradient. The paper drew test images of the target class.
+      own gradients. The paper drew test images of the target class.
+    - `v0_1` gives the defaults of version 0.1: no survey, decay 0.7, patience 3.
     - Images that are finished or have failed are no longer sent to the model. A failed
       image does not stop the others.
 
     References
     ----------
     Brendel et al. 2019, "Accurate, reliable and fast robustness evaluation",
-    arXiv 1907.01003. Li et al. 2023, Figs 2b, 2f, 4c and 6a.
+    arXiv 1907.01003. Moosavi-Dezfooli et al. 2016, "DeepFool", arXiv 1511.04599
+    (survey). Pintor et al. 2021, "Fast minimum-norm adversarial attacks through
+    adaptive norm constraints", arXiv 2102.12827 (descent). Li et al. 2023, Figs 2b,
+    2f, 4c and 6a.
 
     Examples
     --------
@@ -126,8 +148,8 @@ class BrendelBethge(Attack):
     radius: str = "adaptive"
     first_radius: float = 3.0
     last_radius: float = 0.01
-    decay: float = 0.7
-    patience: int = 3
+    decay: float | None = None
+    patience: int | None = None
     tolerance: float = 1e-3
     n_decays: int = 20
     momentum: float = 0.75
@@ -136,6 +158,8 @@ class BrendelBethge(Attack):
     overshoot_rule: str = "foolbox"
     n_starts: int = 1
     scatter: bool = False
+    survey: int | None = None
+    descent: int = 0
     restarts: int = 0
     binary_search_steps: int = 6
 
@@ -147,13 +171,16 @@ class BrendelBethge(Attack):
         radii = ("first_radius", "last_radius")
         self._plain(
             flags=("normalise", "scatter"),
-            counts=(
-                *("steps", "patience", "n_decays", "n_starts"),
-                "binary_search_steps",
-            ),
-            counts_from_0=("restarts",),
-            numbers=(*radii, "decay", "tolerance", "momentum", "overshoot"),
+            counts=("steps", "n_decays", "n_starts", "binary_search_steps"),
+            counts_from_0=("restarts", "descent"),
+            numbers=(*radii, "tolerance", "momentum", "overshoot"),
         )
+        if self.patience is not None:
+            self._plain(counts=("patience",))
+        if self.decay is not None:
+            self._plain(numbers=("decay",))
+        if self.survey is not None:
+            self._plain(counts_from_0=("survey",))
         for name in radii:
             value = getattr(self, name)
             validate.within(name, value, 0 < value < float("inf"), "a positive number")
@@ -168,6 +195,8 @@ class BrendelBethge(Attack):
             ("overshoot", 1.0, 2.0, "[1, 2)"),
         ):
             value = getattr(self, name)
+            if value is None:
+                continue
             is_closed = interval.startswith("[")
             holds = (low <= value if is_closed else low < value) and value < high
             validate.within(name, value, holds, interval)
@@ -197,13 +226,46 @@ class BrendelBethge(Attack):
             n_decays=20,
             momentum=0.8,
             normalise=False,
+            survey=0,
             binary_search_steps=10,
         )
+
+    @classmethod
+    def v0_1(cls, norm: str = "linf") -> BrendelBethge:
+        """Return the settings that were the default in version 0.1.
+
+        They give the same perturbations as 0.1, apart from the confirmation.
+
+        Parameters
+        ----------
+        norm : {"linf", "l2", "l1", "l0"}
+
+        Returns
+        -------
+        BrendelBethge
+        """
+        return cls(norm=norm, survey=0, decay=0.7, patience=3)
 
     @property
     def planned(self) -> int:
         """The largest number of queries per image: steps plus one, per walk."""
-        return (self.steps + 1) * (1 + self.restarts)
+        descent = self.descent + 1 if self.descent else 0
+        return descent + (self.steps + 1) * (1 + self.restarts)
+
+    @property
+    def _n_surveyed(self) -> int:
+        if self.survey is not None:
+            return self.survey
+        return SURVEYED if self.norm in SURVEYED_NORMS else 0
+
+    def _settings(self, *, is_surveyed: bool) -> dict[str, Any]:
+        settings = super()._settings(is_surveyed=is_surveyed)
+        patience, decay = AFTER_SURVEY if is_surveyed else AFTER_CLIMB
+        if self.patience is None:
+            settings["patience"] = patience
+        if self.decay is None:
+            settings["decay"] = decay
+        return settings
 
     def _scattered(self) -> BrendelBethge:
         return replace(self, scatter=True)

@@ -215,7 +215,12 @@ class Attack(ABC):
         """Check the norm, and give it its canonical name."""
         object.__setattr__(self, "norm", validate.norm("norm", self.norm, known))
 
-    def _settings(self) -> dict[str, Any]:
+    @property
+    def _n_surveyed(self) -> int:
+        """How many other classes are surveyed for starting points, without a target."""
+        return 0
+
+    def _settings(self, *, is_surveyed: bool) -> dict[str, Any]:
         """Return the settings by the names that Rust reads."""
         attack: Any = self  # every attack is a dataclass
         return {one.name: getattr(self, one.name) for one in fields(attack)}

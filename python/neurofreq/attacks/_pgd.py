@@ -138,8 +138,9 @@ class PGD(Attack):
         n_tried = 1 + (len(self.budgets) - 1).bit_length()
         return n_tried * (1 + self.restarts) * (self.steps + 1)
 
-    def _settings(self) -> dict[str, Any]:
-        return super()._settings() | {"budgets": self.budgets, "below": self.below}
+    def _settings(self, *, is_surveyed: bool) -> dict[str, Any]:
+        settings = super()._settings(is_surveyed=is_surveyed)
+        return settings | {"budgets": self.budgets, "below": self.below}
 
     def _at_budgets(
         self, run: Run, batch: Batch, epsilons: NDArray[np.float64]

@@ -43,7 +43,8 @@ class AttackResult(NamedTuple):
         - ``"zero_gradient"``: the gradient vanished.
         - ``"unconfirmed"``: the last query did not confirm any point.
     n_gradients : ndarray or Tensor of int64, shape (N,)
-        How many of the queries also computed a gradient.
+        How many backward passes the image took. A query takes one or none, a survey of
+        the classes one for each class.
     trajectory : tuple of ndarray of float64, shape (T, 2), or None
         If requested: for each image, the number of queries and the distance at every
         improvement, before the confirmation.

@@ -115,7 +115,10 @@ class _Run:
         """Attack the images of a batch."""
         options = self._options
         rows = np.arange(len(batch.pixels)) if batch.rows is None else batch.rows
-        source, points = self._source(attack, batch)
+        n_surveyed = 0
+        if batch.targets is None and options.judge is None:
+            n_surveyed = attack._n_surveyed
+        source, points = self._source(attack, batch, n_surveyed)
         task = Task(
             images=calling.to_tensor(batch.pixels, self._device),
             labels=batch.labels.tolist(),
@@ -127,6 +130,7 @@ class _Run:
             source=source,
             points=points,
             n_starts=attack.n_starts,
+            n_surveyed=n_surveyed,
             n_bisections=attack.binary_search_steps,
             seed=options.seed,
             indices=[(options.first_index + row) % 2**64 for row in rows.tolist()],
@@ -134,7 +138,8 @@ class _Run:
             is_deterministic=options.deterministic,
         )
         callables = Callables(self.classifier, self._judge(batch), self._advance)
-        found = _neurofreq.attack(callables, attack._method, attack._settings(), task)
+        settings = attack._settings(is_surveyed=source == "survey")
+        found = _neurofreq.attack(callables, attack._method, settings, task)
         return _result.from_rust(batch.pixels, found, options.trajectory)
 
     def _judge(self, batch: Batch) -> Any:
@@ -149,7 +154,9 @@ class _Run:
 
         return judged
 
-    def _source(self, attack: Attack, batch: Batch) -> tuple[str, torch.Tensor | None]:
+    def _source(
+        self, attack: Attack, batch: Batch, n_surveyed: int
+    ) -> tuple[str, torch.Tensor | None]:
         """Return the kind of starting points, and their images if they are given."""
         if batch.points is not None:
             return "given", calling.to_tensor(batch.points, self._device)
@@ -159,7 +166,9 @@ class _Run:
             return "unneeded", None
         if not attack.needs_gradient:
             return "noise", None
-        return ("scatter" if attack.scatter else "climb"), None
+        if attack.scatter:
+            return "scatter", None
+        return ("survey" if n_surveyed else "climb"), None
 
 
 def _require_like(images: Array, points: Array, name: str) -> None:

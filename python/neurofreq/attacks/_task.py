@@ -25,6 +25,7 @@ class Task:
     source: str
     points: torch.Tensor | None
     n_starts: int
+    n_surveyed: int
     n_bisections: int
     seed: int
     indices: list[int]

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurofreq import _neurofreq
 from neurofreq._shared.inputs import pixel
 from neurofreq._shared.networks import calling
 from neurofreq._shared.networks.features import Features

@@ -1,16 +1,20 @@
 /*!
-The Brendel & Bethge attack: follow the boundary towards the clean image.
+The Brendel & Bethge attack: follow the boundary towards the clean image, after a
+[`descent`] where the budget is long.
 
 Each step solves, exactly, for the nearest point to the clean image on the
 linearized boundary, within [0, 1] and a trust radius
 ([`crate::core::trust_region`]).
 */
 
+pub mod descent;
+
 use super::{Answer, Ask, Method, Settings, Stage, Status, Walk};
 use crate::Result;
 use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::core::trust_region::{Outcome, Problem, Scratch, step};
+use descent::Descent;
 
 /// How many times the patience a walk is given that sees nothing adversarial,
 /// before it halves its way back to the nearest adversarial point.
@@ -63,6 +67,8 @@ pub struct Rules {
     pub steps: usize,
     /// Further walks after the first.
     pub restarts: usize,
+    /// The steps of a descent before the first walk.
+    pub descent: usize,
     /// How long a step may be.
     pub radius: Radius,
     /// Weight of the past in the boundary's normal.
@@ -101,6 +107,7 @@ impl Rules {
         Ok(Self {
             steps: settings.count("steps")?,
             restarts: settings.count("restarts")?,
+            descent: settings.count("descent")?,
             radius,
             momentum: settings.number("momentum")?,
             is_normalised: settings.flag("normalise")?,
@@ -147,6 +154,8 @@ pub struct BrendelBethge<T> {
     rules: Rules,
     /// Boundary points to set out from, the nearest last.
     boundary: Vec<Vec<T>>,
+    /// The descent, while it lasts.
+    descent: Option<Descent>,
     /// Walks that may follow the present one.
     walks_left: usize,
     step: usize,
@@ -180,6 +189,7 @@ impl<T: Real> BrendelBethge<T> {
         Self {
             rules,
             boundary: Vec::new(),
+            descent: (rules.descent > 0).then(|| Descent::new(rules.descent, f64::INFINITY)),
             walks_left: rules.restarts,
             step: 0,
             normal: Vec::new(),
@@ -202,6 +212,11 @@ impl<T: Real> BrendelBethge<T> {
             Some(point) => walk.point = point,
             None => _ = walk.settle(),
         }
+        self.set_out_from(walk);
+    }
+
+    /// Sets out from the present point.
+    fn set_out_from(&mut self, walk: &Walk<T>) {
         self.step = 0;
         self.normal.clear();
         self.next.clone_from(&walk.point);
@@ -308,6 +323,9 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
         self.boundary = boundary;
         self.boundary.reverse();
         self.set_out(walk);
+        if let Some(descent) = &mut self.descent {
+            *descent = Descent::new(self.rules.descent, self.nearest.size);
+        }
         Stage::GoesOn
     }
 
@@ -323,6 +341,17 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
     ) -> Stage {
         if let Some(size) = walk.consider(answer.difference) {
             self.found(walk, size);
+        }
+        if let Some(descent) = &mut self.descent {
+            let here = (answer.difference, answer.gradient);
+            if descent.next(walk, here, self.nearest.length) {
+                return Stage::GoesOn;
+            }
+            self.descent = None;
+            if walk.settle() {
+                self.set_out_from(walk);
+                return Stage::GoesOn;
+            }
         }
         let scale = self.blend(answer.gradient);
         let radius = self.radius(walk);
@@ -358,7 +387,11 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
     }
 
     fn planned(&self) -> usize {
-        (1 + self.rules.steps) * (1 + self.walks_left) - self.step
+        let descent = self
+            .descent
+            .as_ref()
+            .map_or(0, |descent| 1 + descent.left());
+        descent + (1 + self.rules.steps) * (1 + self.walks_left) - self.step
     }
 }
 

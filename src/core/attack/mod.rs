@@ -45,6 +45,8 @@ pub enum Ask {
     Value,
     /// The logit difference and its gradient.
     Gradient,
+    /// The boundaries to the other classes, as planes.
+    Survey,
     /// Nothing: the search has ended.
     Nothing,
 }
@@ -63,8 +65,39 @@ pub enum Stage {
 pub struct Answer<'a, T> {
     /// The logit difference.
     pub difference: f64,
+    /// What the model's rounding may change in it.
+    pub rounding: f64,
     /// Its gradient; empty where only the value was asked for.
     pub gradient: &'a [T],
+    /// Of a survey: the logit differences to the nearest classes, the nearest first;
+    /// `gradient` holds their gradients one after the other.
+    pub differences: &'a [f64],
+    /// The backward passes of this answer.
+    pub n_gradients: i64,
+}
+
+impl<'a, T> Answer<'a, T> {
+    /// The answer to [`Ask::Value`], without rounding.
+    #[must_use]
+    pub fn value(difference: f64) -> Self {
+        Self {
+            difference,
+            rounding: 0.0,
+            gradient: &[],
+            differences: &[],
+            n_gradients: 0,
+        }
+    }
+
+    /// The answer to [`Ask::Gradient`], without rounding.
+    #[must_use]
+    pub fn gradient(difference: f64, gradient: &'a [T]) -> Self {
+        Self {
+            gradient,
+            n_gradients: 1,
+            ..Self::value(difference)
+        }
+    }
 }
 
 /// The part of a search in which attacks differ.
@@ -159,11 +192,11 @@ impl<T: Real> Search<T> {
     pub fn answer(&mut self, answer: Answer<'_, T>, scratch: &mut Scratch) -> usize {
         let planned = self.planned();
         self.walk.n_queries += 1;
-        self.walk.n_gradients += i64::from(!answer.gradient.is_empty());
+        self.walk.n_gradients += answer.n_gradients;
         match self.phase {
             Phase::Inspect => self.inspect(answer.difference),
             Phase::Seek => {
-                let stage = self.start.answer(&mut self.walk, answer);
+                let stage = self.start.answer(&mut self.walk, answer, scratch);
                 self.after_start(stage);
             }
             Phase::Follow => {
@@ -171,12 +204,14 @@ impl<T: Real> Search<T> {
                 self.after_method(stage);
             }
             Phase::Confirm { attempt } => {
-                self.phase = if self.walk.confirm(answer.difference, attempt) {
-                    Phase::Ended
-                } else {
-                    Phase::Confirm {
-                        attempt: attempt + 1,
-                    }
+                let Answer {
+                    difference,
+                    rounding,
+                    ..
+                } = answer;
+                self.phase = match self.walk.confirm(difference, rounding, attempt) {
+                    Some(attempt) => Phase::Confirm { attempt },
+                    None => Phase::Ended,
                 };
             }
             Phase::Ended => {}
@@ -196,8 +231,8 @@ impl<T: Real> Search<T> {
     fn inspect(&mut self, difference: f64) {
         self.walk.inspect(difference);
         if self.walk.is_active() {
-            let stage = self.start.begin(&mut self.walk);
             self.phase = Phase::Seek;
+            let stage = self.start.begin(&mut self.walk);
             self.after_start(stage);
         } else {
             self.phase = Phase::Ended;

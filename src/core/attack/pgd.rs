@@ -283,6 +283,7 @@ impl<T: Real> Method<T> for Pgd<T> {
         let Answer {
             difference,
             gradient,
+            ..
         } = answer;
         let square: f64 = gradient.iter().map(|&g| g.into() * g.into()).sum();
         if !difference.is_finite() || !square.is_finite() {

@@ -146,13 +146,13 @@ mod tests {
         },
         Reads {
             attack: "brendel_bethge",
-            counts: "steps restarts n_decays patience",
+            counts: "steps restarts descent n_decays patience",
             numbers: "first_radius last_radius decay tolerance momentum overshoot",
             rules: &[
                 ["radius", "adaptive", "published"],
                 ["overshoot_rule", "authors", "foolbox"],
             ],
-            planned: 100,
+            planned: 110,
         },
         Reads {
             attack: "pgd",

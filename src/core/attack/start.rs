@@ -1,9 +1,13 @@
 /*!
 Adversarial starting points, pulled to the decision boundary.
 
-Three sources. *Points*: given, or drawn from a pool of images; they are tried
-in order until there are as many starts as wanted. *Climb*, the default: from
-the clean image along the signed gradient of the logit difference, within a
+Four sources. *Points*: given, or drawn from a pool of images; they are tried
+in order until there are as many starts as wanted. *Survey*, the default without a
+target: the boundaries to the other classes are taken for planes, as seen from the
+clean image. A start steps beyond the nearest plane, and goes on to the boundary as
+it looks from there (as DeepFool does, Moosavi-Dezfooli et al. 2016); the next start
+takes the next plane. *Climb*, the default towards a target, and where a survey
+finds nothing: from the clean image along the signed gradient of the logit difference, within a
 maximum norm that grows from 0.003 to 0.5; further climbs set out from noise
 around the image, and an image that resists three of them tries the next
 source. *Noise*: images of uniform noise, whole and blended with the clean
@@ -21,7 +25,14 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Answer, Ask, Stage, Status, Walk};
 use crate::core::real::Real;
+use crate::core::trust_region::{Outcome, Problem, Scratch, step};
 
+/// How far beyond a surveyed plane a start steps, as a multiple of the way to it.
+const BEYOND_PLANE: f64 = 1.1;
+/// The same for the steps that follow, where the point is not adversarial yet.
+const BEYOND_BOUNDARY: f64 = 1.3;
+/// Steps that may follow.
+const N_FOLLOWING: usize = 8;
 /// Signed-gradient steps whose budget grows by the square root of 2.
 const N_GROWING: usize = 16;
 /// Further steps at the full budget.
@@ -55,6 +66,8 @@ pub struct Points<T> {
 pub enum Source<T> {
     /// Points, given or drawn.
     Points(Points<T>),
+    /// The nearest planes, then as `Climb`; this many starts.
+    Survey(usize),
     /// Signed gradients, then noise; this many starts.
     Climb(usize),
     /// The same, the first climb too from noise around the image, so that
@@ -71,6 +84,10 @@ pub enum Source<T> {
 enum State {
     /// A point of the list.
     Point,
+    /// The planes around the clean image.
+    Survey,
+    /// Step `round` towards a boundary.
+    Approach { round: usize },
     /// Step `round` of a climb.
     Climb { attempt: usize, round: usize },
     /// Blend `round % 4` of noise image `round / 4`.
@@ -89,6 +106,11 @@ pub struct Start<T> {
     state: State,
     /// The start that is being bisected, or the noise image that is blended.
     far_end: Vec<T>,
+    /// Planes that no start has tried yet, the nearest first: the logit difference
+    /// and its gradient at the clean image.
+    planes: VecDeque<(f64, Vec<T>)>,
+    /// Where a step is written.
+    next_point: Vec<T>,
     boundary: Vec<(f64, Vec<T>)>,
 }
 
@@ -102,6 +124,8 @@ impl<T: Real> Start<T> {
             rng,
             state: State::Point,
             far_end: Vec::new(),
+            planes: VecDeque::new(),
+            next_point: Vec::new(),
             boundary: Vec::new(),
         }
     }
@@ -110,6 +134,11 @@ impl<T: Real> Start<T> {
     pub fn begin(&mut self, walk: &mut Walk<T>) -> Stage {
         match &self.source {
             Source::Points(_) => self.point(walk),
+            Source::Survey(_) => {
+                walk.point.clone_from(&walk.origin);
+                self.state = State::Survey;
+                Stage::GoesOn
+            }
             Source::Climb(_) | Source::Scatter(_) => self.climb_from(walk, 0),
             Source::Noise(_) => self.noise(walk, 0),
             Source::Unneeded => Stage::Over,
@@ -120,14 +149,20 @@ impl<T: Real> Start<T> {
     #[must_use]
     pub fn ask(&self) -> Ask {
         match self.state {
-            State::Climb { .. } => Ask::Gradient,
+            State::Survey => Ask::Survey,
+            State::Approach { .. } | State::Climb { .. } => Ask::Gradient,
             _ => Ask::Value,
         }
     }
 
     /// Takes an answer; at the end the walk is active and has boundary points,
     /// or has ended without a start.
-    pub fn answer(&mut self, walk: &mut Walk<T>, answer: Answer<'_, T>) -> Stage {
+    pub fn answer(
+        &mut self,
+        walk: &mut Walk<T>,
+        answer: Answer<'_, T>,
+        scratch: &mut Scratch,
+    ) -> Stage {
         let is_adversarial = answer.difference < 0.0;
         walk.consider(answer.difference);
         match self.state {
@@ -138,13 +173,20 @@ impl<T: Real> Start<T> {
                 } else {
                     (middle, high)
                 };
-                self.bisect(walk, round + 1, low, high)
+                self.bisect(walk, round + 1, (low, high), scratch)
             }
             _ if is_adversarial => {
                 self.far_end.clone_from(&walk.point);
-                self.bisect(walk, 0, 0.0, 1.0)
+                self.bisect(walk, 0, (0.0, 1.0), scratch)
             }
             State::Point => self.point(walk),
+            State::Survey => {
+                let normals = answer.gradient.chunks_exact(walk.origin.len());
+                let planes = answer.differences.iter().zip(normals);
+                self.planes = planes.map(|(&d, normal)| (d, normal.to_vec())).collect();
+                self.plane(walk, scratch)
+            }
+            State::Approach { round } => self.approach(walk, answer, round, scratch),
             State::Climb { attempt, round } => self.climb(walk, answer.gradient, attempt, round),
             State::Noise { round } => self.noise(walk, round + 1),
         }
@@ -158,7 +200,13 @@ impl<T: Real> Start<T> {
     }
 
     /// Halves the bracket, or notes the boundary point and seeks the next.
-    fn bisect(&mut self, walk: &mut Walk<T>, round: usize, low: f64, high: f64) -> Stage {
+    fn bisect(
+        &mut self,
+        walk: &mut Walk<T>,
+        round: usize,
+        (low, high): (f64, f64),
+        scratch: &mut Scratch,
+    ) -> Stage {
         if round < self.n_bisections {
             let middle = f64::midpoint(low, high);
             walk.norm
@@ -170,14 +218,15 @@ impl<T: Real> Start<T> {
             .midpoint(&walk.origin, &self.far_end, high, &mut walk.point);
         let size = walk.norm.size(&walk.point, &walk.origin);
         self.boundary.push((size, walk.point.clone()));
-        self.next(walk)
+        self.next(walk, scratch)
     }
 
     /// Seeks one more start, if one more is wanted.
-    fn next(&mut self, walk: &mut Walk<T>) -> Stage {
+    fn next(&mut self, walk: &mut Walk<T>, scratch: &mut Scratch) -> Stage {
         let n_found = self.boundary.len();
         match &self.source {
             Source::Points(points) if n_found < points.wanted => self.point(walk),
+            Source::Survey(wanted) if n_found < *wanted => self.plane(walk, scratch),
             Source::Climb(wanted) | Source::Scatter(wanted) if n_found < *wanted => {
                 self.climb_from(walk, 0)
             }
@@ -200,6 +249,63 @@ impl<T: Real> Start<T> {
         walk.point.copy_from_slice(pixels);
         self.state = State::Point;
         Stage::GoesOn
+    }
+
+    /// Steps beyond the nearest plane that is left, or else sets out on a climb.
+    fn plane(&mut self, walk: &mut Walk<T>, scratch: &mut Scratch) -> Stage {
+        while let Some((difference, normal)) = self.planes.pop_front() {
+            walk.point.clone_from(&walk.origin);
+            let stage = self.beyond(walk, -BEYOND_PLANE * difference, &normal, scratch);
+            if stage == Stage::GoesOn {
+                self.state = State::Approach { round: 0 };
+                return stage;
+            }
+        }
+        self.climb_from(walk, 0)
+    }
+
+    /// Steps beyond the boundary as it looks from the point, or tries the next plane.
+    fn approach(
+        &mut self,
+        walk: &mut Walk<T>,
+        answer: Answer<'_, T>,
+        round: usize,
+        scratch: &mut Scratch,
+    ) -> Stage {
+        let change = -BEYOND_BOUNDARY * answer.difference;
+        if round < N_FOLLOWING
+            && self.beyond(walk, change, answer.gradient, scratch) == Stage::GoesOn
+        {
+            self.state = State::Approach { round: round + 1 };
+            return Stage::GoesOn;
+        }
+        self.plane(walk, scratch)
+    }
+
+    /// Moves to where the logit difference changes by `change`, were it linear: of
+    /// those points, to the one nearest to the clean image.
+    fn beyond(
+        &mut self,
+        walk: &mut Walk<T>,
+        change: f64,
+        normal: &[T],
+        scratch: &mut Scratch,
+    ) -> Stage {
+        let problem = Problem {
+            origin: &walk.origin,
+            point: &walk.point,
+            normal,
+            change,
+            radius: f64::MAX.sqrt(),
+        };
+        self.next_point.resize(walk.origin.len(), T::ZERO);
+        match step(walk.norm, &problem, scratch, &mut self.next_point) {
+            Outcome::OnPlane | Outcome::Towards => {
+                std::mem::swap(&mut walk.point, &mut self.next_point);
+                Stage::GoesOn
+            }
+            Outcome::NoDirection | Outcome::NotFinite => Stage::Over,
+        }
     }
 
     /// Sets out on a climb: at the clean image, or from noise around it.

@@ -19,6 +19,7 @@ fn adaptive() -> Rules {
     Rules {
         steps: 200,
         restarts: 0,
+        descent: 0,
         radius: Radius::Adaptive {
             first: 4.0,
             last: 0.01,
@@ -71,19 +72,19 @@ fn converse(search: &mut Search<f64>, mut difference: impl FnMut(&[f64]) -> f64)
     let mut scratch = Scratch::default();
     let mut used = 0;
     for _ in 0..2000 {
-        let gradient: &[f64] = match search.ask() {
-            Ask::Gradient => &WEIGHTS,
-            Ask::Value => &[],
+        let value = difference(&search.walk.point);
+        let answer = match search.ask() {
+            Ask::Value => Answer::value(value),
+            Ask::Gradient => Answer::gradient(value, &WEIGHTS),
+            Ask::Survey => Answer {
+                differences: &[value, 2.0 * value],
+                gradient: &[WEIGHTS, WEIGHTS].concat(),
+                n_gradients: 2,
+                ..Answer::value(value)
+            },
             Ask::Nothing => return used,
         };
-        let difference = difference(&search.walk.point);
-        used += search.answer(
-            Answer {
-                difference,
-                gradient,
-            },
-            &mut scratch,
-        );
+        used += search.answer(answer, &mut scratch);
     }
     panic!("the search does not end");
 }
@@ -97,6 +98,8 @@ fn a_walk_on_a_plane_ends_at_the_dual_norm() {
             points(&[given], Status::BadStart),
             Source::Climb(1),
             Source::Climb(3),
+            Source::Survey(1),
+            Source::Survey(3),
             Source::Scatter(2),
             Source::Noise(2),
         ];
@@ -107,7 +110,7 @@ fn a_walk_on_a_plane_ends_at_the_dual_norm() {
             assert_eq!(walk.status, Status::Completed);
             assert!((walk.size() / exact - 1.0).abs() < 1e-3, "{}", walk.size());
             assert!(plane(walk.best().unwrap()) < 0.0);
-            assert!(walk.n_gradients <= walk.n_queries);
+            assert!(walk.n_gradients <= walk.n_queries + 1);
             let sizes: Vec<f64> = walk.trajectory.iter().map(|&(_, size)| size).collect();
             assert!(sizes.windows(2).all(|pair| pair[1] < pair[0]));
         }
@@ -161,19 +164,12 @@ fn bad_numbers_end_a_search() {
     let mut scratch = Scratch::default();
     let mut flat = search(points(&[[0.0; 4]], Status::BadStart), adaptive());
     while flat.ask() != Ask::Nothing {
-        let gradient: &[f64] = if flat.ask() == Ask::Gradient {
-            &[0.0; 4]
-        } else {
-            &[]
-        };
         let difference = plane(&flat.walk.point);
-        flat.answer(
-            Answer {
-                difference,
-                gradient,
-            },
-            &mut scratch,
-        );
+        let answer = match flat.ask() {
+            Ask::Gradient => Answer::gradient(difference, &[0.0; 4]),
+            _ => Answer::value(difference),
+        };
+        flat.answer(answer, &mut scratch);
     }
     assert_eq!(flat.walk.status, Status::ZeroGradient);
     assert!(flat.walk.best().is_some());
@@ -186,6 +182,7 @@ fn starts_that_cannot_be_found_are_a_status() {
         (points(&[given], Status::BadStart), Status::BadStart),
         (points(&[], Status::NoStart), Status::NoStart),
         (Source::Climb(2), Status::NoStart),
+        (Source::Survey(2), Status::NoStart),
         (Source::Scatter(1), Status::NoStart),
         (Source::Noise(1), Status::NoStart),
     ];
@@ -203,11 +200,8 @@ fn scattered_starts_differ_between_streams() {
         let mut walk = Walk::new(vec![0.6, 0.3, 0.5, 0.5], Norm::Linf);
         let mut stage = start.begin(&mut walk);
         while stage == Stage::GoesOn {
-            let answer = Answer {
-                difference: plane(&walk.point),
-                gradient: &WEIGHTS,
-            };
-            stage = start.answer(&mut walk, answer);
+            let answer = Answer::gradient(plane(&walk.point), &WEIGHTS);
+            stage = start.answer(&mut walk, answer, &mut Scratch::default());
         }
         start.take_boundary()
     };
@@ -224,13 +218,8 @@ fn of_several_points_the_nearest_boundary_counts() {
     let mut stage = several.begin(&mut walk);
     while stage == Stage::GoesOn {
         let difference = plane(&walk.point);
-        stage = several.answer(
-            &mut walk,
-            Answer {
-                difference,
-                gradient: &[],
-            },
-        );
+        let answer = Answer::value(difference);
+        stage = several.answer(&mut walk, answer, &mut Scratch::default());
     }
     let boundary = several.take_boundary();
     assert_eq!(boundary.len(), 2, "the second point is not adversarial");
@@ -336,8 +325,12 @@ fn an_unconfirmed_best_is_pushed_then_replaced_by_the_first_find() {
     walk.consider(-1.0);
     assert!(walk.begin_confirmation());
     let mut attempt = 0;
-    while !walk.confirm(if walk.point[0] < 0.7515 { 0.1 } else { -0.1 }, attempt) {
-        attempt += 1;
+    while let Some(next) = walk.confirm(
+        if walk.point[0] < 0.7515 { 0.1 } else { -0.1 },
+        0.0,
+        attempt,
+    ) {
+        attempt = next;
     }
     assert!(
         attempt == 7 && (walk.size() - 0.2516).abs() < 1e-9,
@@ -346,14 +339,15 @@ fn an_unconfirmed_best_is_pushed_then_replaced_by_the_first_find() {
     );
     walk.begin_confirmation();
     attempt = 0;
-    while !walk.confirm(if walk.point[0] < 1.0 { 0.1 } else { -0.1 }, attempt) {
-        attempt += 1;
+    while let Some(next) = walk.confirm(if walk.point[0] < 1.0 { 0.1 } else { -0.1 }, 0.0, attempt)
+    {
+        attempt = next;
     }
     assert_eq!(walk.best(), Some(&[1.0, 0.5][..]));
     walk.begin_confirmation();
     attempt = 0;
-    while !walk.confirm(0.1, attempt) {
-        attempt += 1;
+    while let Some(next) = walk.confirm(0.1, 0.0, attempt) {
+        attempt = next;
     }
     assert_eq!((walk.status, walk.best()), (Status::Unconfirmed, None));
 }

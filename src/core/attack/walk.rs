@@ -76,6 +76,10 @@ pub struct Walk<T> {
     /// The first adversarial point, to return to if no nearer one is
     /// confirmed.
     refuge: Vec<T>,
+    /// At confirmation: the adversarial point with the largest margin, and this
+    /// margin, while none exceeds the model's rounding.
+    doubtful: Vec<T>,
+    margin: f64,
 }
 
 impl<T: Real> Walk<T> {
@@ -93,6 +97,8 @@ impl<T: Real> Walk<T> {
             best: None,
             size: f64::INFINITY,
             refuge: Vec::new(),
+            doubtful: Vec::new(),
+            margin: 0.0,
             origin,
         }
     }
@@ -161,11 +167,12 @@ impl<T: Real> Walk<T> {
         }
     }
 
-    /// Moves a little outwards of the best point, to be asked about once more:
-    /// where it is adversarial too, the best is off the boundary by more than
-    /// the model's rounding. Within a budget points are not at the boundary, and
-    /// are asked about as found. Returns whether there is a best point.
+    /// Moves a little outwards of the best point, to be asked about once more.
+    /// Within a budget points are not at the boundary, and are asked about as found.
+    /// Returns whether there is a best point.
     pub fn begin_confirmation(&mut self) -> bool {
+        self.doubtful.clear();
+        self.margin = 0.0;
         if self.limit.is_finite() {
             return self.settle();
         }
@@ -175,25 +182,37 @@ impl<T: Real> Walk<T> {
 
     /// Reports the difference at the point of an `attempt` to confirm: a little
     /// outwards of the best point, that point itself, further and further
-    /// outwards, the first adversarial point.
+    /// outwards, the first adversarial point. The first whose margin exceeds the
+    /// model's `rounding` is taken, or else the one with the largest margin.
     ///
-    /// Returns whether the question is settled.
-    pub fn confirm(&mut self, difference: f64, attempt: usize) -> bool {
-        if difference < 0.0 {
+    /// Returns the next attempt, if the question is not settled.
+    pub fn confirm(&mut self, difference: f64, rounding: f64, attempt: usize) -> Option<usize> {
+        if difference < -rounding {
             self.accept();
-            return true;
+            return None;
+        }
+        if -difference > self.margin {
+            self.margin = -difference;
+            self.doubtful.clone_from(&self.point);
         }
         match attempt {
-            0 => _ = self.settle(),
+            // The best itself is nearer to the boundary than what was adversarial.
+            0 if self.doubtful.is_empty() => _ = self.settle(),
+            0 => return self.confirm(f64::INFINITY, rounding, 1),
             1..=N_PUSHES => self.push(FIRST_PUSH * f64::from(1_u32 << attempt)),
             _ if attempt == N_PUSHES + 1 => self.point.clone_from(&self.refuge),
-            _ => {
+            _ if self.doubtful.is_empty() => {
                 self.best = None;
                 self.status = Status::Unconfirmed;
-                return true;
+                return None;
+            }
+            _ => {
+                self.point.clone_from(&self.doubtful);
+                self.accept();
+                return None;
             }
         }
-        false
+        Some(attempt + 1)
     }
 
     /// Takes the present point as the best, an improvement.

@@ -23,6 +23,36 @@ pub enum Criterion {
     Custom,
 }
 
+/// The `count` classes (n, count) with the largest logits, without each row's label.
+pub fn likeliest_others(logits: &Tensor, labels: &[i64], count: i64) -> Result<Tensor> {
+    let plain = logits.f_detach()?;
+    let others = lowered(&plain, &column(labels, logits)?)?;
+    Ok(others.f_topk(count, 1, true, true)?.1)
+}
+
+/// By how much the label of every row leads over its `class` (n, 1).
+pub fn lead(logits: &Tensor, labels: &[i64], class: &Tensor) -> Result<Tensor> {
+    let own = logits.f_gather(1, &column(labels, logits)?, false)?;
+    let other = logits.f_gather(1, class, false)?;
+    Ok(own.f_sub(&other)?.f_squeeze_dim(1)?)
+}
+
+/// Classes as a column on the logits' device.
+fn column(classes: &[i64], logits: &Tensor) -> Result<Tensor> {
+    let classes = Tensor::f_from_slice(classes)?.f_to_device(logits.device())?;
+    Ok(classes.f_unsqueeze(1)?)
+}
+
+/// Logits whose `own` class is at minus infinity.
+fn lowered(plain: &Tensor, own: &Tensor) -> Result<Tensor> {
+    let is_own = plain
+        .f_zeros_like()?
+        .f_scatter(1, own, &plain.f_ones_like()?)?
+        .f_to_kind(Kind::Bool)?;
+    let lowest = plain.f_full_like(f64::NEG_INFINITY)?;
+    Ok(lowest.f_where_self(&is_own, plain)?)
+}
+
 /// The difference of every row of `logits` for its class in `classes`.
 pub fn difference(
     logits: &Tensor,
@@ -30,16 +60,8 @@ pub fn difference(
     is_targeted: bool,
     (margin, probability): (f64, f64),
 ) -> Result<Tensor> {
-    let own_index = Tensor::f_from_slice(classes)?
-        .f_to_device(logits.device())?
-        .f_unsqueeze(1)?;
-    let plain = logits.f_detach()?;
-    let is_own = plain
-        .f_zeros_like()?
-        .f_scatter(1, &own_index, &plain.f_ones_like()?)?
-        .f_to_kind(Kind::Bool)?;
-    let lowest = plain.f_full_like(f64::NEG_INFINITY)?;
-    let rival_index = lowest.f_where_self(&is_own, &plain)?.f_argmax(1, true)?;
+    let own_index = column(classes, logits)?;
+    let rival_index = lowered(&logits.f_detach()?, &own_index)?.f_argmax(1, true)?;
     let own = logits.f_gather(1, &own_index, false)?;
     let rival = logits.f_gather(1, &rival_index, false)?;
     let (wanted, other) = if is_targeted {

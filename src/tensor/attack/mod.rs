@@ -15,6 +15,7 @@ model works on the other.
 */
 
 mod criterion;
+mod nearest;
 mod query;
 mod sources;
 
@@ -25,7 +26,7 @@ use rayon::prelude::*;
 use tch::{Device, Tensor};
 
 use crate::Result;
-use crate::core::attack::{self, Answer, Ask, Search, Settings, Start, Status, Walk};
+use crate::core::attack::{self, Ask, Search, Settings, Start, Status, Walk};
 use crate::core::norm::Norm;
 use crate::core::parallel;
 use crate::core::trust_region::Scratch;
@@ -43,7 +44,13 @@ pub trait Classify {
     /// The gradient of the sum of `differences` in `images`, which they were
     /// computed from; `None` where they do not depend on them. It runs the
     /// backward pass of the user's model, so what that raises must come out.
-    fn gradient(&mut self, differences: &Tensor, images: &Tensor) -> Result<Option<Tensor>>;
+    /// `keeps_graph`: another backward pass will follow.
+    fn gradient(
+        &mut self,
+        differences: &Tensor,
+        images: &Tensor,
+        keeps_graph: bool,
+    ) -> Result<Option<Tensor>>;
 
     /// The user's own criterion for `images` with these `logits`, the images
     /// at `positions` of the task: (n,), negative or true where adversarial.
@@ -72,6 +79,8 @@ pub struct Task {
     pub starts: Starts,
     /// How many starts each image gets.
     pub n_starts: usize,
+    /// How many of the other classes a survey looks at.
+    pub n_surveyed: usize,
     /// Bisections between a start and its image.
     pub n_bisections: usize,
     /// Selects the random streams.
@@ -146,7 +155,7 @@ pub fn run<T: Pixel>(
             let (batch, ask) = take_batch(&mut window, task.batch_size);
             let points = batch.iter().map(|entry| &entry.search.walk.point[..]);
             let positions: Vec<usize> = batch.iter().map(|entry| entry.position).collect();
-            let pending = queries.ask(points, &positions, ask == Ask::Gradient)?;
+            let pending = queries.ask(points, &positions, ask)?;
             pipeline.push_back((batch, pending));
         }
         if pipeline.len() <= depth && !window.is_empty() {
@@ -172,21 +181,23 @@ pub fn run<T: Pixel>(
 /// Takes up to `size` searches out of the window, all asking for what most of
 /// it asks for; the rest keep their order.
 fn take_batch<T: Pixel>(window: &mut Vec<Entry<T>>, size: usize) -> (Vec<Entry<T>>, Ask) {
-    let asks_gradient = |entry: &Entry<T>| entry.search.ask() == Ask::Gradient;
-    let n_gradients = window.iter().filter(|entry| asks_gradient(entry)).count();
-    let wants_gradient = 2 * n_gradients >= window.len();
+    let count = |ask| {
+        window
+            .iter()
+            .filter(|entry| entry.search.ask() == ask)
+            .count()
+    };
+    let most = [Ask::Value, Ask::Survey, Ask::Gradient]
+        .into_iter()
+        .max_by_key(|&ask| count(ask))
+        .unwrap_or(Ask::Value);
     let mut room = size;
     let batch = window.extract_if(.., |entry| {
-        let is_taken = room > 0 && asks_gradient(entry) == wants_gradient;
+        let is_taken = room > 0 && entry.search.ask() == most;
         room -= usize::from(is_taken);
         is_taken
     });
-    let ask = if wants_gradient {
-        Ask::Gradient
-    } else {
-        Ask::Value
-    };
-    (batch.collect(), ask)
+    (batch.collect(), most)
 }
 
 /// Gives every search of a batch its answer, in parallel; returns how many
@@ -196,18 +207,13 @@ fn answer<T: Pixel>(
     pending: &Pending,
     scratch: &ScratchPool,
 ) -> Result<usize> {
-    let (differences, gradients) = pending.to_host::<T>()?;
-    let dimension = gradients.len() / batch.len();
+    let answers = pending.to_host::<T>()?;
     parallel::run(|stop| {
-        let entries = batch.par_iter_mut().zip(&differences).enumerate();
+        let entries = batch.par_iter_mut().enumerate();
         entries
-            .map(|(row, (entry, &difference))| {
+            .map(|(row, entry)| {
                 stop.check()?;
-                let gradient = &gradients[row * dimension..(row + 1) * dimension];
-                let answer = Answer {
-                    difference,
-                    gradient,
-                };
+                let answer = answers.row(row);
                 Ok(scratch.with(|scratch| entry.search.answer(answer, scratch)))
             })
             .sum()

@@ -6,30 +6,87 @@ use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
 use super::criterion::{self, Criterion};
+use super::nearest::Nearest;
 use super::{Classify, Task};
+use crate::core::attack::{Answer, Ask};
 use crate::core::memory;
 use crate::core::real::Real;
 use crate::{Error, Result};
+
+/// By how many units in the last place of its largest logit a model may round
+/// differently in another batch.
+const N_UNITS: f64 = 16.0;
 
 /// A pixel that torch knows.
 pub trait Pixel: Real + Element {}
 impl<T: Real + Element> Pixel for T {}
 
-/// Answers that may still be under way on the device.
+/// Answers that may still be under way on the device: each tensor has a row for
+/// each image.
 pub struct Pending {
-    differences: Tensor,
+    /// The difference, and what rounding may change in it.
+    values: Tensor,
+    /// The gradients, flattened, one after the other.
     gradients: Option<Tensor>,
+    /// Of a survey: the differences to the nearest classes.
+    differences: Option<Tensor>,
+    /// Backward passes.
+    n_gradients: i64,
+}
+
+/// Answers on the host.
+pub struct Answers<T> {
+    values: Vec<f64>,
+    gradients: Vec<T>,
+    differences: Vec<f64>,
+    n_gradients: i64,
 }
 
 impl Pending {
-    /// Waits for the differences and, flattened, their gradients.
-    pub fn to_host<T: Pixel>(&self) -> Result<(Vec<f64>, Vec<T>)> {
-        let differences = host(&self.differences, Kind::Double)?;
-        let gradients = match &self.gradients {
-            Some(gradients) => host(gradients, T::KIND)?,
-            None => Vec::new(),
+    /// Waits for the answers.
+    pub fn to_host<T: Pixel>(&self) -> Result<Answers<T>> {
+        let gradients = self.gradients.as_ref().map(|all| host(all, T::KIND));
+        let differences = self.differences.as_ref().map(|all| host(all, Kind::Double));
+        Ok(Answers {
+            values: host(&self.values, Kind::Double)?,
+            gradients: gradients.transpose()?.unwrap_or_default(),
+            differences: differences.transpose()?.unwrap_or_default(),
+            n_gradients: self.n_gradients,
+        })
+    }
+
+    /// The answers of several batches as those of one.
+    fn joined(parts: &[Self]) -> Result<Self> {
+        let joined = |part: fn(&Self) -> Option<&Tensor>| {
+            let tensors: Vec<&Tensor> = parts.iter().filter_map(part).collect();
+            let joined = (!tensors.is_empty()).then(|| Tensor::f_cat(&tensors, 0));
+            joined.transpose()
         };
-        Ok((differences, gradients))
+        let values: Vec<&Tensor> = parts.iter().map(|part| &part.values).collect();
+        Ok(Self {
+            values: Tensor::f_cat(&values, 0)?,
+            gradients: joined(|part| part.gradients.as_ref())?,
+            differences: joined(|part| part.differences.as_ref())?,
+            n_gradients: parts.first().map_or(0, |part| part.n_gradients),
+        })
+    }
+}
+
+impl<T> Answers<T> {
+    /// The answer to the image in row `row`.
+    pub fn row(&self, row: usize) -> Answer<'_, T> {
+        let n_rows = self.values.len() / 2;
+        let (n_pixels, n_classes) = (
+            self.gradients.len() / n_rows,
+            self.differences.len() / n_rows,
+        );
+        Answer {
+            difference: self.values[2 * row],
+            rounding: self.values[2 * row + 1],
+            gradient: &self.gradients[row * n_pixels..(row + 1) * n_pixels],
+            differences: &self.differences[row * n_classes..(row + 1) * n_classes],
+            n_gradients: self.n_gradients,
+        }
     }
 }
 
@@ -52,13 +109,12 @@ impl<'a, M: Classify> Queries<'a, M> {
         }
     }
 
-    /// Asks for the logit differences at `points`, and for their gradients.
-    /// `positions` are those of their images in the task.
+    /// Asks about `points`. `positions` are those of their images in the task.
     pub fn ask<'p, T: Pixel + 'p>(
         &mut self,
         points: impl Iterator<Item = &'p [T]>,
         positions: &[usize],
-        with_gradient: bool,
+        ask: Ask,
     ) -> Result<Pending> {
         let mut shape = self.task.images.size();
         shape[0] = positions.len() as i64;
@@ -69,41 +125,33 @@ impl<'a, M: Classify> Queries<'a, M> {
             .f_view(shape.as_slice())?
             .f_to_device(self.task.images.device())?;
         if !self.task.is_deterministic {
-            return self.ask_batch(&images, positions, with_gradient);
+            return self.ask_batch(&images, positions, ask);
         }
         let mut answers = Vec::with_capacity(positions.len());
         for (row, position) in positions.iter().enumerate() {
             let image = images.f_narrow(0, row as i64, 1)?;
-            answers.push(self.ask_batch(&image, &[*position], with_gradient)?);
+            answers.push(self.ask_batch(&image, &[*position], ask)?);
         }
-        let (differences, gradients): (Vec<_>, Vec<_>) = answers
-            .into_iter()
-            .map(|answer| (answer.differences, answer.gradients))
-            .unzip();
-        let gradients: Vec<Tensor> = gradients.into_iter().flatten().collect();
-        Ok(Pending {
-            differences: Tensor::f_cat(&differences, 0)?,
-            gradients: with_gradient
-                .then(|| Tensor::f_cat(&gradients, 0))
-                .transpose()?,
-        })
+        Pending::joined(&answers)
     }
 
-    fn ask_batch(
-        &mut self,
-        images: &Tensor,
-        positions: &[usize],
-        with_gradient: bool,
-    ) -> Result<Pending> {
-        if !with_gradient {
-            let differences = tch::no_grad(|| self.differences(images, positions, false))?;
+    fn ask_batch(&mut self, images: &Tensor, positions: &[usize], ask: Ask) -> Result<Pending> {
+        if ask == Ask::Value {
+            let values = tch::no_grad(|| {
+                let logits = self.logits(images)?;
+                let differences = self.differences(images, &logits, positions, false)?;
+                with_rounding(&differences, &logits)
+            })?;
             return Ok(Pending {
-                differences,
+                values,
                 gradients: None,
+                differences: None,
+                n_gradients: 0,
             });
         }
         let images = images.f_detach()?.f_set_requires_grad(true)?;
-        let differences = tch::with_grad(|| self.differences(&images, positions, true))?;
+        let logits = tch::with_grad(|| self.logits(&images))?;
+        let differences = tch::with_grad(|| self.differences(&images, &logits, positions, true))?;
         if !differences.requires_grad() {
             return Err(Error::Model(
                 "model: got logits without a graph, expected ones that depend on the images \
@@ -111,14 +159,65 @@ impl<'a, M: Classify> Queries<'a, M> {
                     .to_owned(),
             ));
         }
-        let gradient = match self.model.gradient(&differences, &images)? {
-            Some(gradient) => gradient,
-            // The logits do not depend on the images at all.
-            None => images.f_zeros_like()?,
-        };
+        let values = with_rounding(&differences, &logits)?;
+        if ask == Ask::Survey {
+            return self.survey(&images, &logits, positions, values);
+        }
         Ok(Pending {
-            differences: differences.f_detach()?,
-            gradients: Some(gradient),
+            values,
+            gradients: Some(self.gradient(&differences, &images, false)?),
+            differences: None,
+            n_gradients: 1,
+        })
+    }
+
+    /// The gradient of each image's difference.
+    fn gradient(
+        &mut self,
+        differences: &Tensor,
+        images: &Tensor,
+        keeps_graph: bool,
+    ) -> Result<Tensor> {
+        match self.model.gradient(differences, images, keeps_graph)? {
+            Some(gradient) => Ok(gradient),
+            // The logits do not depend on the images at all.
+            None => Ok(images.f_zeros_like()?),
+        }
+    }
+
+    /// The planes that the boundaries to other classes look like from `images`: of the
+    /// likeliest `n_surveyed` classes, the `n_starts` nearest in the norm.
+    fn survey(
+        &mut self,
+        images: &Tensor,
+        logits: &Tensor,
+        positions: &[usize],
+        values: Tensor,
+    ) -> Result<Pending> {
+        let margin = match self.task.criterion {
+            Criterion::Logits { margin, .. } => margin,
+            Criterion::Custom => 0.0,
+        };
+        let labels: Vec<i64> = positions.iter().map(|&at| self.task.labels[at]).collect();
+        let n_others = (logits.size()[1] - 1).min(self.task.n_surveyed as i64);
+        let others = criterion::likeliest_others(logits, &labels, n_others)?;
+        let mut nearest = Nearest::new(self.task.norm, self.task.n_starts.min(n_others as usize));
+        for rank in 0..n_others {
+            let class = others.f_narrow(1, rank, 1)?;
+            let differences = tch::with_grad(|| {
+                criterion::lead(logits, &labels, &class)?
+                    .f_add_scalar(margin)
+                    .map_err(Error::from)
+            })?;
+            let gradient = self.gradient(&differences, images, rank + 1 < n_others)?;
+            nearest.consider(differences.f_detach()?, gradient.f_flatten(1, -1)?)?;
+        }
+        let (differences, gradients) = nearest.planes()?;
+        Ok(Pending {
+            values,
+            gradients: Some(gradients),
+            differences: Some(differences),
+            n_gradients: n_others,
         })
     }
 
@@ -134,15 +233,15 @@ impl<'a, M: Classify> Queries<'a, M> {
     fn differences(
         &mut self,
         images: &Tensor,
+        logits: &Tensor,
         positions: &[usize],
         with_gradient: bool,
     ) -> Result<Tensor> {
-        let logits = self.logits(images)?;
         match self.task.criterion {
             Criterion::Custom => {
                 let index: Vec<i64> = positions.iter().map(|&at| at as i64).collect();
                 let index = Tensor::f_from_slice(&index)?.f_to_device(images.device())?;
-                let judged = self.model.judge(images, &logits, &index)?;
+                let judged = self.model.judge(images, logits, &index)?;
                 criterion::custom(judged, images.size()[0], with_gradient)
             }
             Criterion::Logits {
@@ -153,7 +252,7 @@ impl<'a, M: Classify> Queries<'a, M> {
                 let wanted = targets.unwrap_or(&self.task.labels);
                 let classes: Vec<i64> = positions.iter().map(|&at| wanted[at]).collect();
                 let limits = (margin, probability);
-                criterion::difference(&logits, &classes, targets.is_some(), limits)
+                criterion::difference(logits, &classes, targets.is_some(), limits)
             }
         }
     }
@@ -200,6 +299,22 @@ impl<'a, M: Classify> Queries<'a, M> {
         }
         Ok(())
     }
+}
+
+/// Differences (n,) beside the rounding of their logits, (n, 2).
+fn with_rounding(differences: &Tensor, logits: &Tensor) -> Result<Tensor> {
+    let unit = match logits.kind() {
+        Kind::Double => f64::EPSILON,
+        Kind::Float => f64::from(f32::EPSILON),
+        Kind::Half => 2.0_f64.powi(-10),
+        _ => 2.0_f64.powi(-7),
+    };
+    let finite = logits.f_detach()?.f_nan_to_num(0.0, 0.0, 0.0)?;
+    let largest = finite.f_abs()?.f_amax([1], false)?;
+    let rounding = largest.f_mul_scalar(N_UNITS * unit)?;
+    let differences = differences.f_detach()?;
+    let rounding = rounding.f_to_kind(differences.kind())?;
+    Ok(Tensor::f_stack(&[differences, rounding], 1)?)
 }
 
 /// Row `position` of a batch, flattened, on the host.

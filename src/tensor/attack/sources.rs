@@ -28,6 +28,8 @@ pub enum Starts {
     Given(Tensor),
     /// A pool of images for all.
     Pool(Tensor),
+    /// The nearest boundaries to other classes, then as `Climb`.
+    Survey,
     /// Signed gradients, then noise.
     Climb,
     /// The same, the first climb too from noise around the image.
@@ -112,6 +114,7 @@ pub fn source<T: Pixel>(
             wanted: task.n_starts,
             failure: Status::NoStart,
         }),
+        Starts::Survey => Source::Survey(task.n_starts),
         Starts::Climb => Source::Climb(task.n_starts),
         Starts::Scatter => Source::Scatter(task.n_starts),
         Starts::Noise => Source::Noise(task.n_starts),

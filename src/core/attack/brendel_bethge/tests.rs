@@ -4,6 +4,7 @@ fn rules() -> Rules {
     Rules {
         steps: 100,
         restarts: 0,
+        descent: 0,
         radius: Radius::Adaptive {
             first: 4.0,
             last: 0.01,
@@ -31,10 +32,7 @@ fn a_lost_walk_halves_its_way_back() {
         } else {
             &[0.0, -1.0]
         };
-        let answer = Answer {
-            difference,
-            gradient,
-        };
+        let answer = Answer::gradient(difference, gradient);
         assert_eq!(attack.answer(walk, answer, &mut scratch), Stage::GoesOn);
     };
     answer(&mut attack, &mut walk, -1.0);

@@ -43,13 +43,9 @@ fn converse<T: Real>(
     while search.ask() != Ask::Nothing {
         points.push(search.walk.point.clone());
         let (difference, gradient) = model(&search.walk.point);
-        let gradient = match search.ask() {
-            Ask::Gradient => &gradient[..],
-            _ => &[],
-        };
-        let answer = Answer {
-            difference,
-            gradient,
+        let answer = match search.ask() {
+            Ask::Gradient => Answer::gradient(difference, &gradient),
+            _ => Answer::value(difference),
         };
         used += search.answer(answer, &mut Scratch::default());
     }
