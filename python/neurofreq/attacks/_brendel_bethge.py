@@ -23,10 +23,11 @@ class BrendelBethge(Attack):
     """Smallest adversarial perturbations by following the decision boundary.
 
     From an adversarial starting point, the attack walks along the boundary towards the
-    clean image. Without a target, it starts at the class whose boundary is nearest,
-    as the gradients at the clean image predict. Each step solves exactly for the point nearest to the clean image on
-    the linearized boundary, within [0, 1] and a trust radius. By default, the walk of
-    an image ends when it has converged; `published` gives foolbox's schedule.
+    clean image. Without a target, it starts at the class whose boundary is nearest, as
+    the gradients at the clean image predict. Each step solves exactly for the point
+    nearest to the clean image on the linearized boundary, within [0, 1] and a trust
+    radius. By default, the walk of an image ends when it has converged; `published`
+    gives foolbox's schedule.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def write(
     found = {}
     for name, model in models.items():
         is_gray = luma.is_shown(
-            name, model, lambda: pixels[:2], pixels.shape[1], "auto", device=device
+            name, model, pixels[:2], pixels.shape[1], "auto", device=device
         )
         shown = luma_of(pixels) if is_gray else pixels
         found[name] = robust_accuracy(model, shown, labels, **how)
