@@ -55,6 +55,17 @@ class AttackResult(NamedTuple):
     trajectory : tuple of ndarray of float64, shape (K, 2), or None
         If requested: for each image, the number of queries and the distance at every
         improvement, before the confirmation.
+    shaped : bool
+        Whether the attack prefers some frequencies (`Boundary` with "bands" or
+        "signs"). If it does, the spectra of the perturbations, such as f_0.5, say
+        little about the frequencies that the model uses.
+    probe_spectrum : ndarray of float64, shape (N, 2 K), or None
+        For `Boundary` with "bands": the share of the probes' power in each of K bands,
+        from coarse to fine, for the next round of each image. Each band has two columns:
+        gray (the mean over channels) and color. The last band is the difference of
+        pixels from the means of blocks of 2 by 2 pixels, the one before it is the
+        difference of these means from those of blocks of 4 by 4 pixels, and so on; the
+        first band is the means of at most four blocks.
 
     Examples
     --------
@@ -77,6 +88,8 @@ class AttackResult(NamedTuple):
     status: NDArray[np.str_]
     n_gradients: Any
     trajectory: tuple[NDArray[np.float64], ...] | None = None
+    shaped: bool = False
+    probe_spectrum: NDArray[np.float64] | None = None
 
 
 class Attack(ABC):
@@ -257,7 +270,7 @@ class Attack(ABC):
             )  # fmt: skip
             callables = Callables(asked, options.judge, bar.update)
             found = _neurofreq.attack(callables, self._method, self._settings(), task)
-        return _result(images, found, options.trajectory)
+        return _result(images, found, options.trajectory, is_shaped=self.shaped)
 
     def _plain(
         self,
@@ -283,6 +296,11 @@ class Attack(ABC):
     @abstractmethod
     def planned(self) -> int:
         """The largest number of queries per image, for progress bars."""
+
+    @property
+    def shaped(self) -> bool:
+        """Whether the attack prefers some frequencies, so that spectra are biased."""
+        return False
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings by the names that Rust reads."""
@@ -353,10 +371,11 @@ def _classes(
 
 
 def _result(
-    images: Array, found: tuple[Any, ...], wants_trajectory: bool
+    images: Array, found: tuple[Any, ...], wants_trajectory: bool, *, is_shaped: bool
 ) -> AttackResult:
     """Return the result as arrays or tensors, like the images."""
-    adversarial, distance, success, n_queries, n_gradients, status, steps = found
+    adversarial, distance, success, n_queries, n_gradients, status, *more = found
+    steps, spectrum = more
 
     def own(part: torch.Tensor) -> Any:
         if isinstance(images, torch.Tensor):
@@ -372,4 +391,6 @@ def _result(
         status=np.array(status, dtype=np.str_),
         n_gradients=own(torch.tensor(n_gradients, device="cpu")),
         trajectory=trajectory if wants_trajectory else None,
+        shaped=is_shaped,
+        probe_spectrum=np.array(spectrum) if any(spectrum) else None,
     )
