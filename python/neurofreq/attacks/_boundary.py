@@ -134,13 +134,12 @@ class Boundary(Attack):
         """Check every parameter."""
         validate.one_of("norm", self.norm, NORMS)
         validate.one_of("proposal", self.proposal, PROPOSALS)
-        if self.proposal not in ("auto", "estimate", "published"):
-            if self.proposal != _OF_NORM[self.norm]:
-                raise ValueError(
-                    f"proposal: got {self.proposal!r} with norm {self.norm!r}, "
-                    f"expected 'auto', {_OF_NORM[self.norm]!r}, 'estimate' or "
-                    "'published'"
-                )
+        own = _OF_NORM[self.norm]
+        if self.proposal not in ("auto", own, "estimate", "published"):
+            raise ValueError(
+                f"proposal: got {self.proposal!r} with norm {self.norm!r}, "
+                f"expected 'auto', {own!r}, 'estimate' or 'published'"
+            )
         shares = ("tolerance", "spherical_step", "source_step")
         if self.reach is not None:
             shares = ("reach", *shares)

@@ -60,12 +60,12 @@ class AttackResult(NamedTuple):
         "signs"). If it does, the spectra of the perturbations, such as f_0.5, say
         little about the frequencies that the model uses.
     probe_spectrum : ndarray of float64, shape (N, 2 K), or None
-        For `Boundary` with "bands": the share of the probes' power in each of K bands,
-        from coarse to fine, for the next round of each image. Each band has two columns:
-        gray (the mean over channels) and color. The last band is the difference of
-        pixels from the means of blocks of 2 by 2 pixels, the one before it is the
-        difference of these means from those of blocks of 4 by 4 pixels, and so on; the
-        first band is the means of at most four blocks.
+        For `Boundary` with "bands": the learned share of the probes' power in each of K
+        bands, from coarse to fine. Each band has two columns: gray (the mean over
+        channels) and color. The last band is the difference of pixels from the means of
+        blocks of 2 by 2 pixels, the band before it is the difference of these means
+        from the means of blocks of 4 by 4 pixels, and so on. The first band is the
+        means of at most four blocks.
 
     Examples
     --------
