@@ -1,11 +1,13 @@
-"""Compare decision-based attacks with foolbox's in one run: distance and queries.
+"""Measure decision-based attacks by queries, and compare with foolbox's.
 
-Usage: python benches/decision.py --data DIR [--images 32] [--queries 10000]
+Usage: python benches/decision.py --data DIR [--images 32] [--queries 5000]
+[--models cnn_a_mix4 zoo:standard-0 ...] [--foolbox]
 
-Data, images, targets and starting points are as in attack.py. The model counts the
-queries of all contestants. The distance after a number of queries is the smallest
-adversarial l2 distance so far. Raw numbers go to benches/results/<date>-<n>cores/, the
-table is in docs/results/bench-decision.md.
+Data, images, targets and starting points are as in attack.py; untargeted attacks start
+from noise, with seed 0. The distance after a number of queries is the smallest
+adversarial distance so far. Raw numbers go to benches/results/<date>-<n>cores/, the
+tables to docs/results/bench-decision.md. With --foolbox, foolbox's attacks run on the
+targeted L2 task, and the model counts their queries.
 """
 
 from __future__ import annotations
@@ -20,10 +22,18 @@ from typing import Any
 import numpy as np
 import torch
 from attack import CORES, ROOT, load_model, task
+from pages import fill
 
 import neurofreq as nf
 
-BUDGETS = (500, 1000, 2000, 5000, 10000)
+BUDGETS = (250, 500, 1000, 2000, 5000)
+# The proposals of each norm; the first one is the default.
+PROPOSALS = {"l2": ("bands", "estimate"), "linf": ("signs", "estimate")}
+PAGE = ROOT / "docs" / "results" / "bench-decision.md"
+FILES = {
+    "marabou": "models/cifar_marabou_large.pth",
+    "wide": "models/cifar_wide.pth",
+}
 # Steps of foolbox's attacks that need about these numbers of queries.
 STEPS = {
     "BoundaryAttack": (1000, 2000, 5000, 10000),
@@ -45,17 +55,22 @@ class Counted(torch.nn.Module):
 
 
 def ours(
-    model: torch.nn.Module, what: dict[str, Any], proposal: str, budget: int
-) -> Any:
-    attack = nf.attacks.Boundary("l2", max_queries=budget, proposal=proposal)
-    start = time.perf_counter()
+    model: torch.nn.Module,
+    what: dict[str, Any],
+    norm: str,
+    proposal: str,
+    budget: int,
+) -> list[dict[str, float]]:
+    attack = nf.attacks.Boundary(norm, max_queries=budget, proposal=proposal)
     found = attack(model, **what, trajectory=True)
-    seconds = time.perf_counter() - start
     rows = []
     for queries in (n for n in BUDGETS if n <= budget):
-        sizes = [path[path[:, 0] <= queries, 1].min() for path in found.trajectory]
+        sizes = [
+            path[path[:, 0] <= queries, 1].min(initial=np.inf)
+            for path in found.trajectory
+        ]
         rows.append({"queries": queries, "median": float(np.median(sizes))})
-    return {"seconds": seconds, "rows": rows}
+    return rows
 
 
 def theirs(model: torch.nn.Module, what: dict[str, Any], name: str, budget: int) -> Any:
@@ -85,28 +100,73 @@ def theirs(model: torch.nn.Module, what: dict[str, Any], name: str, budget: int)
     return {"rows": rows}
 
 
+def network(name: str, data: Path) -> torch.nn.Module:
+    if ":" in name:
+        return nf.models.load_model(name)
+    if name in FILES:
+        return nf.models.load_model(name, weights=data / FILES[name])
+    return load_model(name, data, None)
+
+
+def measured(
+    name: str, data: Path, n_images: int, budget: int, with_foolbox: bool
+) -> dict[str, Any]:
+    """Return the rows of every attack on one network, by its label."""
+    model = network(name, data)
+    targeted = task(name, model, data, n_images)
+    model = nf.models.fold_batch_norm(model, targeted["images"][:8])
+    untargeted = {key: targeted[key] for key in ("images", "labels")}
+    results: dict[str, Any] = {}
+    for norm, proposals in PROPOSALS.items():
+        for mode, what in (("untargeted", untargeted), ("targeted", targeted)):
+            for proposal in proposals:
+                label = f"{norm} {mode} {proposal}"
+                results[label] = ours(model, what, norm, proposal, budget)
+                print(name, label, json.dumps(results[label]), flush=True)
+    for label in STEPS if with_foolbox else ():
+        results[f"foolbox {label}"] = theirs(model, targeted, label, budget)["rows"]
+        print(name, label, json.dumps(results[f"foolbox {label}"]), flush=True)
+    return results
+
+
+def table(every: dict[str, Any]) -> str:
+    """Return the medians of all networks as a table."""
+    budgets = "".join(f" {n} |" for n in BUDGETS)
+    lines = [
+        f"| network | norm | attack | `proposal` |{budgets}",
+        "|---" * (4 + len(BUDGETS)) + "|",
+    ]
+    for name, results in every.items():
+        for label, rows in results.items():
+            if label.startswith("foolbox"):
+                continue
+            norm, mode, proposal = label.split()
+            digits = 2 if norm == "l2" else 4
+            medians = "".join(f" {row['median']:.{digits}f} |" for row in rows)
+            lines.append(f"| {name} | {norm} | {mode} | {proposal} |{medians}")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--images", type=int, default=32)
-    parser.add_argument("--queries", type=int, default=10000)
+    parser.add_argument("--queries", type=int, default=5000)
     parser.add_argument("--models", nargs="*", default=["cnn_a_mix4"])
+    parser.add_argument("--foolbox", action="store_true")
     options = parser.parse_args()
     machine = f"{datetime.date.today().isoformat()}-{CORES}cores"
     folder = ROOT / "benches" / "results" / machine
     folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "decision.json"
+    every = json.loads(path.read_text())["networks"] if path.exists() else {}
     for name in options.models:
-        model = load_model(name, options.data, None)
-        what = task(name, model, options.data, options.images)
-        results = {}
-        for label in ("estimate", "published"):
-            results[f"neurofreq, {label}"] = ours(model, what, label, options.queries)
-            print(name, label, json.dumps(results[f"neurofreq, {label}"]), flush=True)
-        for label in STEPS:
-            results[f"foolbox, {label}"] = theirs(model, what, label, options.queries)
-            print(name, label, json.dumps(results[f"foolbox, {label}"]), flush=True)
-        text = json.dumps({"images": options.images, "results": results}, indent=1)
-        (folder / f"decision-{name}.json").write_text(text + "\n")
+        every[name] = measured(
+            name, options.data, options.images, options.queries, options.foolbox
+        )
+        kept = {"images": options.images, "networks": every}
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+    fill(PAGE, "medians", table(every))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Adversarial images, distances, success, queries, gradients, status, trajectories.
+# Adversarial images, distances, success, queries, gradients, status, trajectories,
+# spectra of probes.
 _Findings: TypeAlias = tuple[
     Tensor,
     list[float],
@@ -15,6 +16,7 @@ _Findings: TypeAlias = tuple[
     list[int],
     list[str],
     list[list[tuple[int, float]]],
+    list[list[float]],
 ]
 
 class ModelError(RuntimeError): ...

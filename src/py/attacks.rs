@@ -195,6 +195,7 @@ type Findings = (
     Vec<i64>,
     Vec<&'static str>,
     Vec<Vec<(i64, f64)>>,
+    Vec<Vec<f64>>,
 );
 
 impl<'py> FromPyObject<'_, 'py> for Value {
@@ -222,7 +223,7 @@ impl<'py> FromPyObject<'_, 'py> for Value {
 }
 
 /// The attack of a name: adversarial images, distances, success, queries, gradients,
-/// status and trajectories.
+/// status, trajectories and the spectra of probes.
 #[pyfunction]
 pub fn attack(
     py: Python<'_>,
@@ -245,5 +246,6 @@ pub fn attack(
         found.n_gradients,
         found.status.into_iter().map(Status::name).collect(),
         found.trajectory,
+        found.probe_spectrum,
     ))
 }

@@ -41,6 +41,8 @@ def exact(model, images, norm):
 @pytest.mark.parametrize(
     ("norm", "proposal", "within"),
     [
+        ("l2", "bands", 1.05),
+        ("linf", "signs", 1.4),
         ("l2", "estimate", 1.05),
         ("linf", "estimate", 1.4),
         ("l2", "published", 1.3),
@@ -66,12 +68,15 @@ def test_a_linear_classifier_is_approached(norm, proposal, within, targeted):
     assert (found.n_gradients == 0).all()
 
 
-@pytest.mark.parametrize("proposal", ["estimate", "published"])
+@pytest.mark.parametrize(
+    ("norm", "proposal"),
+    [("l2", "bands"), ("linf", "signs"), ("l2", "estimate"), ("l2", "published")],
+)
 @pytest.mark.parametrize("budget", [20, 137, 1000])
-def test_the_budget_is_kept(proposal, budget):
+def test_the_budget_is_kept(norm, proposal, budget):
     model, images = linear(), batch()
     labels = predicted(model, images)
-    attack = nf.attacks.Boundary(max_queries=budget, proposal=proposal)
+    attack = nf.attacks.Boundary(norm, max_queries=budget, proposal=proposal)
     seen = torch.zeros(8)
 
     def count(points, outputs, index):
@@ -87,7 +92,7 @@ def test_the_budget_is_kept(proposal, budget):
     assert found.success.all()
 
 
-@pytest.mark.parametrize("proposal", ["estimate", "published"])
+@pytest.mark.parametrize("proposal", ["auto", "estimate", "published"])
 def test_the_budget_binds_while_starts_are_sought(proposal):
     model, images = linear(), batch()
     labels = predicted(model, images)
@@ -111,7 +116,7 @@ def test_a_black_image_at_the_tip_of_a_cone_is_reached(norm):
     assert found.distance.item() < 1e-6
 
 
-@pytest.mark.parametrize("proposal", ["estimate", "published"])
+@pytest.mark.parametrize("proposal", ["auto", "estimate", "published"])
 def test_more_queries_come_nearer(proposal):
     model, images = linear(), batch()
     labels = predicted(model, images)
@@ -126,7 +131,7 @@ def test_more_queries_come_nearer(proposal):
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
-@pytest.mark.parametrize("proposal", ["estimate", "published"])
+@pytest.mark.parametrize("proposal", ["auto", "estimate", "published"])
 def test_neither_split_nor_threads_change_a_result(norm, proposal):
     model, images = linear(3), batch(7)
     labels = predicted(model, images)
@@ -139,6 +144,55 @@ def test_neither_split_nor_threads_change_a_result(norm, proposal):
     assert torch.equal(whole.adversarial[3:], part.adversarial)
     other = attack(model, images, labels, **(same | {"seed": 6}))
     assert not torch.equal(whole.adversarial, other.adversarial)
+
+
+@pytest.mark.parametrize(("norm", "shaped"), [("l2", "bands"), ("linf", "signs")])
+def test_a_result_tells_that_frequencies_are_preferred(norm, shaped):
+    model, images = linear(), batch()
+    labels = predicted(model, images)
+    for proposal in ("auto", shaped, "estimate", "published"):
+        attack = nf.attacks.Boundary(norm, max_queries=200, proposal=proposal)
+        found = attack(model, images, labels, candidates=batch(40))
+        assert found.shaped == attack.shaped == (proposal in ("auto", shaped))
+        if norm == "l2" and found.shaped:
+            # Blocks of 4, 2 and 1 pixels, each in gray and in color.
+            assert found.probe_spectrum.shape == (8, 6)
+            np.testing.assert_allclose(found.probe_spectrum.sum(1), 1)
+        else:
+            assert found.probe_spectrum is None
+
+
+@pytest.mark.parametrize(
+    ("norm", "distances"),
+    [
+        ("l2", [0.13870179878293953, 0.16681383506009426, 0.104846307997779]),
+        ("linf", [0.020497880650673622, 0.022861556860080734, 0.0167801810884787]),
+    ],
+)
+def test_the_earlier_default_gives_its_numbers(norm, distances):
+    model, images = linear(), batch(3)
+    attack = nf.attacks.Boundary(norm, max_queries=400, proposal="estimate")
+    found = attack(
+        model,
+        images,
+        predicted(model, images),
+        candidates=batch(40),
+        deterministic=True,
+    )
+    np.testing.assert_allclose(found.distance, distances, rtol=1e-12)
+
+
+def test_the_default_is_that_of_the_norm():
+    model, images = linear(), batch()
+    labels = predicted(model, images)
+    for norm, proposal in (("l2", "bands"), ("linf", "signs")):
+        first, second = (
+            nf.attacks.Boundary(norm, max_queries=200, proposal=one)(
+                model, images, labels, candidates=batch(40), deterministic=True
+            )
+            for one in ("auto", proposal)
+        )
+        assert torch.equal(first.adversarial, second.adversarial)
 
 
 def test_no_gradient_is_needed_and_noise_is_a_start():
@@ -168,6 +222,8 @@ def test_a_start_that_cannot_be_found_is_a_status():
     [
         ({"norm": "l1"}, "norm: got 'l1', expected one of 'l2', 'linf'"),
         ({"proposal": "mine"}, "proposal: got 'mine'"),
+        ({"norm": "linf", "proposal": "bands"}, "got 'bands' with norm 'linf'"),
+        ({"norm": "l2", "proposal": "signs"}, "got 'signs' with norm 'l2'"),
         ({"max_queries": 0}, "max_queries: got 0"),
         ({"probes": 0}, "probes: got 0"),
         ({"reach": 0.0}, r"reach: got 0.0, expected \(0, 1\)"),

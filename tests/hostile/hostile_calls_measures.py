@@ -221,9 +221,10 @@ settings(
         "reach": 0.25, "tolerance": 0.5, "spherical_step": 0.25, "source_step": 0.25,
         "step_adaptation": 1.5, "n_starts": 2, "binary_search_steps": 3,
     },
-    norm="word", max_queries="count", proposal="word", probes="count", reach="share",
-    tolerance="share", spherical_step="share", source_step="share",
-    step_adaptation="positive", n_starts="count", binary_search_steps="count",
+    norm="word", max_queries="count", proposal="word", probes="count",
+    reach="optional share", tolerance="share", spherical_step="share",
+    source_step="share", step_adaptation="positive", n_starts="count",
+    binary_search_steps="count",
 )  # fmt: skip
 
 

@@ -322,6 +322,13 @@ def test_tables_count_what_they_are_made_of(tmp_path, monkeypatch):
     assert not len(run(extra, tmp_path).tables["summary"])
 
 
+def test_an_attack_that_prefers_frequencies_is_refused():
+    blind = nf.attacks.Boundary("linf", max_queries=20)
+    settings = type("Settings", (), {"attack": blind})()
+    with pytest.raises(ValueError, match=r"Boundary.* which prefers some frequencies"):
+        measuring.attack(None, settings, None, range(2))
+
+
 def test_examples_of_an_attack_hold_no_other_images(tmp_path, monkeypatch):
     monkeypatch.setattr(measuring, "ATTACK_PART", 12)
     settings = SETTINGS | {"n_attack": 12}

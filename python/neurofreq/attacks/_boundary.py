@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from neurofreq._shared.inputs import validate
 from neurofreq.attacks._call import Attack
 
 NORMS = ("l2", "linf")
-PROPOSALS = ("estimate", "published")
+PROPOSALS = ("auto", "bands", "signs", "estimate", "published")
+# The proposal of "auto" in each norm; each of them knows only this norm.
+_OF_NORM = {"l2": "bands", "linf": "signs"}
+_REACH = {"bands": 0.3}
 
 
 @dataclass(frozen=True)
@@ -27,15 +30,21 @@ class Boundary(Attack):
     max_queries : int
         Largest number of queries per image, including those for starting points: if
         they do not fit, fewer starting points are tried. One query confirms the result;
-        a few more are needed only if the model's rounding moved the result back.
-    proposal : {"estimate", "published"}
-        "estimate": estimate the normal of the boundary from random probes and follow
-        it. "published": the random walk of 2018.
+        a few more are needed only if the model's rounding moved the result back. Before
+        the attack, at most three calls with copies of the first image and two made-up
+        images check the model; these calls are not counted.
+    proposal : {"auto", "bands", "signs", "estimate", "published"}
+        "bands" (L2 only): estimate the normal of the boundary from random probes and
+        follow it; the attack learns in which frequency bands probes pay. "signs" (Linf
+        only): reverse the signs of smaller and smaller blocks of the perturbation.
+        "estimate": as "bands", but with white probes; the default until version 0.1.
+        "published": the random walk of 2018. "auto": "bands" in L2, "signs" in Linf.
     probes : int
-        Probes in the first round ("estimate"); the number grows with the square root of
-        the number of rounds.
-    reach : float
-        Length of a probe as a fraction of the perturbation ("estimate").
+        Probes in the first round ("bands", "estimate"); the number grows with the
+        square root of the number of rounds.
+    reach : float, optional
+        Length of a probe as a fraction of the perturbation ("bands": 0.3 by default,
+        "estimate": 0.2).
     tolerance : float
         A bisection ends at this width, as a fraction of the perturbation ("estimate").
     spherical_step : float
@@ -68,11 +77,27 @@ class Boundary(Attack):
     - "estimate" uses probes and bisections that are as coarse as the perturbation's
       length allows, in many rounds of few probes. Probes of HopSkipJump are about 100
       times shorter, and its first round has 100 probes.
+    - "bands" has four further differences. Probes are Gaussian noise whose power in
+      each band is learned for each image: bands are differences of block means (blocks
+      of 1, 2, 4, ... pixels), in gray (the mean over channels) and in color. The
+      estimate weights each band by its signal-to-noise ratio. Probes are orthogonal to
+      the perturbation. The next boundary point is sought on a half circle as in CGBA,
+      from an angle near the last one. CGBA and GeoDA restrict probes to low
+      frequencies of the DCT; no restriction suits both robust and standard networks.
+    - "signs" uses square blocks in random order, first of all channels and then of
+      each, where RayS uses runs of the flattened image. A reversal must reduce the
+      radius by 0.5 %, and the radius is bisected to 2 % instead of 0.001. The first
+      signs are those of the starting point, or all 1, or all -1.
+    - "bands" and "signs" prefer some frequencies, so their perturbations do not measure
+      the frequencies that a model uses: ``result.shaped`` is True, and studies refuse
+      such an attack. ``result.probe_spectrum`` has the learned shares of the bands.
 
     References
     ----------
     Brendel, Rauber and Bethge 2018, arXiv 1712.04248 ("published"). Chen, Jordan
-    and Wainwright 2019, "HopSkipJumpAttack", arXiv 1904.02144 ("estimate").
+    and Wainwright 2019, "HopSkipJumpAttack", arXiv 1904.02144 ("estimate", "bands").
+    Reza, Rahmati, Wu and Dai 2023, "CGBA", ICCV, arXiv 2308.03163 ("bands"). Chen and
+    Gu 2020, "RayS", KDD, arXiv 2006.12792 ("signs").
 
     Examples
     --------
@@ -95,9 +120,9 @@ class Boundary(Attack):
 
     norm: str = "l2"
     max_queries: int = 10000
-    proposal: str = "estimate"
+    proposal: str = "auto"
     probes: int = 20
-    reach: float = 0.2
+    reach: float | None = None
     tolerance: float = 0.001
     spherical_step: float = 0.01
     source_step: float = 0.01
@@ -109,7 +134,15 @@ class Boundary(Attack):
         """Check every parameter."""
         self._name_norm(NORMS)
         validate.one_of("proposal", self.proposal, PROPOSALS)
-        shares = ("reach", "tolerance", "spherical_step", "source_step")
+        own = _OF_NORM[self.norm]
+        if self.proposal not in ("auto", own, "estimate", "published"):
+            raise ValueError(
+                f"proposal: got {self.proposal!r} with norm {self.norm!r}, "
+                f"expected 'auto', {own!r}, 'estimate' or 'published'"
+            )
+        shares = ("tolerance", "spherical_step", "source_step")
+        if self.reach is not None:
+            shares = ("reach", *shares)
         self._plain(
             counts=("max_queries", "probes", "n_starts", "binary_search_steps"),
             numbers=(*shares, "step_adaptation"),
@@ -128,3 +161,17 @@ class Boundary(Attack):
     def planned(self) -> int:
         """The largest number of queries per image."""
         return self.max_queries
+
+    @property
+    def shaped(self) -> bool:
+        """Whether the attack prefers some frequencies."""
+        return self._chosen in ("bands", "signs")
+
+    @property
+    def _chosen(self) -> str:
+        """The proposal in use."""
+        return _OF_NORM[self.norm] if self.proposal == "auto" else self.proposal
+
+    def _settings(self) -> dict[str, Any]:
+        reach = _REACH.get(self._chosen, 0.2) if self.reach is None else self.reach
+        return super()._settings() | {"proposal": self._chosen, "reach": reach}

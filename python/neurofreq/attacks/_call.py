@@ -216,6 +216,11 @@ class Attack(ABC):
         object.__setattr__(self, "norm", validate.norm("norm", self.norm, known))
 
     @property
+    def shaped(self) -> bool:
+        """Whether the attack prefers some frequencies, so that spectra are biased."""
+        return False
+
+    @property
     def _n_surveyed(self) -> int:
         """How many other classes are surveyed for starting points, without a target."""
         return 0

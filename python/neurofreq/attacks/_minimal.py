@@ -178,4 +178,5 @@ def _nearer(first: AttackResult, second: AttackResult) -> AttackResult:
         n_queries=first.n_queries + second.n_queries,
         status=np.where(host(is_second), second.status, first.status),
         n_gradients=first.n_gradients + second.n_gradients,
+        shaped=first.shaped or second.shaped,
     )

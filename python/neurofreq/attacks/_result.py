@@ -51,6 +51,17 @@ class AttackResult(NamedTuple):
     within : ndarray or Tensor of bool, shape (K, N), or None
         If `epsilons` were given to the call: `success_at` these budgets, in the given
         order.
+    shaped : bool
+        Whether the attack prefers some frequencies (`Boundary` with "bands" or
+        "signs"). If it does, the spectra of the perturbations, such as f_0.5, say
+        little about the frequencies that the model uses.
+    probe_spectrum : ndarray of float64, shape (N, 2 K), or None
+        For `Boundary` with "bands": the learned share of the probes' power in each of K
+        bands, from coarse to fine. Each band has two columns: gray (the mean over
+        channels) and color. The last band is the difference of pixels from the means of
+        blocks of 2 by 2 pixels, the band before it is the difference of these means
+        from the means of blocks of 4 by 4 pixels, and so on. The first band is the
+        means of at most four blocks.
 
     Examples
     --------
@@ -74,6 +85,8 @@ class AttackResult(NamedTuple):
     n_gradients: Any
     trajectory: tuple[NDArray[np.float64], ...] | None = None
     within: Any = None
+    shaped: bool = False
+    probe_spectrum: NDArray[np.float64] | None = None
 
     def success_at(self, epsilons: Any) -> Any:
         """Return for each budget which images have a perturbation that fits it.
@@ -108,10 +121,11 @@ class AttackResult(NamedTuple):
 
 
 def from_rust(
-    images: Array, found: tuple[Any, ...], wants_trajectory: bool
+    images: Array, found: tuple[Any, ...], wants_trajectory: bool, *, is_shaped: bool
 ) -> AttackResult:
     """Return the result as arrays or tensors, like the images."""
-    adversarial, distance, success, n_queries, n_gradients, status, steps = found
+    adversarial, distance, success, n_queries, n_gradients, status, *more = found
+    steps, spectrum = more
 
     def own(part: torch.Tensor) -> Any:
         if isinstance(images, torch.Tensor):
@@ -127,6 +141,8 @@ def from_rust(
         status=np.array(status, dtype=np.str_),
         n_gradients=own(torch.tensor(n_gradients, device="cpu")),
         trajectory=trajectory if wants_trajectory else None,
+        shaped=is_shaped,
+        probe_spectrum=np.array(spectrum) if any(spectrum) else None,
     )
 
 

@@ -140,7 +140,9 @@ class _Run:
         callables = Callables(self.classifier, self._judge(batch), self._advance)
         settings = attack._settings(is_surveyed=source == "survey")
         found = _neurofreq.attack(callables, attack._method, settings, task)
-        return _result.from_rust(batch.pixels, found, options.trajectory)
+        return _result.from_rust(
+            batch.pixels, found, options.trajectory, is_shaped=attack.shaped
+        )
 
     def _judge(self, batch: Batch) -> Any:
         """Return the criterion, with positions among all images of the call."""

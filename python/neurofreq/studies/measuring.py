@@ -115,6 +115,11 @@ def attack(
     `adversarial` has the final point of every image; the stored record keeps only the
     first few. The numbers do not depend on how the images are split into calls.
     """
+    if settings.attack.shaped:
+        raise ValueError(
+            f"attack: got {settings.attack}, which prefers some frequencies, expected "
+            "one that does not, because its spectra would be measured"
+        )
     part = slice(rows.start, rows.stop)
     images, labels = subject.images[part], subject.labels[part]
     targets = None

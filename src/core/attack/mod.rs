@@ -121,20 +121,27 @@ pub trait Method<T: Real>: Debug + Send {
     fn left(&self, _walk: &Walk<T>) -> usize {
         usize::MAX
     }
+
+    /// The share of the probes' power in each frequency band, where it is learned.
+    fn probe_spectrum(&self) -> Vec<f64> {
+        Vec::new()
+    }
 }
 
 /// Every attack: its method for the image at `position` of a call, from the name and
-/// the settings of its class in Python; `rng` is the image's own stream.
+/// the settings of its class in Python; `shape` is that of the image (channels, height,
+/// width), and `rng` its own stream.
 ///
 /// # Errors
 /// [`Error::Internal`] for a name that is not here, or settings that do not fit.
 pub fn method<T: Real>(
     settings: &Settings,
     position: usize,
+    shape: [usize; 3],
     rng: ChaCha8Rng,
 ) -> Result<Box<dyn Method<T>>> {
     Ok(match settings.attack() {
-        "boundary" => Box::new(Boundary::from_settings(settings, rng)?),
+        "boundary" => Box::new(Boundary::from_settings(settings, shape, rng)?),
         "brendel_bethge" => Box::new(BrendelBethge::from_settings(settings)?),
         "pgd" => Box::new(Pgd::from_settings(settings, position, rng)?),
         other => {
@@ -185,6 +192,12 @@ impl<T: Real> Search<T> {
             Phase::Follow => self.method.ask(),
             Phase::Ended => Ask::Nothing,
         }
+    }
+
+    /// The share of the probes' power in each frequency band, where it is learned.
+    #[must_use]
+    pub fn probe_spectrum(&self) -> Vec<f64> {
+        self.method.probe_spectrum()
     }
 
     /// Takes the answer about `walk.point` and moves on; returns how many of

@@ -141,7 +141,10 @@ mod tests {
             attack: "boundary",
             counts: "max_queries probes",
             numbers: "reach tolerance spherical_step source_step step_adaptation",
-            rules: &[["proposal", "estimate", "published"]],
+            rules: &[
+                ["proposal", "bands", "signs"],
+                ["proposal", "estimate", "published"],
+            ],
             planned: 9,
         },
         Reads {
@@ -193,7 +196,7 @@ mod tests {
     }
 
     fn made(settings: &Settings, position: usize) -> Result<Box<dyn Method<f64>>> {
-        method(settings, position, ChaCha8Rng::seed_from_u64(0))
+        method(settings, position, [3, 4, 5], ChaCha8Rng::seed_from_u64(0))
     }
 
     /// The message of a method that is not made.

@@ -111,6 +111,9 @@ pub struct Findings {
     pub status: Vec<Status>,
     /// Each improvement, as the queries so far and the new distance.
     pub trajectory: Vec<Vec<(i64, f64)>>,
+    /// The share of the probes' power in each frequency band; empty where it is not
+    /// learned.
+    pub probe_spectrum: Vec<Vec<f64>>,
 }
 
 /// A search and the position of its image in the task.
@@ -138,6 +141,7 @@ pub fn run<T: Pixel>(
     let mut window: Vec<Entry<T>> = Vec::new();
     let mut findings = Findings::new::<T>(&task.images)?;
     let mut upcoming = 0..task.labels.len();
+    let shape = query::shape(&task.images)?;
     loop {
         while window.len() < 2 * task.batch_size
             && let Some(position) = upcoming.next()
@@ -147,7 +151,7 @@ pub fn run<T: Pixel>(
             let source = sources::source(task, pool.as_ref(), position, index)?;
             let start = Start::new(source, task.n_bisections, sources::stream(task.seed, index));
             let rng = sources::method_stream(task.seed, index);
-            let method = attack::method(settings, position, rng)?;
+            let method = attack::method(settings, position, shape, rng)?;
             let search = Search::new(walk, start, method);
             window.push(Entry { position, search });
         }
@@ -167,6 +171,7 @@ pub fn run<T: Pixel>(
         let used = answer(&mut batch, &pending, &scratch)?;
         for entry in batch {
             if entry.search.ask() == Ask::Nothing {
+                findings.probe_spectrum[entry.position] = entry.search.probe_spectrum();
                 findings.record(entry.position, entry.search.walk)?;
             } else {
                 window.push(entry);
@@ -232,6 +237,7 @@ impl Findings {
             n_gradients: vec![0; count],
             status: vec![Status::Active; count],
             trajectory: vec![Vec::new(); count],
+            probe_spectrum: vec![Vec::new(); count],
         })
     }
 

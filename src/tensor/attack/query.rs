@@ -317,6 +317,12 @@ fn with_rounding(differences: &Tensor, logits: &Tensor) -> Result<Tensor> {
     Ok(Tensor::f_stack(&[differences, rounding], 1)?)
 }
 
+/// The channels, height and width of each image of a batch.
+pub fn shape(images: &Tensor) -> Result<[usize; 3]> {
+    let (_, channels, height, width) = images.size4()?;
+    Ok([channels, height, width].map(|n| n as usize))
+}
+
 /// Row `position` of a batch, flattened, on the host.
 pub fn row<T: Pixel>(images: &Tensor, position: usize) -> Result<Vec<T>> {
     host(&images.f_select(0, position as i64)?, T::KIND)
