@@ -170,8 +170,8 @@ def test_settings_that_rust_cannot_use_are_named(method, settings, message):
     class Odd(nf.attacks.PGD):
         _method = method
 
-        def _settings(self):
-            return super()._settings() | settings
+        def _settings(self, *, is_surveyed):
+            return super()._settings(is_surveyed=is_surveyed) | settings
 
     with pytest.raises(nf.InternalError, match=message):
         Odd()(relu(), batch(2), [0, 1])
@@ -179,8 +179,10 @@ def test_settings_that_rust_cannot_use_are_named(method, settings, message):
 
 def test_a_setting_that_rust_does_not_read_does_no_harm():
     class Noted(nf.attacks.PGD):
-        def _settings(self):
-            return super()._settings() | {"note": {"any": object()}}
+        def _settings(self, *, is_surveyed):
+            return super()._settings(is_surveyed=is_surveyed) | {
+                "note": {"any": object()}
+            }
 
     model, images = relu(), batch(3)
     labels = predicted(model, images)

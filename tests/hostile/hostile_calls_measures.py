@@ -145,7 +145,7 @@ call(
         "consistency": 1.0, "capture": False,
     },
     model="trained", alpha="number", joint="flag", label_smoothing="share",
-    consistency="number", capture="flag",
+    consistency="number", capture="optional flag",
 )  # fmt: skip
 call(
     "corrupt", nf.corrupt,

@@ -351,10 +351,10 @@ call(
     lambda folder: {
         "model": network(), "images": images(), "labels": labels(),
         "recipe": training.Recipe(epochs=1, batch_size=4, lr=0.01),
-        "folder": folder / "out", "seed": 0, "progress": False,
+        "folder": folder / "out", "seed": 0, "progress": False, "capture": False,
     },
     model="trained", images="images", labels="labels", folder="optional path",
-    seed="seed", progress="flag", recipe="optional network",
+    seed="seed", progress="flag", recipe="optional network", capture="optional flag",
 )  # fmt: skip
 call(
     "training.train", training.train,

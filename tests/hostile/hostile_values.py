@@ -106,6 +106,7 @@ KINDS: dict[str, tuple[Bad, ...]] = {
     "share": (*NUMBER, NONE, Bad("above 1", always(1.5), VALUE, "1.5")),
     "budgets": (*without(NUMBER, "list", "array"), NONE),
     "flag": FLAG,
+    "optional flag": without(FLAG, "none"),
     "word": WORD,
     "optional word": WORD,
     "text": TEXT,
