@@ -140,7 +140,7 @@ class Boundary(Attack):
                 f"proposal: got {self.proposal!r} with norm {self.norm!r}, "
                 f"expected 'auto', {own!r}, 'estimate' or 'published'"
             )
-        shares = ("tolerance", "spherical_step", "source_step")
+        shares: tuple[str, ...] = ("tolerance", "spherical_step", "source_step")
         if self.reach is not None:
             shares = ("reach", *shares)
         self._plain(
@@ -172,6 +172,7 @@ class Boundary(Attack):
         """The proposal in use."""
         return _OF_NORM[self.norm] if self.proposal == "auto" else self.proposal
 
-    def _settings(self) -> dict[str, Any]:
+    def _settings(self, *, is_surveyed: bool) -> dict[str, Any]:
         reach = _REACH.get(self._chosen, 0.2) if self.reach is None else self.reach
-        return super()._settings() | {"proposal": self._chosen, "reach": reach}
+        settings = super()._settings(is_surveyed=is_surveyed)
+        return settings | {"proposal": self._chosen, "reach": reach}

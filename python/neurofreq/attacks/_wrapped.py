@@ -123,7 +123,8 @@ class Wrapped(Attack):
                 parts.append(_Part(self, model, ask, batch.part(rows), options).run())
         columns = [[row for part in parts for row in part[k]] for k in range(1, 6)]
         adversarial = torch.cat([part[0] for part in parts])
-        found = from_rust(batch.pixels, (adversarial, *columns, []), False)
+        raw = (adversarial, *columns, [], [])
+        found = from_rust(batch.pixels, raw, False, is_shaped=False)
         if options.epsilons is None:
             return found
         return found._replace(within=found.success_at(options.epsilons))
