@@ -140,9 +140,9 @@ class Boundary(Attack):
                 f"proposal: got {self.proposal!r} with norm {self.norm!r}, "
                 f"expected 'auto', {own!r}, 'estimate' or 'published'"
             )
-        shares = ("tolerance", "spherical_step", "source_step")
+        shares = ["tolerance", "spherical_step", "source_step"]
         if self.reach is not None:
-            shares = ("reach", *shares)
+            shares.append("reach")
         self._plain(
             counts=("max_queries", "probes", "n_starts", "binary_search_steps"),
             numbers=(*shares, "step_adaptation"),
