@@ -99,9 +99,8 @@ def test_arrays_in_arrays_out():
     for of_tensor, of_array in zip(tensors[:6], arrays[:6], strict=True):
         assert isinstance(of_array, np.ndarray)
         np.testing.assert_array_equal(of_array, np.asarray(of_tensor))
-    adversarial, _distance, _success, _n_queries, status, _n_gradients, _ = arrays
-    assert adversarial.shape == images.shape
-    assert status.dtype.kind == "U"
+    assert arrays.adversarial.shape == images.shape
+    assert arrays.status.dtype.kind == "U"
 
 
 def test_more_steps_do_not_hurt_and_beat_the_start():

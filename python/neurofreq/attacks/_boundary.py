@@ -132,7 +132,7 @@ class Boundary(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        self._name_norm(NORMS)
+        validate.one_of("norm", self.norm, NORMS)
         validate.one_of("proposal", self.proposal, PROPOSALS)
         own = _OF_NORM[self.norm]
         if self.proposal not in ("auto", own, "estimate", "published"):
@@ -140,9 +140,9 @@ class Boundary(Attack):
                 f"proposal: got {self.proposal!r} with norm {self.norm!r}, "
                 f"expected 'auto', {own!r}, 'estimate' or 'published'"
             )
-        shares: tuple[str, ...] = ("tolerance", "spherical_step", "source_step")
+        shares = ["tolerance", "spherical_step", "source_step"]
         if self.reach is not None:
-            shares = ("reach", *shares)
+            shares.append("reach")
         self._plain(
             counts=("max_queries", "probes", "n_starts", "binary_search_steps"),
             numbers=(*shares, "step_adaptation"),

@@ -178,11 +178,12 @@ impl Shaped {
             n,
             variance: 1.0 - offset * offset,
         };
+        // From earlier rounds: bands that are large by chance get no larger weight.
+        let weights = self.spectrum.weights(round);
         if is_mixed {
             let energies = self.bands.energies(&self.sideways);
             self.spectrum.learn(round, &energies);
         }
-        let weights = self.spectrum.weights(round);
         self.bands.scale(&mut self.sideways, &weights);
         remove(&mut self.sideways, &self.outwards);
         let length = ball::length(&self.sideways);

@@ -110,7 +110,7 @@ fn a_white_normal_costs_no_more_than_white_probes() {
             median(shaped, &normal, budget),
             median(white, &normal, budget),
         );
-        assert!(ours < 1.05 * theirs, "{budget}: {ours} {theirs}");
+        assert!(ours < 1.1 * theirs, "{budget}: {ours} {theirs}");
     }
 }
 
