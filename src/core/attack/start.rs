@@ -5,7 +5,7 @@ Four sources. *Points*: given, or drawn from a pool of images; they are tried
 in order until there are as many starts as wanted. *Survey*, the default without a
 target: the boundaries to the other classes are taken for planes, as seen from the
 clean image. A start steps beyond the nearest plane, and goes on to the boundary as
-it looks from there (as DeepFool does, Moosavi-Dezfooli et al. 2016); the next start
+it looks from there (as `DeepFool` does, Moosavi-Dezfooli et al. 2016); the next start
 takes the next plane. *Climb*, the default towards a target, and where a survey
 finds nothing: from the clean image along the signed gradient of the logit difference, within a
 maximum norm that grows from 0.003 to 0.5; further climbs set out from noise

@@ -54,10 +54,7 @@ fn run(
     let mut search = Search::new(walk, Start::new(source, 10, rng(0)), method);
     let mut scratch = Scratch::default();
     while search.ask() != Ask::Nothing {
-        let answer = Answer {
-            difference: difference(&search.walk.point),
-            gradient: &[],
-        };
+        let answer = Answer::value(difference(&search.walk.point));
         search.answer(answer, &mut scratch);
     }
     assert_eq!(search.walk.status, Status::Completed);
@@ -150,10 +147,7 @@ fn a_sphere_around_another_image_is_approached() {
     let mut search = Search::new(walk, Start::new(source, 3, rng(0)), method);
     let mut scratch = Scratch::default();
     while search.ask() != Ask::Nothing {
-        let answer = Answer {
-            difference: inside(&search.walk.point),
-            gradient: &[],
-        };
+        let answer = Answer::value(inside(&search.walk.point));
         search.answer(answer, &mut scratch);
     }
     let size = search.walk.size();
