@@ -87,7 +87,8 @@ class Boundary(Attack):
     - "signs" uses square blocks in random order, first of all channels and then of
       each, where RayS uses runs of the flattened image. A reversal must reduce the
       radius by 0.5 %, and the radius is bisected to 2 % instead of 0.001. The first
-      signs are those of the starting point, or all 1, or all -1.
+      signs are all 1, or all -1, or those of the starting point: the first of these
+      that is adversarial.
     - "bands" and "signs" prefer some frequencies, so their perturbations do not measure
       the frequencies that a model uses: ``result.shaped`` is True, and studies refuse
       such an attack. ``result.probe_spectrum`` has the learned shares of the bands.

@@ -10,7 +10,8 @@ again.
 Three things differ. Blocks are squares of the image, first of all channels and then of
 each, in random order, where theirs are runs of the flattened image. A reversal must
 gain 0.5 % of the radius. The radius shrinks by growing steps before it is bisected, and
-only to 2 %, because most reversals gain little.
+only to 2 %, because most reversals gain little. The first signs are all up, or all
+down, or those of the start: the first of these that is adversarial.
 */
 
 use rand::seq::SliceRandom;
@@ -31,6 +32,8 @@ const COARSE: f64 = 0.5;
 /// What the present question is about.
 #[derive(Debug, Clone, Copy)]
 enum State {
+    /// The image at the largest radius, all up or all down.
+    Open { is_up: bool },
     /// The candidate at a radius that is worth it.
     Try,
     /// The candidate at a radius smaller by `step`.
@@ -52,8 +55,6 @@ pub struct Signs {
     shape: [usize; 3],
     rng: ChaCha8Rng,
     state: State,
-    /// Signs to try before any block.
-    openings: Vec<Vec<f64>>,
     /// The squares of a size, and those of them that are still to be tried.
     grids: Vec<Grid>,
     grid: usize,
@@ -89,7 +90,6 @@ impl Signs {
             shape,
             rng,
             state: State::Try,
-            openings: Vec::new(),
             grids: grids.collect(),
             grid: 0,
             blocks: Vec::new(),
@@ -105,11 +105,22 @@ impl Signs {
         if self.radius <= 0.0 {
             return Stage::Over;
         }
-        if let Some(opening) = self.openings.pop() {
-            self.candidate = opening;
-        } else {
-            self.reverse_block();
-        }
+        self.reverse_block();
+        self.state = State::Try;
+        self.ask(walk, (1.0 - LEAST_GAIN) * self.radius)
+    }
+
+    /// Asks about the image at the largest radius, all up or all down.
+    fn open<T: Real>(&mut self, walk: &mut Walk<T>, is_up: bool) -> Stage {
+        self.candidate = vec![if is_up { 1.0 } else { -1.0 }; self.signs.len()];
+        self.found = 1.0;
+        self.state = State::Open { is_up };
+        self.ask(walk, self.found)
+    }
+
+    /// Asks about the start with every pixel changed by the radius.
+    fn round_start<T: Real>(&mut self, walk: &mut Walk<T>) -> Stage {
+        self.candidate = self.signs.iter().map(|&change| sign(change)).collect();
         self.state = State::Try;
         self.ask(walk, (1.0 - LEAST_GAIN) * self.radius)
     }
@@ -187,19 +198,18 @@ impl<T: Real> Proposal<T> for Signs {
         let pixels = walk.point.iter().zip(&walk.origin);
         let change = pixels.map(|(&x, &origin)| (x.into() - origin.into()) / self.radius);
         self.signs = change.collect();
-        let whole = self
-            .signs
-            .iter()
-            .map(|&direction| sign(direction))
-            .collect();
-        let n = self.signs.len();
-        // The last one is tried first.
-        self.openings = vec![vec![-1.0; n], vec![1.0; n], whole];
-        self.try_next(walk)
+        if self.radius <= 0.0 {
+            return Stage::Over;
+        }
+        self.open(walk, true)
     }
 
     fn next(&mut self, walk: &mut Walk<T>, is_adversarial: bool) -> Stage {
         match self.state {
+            // Taken even where the start is nearer: blocks improve it much faster.
+            State::Open { .. } if is_adversarial => self.bisect(walk, 0.0),
+            State::Open { is_up: true } => self.open(walk, false),
+            State::Open { is_up: false } => self.round_start(walk),
             State::Try if is_adversarial => {
                 self.found = (1.0 - LEAST_GAIN) * self.radius;
                 self.shrink(walk, FINE)
