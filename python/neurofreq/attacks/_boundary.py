@@ -31,8 +31,8 @@ class Boundary(Attack):
         Largest number of queries per image, including those for starting points: if
         they do not fit, fewer starting points are tried. One query confirms the result;
         a few more are needed only if the model's rounding moved the result back. Before
-        the attack, at most three calls with copies of the first image and two made-up
-        images check the model; these calls are not counted.
+        the attack, a few calls with the first image, a black image and the inverted
+        first image check the model. These calls are not counted.
     proposal : {"auto", "bands", "signs", "estimate", "published"}
         "bands" (L2 only): estimate the normal of the boundary from random probes and
         follow it; the attack learns in which frequency bands probes pay. "signs" (Linf

@@ -38,7 +38,8 @@ class AttackResult(NamedTuple):
     success : ndarray or Tensor of bool, shape (N,)
         Whether `adversarial` is adversarial.
     n_queries : ndarray or Tensor of int64, shape (N,)
-        How often the image, or a changed version of it, was sent to the model.
+        How often the attack sent the image, or a changed version of it, to the model.
+        The check of the model before the attack is not counted.
     status : ndarray of str, shape (N,)
         How the search ended. A search that ended early may still have
         succeeded: see `success`.

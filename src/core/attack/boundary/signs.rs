@@ -1,7 +1,7 @@
 /*!
 Decision-based, maximum norm: a search over the signs of the perturbation.
 
-After RayS (Chen and Gu 2020, arXiv 2006.12792): the perturbation changes every pixel by
+After `RayS` (Chen and Gu 2020, arXiv 2006.12792): the perturbation changes every pixel by
 the radius, up or down. The signs of one block of pixels are reversed at a time; where
 the point is still adversarial at a smaller radius, the reversal is kept and the least
 radius is sought. Blocks halve from the whole image to single pixels, and then begin
@@ -60,7 +60,7 @@ pub struct Signs {
     grid: usize,
     blocks: Vec<usize>,
     /// The perturbation at radius 1, and the least radius known to be adversarial.
-    signs: Vec<f64>,
+    pattern: Vec<f64>,
     radius: f64,
     /// The perturbation that is tried, and its least radius so far.
     candidate: Vec<f64>,
@@ -93,7 +93,7 @@ impl Signs {
             grids: grids.collect(),
             grid: 0,
             blocks: Vec::new(),
-            signs: Vec::new(),
+            pattern: Vec::new(),
             radius: 0.0,
             candidate: Vec::new(),
             found: 0.0,
@@ -112,7 +112,7 @@ impl Signs {
 
     /// Asks about the image at the largest radius, all up or all down.
     fn open<T: Real>(&mut self, walk: &mut Walk<T>, is_up: bool) -> Stage {
-        self.candidate = vec![if is_up { 1.0 } else { -1.0 }; self.signs.len()];
+        self.candidate = vec![if is_up { 1.0 } else { -1.0 }; self.pattern.len()];
         self.found = 1.0;
         self.state = State::Open { is_up };
         self.ask(walk, self.found)
@@ -120,7 +120,7 @@ impl Signs {
 
     /// Asks about the start with every pixel changed by the radius.
     fn round_start<T: Real>(&mut self, walk: &mut Walk<T>) -> Stage {
-        self.candidate = self.signs.iter().map(|&change| sign(change)).collect();
+        self.candidate = self.pattern.iter().map(|&change| sign(change)).collect();
         self.state = State::Try;
         self.ask(walk, (1.0 - LEAST_GAIN) * self.radius)
     }
@@ -133,7 +133,7 @@ impl Signs {
             self.blocks.shuffle(&mut self.rng);
         }
         let block = self.blocks.pop().unwrap_or(0);
-        self.candidate.clone_from(&self.signs);
+        self.candidate.clone_from(&self.pattern);
         let [channels, height, width] = self.shape;
         let grid = self.grids[self.grid];
         let (rows, columns) = (height.div_ceil(grid.size), width.div_ceil(grid.size));
@@ -148,7 +148,7 @@ impl Signs {
             for row in of(place / columns, height) {
                 for column in of(place % columns, width) {
                     let at = (channel * height + row) * width + column;
-                    self.candidate[at] = -sign(self.signs[at]);
+                    self.candidate[at] = -sign(self.pattern[at]);
                 }
             }
         }
@@ -182,7 +182,7 @@ impl Signs {
     /// Halves the bracket from `low` to the least radius, or keeps the candidate.
     fn bisect<T: Real>(&mut self, walk: &mut Walk<T>, low: f64) -> Stage {
         if self.found - low <= FINE * self.found {
-            std::mem::swap(&mut self.signs, &mut self.candidate);
+            std::mem::swap(&mut self.pattern, &mut self.candidate);
             self.radius = self.found;
             return self.try_next(walk);
         }
@@ -197,7 +197,7 @@ impl<T: Real> Proposal<T> for Signs {
         self.radius = Norm::Linf.size(&walk.point, &walk.origin);
         let pixels = walk.point.iter().zip(&walk.origin);
         let change = pixels.map(|(&x, &origin)| (x.into() - origin.into()) / self.radius);
-        self.signs = change.collect();
+        self.pattern = change.collect();
         if self.radius <= 0.0 {
             return Stage::Over;
         }
