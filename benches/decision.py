@@ -133,17 +133,19 @@ def table(every: dict[str, Any]) -> str:
     """Return the medians of all networks as a table."""
     budgets = "".join(f" {n} |" for n in BUDGETS)
     lines = [
-        f"| network | norm | attack | `proposal` |{budgets}",
+        f"| network (images) | norm | attack | `proposal` |{budgets}",
         "|---" * (4 + len(BUDGETS)) + "|",
     ]
-    for name, results in every.items():
-        for label, rows in results.items():
+    for name, kept in every.items():
+        for label, rows in kept["results"].items():
             if label.startswith("foolbox"):
                 continue
             norm, mode, proposal = label.split()
             digits = 2 if norm == "l2" else 4
-            medians = "".join(f" {row['median']:.{digits}f} |" for row in rows)
-            lines.append(f"| {name} | {norm} | {mode} | {proposal} |{medians}")
+            cells = [f" {one['median']:.{digits}f} |" for one in rows]
+            cells += [" |"] * (len(BUDGETS) - len(rows))
+            row = f"| {name} ({kept['images']}) | {norm} | {mode} | {proposal} |"
+            lines.append(row + "".join(cells))
     return "\n".join(lines)
 
 
@@ -159,13 +161,13 @@ def main() -> None:
     folder = ROOT / "benches" / "results" / machine
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "decision.json"
-    every = json.loads(path.read_text())["networks"] if path.exists() else {}
+    every = json.loads(path.read_text()) if path.exists() else {}
     for name in options.models:
-        every[name] = measured(
+        results = measured(
             name, options.data, options.images, options.queries, options.foolbox
         )
-        kept = {"images": options.images, "networks": every}
-        path.write_text(json.dumps(kept, indent=1) + "\n")
+        every[name] = {"images": options.images, "results": results}
+        path.write_text(json.dumps(every, indent=1) + "\n")
     fill(PAGE, "medians", table(every))
 
 

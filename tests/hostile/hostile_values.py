@@ -104,6 +104,7 @@ KINDS: dict[str, tuple[Bad, ...]] = {
     "positive": (*NUMBER, NONE, Bad("zero", always(0.0), VALUE, "0.0")),
     "optional positive": (*NUMBER, Bad("zero", always(0.0), VALUE, "0.0")),
     "share": (*NUMBER, NONE, Bad("above 1", always(1.5), VALUE, "1.5")),
+    "optional share": (*NUMBER, Bad("above 1", always(1.5), VALUE, "1.5")),
     "budgets": (*without(NUMBER, "list", "array"), NONE),
     "flag": FLAG,
     "optional flag": without(FLAG, "none"),

@@ -31,8 +31,8 @@ class Boundary(Attack):
         Largest number of queries per image, including those for starting points: if
         they do not fit, fewer starting points are tried. One query confirms the result;
         a few more are needed only if the model's rounding moved the result back. Before
-        the attack, at most three calls with copies of the first image and two made-up
-        images check the model; these calls are not counted.
+        the attack, a few calls with the first image, a black image and the inverted
+        first image check the model. These calls are not counted.
     proposal : {"auto", "bands", "signs", "estimate", "published"}
         "bands" (L2 only): estimate the normal of the boundary from random probes and
         follow it; the attack learns in which frequency bands probes pay. "signs" (Linf
@@ -87,7 +87,8 @@ class Boundary(Attack):
     - "signs" uses square blocks in random order, first of all channels and then of
       each, where RayS uses runs of the flattened image. A reversal must reduce the
       radius by 0.5 %, and the radius is bisected to 2 % instead of 0.001. The first
-      signs are those of the starting point, or all 1, or all -1.
+      signs are all 1, or all -1, or those of the starting point: the first of these
+      that is adversarial.
     - "bands" and "signs" prefer some frequencies, so their perturbations do not measure
       the frequencies that a model uses: ``result.shaped`` is True, and studies refuse
       such an attack. ``result.probe_spectrum`` has the learned shares of the bands.

@@ -1,7 +1,7 @@
 /*!
 Decision-based, maximum norm: a search over the signs of the perturbation.
 
-After RayS (Chen and Gu 2020, arXiv 2006.12792): the perturbation changes every pixel by
+After `RayS` (Chen and Gu 2020, arXiv 2006.12792): the perturbation changes every pixel by
 the radius, up or down. The signs of one block of pixels are reversed at a time; where
 the point is still adversarial at a smaller radius, the reversal is kept and the least
 radius is sought. Blocks halve from the whole image to single pixels, and then begin
@@ -10,7 +10,8 @@ again.
 Three things differ. Blocks are squares of the image, first of all channels and then of
 each, in random order, where theirs are runs of the flattened image. A reversal must
 gain 0.5 % of the radius. The radius shrinks by growing steps before it is bisected, and
-only to 2 %, because most reversals gain little.
+only to 2 %, because most reversals gain little. The first signs are all up, or all
+down, or those of the start: the first of these that is adversarial.
 */
 
 use rand::seq::SliceRandom;
@@ -31,6 +32,8 @@ const COARSE: f64 = 0.5;
 /// What the present question is about.
 #[derive(Debug, Clone, Copy)]
 enum State {
+    /// The image at the largest radius, all up or all down.
+    Open { is_up: bool },
     /// The candidate at a radius that is worth it.
     Try,
     /// The candidate at a radius smaller by `step`.
@@ -52,14 +55,12 @@ pub struct Signs {
     shape: [usize; 3],
     rng: ChaCha8Rng,
     state: State,
-    /// Signs to try before any block.
-    openings: Vec<Vec<f64>>,
     /// The squares of a size, and those of them that are still to be tried.
     grids: Vec<Grid>,
     grid: usize,
     blocks: Vec<usize>,
     /// The perturbation at radius 1, and the least radius known to be adversarial.
-    signs: Vec<f64>,
+    pattern: Vec<f64>,
     radius: f64,
     /// The perturbation that is tried, and its least radius so far.
     candidate: Vec<f64>,
@@ -89,11 +90,10 @@ impl Signs {
             shape,
             rng,
             state: State::Try,
-            openings: Vec::new(),
             grids: grids.collect(),
             grid: 0,
             blocks: Vec::new(),
-            signs: Vec::new(),
+            pattern: Vec::new(),
             radius: 0.0,
             candidate: Vec::new(),
             found: 0.0,
@@ -105,11 +105,22 @@ impl Signs {
         if self.radius <= 0.0 {
             return Stage::Over;
         }
-        if let Some(opening) = self.openings.pop() {
-            self.candidate = opening;
-        } else {
-            self.reverse_block();
-        }
+        self.reverse_block();
+        self.state = State::Try;
+        self.ask(walk, (1.0 - LEAST_GAIN) * self.radius)
+    }
+
+    /// Asks about the image at the largest radius, all up or all down.
+    fn open<T: Real>(&mut self, walk: &mut Walk<T>, is_up: bool) -> Stage {
+        self.candidate = vec![if is_up { 1.0 } else { -1.0 }; self.pattern.len()];
+        self.found = 1.0;
+        self.state = State::Open { is_up };
+        self.ask(walk, self.found)
+    }
+
+    /// Asks about the start with every pixel changed by the radius.
+    fn round_start<T: Real>(&mut self, walk: &mut Walk<T>) -> Stage {
+        self.candidate = self.pattern.iter().map(|&change| sign(change)).collect();
         self.state = State::Try;
         self.ask(walk, (1.0 - LEAST_GAIN) * self.radius)
     }
@@ -122,7 +133,7 @@ impl Signs {
             self.blocks.shuffle(&mut self.rng);
         }
         let block = self.blocks.pop().unwrap_or(0);
-        self.candidate.clone_from(&self.signs);
+        self.candidate.clone_from(&self.pattern);
         let [channels, height, width] = self.shape;
         let grid = self.grids[self.grid];
         let (rows, columns) = (height.div_ceil(grid.size), width.div_ceil(grid.size));
@@ -137,7 +148,7 @@ impl Signs {
             for row in of(place / columns, height) {
                 for column in of(place % columns, width) {
                     let at = (channel * height + row) * width + column;
-                    self.candidate[at] = -sign(self.signs[at]);
+                    self.candidate[at] = -sign(self.pattern[at]);
                 }
             }
         }
@@ -171,7 +182,7 @@ impl Signs {
     /// Halves the bracket from `low` to the least radius, or keeps the candidate.
     fn bisect<T: Real>(&mut self, walk: &mut Walk<T>, low: f64) -> Stage {
         if self.found - low <= FINE * self.found {
-            std::mem::swap(&mut self.signs, &mut self.candidate);
+            std::mem::swap(&mut self.pattern, &mut self.candidate);
             self.radius = self.found;
             return self.try_next(walk);
         }
@@ -186,20 +197,19 @@ impl<T: Real> Proposal<T> for Signs {
         self.radius = Norm::Linf.size(&walk.point, &walk.origin);
         let pixels = walk.point.iter().zip(&walk.origin);
         let change = pixels.map(|(&x, &origin)| (x.into() - origin.into()) / self.radius);
-        self.signs = change.collect();
-        let whole = self
-            .signs
-            .iter()
-            .map(|&direction| sign(direction))
-            .collect();
-        let n = self.signs.len();
-        // The last one is tried first.
-        self.openings = vec![vec![-1.0; n], vec![1.0; n], whole];
-        self.try_next(walk)
+        self.pattern = change.collect();
+        if self.radius <= 0.0 {
+            return Stage::Over;
+        }
+        self.open(walk, true)
     }
 
     fn next(&mut self, walk: &mut Walk<T>, is_adversarial: bool) -> Stage {
         match self.state {
+            // Taken even where the start is nearer: blocks improve it much faster.
+            State::Open { .. } if is_adversarial => self.bisect(walk, 0.0),
+            State::Open { is_up: true } => self.open(walk, false),
+            State::Open { is_up: false } => self.round_start(walk),
             State::Try if is_adversarial => {
                 self.found = (1.0 - LEAST_GAIN) * self.radius;
                 self.shrink(walk, FINE)

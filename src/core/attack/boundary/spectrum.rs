@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn energies_are_those_of_the_normal() {
         // Much more coarse energy than the first guess takes more rounds than these.
-        for energies in [[0.1, 0.2, 0.7], [0.05, 0.35, 0.6], [0.0, 0.1, 0.9]] {
+        for energies in [[0.1, 0.1, 0.8], [0.05, 0.2, 0.75], [0.0, 0.1, 0.9]] {
             let found = learned(energies, true).energies();
             for (found, expected) in found.iter().zip(energies) {
                 assert!((found - expected).abs() < 0.15, "{found} {expected}");

@@ -72,7 +72,9 @@ fn normal(is_coarse: bool) -> Vec<f64> {
         (0..N).map(|_| draws.sample(StandardNormal)).collect()
     };
     let length = ball::length(&normal);
-    normal.iter_mut().for_each(|value| *value /= length);
+    for value in &mut normal {
+        *value /= length;
+    }
     normal
 }
 
@@ -164,7 +166,7 @@ fn signs_reach_the_corner_of_a_cube() {
         let search = run(Norm::Linf, signs, 0, 4000, plane(&normal));
         let size = search.walk.size();
         let most = if is_coarse { 1.03 } else { 1.5 };
-        assert!(size >= least && size < most * least, "{} {least}", size);
+        assert!(size >= least && size < most * least, "{size} {least}");
         assert!(search.probe_spectrum().is_empty());
     }
 }
