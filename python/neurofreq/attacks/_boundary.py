@@ -83,7 +83,8 @@ class Boundary(Attack):
       estimate weights each band by its signal-to-noise ratio. Probes are orthogonal to
       the perturbation. The next boundary point is sought on a half circle as in CGBA,
       from an angle near the last one. CGBA and GeoDA restrict probes to low
-      frequencies of the DCT; no restriction suits both robust and standard networks.
+      frequencies of the DCT. On some networks, such as resnet20, "estimate" needs
+      fewer queries (docs/results/bench-decision.md).
     - "signs" uses square blocks in random order, first of all channels and then of
       each, where RayS uses runs of the flattened image. A reversal must reduce the
       radius by 0.5 %, and the radius is bisected to 2 % instead of 0.001. The first
