@@ -144,7 +144,7 @@ call(
         "model": network(), "alpha": 1.0, "joint": False, "label_smoothing": 0.1,
         "consistency": 1.0, "capture": False,
     },
-    model="trained", alpha="number", joint="flag", label_smoothing="share",
+    model="network", alpha="number", joint="flag", label_smoothing="share",
     consistency="number", capture="optional flag",
 )  # fmt: skip
 call(
@@ -193,13 +193,13 @@ settings(
         "last_radius": 0.5, "decay": 0.5, "patience": 2, "tolerance": 0.01,
         "n_decays": 3, "momentum": 0.5, "normalise": True, "overshoot": 1.5,
         "overshoot_rule": "foolbox", "n_starts": 2, "scatter": False, "restarts": 1,
-        "binary_search_steps": 4,
+        "binary_search_steps": 4, "survey": 3, "descent": 2,
     },
     norm="word", steps="count", radius="word", first_radius="positive",
-    last_radius="positive", decay="share", patience="count", tolerance="share",
-    n_decays="count", momentum="share", normalise="flag", overshoot="positive",
-    overshoot_rule="word", n_starts="count", scatter="flag", restarts="count from 0",
-    binary_search_steps="count",
+    last_radius="positive", decay="optional share", patience="optional count",
+    tolerance="share", n_decays="count", momentum="share", normalise="flag",
+    overshoot="positive", overshoot_rule="word", n_starts="count", scatter="flag", restarts="count from 0",
+    binary_search_steps="count", survey="optional count from 0", descent="count from 0",
 )  # fmt: skip
 settings(
     "attacks.BrendelBethge.published", attacks.BrendelBethge.published,

@@ -96,6 +96,7 @@ KINDS: dict[str, tuple[Bad, ...]] = {
     "count": (*COUNT, ZERO, NONE),
     "optional count": (*COUNT, ZERO),
     "count from 0": (*COUNT, NONE),
+    "optional count from 0": COUNT,
     "count from 2": (*COUNT, ZERO, NONE, Bad("one", always(1), VALUE, "1")),
     "seed": (*SEED, NONE),
     "optional seed": SEED,

@@ -100,7 +100,7 @@ def test_every_picture_is_loaded_without_a_word_or_a_request(tab, page):
     show(tab, page)
     pictures = tab.evaluate(PICTURES)
     assert [one for one in pictures if not (one[1] and one[2] > 0)] == []
-    assert len(pictures) == 8
+    assert len(pictures) == 9
     assert tab.errors() == []
     requests = tab.requests()
     assert page in requests

@@ -66,7 +66,7 @@ def test_they_are_in_every_table_and_picture(shown):
     text = shown.page.read_text()
     alternatives = re.findall(r'alt="([^"]*)"', text)
     curves = [alt for alt in alternatives if "mine" in alt]
-    assert len(curves) == 5
+    assert len(curves) == 6
     assert all(name in alt for alt in curves for name in NAMES)
     assert text.count("measured before, in the study “the zoo”") == 2
 

@@ -56,12 +56,18 @@ class Settings:
     @property
     def attack(self) -> attacks.BrendelBethge:
         """The attack that finds minimal perturbations."""
+        if self.targeted:  # the same walk as in 0.1, so what was kept then still counts
+            plain = attacks.BrendelBethge.v0_1("linf")
+            return dataclasses.replace(plain, steps=self.attack_steps)
         return attacks.BrendelBethge(norm="linf", steps=self.attack_steps)
 
     def deciding(self, measurement: str) -> dict[str, Any]:
         """Return the settings that decide this measurement, as JSON values."""
         values = dataclasses.asdict(self)
         values["attack"] = dataclasses.asdict(self.attack)
+        for name in ("survey", "descent"):  # not in 0.1, where there was none of them
+            if values["attack"][name] == 0:
+                del values["attack"][name]
         return {name: values[name] for name in _DECIDING[measurement]}
 
     @classmethod

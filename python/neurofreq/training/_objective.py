@@ -275,9 +275,9 @@ def check_logits(logits: Any, span: tuple[int, int], n_shown: int) -> None:
 
 
 def check_shape(logits: Any, n_shown: int) -> None:
-    """Require logits for each image."""
+    """Require logits of at least one class for each image."""
     shape = tuple(getattr(logits, "shape", ()))
-    if len(shape) != 2 or shape[0] != n_shown:
+    if len(shape) != 2 or shape[0] != n_shown or not shape[1]:
         got = shape or type(logits).__name__
         raise ModelError(
             f"model: returned {got}, expected logits of shape ({n_shown}, n_classes)"
