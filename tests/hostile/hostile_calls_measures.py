@@ -198,8 +198,9 @@ settings(
     norm="word", steps="count", radius="word", first_radius="positive",
     last_radius="positive", decay="optional share", patience="optional count",
     tolerance="share", n_decays="count", momentum="share", normalise="flag",
-    overshoot="positive", overshoot_rule="word", n_starts="count", scatter="flag", restarts="count from 0",
-    binary_search_steps="count", survey="optional count from 0", descent="count from 0",
+    overshoot="positive", overshoot_rule="word", n_starts="count", scatter="flag",
+    restarts="count from 0", binary_search_steps="count",
+    survey="optional count from 0", descent="count from 0",
 )  # fmt: skip
 settings(
     "attacks.BrendelBethge.published", attacks.BrendelBethge.published,
