@@ -89,8 +89,8 @@ class FoolboxAttack:
         Returns
         -------
         raw, clipped : Tensor or list of Tensor
-            The adversarial images as found, and moved into each budget; one for each
-            budget if `epsilons` is a sequence.
+            The adversarial images before and after they are moved into a budget. If
+            `epsilons` is a sequence, a list with one tensor for each budget.
         success : Tensor of bool, shape (N,) or (K, N)
             Whether the clipped images are adversarial.
         """
@@ -126,7 +126,7 @@ class FoolboxAttack:
         return [raw] * len(budgets), clipped, _like(inputs, torch.stack(success))
 
     def run(self, model: Any, inputs: Any, criterion: Any, **kw: Any) -> Any:
-        """Return the adversarial images as found."""
+        """Return the adversarial images, before they are moved into a budget."""
         return self(model, inputs, criterion, epsilons=kw.pop("epsilon", None), **kw)[0]
 
     def __repr__(self) -> str:

@@ -37,7 +37,7 @@ class AttackResult(NamedTuple):
 
         - ``"completed"``: the attack ran to its end.
         - ``"already_adversarial"``: the clean image is adversarial; distance 0.
-        - ``"no_start"``: no adversarial starting point was found.
+        - ``"no_start"``: the search for an adversarial starting point failed.
         - ``"bad_start"``: the given starting point is not adversarial.
         - ``"not_finite"``: the model returned NaN or infinity.
         - ``"zero_gradient"``: the gradient vanished.

@@ -256,7 +256,7 @@ class _Search:
             self._attack(one, rows, None, "decision")
 
     def result(self, level: float) -> RobustAccuracy:
-        """Return what was found."""
+        """Return the robust accuracy of all images."""
         distance: Any = self._distance
         if isinstance(self._batch.pixels, torch.Tensor):
             distance = torch.from_numpy(distance).to(self._batch.pixels.device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -39,7 +40,7 @@ class Deferred(NamedTuple):
     """Logits of the images of `joint`."""
 
 
-class Attached(Wide):
+class Attached(Wide, ABC):
     """A regularizer attached to your model, which is not its submodule.
 
     `argument` is the caller's name of the layers, for error messages.
@@ -71,24 +72,24 @@ class Attached(Wide):
         """The model, without distributed or compiled wrapping."""
         return self._reader.model
 
+    @abstractmethod
     def drawn(self) -> list[Tensor]:
         """Return the draw of this step as tensors on the host."""
-        raise NotImplementedError
 
+    @abstractmethod
     def deferred(self, drawn: Sequence[Tensor], images: Tensor | None = None) -> Any:
         """Compute the loss of a draw on the device, without a wait for the device.
 
         With `images`, these share the pass, as in `joint`. Returns `Deferred`.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def explain(self, later: Deferred) -> None:
         """Raise ModelError if the features of a draw cannot be used."""
-        raise NotImplementedError
 
+    @abstractmethod
     def told(self, flags: Sequence[float], step: int) -> str | None:
         """Return the message for the values of `flags`; None if the draw was usable."""
-        raise NotImplementedError
 
     def flags(self, later: Deferred) -> list[Tensor]:
         """Return 0-dimensional tensors, from whose values `told` finds the problem."""

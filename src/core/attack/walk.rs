@@ -168,7 +168,8 @@ impl<T: Real> Walk<T> {
     }
 
     /// Moves a little outwards of the best point, to be asked about once more.
-    /// Within a budget points are not at the boundary, and are asked about as found.
+    /// Attacks within a budget do not stop at the boundary, so their best point itself
+    /// is asked about.
     /// Returns whether there is a best point.
     pub fn begin_confirmation(&mut self) -> bool {
         self.doubtful.clear();
