@@ -33,6 +33,9 @@ def shuffled_targets(
 def attack(
     callables: Any, name: str, settings: dict[str, Any], task: Any
 ) -> _Findings: ...
+def nearest_classes(
+    callables: Any, images: Tensor, labels: list[int], norm: str, most: int
+) -> tuple[Tensor, Tensor]: ...
 def trust_region_steps(
     norm: str,
     origins: NDArray[Any],

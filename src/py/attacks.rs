@@ -20,7 +20,7 @@ use super::exceptions::{raised, to_python};
 use crate::core::attack::{Settings, Status, Value};
 use crate::core::norm::Norm;
 use crate::core::pairing;
-use crate::tensor::attack::{Classify, Criterion, Starts, Task, run};
+use crate::tensor::attack::{Classify, Criterion, Starts, Task, nearest_classes, run};
 use crate::{Error, Result};
 
 /// Target labels, none equal to the truth.
@@ -83,17 +83,16 @@ impl Classify for Callables {
         images: &Tensor,
         keeps_graph: bool,
     ) -> Result<Option<Tensor>> {
-        let ones = differences.f_ones_like()?;
-        let [differences, ones, images] =
-            [differences, &ones, images].map(|tensor| PyTensor(tensor.shallow_clone()));
+        // Of a sum torch wants no weights, for which it would import sympy, for seconds.
+        let sum = tch::with_grad(|| differences.f_sum(None))?;
+        let [sum, images] = [&sum, images].map(|tensor| PyTensor(tensor.shallow_clone()));
         let found: PyResult<Option<PyTensor>> = Python::attach(|py| {
             py.check_signals()?;
             let options = PyDict::new(py);
-            options.set_item("grad_outputs", ones)?;
             options.set_item("allow_unused", true)?;
             options.set_item("retain_graph", keeps_graph)?;
             let grad = py.import("torch.autograd")?.getattr("grad")?;
-            let gradients = grad.call((differences, images), Some(&options))?;
+            let gradients = grad.call((sum, images), Some(&options))?;
             gradients.get_item(0)?.extract()
         });
         Ok(found.map_err(raised)?.map(|gradient| gradient.0))
@@ -248,4 +247,22 @@ pub fn attack(
         found.trajectory,
         found.probe_spectrum,
     ))
+}
+
+/// The likeliest other classes of images, nearest first, and their distances.
+#[pyfunction]
+#[pyo3(name = "nearest_classes")]
+pub fn nearest(
+    py: Python<'_>,
+    mut callables: Callables,
+    images: PyTensor,
+    labels: Vec<i64>,
+    norm: &str,
+    most: usize,
+) -> PyResult<(PyTensor, PyTensor)> {
+    let norm = Norm::from_name(norm).map_err(to_python)?;
+    let (classes, distances) = enter(py, move || {
+        nearest_classes(&mut callables, &images.0, &labels, norm, most)
+    })?;
+    Ok((PyTensor(classes), PyTensor(distances)))
 }

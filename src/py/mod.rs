@@ -66,7 +66,7 @@ mod _neurofreq {
     }
 
     #[pymodule_export]
-    use super::attacks::{attack, shuffled_targets};
+    use super::attacks::{attack, nearest, shuffled_targets};
     #[pymodule_export]
     use super::bootstrap::resampled_means;
     #[pymodule_export]

@@ -102,6 +102,19 @@ def test_import_leaves_heavy_packages_alone(module):
     assert run_python(code).returncode == 0
 
 
+def test_an_attack_does_not_import_sympy():
+    # torch imports it, for half a second to five, where a backward pass gets weights.
+    code = """
+import sys, torch, neurofreq as nf
+images, labels = torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64)
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3)).eval()
+nf.attacks.BrendelBethge(steps=2)(model, images, model(images).argmax(1))
+nf.attacks.robust_accuracy(model, images, labels, epsilons=[0.1])
+sys.exit("sympy" in sys.modules)
+"""
+    assert run_python(code).returncode == 0
+
+
 class ParallelWork(Dataset):
     """Each item runs a parallel loop in the process that loads it."""
 

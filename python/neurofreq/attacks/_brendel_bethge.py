@@ -86,8 +86,10 @@ class BrendelBethge(Attack):
         criterion take its place.
     descent : int
         Steps of a descent before the first walk, for a long budget. It moves by several
-        lengths of the perturbation, then by less and less, within a ball that adapts,
-        and so finds nearer parts of the boundary than a walk does.
+        lengths of the perturbation, then by less and less, and so finds nearer parts of
+        the boundary than a walk does. In "l2" it follows a weighted sum of the
+        perturbation's length and the logit difference; in the other norms it follows
+        the difference within a ball that adapts. Use 100 steps or more.
     restarts : int
         Further walks after the first, each with the first radius again. A walk begins
         at the boundary point of the next starting point, or at the best point when all
@@ -126,9 +128,10 @@ class BrendelBethge(Attack):
     ----------
     Brendel et al. 2019, "Accurate, reliable and fast robustness evaluation",
     arXiv 1907.01003. Moosavi-Dezfooli et al. 2016, "DeepFool", arXiv 1511.04599
-    (survey). Pintor et al. 2021, "Fast minimum-norm adversarial attacks through
-    adaptive norm constraints", arXiv 2102.12827 (descent). Li et al. 2023, Figs 2b,
-    2f, 4c and 6a.
+    (survey). Matyasko and Chau 2021, "PDPGD: Primal-dual proximal gradient descent
+    adversarial attack", arXiv 2106.01538, and Pintor et al. 2021, "Fast minimum-norm
+    adversarial attacks through adaptive norm constraints", arXiv 2102.12827 (descent).
+    Li et al. 2023, Figs 2b, 2f, 4c and 6a.
 
     Examples
     --------

@@ -155,7 +155,7 @@ pub struct BrendelBethge<T> {
     /// Boundary points to set out from, the nearest last.
     boundary: Vec<Vec<T>>,
     /// The descent, while it lasts.
-    descent: Option<Descent>,
+    descent: Option<Descent<T>>,
     /// Walks that may follow the present one.
     walks_left: usize,
     step: usize,
@@ -189,7 +189,7 @@ impl<T: Real> BrendelBethge<T> {
         Self {
             rules,
             boundary: Vec::new(),
-            descent: (rules.descent > 0).then(|| Descent::new(rules.descent, f64::INFINITY)),
+            descent: (rules.descent > 0).then(|| Descent::new(rules.descent)),
             walks_left: rules.restarts,
             step: 0,
             normal: Vec::new(),
@@ -323,9 +323,6 @@ impl<T: Real> Method<T> for BrendelBethge<T> {
         self.boundary = boundary;
         self.boundary.reverse();
         self.set_out(walk);
-        if let Some(descent) = &mut self.descent {
-            *descent = Descent::new(self.rules.descent, self.nearest.size);
-        }
         Stage::GoesOn
     }
 

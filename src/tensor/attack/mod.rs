@@ -31,6 +31,7 @@ use crate::core::norm::Norm;
 use crate::core::parallel;
 use crate::core::trust_region::Scratch;
 pub use criterion::Criterion;
+pub use nearest::nearest_classes;
 pub use query::Pixel;
 use query::{Pending, Queries};
 pub use sources::Starts;

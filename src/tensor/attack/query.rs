@@ -6,7 +6,7 @@ use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
 use super::criterion::{self, Criterion};
-use super::nearest::Nearest;
+use super::nearest::{Nearest, each_class};
 use super::{Classify, Task};
 use crate::core::attack::{Answer, Ask};
 use crate::core::memory;
@@ -165,24 +165,10 @@ impl<'a, M: Classify> Queries<'a, M> {
         }
         Ok(Pending {
             values,
-            gradients: Some(self.gradient(&differences, &images, false)?),
+            gradients: Some(gradient(self.model, &differences, &images, false)?),
             differences: None,
             n_gradients: 1,
         })
-    }
-
-    /// The gradient of each image's difference.
-    fn gradient(
-        &mut self,
-        differences: &Tensor,
-        images: &Tensor,
-        keeps_graph: bool,
-    ) -> Result<Tensor> {
-        match self.model.gradient(differences, images, keeps_graph)? {
-            Some(gradient) => Ok(gradient),
-            // The logits do not depend on the images at all.
-            None => Ok(images.f_zeros_like()?),
-        }
     }
 
     /// The planes that the boundaries to other classes look like from `images`: of the
@@ -200,18 +186,11 @@ impl<'a, M: Classify> Queries<'a, M> {
         };
         let labels: Vec<i64> = positions.iter().map(|&at| self.task.labels[at]).collect();
         let n_others = (logits.size()[1] - 1).min(self.task.n_surveyed as i64);
-        let others = criterion::likeliest_others(logits, &labels, n_others)?;
         let mut nearest = Nearest::new(self.task.norm, self.task.n_starts.min(n_others as usize));
-        for rank in 0..n_others {
-            let class = others.f_narrow(1, rank, 1)?;
-            let differences = tch::with_grad(|| {
-                criterion::lead(logits, &labels, &class)?
-                    .f_add_scalar(margin)
-                    .map_err(Error::from)
-            })?;
-            let gradient = self.gradient(&differences, images, rank + 1 < n_others)?;
-            nearest.consider(differences.f_detach()?, gradient.f_flatten(1, -1)?)?;
-        }
+        let (both, which) = ((images, logits), (n_others, margin));
+        each_class(self.model, both, &labels, which, |_, difference, slope| {
+            nearest.consider(difference, slope)
+        })?;
         let (differences, gradients) = nearest.planes()?;
         Ok(Pending {
             values,
@@ -257,33 +236,20 @@ impl<'a, M: Classify> Queries<'a, M> {
         }
     }
 
-    /// Logits of usable shape and type.
+    /// Logits, with as many classes as before.
     fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
-        let logits = self.model.logits(images)?;
-        let (n, shape) = (images.size()[0], logits.size());
-        if shape.len() != 2 || shape[0] != n || shape[1] < 2 {
-            return Err(Error::Model(format!(
-                "model: got logits of shape {shape:?} for {n} images, \
-                 expected [{n}, n_classes] with at least 2 classes"
-            )));
-        }
-        if !logits.is_floating_point() {
-            return Err(Error::Model(format!(
-                "model: got logits of type {:?}, expected floating point",
-                logits.kind()
-            )));
-        }
+        let logits = logits(self.model, images)?;
+        let n_classes = logits.size()[1];
         match self.n_classes {
-            None => self.check_classes(shape[1])?,
-            Some(known) if known != shape[1] => {
+            None => self.check_classes(n_classes)?,
+            Some(known) if known != n_classes => {
                 return Err(Error::Model(format!(
-                    "model: got {} classes, expected {known} as in the batch before",
-                    shape[1]
+                    "model: got {n_classes} classes, expected {known} as in the batch before"
                 )));
             }
             Some(_) => {}
         }
-        self.n_classes = Some(shape[1]);
+        self.n_classes = Some(n_classes);
         Ok(logits)
     }
 
@@ -298,6 +264,39 @@ impl<'a, M: Classify> Queries<'a, M> {
             }
         }
         Ok(())
+    }
+}
+
+/// Logits of usable shape and type.
+pub fn logits(model: &mut impl Classify, images: &Tensor) -> Result<Tensor> {
+    let logits = model.logits(images)?;
+    let (n, shape) = (images.size()[0], logits.size());
+    if shape.len() != 2 || shape[0] != n || shape[1] < 2 {
+        return Err(Error::Model(format!(
+            "model: got logits of shape {shape:?} for {n} images, \
+             expected [{n}, n_classes] with at least 2 classes"
+        )));
+    }
+    if !logits.is_floating_point() {
+        return Err(Error::Model(format!(
+            "model: got logits of type {:?}, expected floating point",
+            logits.kind()
+        )));
+    }
+    Ok(logits)
+}
+
+/// The gradient of each image's difference.
+pub fn gradient(
+    model: &mut impl Classify,
+    differences: &Tensor,
+    images: &Tensor,
+    keeps_graph: bool,
+) -> Result<Tensor> {
+    match model.gradient(differences, images, keeps_graph)? {
+        Some(gradient) => Ok(gradient),
+        // The logits do not depend on the images at all.
+        None => Ok(images.f_zeros_like()?),
     }
 }
 
