@@ -67,14 +67,19 @@ def from_traces(
     """Average traces; see `Responses.from_traces`."""
     values = recorded.floats(traces, "traces")
     clock = _times("times", times)
+    if len(clock) < 2 or not (np.diff(clock) > 0.0).all():
+        raise ValueError("times: got times that do not increase, expected increasing")
     if values.ndim != 2 or len(values) != len(clock):
         turned = ": transpose the traces" if len(clock) in values.shape[1:2] else ""
         raise ValueError(
-            f"traces: got shape {values.shape}, expected ({len(clock)}, n_neurons), one "
-            f"row per time{turned}"
+            f"traces: got shape {values.shape}, expected ({len(clock)}, n_neurons), "
+            f"one row per time{turned}"
         )
-    if len(clock) < 2 or not (np.diff(clock) > 0.0).all():
-        raise ValueError("times: got times that do not increase, expected increasing")
+    silent = np.isnan(values).all(axis=0)
+    if silent.any():
+        raise ValueError(
+            f"traces: neuron {int(silent.argmax())} has only NaN, expected values"
+        )
     starts, shown = _presentations(onsets, images)
     means = _means("window", values, clock, starts, window)
     if baseline is not None:
@@ -117,11 +122,12 @@ def _presentations(
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """Return the onset and the image of each presentation."""
     starts = _times("onsets", onsets)
+    if not len(starts):
+        raise ValueError("onsets: got none, expected at least one")
     shown = validate.plain("images:", np.asarray(images))
-    if shown.shape != starts.shape or not len(starts):
+    if shown.shape != starts.shape:
         raise ValueError(
-            f"images: got shape {shown.shape}, expected {starts.shape}, one per onset "
-            "(at least one)"
+            f"images: got shape {shown.shape}, expected {starts.shape}, one per onset"
         )
     return starts, shown
 
@@ -132,7 +138,9 @@ def _times(name: str, value: Any) -> NDArray[np.float64]:
     if times.ndim != 1:
         raise ValueError(f"{name}: got shape {times.shape}, expected one dimension")
     if not np.isfinite(times).all():
-        raise ValueError(f"{name}: got NaN or infinite times, expected finite ones")
+        raise ValueError(
+            f"{name}: got NaN, masked or infinite times, expected finite ones"
+        )
     return times
 
 

@@ -157,6 +157,8 @@ def _target(
 ) -> Target:
     """Return the target of one model."""
     rows = model.predict(images)
+    if len(rows) < 2:
+        raise ValueError(f"images: got {len(rows)}, expected at least two")
     if isinstance(model, PredictiveModel):
         if weights is None:
             return predicted(rows, model.weights, names)

@@ -32,6 +32,9 @@ def from_nwb(
     validate.text("image", image)
     if not isinstance(file, (str, os.PathLike)):
         return _read(file, image, table, responses, window, baseline)
+    path = validate.path("file", file)
+    if not path.is_file():
+        raise FileNotFoundError(f"file: there is no file {path}")
     try:
         from pynwb import NWBHDF5IO
     except ImportError as error:
@@ -39,9 +42,6 @@ def from_nwb(
             "file: an NWB file needs the package pynwb, which is not installed: "
             "pip install neurofreq[recordings]"
         ) from error
-    path = validate.path("file", file)
-    if not path.is_file():
-        raise FileNotFoundError(f"file: there is no file {path}")
     with NWBHDF5IO(str(path), "r") as opened:
         return _read(opened.read(), image, table, responses, window, baseline)
 
@@ -71,9 +71,7 @@ def _read(
     traces = traces[:, None] if traces.ndim == 1 else traces
     neuron = {"roi": np.asarray(source.rois.data[:])}
     times = _clock(source, len(traces))
-    return _events.from_traces(
-        traces, times, onsets, images, window, baseline, neuron
-    )
+    return _events.from_traces(traces, times, onsets, images, window, baseline, neuron)
 
 
 def _presentations(nwb: Any, image: str, table: Any) -> Any:
@@ -106,9 +104,7 @@ def _chosen(name: str, wanted: Any, known: Mapping[str, Any], where: str) -> str
     """Return the key that is wanted, or the only one."""
     keys = list(known)
     if wanted is not None:
-        keys = [
-            key for key in known if wanted in (key, key.partition("/")[2] or key)
-        ]
+        keys = [key for key in known if wanted in (key, key.partition("/")[2] or key)]
     if len(keys) == 1:
         return keys[0]
     raise ValueError(
@@ -123,8 +119,8 @@ def _whole(durations: Any) -> tuple[float, float]:
     if not (np.abs(durations - usual) <= _UNEQUAL * usual).all():
         raise ValueError(
             f"window: got None and presentations of {durations.min():.3g} to "
-            f"{durations.max():.3g} s, expected (start, stop) in seconds after the start "
-            "of each"
+            f"{durations.max():.3g} s, expected (start, stop) in seconds after the "
+            "start of each"
         )
     return 0.0, usual
 

@@ -228,8 +228,8 @@ class Predictor:
         for key, one in self.neuron.items():
             if one.shape != (n_neurons,):
                 raise ValueError(
-                    f"neuron: got {key!r} of shape {one.shape}, expected ({n_neurons},), "
-                    "one per neuron of the model"
+                    f"neuron: got {key!r} of shape {one.shape}, expected "
+                    f"({n_neurons},), one per neuron of the model"
                 )
 
     def _device(self) -> torch.device:
@@ -294,8 +294,8 @@ def pictures(images: Any) -> Any:
     high = float(checked.max())
     if high <= 1.0 / 255.0:
         raise ValueError(
-            f"images: got values of at most {high:.3g}, expected [0, 1], with more than "
-            "one level of gray (were bytes divided by 255 twice?)"
+            f"images: got values of at most {high:.3g}, expected [0, 1], with more "
+            "than one level of gray (were bytes divided by 255 twice?)"
         )
     return checked
 
@@ -310,7 +310,7 @@ def warn_of_constant(responses: NDArray[Any], used: NDArray[np.bool_]) -> None:
     if n_constant == used.sum():
         raise ModelError(
             "model: got the same responses to all images, expected responses that "
-            "differ (is value_range or mean that of the images the model was fitted to?)"
+            "differ (are value_range, mean and std those that it was fitted with?)"
         )
     if n_constant:
         warnings.warn(
@@ -339,9 +339,7 @@ def _resized(images: Tensor, size: tuple[int, int], fit: str) -> Tensor:
 def _numbers(name: str, value: Any, lengths: tuple[int, ...]) -> tuple[float, ...]:
     """Return one or several finite numbers as floats."""
     several = isinstance(value, (tuple, list, np.ndarray)) and np.ndim(value) == 1
-    found = tuple(
-        validate.number(name, one) for one in (value if several else [value])
-    )
+    found = tuple(validate.number(name, one) for one in (value if several else [value]))
     if len(found) not in lengths:
         expected = " or ".join(map(str, lengths))
         raise ValueError(f"{name}: got {len(found)} numbers, expected {expected}")

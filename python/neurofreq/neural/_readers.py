@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
     from typing_extensions import Self
 
     from neurofreq._shared.inputs.labelled import Recording
@@ -250,9 +250,7 @@ class Readers:
                [2., 3.]])
         """
         return cls._of(
-            _events.from_traces(
-                traces, times, onsets, images, window, baseline, neuron
-            )
+            _events.from_traces(traces, times, onsets, images, window, baseline, neuron)
         )
 
     @classmethod
@@ -289,7 +287,7 @@ class Readers:
         TypeError
             If `file` is neither a path nor an NWBFile.
         ValueError
-            If the file has several tables or series to choose from, or none; the message
-            lists them. Errors of `from_spikes` and `from_traces`.
+            If the file has several tables or series to choose from, or none; the
+            message lists them. Errors of `from_spikes` and `from_traces`.
         """
         return cls._of(_nwb.from_nwb(file, image, **options))

@@ -47,8 +47,8 @@ class Responses(Readers):
         ``("neuron", "image", "trial")``; the names are those in Notes. By default
         ``("trial", "image", "neuron")``, or ``("image", "neuron")``.
     missing : float, optional
-        A value that means, in addition to NaN, that there was no such trial, for example
-        255 in an array of uint8.
+        A value that means, in addition to NaN, that there was no such trial, for
+        example 255 in an array of uint8.
 
     Attributes
     ----------

@@ -48,10 +48,10 @@ def load_predictor(
     Parameters
     ----------
     name : {"sensorium", "v4-compact"}
-        - "sensorium": mouse V1, a stacked core with a full Gaussian read-out (Willeke et
-          al. 2022; Lurz et al. 2021), such as ``sensorium_sota_model.pth`` with 7,776
-          neurons of scan 26872-17-20. Models with a shifter or with behavior are
-          refused.
+        - "sensorium": mouse V1, a stacked core with a full Gaussian read-out (Willeke
+          et al. 2022; Lurz et al. 2021), such as ``sensorium_sota_model.pth``, with
+          7,776 neurons of scan 26872-17-20. Models with a shifter or with behavior
+          are refused.
         - "v4-compact": macaque V4, the shared compact model of 219 neurons of four
           sessions (Cowley et al. 2023), with the names of its layers in torch.
     path : path
@@ -224,14 +224,13 @@ def _v4_compact(tensors: Mapping[str, Tensor], file: Path, part: str) -> Predict
         )
     network = _CompactV4(tensors, file).eval()
     n_neurons = len(tensors["pool.weight"])
-    sessions: NDArray[Any] = np.repeat(
-        list(_V4_SESSIONS), list(_V4_SESSIONS.values())
-    )
+    sessions: NDArray[Any] = np.repeat(list(_V4_SESSIONS), list(_V4_SESSIONS.values()))
+    neuron = {"session": sessions} if len(sessions) == n_neurons else {}
     return Predictor(
         network,
         recordings=f"macaque V4, predicted, {n_neurons} neurons, Cowley et al. 2023",
         gray=False, size=_V4_SIZE, value_range=(0.0, 255.0), mean=_V4_MEAN,
-        batch_size=32, neuron={"session": sessions} if len(sessions) == n_neurons else {},
+        batch_size=32, neuron=neuron,
     )  # fmt: skip
 
 
@@ -253,9 +252,7 @@ class _CompactV4(nn.Module):
                 n_channels, n_channels, size, stride, groups=n_channels, bias=False
             )
             pointwise = nn.Conv2d(n_channels, n_next, 1)
-            layers.append(
-                _SameLayer(stride, depthwise=depthwise, pointwise=pointwise)
-            )
+            layers.append(_SameLayer(stride, depthwise=depthwise, pointwise=pointwise))
             n_channels = n_next
         self.layers = nn.Sequential(_named(layers))
         n_neurons, _, *window = tensors["pool.weight"].shape
