@@ -84,8 +84,8 @@ def test_other_numbers_and_names_are_refused():
 
 def test_a_fit_warns_of_another_order():
     model = neural.PredictiveModel(n_channels=2, n_layers=0, n_folds=3, max_epochs=1)
-    rows = IMAGES.mean(1)[:, ::3, ::3].reshape(60, -1)
-    shown = neural.Responses(rows[::-1])
+    rows = IMAGES[:30].mean(1)[:, ::8, ::8].reshape(30, -1)
+    weights = np.ones(rows.shape[1])
     with pytest.warns(UserWarning, match="fit to the images in reversed order"):
-        model.fit(IMAGES, shown, weights=np.ones(rows.shape[1]))
-    model.fit(IMAGES, neural.Responses(rows), weights=np.ones(rows.shape[1]))
+        model.fit(IMAGES[:30], neural.Responses(rows[::-1]), weights=weights)
+    model.fit(IMAGES[:30], neural.Responses(rows), weights=weights)

@@ -22,7 +22,7 @@ def from_spikes(
     names: list[Any] | None = None
     if isinstance(spikes, Mapping):
         names, spikes = list(spikes), list(spikes.values())
-    elif not isinstance(spikes, (list, tuple)) and np.ndim(spikes) == 1:
+    elif isinstance(spikes, np.ndarray) and spikes.dtype == object:
         spikes = list(spikes)
     if not isinstance(spikes, list | tuple) or not spikes or np.ndim(spikes[0]) == 0:
         raise ValueError(

@@ -95,7 +95,7 @@ def _sources(nwb: Any) -> dict[str, Any]:
     if nwb.units is not None and "spike_times" in nwb.units.colnames:
         found["units"] = nwb.units
     for one in nwb.objects.values():
-        if getattr(one, "neurodata_type", "") == "RoiResponseSeries":
+        if "RoiResponseSeries" in (kind.__name__ for kind in type(one).__mro__):
             found[f"{one.parent.name}/{one.name}"] = one
     return found
 
@@ -129,7 +129,7 @@ def _units(units: Any) -> dict[str, Any]:
     """Return the columns of the units with one number or text per unit."""
     found: dict[str, Any] = {"unit": np.asarray(units.id[:])}
     for name in units.colnames:
-        if units[name].neurodata_type != "VectorData":  # several values per unit
+        if type(units[name]).__name__ != "VectorData":  # several values per unit
             continue
         column = np.asarray(units[name].data[:])
         if column.ndim == 1 and (

@@ -292,10 +292,10 @@ def pictures(images: Any) -> Any:
     if checked.shape[1] not in (1, 3):
         raise ValueError(f"images: got {checked.shape[1]} channels, expected 1 or 3")
     high = float(checked.max())
-    if high <= 1.0 / 255.0:
+    if 0.0 < high <= 1.0 / 255.0:
         raise ValueError(
-            f"images: got values of at most {high:.3g}, expected [0, 1], with more "
-            "than one level of gray (were bytes divided by 255 twice?)"
+            f"images: got values of at most {high:.3g}, expected [0, 1] (were bytes "
+            "divided by 255 twice?)"
         )
     return checked
 
