@@ -167,7 +167,7 @@ def _stimuli(spec: str | None, n: int) -> Any:
     return load_data(spec, split="train", n=n).gray().images
 
 
-def _target(name: str | None, stimuli: Any, device: str) -> Any:
+def _target(name: str | None, stimuli: Any, device: Any) -> Any:
     """Return the target with this name, made from the stimuli or read from a file."""
     from neurofreq import neural
     from neurofreq.neural.published import READERS

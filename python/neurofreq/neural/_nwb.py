@@ -76,7 +76,7 @@ def _read(
 
 def _presentations(nwb: Any, image: str, table: Any) -> Any:
     """Return the table of presentations that has the column of images."""
-    tables = dict(nwb.intervals or {})
+    tables = dict(sorted((nwb.intervals or {}).items()))
     if nwb.trials is not None:
         tables["trials"] = nwb.trials
     having = {key: one for key, one in tables.items() if image in one.colnames}
@@ -97,7 +97,7 @@ def _sources(nwb: Any) -> dict[str, Any]:
     for one in nwb.objects.values():
         if "RoiResponseSeries" in (kind.__name__ for kind in type(one).__mro__):
             found[f"{one.parent.name}/{one.name}"] = one
-    return found
+    return dict(sorted(found.items()))
 
 
 def _chosen(name: str, wanted: Any, known: Mapping[str, Any], where: str) -> str:

@@ -74,11 +74,10 @@ class Readers:
         ValueError
             If the file has no such array. The message lists the arrays of the file.
         """
-        trials, *table = _tables.from_npz(path, key, image, neuron)
-        image, neuron, images = table
+        found = _tables.from_npz(path, key, image, neuron)
         return cls(
-            trials, image=image, neuron=neuron, images=images, axes=axes,
-            missing=missing,
+            found.trials, image=found.image, neuron=found.neuron, images=found.images,
+            axes=axes, missing=missing,
         )  # fmt: skip
 
     @classmethod

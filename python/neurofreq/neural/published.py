@@ -7,7 +7,7 @@ of the keys in the files, as far as these keys are modules here.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -99,7 +99,7 @@ def load_predictor(
     tensors = weight_files.read(file).tensors
     with torch.device("cpu"), runtime.seeded(0):  # keep torch's random state
         predictor = READERS[name](tensors, file, part)
-    predictor.model.to(place)
+    cast("nn.Module", predictor.model).to(place)
     return predictor
 
 
@@ -241,7 +241,8 @@ class _CompactV4(nn.Module):
         super().__init__()
         n_channels, n_inputs, size, _ = tensors["layer0.conv.weight"].shape
         n_layers = len({key.split(".")[0] for key in tensors if "layer" in key})
-        layers = [_SameLayer(1, conv=nn.Conv2d(n_inputs, n_channels, size))]
+        first = nn.Conv2d(n_inputs, n_channels, size)
+        layers: list[nn.Module] = [_SameLayer(1, conv=first)]
         for number in range(1, n_layers):
             key = f"layer{number}.pointwise.weight"
             if key not in tensors:
@@ -255,9 +256,9 @@ class _CompactV4(nn.Module):
             layers.append(_SameLayer(stride, depthwise=depthwise, pointwise=pointwise))
             n_channels = n_next
         self.layers = nn.Sequential(_named(layers))
-        n_neurons, _, *window = tensors["pool.weight"].shape
+        n_neurons, _, height, width = tensors["pool.weight"].shape
         self.mixing = nn.Conv2d(n_channels, n_neurons, 1)
-        self.pool = nn.Conv2d(n_neurons, n_neurons, tuple(window), groups=n_neurons)
+        self.pool = nn.Conv2d(n_neurons, n_neurons, (height, width), groups=n_neurons)
         prefixed = {
             f"layers.{key}" if key.startswith("layer") else key: one
             for key, one in tensors.items()
