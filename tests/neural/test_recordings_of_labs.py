@@ -45,7 +45,7 @@ def test_spikes_are_counted_in_windows_after_images():
 
 def test_a_spike_at_the_start_counts_and_one_at_the_stop_does_not():
     found = neural.Responses.from_spikes(
-        [[1.25, 1.5, 9.0], [2.25, 2.5]], [1.0, 2.0], ["a", "b"], window=(0.25, 0.5)
+        [[1.25, 9.0], [2.3, 2.5]], [1.0, 2.0], ["a", "b"], window=(0.25, 0.5)
     )
     assert found.trials[0].tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
