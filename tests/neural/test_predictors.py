@@ -228,8 +228,9 @@ def test_a_refusal_states_the_size_and_what_to_set():
 
 def test_some_constant_neurons_are_told_and_add_nothing():
     silent = Spoiled(lambda rows: rows.index_fill(1, torch.tensor([1, 4]), 2.0))
-    with pytest.warns(UserWarning, match=r"2 of 7 neurons \(first: neuron 1\)"):
+    with pytest.warns(UserWarning, match=r"2 of 7 neurons \(first: neuron 1\)") as told:
         target = neural.neural_similarity(silent, IMAGES)
+    assert told[0].filename == __file__
     kept = np.array([1.0, 0, 1, 1, 0, 1, 1])
     rows = neural.Predictor(silent).predict(IMAGES)
     expected = nf.response_similarity(rows[:, kept > 0])

@@ -110,12 +110,10 @@ def neural_similarity(
     if isinstance(images, ImageSet):
         names = image_names.of(images)
         images = pixel.to_unit(np.asarray(images.images))
-    return mean_target(
-        [
-            _target(model, images, scale, names)
-            for model, scale in zip(scans, each, strict=True)
-        ]
-    )
+    targets = []
+    for model, scale in zip(scans, each, strict=True):  # a frame less than in a list
+        targets.append(_target(model, images, scale, names))
+    return mean_target(targets)
 
 
 def _listed(models: Any) -> list[Any]:

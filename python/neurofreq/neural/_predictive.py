@@ -351,7 +351,7 @@ class PredictiveModel:
         except ValueError:  # too few images or responses to compare orders
             return
         if found.likely != "given":
-            warnings.warn(found.problem, stacklevel=4)
+            warnings.warn(found.problem, stacklevel=3)
 
     def _inputs(self, luminance: NDArray[np.float64]) -> torch.Tensor:
         """Return standardized images of the size of the fit, (N, 1, H, W)."""

@@ -317,7 +317,7 @@ def warn_of_constant(responses: NDArray[Any], used: NDArray[np.bool_]) -> None:
             f"model: got constant responses of {n_constant} of {used.sum()} neurons "
             f"(first: neuron {int(is_constant.argmax())}), which add nothing to the "
             "similarity",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
