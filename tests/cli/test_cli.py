@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.predictors import sensorium
 from typer.testing import CliRunner
 
 import neurofreq as nf
@@ -304,6 +305,23 @@ def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
     assert "holds a run with regularizer" in other.output
 
 
+def test_a_published_predictor_is_a_target_of_the_command(tmp_path):
+    torch.save(sensorium(), tmp_path / "model.pth")
+    done = call(
+        "train", "mouse", "--data", "synthetic", "--n-images", "20", "--stimuli",
+        "synthetic", "--n-stimuli", "8", "--fast", "--quiet", "--target",
+        f"sensorium:{tmp_path / 'model.pth'}", "--shuffle", "--set", "epochs=1",
+        "--set", "network=small_cnn,width=4", "--set", 'layers=["network.stage2"]',
+        "--set", "batch_size=10", "--out", str(tmp_path / "run"),
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    kept = json.loads((tmp_path / "run/settings.json").read_text())
+    source = "mouse V1, predicted, 5 neurons, Willeke et al. 2022"
+    assert kept["target"] == (
+        f"shuffled (predicted from recordings ({source}); seed 0)"
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -314,7 +332,19 @@ def test_a_recipe_is_trained_and_resumed_from_the_command(tmp_path):
         (["mouse", "--stimuli", "synthetic"], "stimuli, expected stimuli with either"),
         (
             ["mouse", "--stimuli", "synthetic", "--n-stimuli", "8", "--target", "t.py"],
-            "--target: got t.py, expected simulated, pixel, threshold or a file",
+            "--target: got t.py, expected simulated, pixel, threshold, sensorium:FILE",
+        ),
+        (
+            [
+                "mouse",
+                "--stimuli",
+                "synthetic",
+                "--n-stimuli",
+                "8",
+                "--target",
+                "sensorium:absent",
+            ],
+            "weights: there is no file absent",
         ),
         (["mouse", "--shuffle"], "--shuffle: expected --target or --responses"),
     ],

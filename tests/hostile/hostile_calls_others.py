@@ -147,6 +147,27 @@ call(
     trials="trials",
 )  # fmt: skip
 call(
+    "neural.Responses.from_spikes", neural.Responses.from_spikes,
+    lambda folder: {
+        "spikes": [np.arange(0.0, 6.0, 0.3)], "onsets": np.arange(6.0),
+        "images": labels(), "window": (0.0, 0.5),
+    },
+    onsets="responses",
+)  # fmt: skip
+call(
+    "neural.Responses.from_traces", neural.Responses.from_traces,
+    lambda folder: {
+        "traces": np.random.default_rng(4).random((70, 2)),
+        "times": np.arange(70) / 10.0, "onsets": np.arange(6.0), "images": labels(),
+        "window": (0.0, 0.5),
+    },
+    traces="trials", times="responses", onsets="responses",
+)  # fmt: skip
+call(
+    "neural.Responses.from_nwb", neural.Responses.from_nwb,
+    lambda folder: {"file": folder / "absent.nwb", "image": "picture"}, image="text",
+)  # fmt: skip
+call(
     "neural.Responses.complete", neural.Responses(trials()).complete,
     lambda folder: {"drop": "images"}, drop="word",
 )  # fmt: skip
@@ -178,6 +199,42 @@ call(
 call(
     "neural.Target.load", neural.Target.load,
     lambda folder: {"path": folder / "absent.npz"}, path="path",
+)  # fmt: skip
+settings(
+    "neural.Predictor", neural.Predictor,
+    {
+        "model": network(), "recordings": "made up", "gray": False, "size": (16, 16),
+        "fit": "crop", "value_range": (0.0, 1.0), "mean": 0.5, "std": 0.5,
+        "batch_size": 2, "device": "cpu",
+    },
+    model="network", recordings="text", gray="flag or word", fit="word",
+    batch_size="count", device="device",
+)  # fmt: skip
+call(
+    "neural.Predictor.predict", neural.Predictor(network()).predict,
+    lambda folder: {"images": images()}, images="images",
+)  # fmt: skip
+call(
+    "neural.neural_similarity", neural.neural_similarity,
+    lambda folder: {
+        "models": neural.Predictor(network()), "images": images(), "weights": np.ones(3)
+    },
+    images="images", weights="weights",
+)  # fmt: skip
+call(
+    "neural.load_predictor", neural.load_predictor,
+    lambda folder: {
+        "name": "sensorium", "path": folder / "absent.pth", "device": "cpu"
+    },
+    name="word", path="path", device="device",
+)  # fmt: skip
+call(
+    "neural.image_order", neural.image_order,
+    lambda folder: {
+        "images": images(), "responses": responses(), "expected": similarity(),
+        "n_orders": 3, "seed": 0,
+    },
+    expected="optional finite", n_orders="count", seed="seed",
 )  # fmt: skip
 call(
     "neural.noise_ceiling", neural.noise_ceiling,

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from neurofreq import models
-from neurofreq.models import _weight_files
+from neurofreq.models import weight_files
 
 
 @pytest.fixture
@@ -281,4 +281,4 @@ def test_every_real_checkpoint_is_read(data_dir):
     ]
     assert files
     for path in files:
-        assert _weight_files.read(path).tensors, path
+        assert weight_files.read(path).tensors, path

@@ -51,6 +51,9 @@ MEASUREMENTS = {
             model, x[..., :2, :2], labels(len(x)), batch_size=3
         ).error_rate
     ),
+    "neural_similarity": lambda model, x: np.asarray(
+        nf.neural.neural_similarity(nf.neural.Predictor(model, batch_size=3), x)
+    ),
     "PGD": lambda model, x: PGD(steps=3, epsilon=0.02)(
         model, x, labels(len(x)), batch_size=3
     ).distance.numpy(),
@@ -166,7 +169,7 @@ def test_containers_of_logits_are_read(name, wrap):
     "wrap", [lambda y: (y, y), lambda y: {"output": y}, lambda y: y.numpy(force=True)]
 )
 def test_other_containers_are_refused_with_the_way_out(name, wrap):
-    with pytest.raises(nf.ModelError, match=r"expected a tensor of logits .*lambda"):
+    with pytest.raises(nf.ModelError, match=r"a tensor of (logits|responses) .*lambda"):
         MEASUREMENTS[name](lambda x: wrap(small()(x)), images())
 
 

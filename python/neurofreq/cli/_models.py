@@ -47,7 +47,9 @@ def train(
         typer.Option(
             "--target",
             help="Similarities to train towards: simulated, pixel or threshold "
-            "(computed from the stimuli), or a file of nf.neural.Target.save.",
+            "(computed from the stimuli); sensorium:FILE (mouse V1) or v4-compact:FILE "
+            "(macaque V4), predicted by a published model for the stimuli; or a file "
+            "of nf.neural.Target.save.",
         ),
     ] = None,
     responses: Annotated[
@@ -113,13 +115,17 @@ def train(
             )
         settings = _recipe(recipe, fast, change or [])
         shown = _stimuli(stimuli, n_stimuli)
+        place = _common.place(device)
+        similarity = _target(target, shown, place)
+        if similarity is not None and shuffle:
+            similarity = similarity.shuffled(seed=seed)
         try:
             found = training.train(
                 settings, load_data(data, split="train", n=n_images), out,
-                stimuli=shown, similarity=_target(target, shown, shuffle, seed),
+                stimuli=shown, similarity=similarity,
                 responses=_responses(responses, shuffle, seed),
                 source=f"responses, shuffled; seed {seed}" if shuffle else "responses",
-                seed=seed, device=_common.place(device), progress=not quiet,
+                seed=seed, device=place, progress=not quiet,
             )  # fmt: skip
         except KeyboardInterrupt:
             say("interrupted: run the same command again to continue", err=True)
@@ -161,28 +167,32 @@ def _stimuli(spec: str | None, n: int) -> Any:
     return load_data(spec, split="train", n=n).gray().images
 
 
-def _target(name: str | None, stimuli: Any, shuffle: bool, seed: int) -> Any:
+def _target(name: str | None, stimuli: Any, device: Any) -> Any:
     """Return the target with this name, made from the stimuli or read from a file."""
     from neurofreq import neural
+    from neurofreq.neural.published import READERS
 
     if name is None:
         return None
     if stimuli is None:
         raise ValueError("--target: expected --stimuli with it, the target's images")
     if name == "simulated":
-        target = neural.v1_similarity(stimuli)
-    elif name in ("pixel", "threshold"):
-        target = neural.pixel_similarity(stimuli)
-        if name == "threshold":
-            target = neural.threshold_similarity(target)
-    elif zipfile.is_zipfile(name):
-        target = neural.Target.load(name)
-    else:
-        raise ValueError(
-            f"--target: got {name}, expected simulated, pixel, threshold or a file "
-            "that nf.neural.Target.save wrote"
-        )
-    return target.shuffled(seed=seed) if shuffle else target
+        return neural.v1_similarity(stimuli)
+    if name == "pixel":
+        return neural.pixel_similarity(stimuli)
+    if name == "threshold":
+        return neural.threshold_similarity(neural.pixel_similarity(stimuli))
+    model, colon, file = name.partition(":")
+    if colon and model in READERS:
+        predictor = neural.load_predictor(model, file, device=device)
+        return neural.neural_similarity(predictor, stimuli)
+    if zipfile.is_zipfile(name):
+        return neural.Target.load(name)
+    raise ValueError(
+        f"--target: got {name}, expected simulated, pixel, threshold, "
+        f"{', '.join(f'{one}:FILE' for one in READERS)} or a file that "
+        "nf.neural.Target.save wrote"
+    )
 
 
 def _responses(path: Path | None, shuffle: bool, seed: int) -> Any:

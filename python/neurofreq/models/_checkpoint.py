@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from neurofreq.models import _weight_files
+from neurofreq.models import weight_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from torch import Tensor, nn
 
-    from neurofreq.models._weight_files import Contents
+    from neurofreq.models.weight_files import Contents
 
 # Parts that torch.compile, FSDP, checkpointing and DataParallel insert into keys.
 WRAPPERS = frozenset(
@@ -59,15 +59,6 @@ class Found(NamedTuple):
         }
 
 
-def split(weights: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Return the path and the part of ``FILE#PART``; a file name may contain #."""
-    text = os.fspath(weights)
-    path, _, part = text.rpartition("#")
-    if not path or Path(text).exists():
-        return Path(text), ""
-    return Path(path), part
-
-
 def load(
     model: nn.Module, weights: str | os.PathLike[str], *, sha256: str | None = None
 ) -> Found:
@@ -77,8 +68,8 @@ def load(
     FileNotFoundError if the file does not exist, and ValueError if it holds no copy of
     the network, several copies, or a copy with other shapes.
     """
-    path, part = split(weights)
-    contents = _weight_files.read(path, sha256=sha256)
+    path, part = weight_files.split(weights)
+    contents = weight_files.read(path, sha256=sha256)
     expected = model.state_dict()
     found = _find(expected, contents, path, part)
     _tell_left_out(found, expected, contents, path)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from neurofreq.models._weight_files import check_members
+from neurofreq.models.weight_files import check_members
 
 if TYPE_CHECKING:
     from pathlib import Path

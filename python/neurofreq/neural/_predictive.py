@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,13 +16,12 @@ from neurofreq._shared import runtime
 from neurofreq._shared.files.storage import Store, data_digest
 from neurofreq._shared.inputs import validate
 from neurofreq.neural import _fit
+from neurofreq.neural._image_order import image_order
 from neurofreq.neural._responses import Responses
 from neurofreq.neural._simulated import gray
-from neurofreq.neural.target import Target, mean_target, predicted
+from neurofreq.neural.target import Target, predicted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
@@ -216,9 +216,16 @@ class PredictiveModel:
             without responses for training or early stopping, or unusable weights.
         ModelError
             If the loss of a fold becomes NaN or infinite.
+
+        Warns
+        -----
+        UserWarning
+            If the responses fit clearly better to the images in another order, such as
+            the reversed one; see `image_order`.
         """
         luminance = gray(images)
         self._check(luminance, responses)
+        self._check_order(luminance, responses)
         if weights is None:
             w = responses.reliability()
         else:
@@ -335,6 +342,17 @@ class PredictiveModel:
                 "more for loss 'poisson'; loss 'gaussian' takes any"
             )
 
+    def _check_order(
+        self, luminance: NDArray[np.float64], responses: Responses
+    ) -> None:
+        """Warn if the responses fit to the images in another order only."""
+        try:
+            found = image_order(luminance[:, None], responses)
+        except ValueError:  # too few images or responses to compare orders
+            return
+        if found.likely != "given":
+            warnings.warn(found.problem, stacklevel=3)
+
     def _inputs(self, luminance: NDArray[np.float64]) -> torch.Tensor:
         """Return standardized images of the size of the fit, (N, 1, H, W)."""
         tensor = torch.from_numpy(luminance).float()[:, None].to(self.device)
@@ -366,47 +384,3 @@ class PredictiveModel:
             state = {k: v.cpu().numpy() for k, v in network.state_dict().items()}
             store.save(record, state | {k: np.array(v) for k, v in row.items()})
         return network, row
-
-
-def neural_similarity(
-    models: PredictiveModel | Sequence[PredictiveModel],
-    images: NDArray[Any] | torch.Tensor,
-) -> Target:
-    """Predict the neural similarity of any images: ``rhat = w v rhohat``.
-
-    Parameters
-    ----------
-    models : PredictiveModel or sequence of them
-        Fitted, one per scan; their similarity matrices are averaged.
-    images : ndarray or Tensor, shape (N, C, H, W)
-        float32 or float64 in [0, 1]; N >= 2.
-
-    Returns
-    -------
-    Target
-        Source "predicted from recordings".
-
-    Raises
-    ------
-    RuntimeError
-        If a model is not fitted.
-    TypeError, ValueError
-        Bad images, or a model in which no neuron has a positive weight.
-
-    References
-    ----------
-    Li et al. 2019, arXiv 1911.05072: scaled model responses, S^neural.
-
-    Examples
-    --------
-    >>> import neurofreq as nf
-    >>> images = nf.data.load_data("synthetic", n=30).images
-    >>> responses = nf.neural.Responses(nf.neural.simulate_v1(images, n_neurons=6))
-    >>> model = nf.neural.PredictiveModel(n_channels=4, n_folds=3, max_epochs=1)
-    >>> model = model.fit(images, responses)
-    >>> target = nf.neural.neural_similarity(model, images[:20])
-    >>> target.label, target.similarity.shape
-    ('predicted from recordings', (20, 20))
-    """
-    scans = [models] if isinstance(models, PredictiveModel) else list(models)
-    return mean_target([predicted(m.predict(images), m.weights) for m in scans])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from neurofreq._shared.inputs import containers, recorded, validate
 from neurofreq._shared.inputs.labelled import Recording
 from neurofreq.neural import _tables, image_names
+from neurofreq.neural._readers import Readers
 from neurofreq.neural._similarity import reliability, response_similarity
 from neurofreq.neural.target import Target
 
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
 Descriptors = dict[str, "NDArray[Any]"]
 
+_FEW = 3
+"""Trials below which weights of reliability are imprecise."""
 
-class Responses:
+
+class Responses(Readers):
     """Responses of K neurons to N images in T trials.
 
     Parameters
@@ -38,6 +42,13 @@ class Responses:
     images : array_like of length N, optional
         Distinct names or indices of the images. By default the names in the container,
         or a descriptor with distinct values called "image", "stimulus" or "picture".
+    axes : sequence of str, optional
+        Names of the axes of an array without names, in their order, for example
+        ``("neuron", "image", "trial")``; the names are those in Notes. By default
+        ``("trial", "image", "neuron")``, or ``("image", "neuron")``.
+    missing : float, optional
+        A value that means, in addition to NaN, that there was no such trial, for
+        example 255 in an array of uint8.
 
     Attributes
     ----------
@@ -98,8 +109,13 @@ class Responses:
         image: Mapping[str, ArrayLike] | None = None,
         neuron: Mapping[str, ArrayLike] | None = None,
         images: ArrayLike | None = None,
+        axes: Sequence[str] | None = None,
+        missing: float | None = None,
     ) -> None:
-        recording = containers.read(trials, "trials")
+        if axes is None:
+            recording = containers.read(trials, "trials")
+        else:
+            recording = containers.named(trials, axes, "trials")
         if recording is None:
             values = recorded.floats(trials, "trials")
         else:
@@ -108,6 +124,8 @@ class Responses:
             neuron = recording.neuron | dict(neuron or {})
             images = recording.images if images is None else images
         values = np.array(values[None] if values.ndim == 2 else values, np.float64)
+        if missing is not None:
+            values[values == validate.number("missing", missing)] = np.nan
         values = containers.trials(values)
         shape = values.shape
         if shape[1] < 2:
@@ -126,16 +144,6 @@ class Responses:
         self.neuron = image_names.descriptors("neuron", neuron, shape[2])
         names = image_names.naming(self.image) if images is None else images
         self.images = image_names.names(names, shape[1])
-
-    @classmethod
-    def _of(cls, recording: Recording) -> Responses:
-        """Return the responses of a recording."""
-        return cls(
-            recording.trials,
-            image=recording.image,
-            neuron=recording.neuron,
-            images=recording.images,
-        )
 
     def _recording(self) -> Recording:
         """Return the values, without checks and methods."""
@@ -265,8 +273,28 @@ class Responses:
         ------
         ValueError
             If a neuron's responses never differ, or an image has a single trial.
+
+        Warns
+        -----
+        UserWarning
+            If an image has two trials: the weights are then imprecise.
         """
         self.require_active()
+        counts = self.counts()
+        few = np.where(counts > 0, counts, self.n_trials)
+        image, neuron = np.unravel_index(few.argmin(), few.shape)
+        if (least := int(few.min())) == 1:
+            raise ValueError(
+                f"responses: image {image} has a single trial of neuron {neuron}, "
+                "expected at least 3 trials to estimate reliability; mean responses "
+                f"need weights, such as np.ones({self.n_neurons})"
+            )
+        if least < _FEW:
+            warnings.warn(
+                f"responses: image {image} has {least} trials of neuron {neuron}, "
+                "expected at least 3: weights of reliability are imprecise",
+                stacklevel=2,
+            )
         return reliability(self.trials)
 
     def similarity(self, *, weights: ArrayLike | None = None) -> Target:
@@ -339,94 +367,6 @@ class Responses:
     def save(self, path: Path | str) -> None:
         """Write an npz file with "trials", the descriptors and the image names."""
         _tables.save(self._recording(), path)
-
-    @classmethod
-    def from_npz(
-        cls,
-        path: Path | str,
-        key: str = "trials",
-        *,
-        image: Mapping[str, ArrayLike] | None = None,
-        neuron: Mapping[str, ArrayLike] | None = None,
-    ) -> Responses:
-        """Read an array of an npz file, (T, N, K) or (N, K); see `save`.
-
-        Parameters
-        ----------
-        path : path
-            Read without pickle.
-        key : str
-            Name of the array in the file.
-        image, neuron : mapping, optional
-            Additional descriptors.
-
-        Raises
-        ------
-        ValueError
-            If the file has no such array. The message lists the arrays of the file.
-        """
-        return cls._of(_tables.from_npz(path, key, image, neuron))
-
-    @classmethod
-    def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Responses:
-        """Read a long table with one response per row.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            The order of the rows does not matter if there is a column of trials.
-        **columns
-            The names of columns:
-
-            - ``response``, ``image``, ``neuron`` (str): the response, and the names of
-              image and neuron; by default "response", "image" and "neuron". Names that
-              are integers, also as floats, are sorted, so that row i of the result is
-              image i of an experiment that numbers its images from 0. An ordered
-              categorical keeps its order. Other names are in the order of their first
-              rows. The attribute `images` gives the order of the result.
-            - ``trial`` (str): the trial, which has the same number for neurons recorded
-              together. If the numbers of trials run through a whole experiment, trials
-              are renumbered within each image. By default the first column called
-              "repetition", "repeat", "rep", "trial" or "presentation". Without such a
-              column, the rows of an image and neuron are its trials, in their order.
-            - ``neuron_descriptors`` (sequence of str): descriptors of the neurons; one
-              value per neuron.
-
-        Returns
-        -------
-        Responses
-            NaN if the table has no row for a trial, or a row without a response.
-
-        Raises
-        ------
-        TypeError
-            If `frame` is not a pandas table, or responses are not real numbers.
-        ValueError
-            No row, an unknown column, a row without image, neuron or trial, two rows of
-            the same trial, image and neuron, or a descriptor that differs within a
-            neuron.
-        """
-        return cls._of(_tables.from_frame(frame, **columns))
-
-    @classmethod
-    def from_rsatoolbox(cls, dataset: Any, image: str = "image") -> Responses:
-        """Read an rsatoolbox dataset in which an observation is a trial of one image.
-
-        Parameters
-        ----------
-        dataset : rsatoolbox.data.Dataset
-            `measurements` (observations, channels): trials and neurons. Channel
-            descriptors become neuron descriptors. Observation descriptors that are the
-            same in all trials of an image become image descriptors.
-        image : str
-            The observation descriptor that names the image.
-
-        Raises
-        ------
-        ValueError
-            If the dataset has no such descriptor.
-        """
-        return cls._of(_tables.from_rsatoolbox(dataset, image))
 
     def to_rsatoolbox(self) -> Any:
         """Return an rsatoolbox dataset with one observation per trial that took place.

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 SOURCES = (
     "recording",
     "predicted from recordings",
+    "predicted",
     "simulated",
     "pixel",
     "teacher",
     "shuffled",
 )
-"""The possible sources of the similarities of a target."""
+"""The possible sources of the similarities of a target.
+
+"predicted" is the source of a model that does not name recordings.
+"""
+
+# Only the details name the original source, or the model.
+_DETAILED = ("shuffled", "predicted", "predicted from recordings")
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,7 +278,7 @@ def mean_target(targets: Sequence[Target]) -> Target:
         return scans[0]
     mean = np.mean([scan.similarity for scan in scans], axis=0)
     detail = f"mean of {len(scans)} scans"
-    if sources == ["shuffled"]:  # only the details name the original source
+    if sources[0] in _DETAILED and any(one.detail for one in scans):
         detail += " (" + "), (".join(dict.fromkeys(one.detail for one in scans)) + ")"
     return Target(mean, sources[0], detail, images)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurofreq._shared.inputs import recorded
+from neurofreq._shared.inputs import recorded, validate
 from neurofreq._shared.inputs.labelled import (
     ACCEPTED,
     WORDS,
@@ -42,7 +42,32 @@ def read(value: Any, name: str) -> Recording | None:
     kind = kind_of(value)
     if kind is None:
         return None
-    values, axes = _opened(value, kind, name)
+    return _placed(*_opened(value, kind, name), name)
+
+
+def named(value: Any, names: Any, name: str) -> Recording:
+    """Return the recording in an array whose axes have these names.
+
+    Raises TypeError for a container with names of its own, and ValueError as `read`.
+    """
+    if (kind := kind_of(value)) is not None:
+        raise TypeError(
+            f"axes: got names for a {type(value).__name__} of {kind}, whose axes have "
+            "names, expected None"
+        )
+    words = validate.distinct("axes", names)
+    values = recorded.floats(value, name)
+    if len(words) != values.ndim:
+        raise ValueError(
+            f"axes: got {len(words)} names, expected {values.ndim} for {name} of shape "
+            f"{values.shape}"
+        )
+    pairs = zip(words, values.shape, strict=True)
+    return _placed(values, [Axis(word, length, {}) for word, length in pairs], name)
+
+
+def _placed(values: NDArray[Any], axes: list[Axis], name: str) -> Recording:
+    """Return values with named axes as a recording; see `read`."""
     if 0 in values.shape:
         raise ValueError(f"{name}: got shape {values.shape}, expected no empty axis")
     known = [any(axis.holds(role) for role in WORDS) for axis in axes]
@@ -79,9 +104,11 @@ def _opened(value: Any, kind: str, name: str) -> tuple[NDArray[Any], list[Axis]]
     # Only the DataArray of xarray has both attributes.
     if kind == "xarray" and hasattr(value, "coords") and hasattr(value, "dtype"):
         return recorded.floats(value.values, name), _array_axes(value)
+    inside = [repr(key) for key in getattr(value, "data_vars", ())]
+    hint = f": choose one of its variables ({', '.join(inside[:5])})" if inside else ""
     raise TypeError(
         f"{name}: got {type(value).__name__} of {kind}, expected an array, a pandas "
-        "DataFrame or an xarray DataArray"
+        f"DataFrame or an xarray DataArray{hint}"
     )
 
 

@@ -25,13 +25,17 @@ Model: TypeAlias = "Callable[[torch.Tensor], torch.Tensor]"
 
 HALVES = (torch.bfloat16, torch.float16)
 
+_COLUMNS = {"logits": "classes", "responses": "neurons"}
+"""What a model may give for each image, and the name of the columns."""
+
 
 class Classifier:
     """A model with its calling options (autocast and memory format).
 
     The model gets a copy of the images, which it may overwrite. Its logits are
     extracted with `logits_of` and copied at once, because engines reuse their output
-    buffers. Half-precision logits become float32.
+    buffers. Half-precision logits become float32. `what` is the word for the output in
+    messages.
     """
 
     def __init__(
@@ -40,9 +44,11 @@ class Classifier:
         *,
         autocast: torch.dtype | None = None,
         channels_last: bool = False,
+        what: str = "logits",
     ) -> None:
         check_autocast(autocast)
         self.model = model
+        self.what = what
         self._autocast = autocast
         self._order = torch.channels_last if channels_last else torch.contiguous_format
         self._dtype: torch.dtype | None = None
@@ -53,7 +59,7 @@ class Classifier:
         if self._dtype is not None:
             shown = shown.to(self._dtype)
         with autocast(images.device, self._autocast):
-            logits = logits_of(self.model(shown))
+            logits = logits_of(self.model(shown), self.what)
         return logits.float() if logits.dtype in HALVES else logits.clone()
 
     def settle(self, images: torch.Tensor, *, made: bool = False) -> None:
@@ -104,7 +110,10 @@ class Classifier:
         if not (_are_rows(first, len(few)) and _are_rows(single, 1)):
             return
         is_half = bool(self._autocast) or dtype_of(self.model) in HALVES
-        if told := steadiness.told(first, again, single, is_half=is_half, hint=hint):
+        told = steadiness.told(
+            first, again, single, is_half=is_half, what=self.what, hint=hint
+        )
+        if told:
             _warn(told)
         if as_logits:
             warn_of_probabilities(
@@ -174,12 +183,12 @@ def as_tensor(batch: Any) -> torch.Tensor:
     return batch if isinstance(batch, torch.Tensor) else torch.as_tensor(batch)
 
 
-def logits_of(output: Any) -> torch.Tensor:
+def logits_of(output: Any, what: str = "logits") -> torch.Tensor:
     """Return the logits in a model's output as a plain tensor.
 
     The output may be a tensor, an object with an attribute ``logits`` (transformers),
     or a mapping with a key "logits". Raises ModelError for anything else, and for a
-    tensor that does not hold its values in its own memory.
+    tensor that does not hold its values in its own memory; `what` names the output.
     """
     if not isinstance(output, torch.Tensor):
         inner = getattr(output, "logits", None)
@@ -187,7 +196,7 @@ def logits_of(output: Any) -> torch.Tensor:
             inner = output.get("logits")
         if not isinstance(inner, torch.Tensor):
             raise ModelError(
-                f"model: got {type(output).__name__}, expected a tensor of logits (or "
+                f"model: got {type(output).__name__}, expected a tensor of {what} (or "
                 "an object with .logits): wrap the model in a function that returns "
                 "one, such as lambda images: model(images)[0]"
             )
@@ -199,7 +208,7 @@ def logits_of(output: Any) -> torch.Tensor:
     )
     if not is_dense:
         raise ModelError(
-            f"model: got logits of layout {output.layout} and dtype "
+            f"model: got {what} of layout {output.layout} and dtype "
             f"{_type_name(output)} on {output.device}, expected a dense tensor of "
             "real numbers with values"
         )
@@ -211,27 +220,29 @@ def logits_of(output: Any) -> torch.Tensor:
     output = output.as_subclass(torch.Tensor)
     if output.numel() and output.data_ptr() == 0:  # wraps another tensor
         raise ModelError(
-            f"model: got logits of class {name} without memory of its own, expected "
+            f"model: got {what} of class {name} without memory of its own, expected "
             "a plain tensor (for a DTensor, return full_tensor())"
         )
     return output
 
 
-def check_logits(logits: torch.Tensor, n_images: int) -> torch.Tensor:
+def check_logits(
+    logits: torch.Tensor, n_images: int, what: str = "logits"
+) -> torch.Tensor:
     """Require finite logits (n_images, n_classes), or raise ModelError."""
     if logits.ndim != 2 or logits.shape[0] != n_images or logits.shape[1] == 0:
         raise ModelError(
-            f"model: got logits of shape {tuple(logits.shape)} for {n_images} images, "
-            f"expected ({n_images}, n_classes)"
+            f"model: got {what} of shape {tuple(logits.shape)} for {n_images} images, "
+            f"expected ({n_images}, n_{_COLUMNS[what]})"
         )
     if not logits.is_floating_point():
         raise ModelError(
-            f"model: got logits of dtype {_type_name(logits)}, expected floats"
+            f"model: got {what} of dtype {_type_name(logits)}, expected floats"
         )
     n_bad = n_images - int(logits.detach().isfinite().all(dim=1).sum())
     if n_bad:
         raise ModelError(
-            f"model: got NaN or infinite logits for {n_bad} of {n_images} images, "
+            f"model: got NaN or infinite {what} for {n_bad} of {n_images} images, "
             "expected finite ones"
         )
     return logits
@@ -262,13 +273,14 @@ def tried(
     as_logits: bool = False,
     autocast: torch.dtype | None = None,
     channels_last: bool = False,
+    what: str = "logits",
 ) -> Classifier:
     """Return a `Classifier`, after one call that checks the model and gives warnings.
 
     The arguments and exceptions are those of `Classifier`, `Classifier.settle`,
     `Classifier.warn_if_unsteady` and `predict`.
     """
-    ask = Classifier(model, autocast=autocast, channels_last=channels_last)
+    ask = Classifier(model, autocast=autocast, channels_last=channels_last, what=what)
     few = to_tensor(images[:1], device_of(model, images) if device is None else device)
     with evaluating(model):
         ask.settle(few, made=made)
@@ -299,10 +311,10 @@ def predict(
             ask.settle(to_tensor(images[:1], device))
         for start in range(0, len(images), batch_size):
             batch = to_tensor(images[start : start + batch_size], device)
-            parts.append(check_logits(ask(batch), len(batch)))
+            parts.append(check_logits(ask(batch), len(batch), ask.what))
             if parts[-1].shape[1] != parts[0].shape[1]:
                 raise ModelError(
-                    f"model: got {parts[-1].shape[1]} classes, "
+                    f"model: got {parts[-1].shape[1]} {_COLUMNS[ask.what]}, "
                     f"expected {parts[0].shape[1]} as in the batch before"
                 )
     return torch.cat(parts)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import _compat_pickle
 import contextlib
 import hashlib
+import os
 import pickletools
 import re
 import warnings
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -18,7 +20,6 @@ from neurofreq._shared.files import storage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # The first bytes of files that are not checkpoints, and what to tell the user.
 _SIGNATURES = (
@@ -66,6 +67,15 @@ class _UnreadDict:
 
     def __new__(cls, *_: Any, **__: Any) -> Any:
         return dict()
+
+
+def split(weights: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Return the path and the part of ``FILE#PART``; a file name may contain #."""
+    text = os.fspath(weights)
+    path, _, part = text.rpartition("#")
+    if not path or Path(text).exists():
+        return Path(text), ""
+    return Path(path), part
 
 
 def read(path: Path, *, sha256: str | None = None) -> Contents:
