@@ -70,7 +70,7 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
     Returns
     -------
     ndarray or Tensor of float64, shape (H, W)
-        Mean of |F|^2, where F is the unnormalized Fourier transform. The result is
+        Mean of ``|F|^2``, where F is the unnormalized Fourier transform. The result is
         fftshifted and NaN at DC (``[H // 2, W // 2]``). A tensor stays on its device
         and has a gradient.
 
