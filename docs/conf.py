@@ -15,7 +15,9 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE / "_site"), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 # They call the command `neurofreq` of this environment.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["PATH"] = os.pathsep.join(
+    [str(Path(sys.executable).parent), os.environ["PATH"]]
+)
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

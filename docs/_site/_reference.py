@@ -7,9 +7,8 @@ defines it; the others name it as an alias.
 import ast
 import inspect
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
-
-from sphinx.pycode import ModuleAnalyzer
 
 import neurofreq
 
@@ -115,11 +114,20 @@ def description(module, name):
     return "\n".join(lines) + "\n"
 
 
+def comment(module, name):
+    """Return the string below the definition of a constant, or nothing."""
+    body = ast.parse(inspect.getsource(source(module, name))).body
+    for node, below in pairwise(body):
+        targets = getattr(node, "targets", [getattr(node, "target", None)])
+        is_it = any(getattr(one, "id", None) == name for one in targets)
+        if is_it and isinstance(below, ast.Expr):
+            return inspect.cleandoc(ast.literal_eval(below.value))
+    return ""
+
+
 def constant(module, name):
-    """Return the description of a constant: its doc comment and a short value."""
-    where = source(module, name)
-    analyzer = ModuleAnalyzer.for_module(where.__name__)
-    text = analyzer.find_attr_docs().get(("", name), [])
+    """Return the description of a constant: its comment, and its value if short."""
+    text = comment(module, name).splitlines()
     value = repr(getattr(module, name))
     lines = [f".. py:data:: {name}"]
     if len(value) <= LONGEST:

@@ -33,7 +33,9 @@ def faults(folder):
             parts = urlsplit(link)
             if parts.scheme or parts.netloc:
                 continue
-            place = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            place = (
+                (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            )
             anchor = unquote(parts.fragment)
             if not place.exists():
                 found.append(f"{path}: {link} does not exist")
