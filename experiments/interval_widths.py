@@ -22,8 +22,8 @@ from neurofreq.measured import Clean, Measured, Quantity
 OUT = Path(__file__).resolve().parents[1] / "docs/concepts/intervals.csv"
 MODELS = ("standard-0", "standard-1", "adversarial-8")
 PAIRS = (("standard-1", "standard-0"), ("adversarial-8", "standard-0"))
-SETTINGS = {"n_attack": 100, "n_hybrid": 400, "n_corruption": 100, "fold": True}
-SIZES = (25, 50, 100, 200, 400)
+SETTINGS = {"n_attack": 50, "n_hybrid": 200, "n_corruption": 50, "fold": True}
+SIZES = (25, 50, 100, 200)
 N_SUBSETS = 12
 
 
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--kept", type=Path, required=True)
     options = parser.parse_args()
-    data = nf.data.load_data(options.data, split="test", n=400)
+    data = nf.data.load_data(options.data, split="test", n=200)
     models = [f"zoo:{name}" for name in MODELS]
     study = nf.studies.Study(data, models, "intervals", settings=SETTINGS)
     found = nf.studies.run(study, options.kept)

@@ -128,6 +128,7 @@ def corruptions(severity=3):
         for ax, name in zip(row, names, strict=False):
             title = name.replace("_", " ")
             shown(ax, nf.corrupt(image, name, severity, seed=0)[0], title)
+            ax.title.set_fontsize(8)
         row[0].text(
             -0.1,
             0.5,
@@ -260,7 +261,7 @@ def every_width():
     plt.show()
 
 
-def widths_by_n(further=(1000, 10_000)):
+def widths_by_n(further=(400, 1000)):
     """Return the table of mean half widths, extrapolated to more images."""
     found = measured_widths().unstack("n")
     for n in further:
