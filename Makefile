@@ -46,7 +46,7 @@ docs: setup .build/site/index.html
 # again if a page or the package changed.
 .build/site/index.html: $(PAGES) $(VENV)/.docs .build/in-place-$(TORCH)
 	@rm -rf .build/site
-	$(BIN)/python -m sphinx -c docs -d .build/doctrees -E -q -W --keep-going . .build/site
+	$(BIN)/python -m sphinx -c docs -d .build/doctrees -E -j auto -q -W --keep-going . .build/site
 	$(BIN)/python docs/_site/check_links.py .build/site
 	@echo "the site is in .build/site/index.html"
 
