@@ -175,9 +175,8 @@ def widths(quantity, models=("standard-0", "adversarial-8"), level=None):
         ax.axhline(level, color="gray", lw=0.8)
         ax.text(25, level, f" {level:g}", va="bottom", color="gray", fontsize=8)
     ax.set(xscale="log", yscale="log", xlabel="images", ylabel=NAMES[quantity])
-    ax.set_xticks(
-        [25, 50, 100, 200, 400, 1000], ["25", "50", "100", "200", "400", "1000"]
-    )
+    sizes = [25, 50, 100, 200, 400, 1000]
+    ax.set_xticks(sizes, [str(one) for one in sizes])
     ax.minorticks_off()
     ax.legend(fontsize=8, frameon=False)
     plt.show()
@@ -263,12 +262,14 @@ def every_width():
 
 def widths_by_n(further=(400, 1000)):
     """Return the table of mean half widths, extrapolated to more images."""
-    found = measured_widths().unstack("n")
+    long = measured_widths()
+    found = long.unstack("n")
     for n in further:
-        last = found.apply(lambda row: row.dropna().iloc[-1], axis=1)
-        at = found.apply(lambda row: row.dropna().index[-1], axis=1)
-        found[f"{n} (law)"] = last * np.sqrt(at.astype(float) / n)
-    return found.loc[list(NAMES)].round(4).fillna("")
+        found[f"{n} (law)"] = [
+            long[name].iloc[-1] * np.sqrt(long[name].index[-1] / n)
+            for name in found.index
+        ]
+    return found.loc[list(NAMES)].round(4)
 
 
 def paired_widths(least=0.02):

@@ -147,8 +147,8 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     Notes
     -----
     The result is ``clip(IFFT(M F_low + (1 - M) F_high))``, where ``M`` is the closed
-    disc |f| <= 0.5 a. It is computed as ``clip(high + IFFT(M FFT(low - high)))``. DC
-    always comes from the low image. At a = 1, the corners of the spectrum beyond
+    disc ``|f| <= 0.5 a``. It is computed as ``clip(high + IFFT(M FFT(low - high)))``.
+    DC always comes from the low image. At a = 1, the corners of the spectrum beyond
     Nyquist still come from the high image. For a >= sqrt(2), the result is the low
     image.
 
