@@ -51,7 +51,7 @@ myst_enable_extensions = ["dollarmath"]
 
 nb_execution_mode = "force"
 nb_execution_in_temp = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600  # seconds for a cell; a busy machine is slow, not wrong
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
 nb_merge_streams = True

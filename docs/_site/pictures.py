@@ -167,14 +167,14 @@ def widths(quantity, models=("standard-0", "adversarial-8"), level=None):
         label = f"{name} - {minus}, paired" if minus else name
         color = nf.plot.color(position)
         ax.plot(part["n"], part["half_width"], "o-", color=color, label=label)
-    n = np.array([25, 1000])
+    n = np.geomspace(25, 1000)
     last = table[(table["model"] == models[0]) & (table["minus"] == "")].iloc[-1]
     law = last["half_width"] * np.sqrt(last["n"] / n)
     ax.plot(n, law, ":", color="gray", label=r"proportional to $1/\sqrt{n}$")
     if level is not None:
         ax.axhline(level, color="gray", lw=0.8)
         ax.text(25, level, f" {level:g}", va="bottom", color="gray", fontsize=8)
-    ax.set(xscale="log", yscale="log", xlabel="images", ylabel=NAMES[quantity])
+    ax.set(xscale="log", xlabel="images", ylabel=NAMES[quantity], ylim=(0, None))
     sizes = [25, 50, 100, 200, 400, 1000]
     ax.set_xticks(sizes, [str(one) for one in sizes])
     ax.minorticks_off()
