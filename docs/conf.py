@@ -20,6 +20,7 @@ os.environ["PATH"] = os.pathsep.join(
 )
 os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # bars are text
 
 project = "neurofreq"
 author = "The neurofreq developers"
