@@ -1,7 +1,7 @@
 # Every target installs what it needs, and is fast the second time.
 #
 #   make demo      write a report on two small networks; needs no data
-#   make test      test src/core (pure Rust), then the Python package and the notebooks
+#   make test      test src/core (pure Rust), then the Python package
 #   make lint      check formatting, clippy, ruff, mypy and stubs; warnings are errors
 #   make core      test only src/core: needs no Python and no torch, takes seconds
 #   make bench     time spectra and hybrid images against named peers (benches/frequency.py);
@@ -10,7 +10,7 @@
 #   make matrix    install and test the project with each torch, in new environments;
 #                  make matrix MINORS="2.11 2.13" uses only these
 #   make browser   install Debian's chromium, in which the tests open the report's page
-#   make notebooks test only the notebooks, with tiny parameters
+#   make docs      build the documentation site in .build/site, and run its tutorials
 #
 # Each target takes TORCH=2.11 or another minor, and makes a separate environment for it.
 
@@ -23,12 +23,13 @@ BIN := $(VENV)/bin
 # Use uv from PATH; without it, install uv into the environment.
 UV = $(shell command -v uv || echo $(BIN)/uv)
 RUST := $(shell find src fft -name '*.rs') build.rs Cargo.toml Cargo.lock fft/Cargo.toml $(wildcard backend/*)
+PAGES := CHANGELOG.md CONTRIBUTING.md $(shell find docs python -path docs/api -prune -o -type f -not -name '*.pyc' -not -name '*.so' -print)
 # The folder in which cargo and maturin run for this torch (docs/torch.md).
 STAGE := .build/torch-$(TORCH)
 # torch-sys finds libtorch through the active Python.
 ACTIVATE := . $(BIN)/activate &&
 
-.PHONY: demo test lint core bench notebooks browser setup clean wheel wheels matrix
+.PHONY: demo test lint core bench docs browser setup clean wheel wheels matrix
 
 setup: .build/in-place-$(TORCH)
 
@@ -39,8 +40,19 @@ demo: setup
 test: core setup
 	$(BIN)/python -m pytest $(PYTEST)
 
-notebooks: setup
-	$(BIN)/python -m pytest tests/test_notebooks.py
+docs: setup .build/site/index.html
+
+# Warnings are errors. Outputs of tutorials depend on the package, so everything is built
+# again if a page or the package changed.
+.build/site/index.html: $(PAGES) $(VENV)/.docs .build/in-place-$(TORCH)
+	@rm -rf .build/site
+	$(BIN)/python -m sphinx -c docs -d .build/doctrees -E -j auto -q -W --keep-going . .build/site
+	$(BIN)/python docs/_site/check_links.py .build/site
+	@echo "the site is in .build/site/index.html"
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.packages-$(TORCH)
+	@$(UV) pip install --quiet --python $(BIN)/python --group docs 'torch==$(TORCH).*'
+	@touch $@
 
 core: $(VENV)/.tools
 	cargo test --locked --quiet --no-default-features

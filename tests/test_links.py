@@ -1,5 +1,6 @@
 """Relative links in Markdown lead somewhere, and README.md leads to every page."""
 
+import importlib.util
 import os
 import re
 import unicodedata
@@ -10,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "docs" / "_site"
 BUILT = {"target", "dist", "neurofreq-demo", "__pycache__"}
 FENCE = re.compile(r"(?ms)^ *(`{3,}|~{3,}).*?^ *\1[`~]*$")
 CODE = re.compile(r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
@@ -112,3 +114,39 @@ def test_links_and_anchors_are_found():
     )
     assert links(text) == ["x.md#one-two-three", "y.png", "w.md", "z.png"]
     assert anchors(text) == {"one-two-three", "same", "same-1"}
+
+
+def site(name):
+    """Return a module of the documentation site; it needs no Sphinx."""
+    spec = importlib.util.spec_from_file_location(name, SITE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_page_of_docs_is_in_the_navigation_once():
+    docs = {page for page in pages() if page.is_relative_to(ROOT / "docs")}
+    listed = Counter(
+        (index.parent / f"{path}.md").resolve()
+        for index in docs
+        if index.name == "README.md"
+        for _, entries in site("_navigation").parts(index.read_text("utf-8"))
+        for _, path in entries
+    )
+    assert max(listed.values()) == 1
+    outside = {ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"}
+    assert {*listed} == docs - {ROOT / "docs" / "README.md"} | outside
+
+
+def test_broken_links_of_the_site_are_found(tmp_path):
+    (tmp_path / "a.html").write_text(
+        '<h1 id="top"></h1><a href="b.html#here"></a><a href="b.html#gone"></a>'
+        '<a href="c.html"></a><a href="#top"></a><a href="https://example.org"></a>'
+    )
+    (tmp_path / "b.html").write_text('<p id="here"><img src="a%20b.png"></p>')
+    (tmp_path / "a b.png").write_bytes(b"")
+    found = site("check_links").faults(tmp_path)[1]
+    assert sorted(one.partition(": ")[2] for one in found) == [
+        "b.html#gone has no such anchor",
+        "c.html does not exist",
+    ]

@@ -77,6 +77,18 @@ call(
     seeds="seeds", batch_size="count", device="device",
 )  # fmt: skip
 call(
+    "cycles_per_degree", nf.frequency.cycles_per_degree,
+    lambda folder: {
+        "frequency": 0.3, "pixels_per_degree": 8.0, "unit": "cycles/pixel",
+    },
+    frequency="budgets", pixels_per_degree="positive", unit="word",
+)  # fmt: skip
+call(
+    "pixels_per_degree", nf.frequency.pixels_per_degree,
+    lambda folder: {"distance": 570.0, "pixel_pitch": 0.265},
+    distance="positive", pixel_pitch="positive",
+)  # fmt: skip
+call(
     "response_similarity", nf.response_similarity,
     lambda folder: {"responses": responses(), "weights": np.ones(12)},
     responses="responses",

@@ -38,6 +38,7 @@ CIFAR10_CLASSES = (
     "ship",
     "truck",
 )
+"""Names of the classes of CIFAR-10, in the order of their labels."""
 
 
 def open_cifar10(

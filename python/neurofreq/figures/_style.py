@@ -33,11 +33,13 @@ COLORS = {
     "shuffle": "#56b4e9",
     "pixel": "#8c6d31",
 }
+"""Color of each group of models."""
 # The paper's captions call blur "the green dot".
 MARKERS = {
     "base": "D", "adv": "s", "crp": "^", "blur": "o", "pca": "v", "neural": "P",
     "shuffle": "X", "pixel": "*",
 }  # fmt: skip
+"""Marker of each group of models."""
 
 # For all other groups, in their order. Five colors and four markers give 20 pairs, so
 # that only the 21st group repeats a pair.

@@ -1,4 +1,4 @@
-"""Spatial frequencies: power spectra, hybrid images, and Fourier sensitivity."""
+"""Spatial frequencies: spectra, hybrid images, Fourier sensitivity, visual angle."""
 
 from neurofreq.frequency._hybrid import (
     FREQUENCIES,
@@ -14,6 +14,7 @@ from neurofreq.frequency._spectra import (
     power_spectrum,
     radial_profile,
 )
+from neurofreq.frequency._viewing import cycles_per_degree, pixels_per_degree
 
 __all__ = [
     "FREQUENCIES",
@@ -21,10 +22,12 @@ __all__ = [
     "HybridCurve",
     "RadialProfile",
     "SpectrumAccumulator",
+    "cycles_per_degree",
     "fourier_sensitivity",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",
+    "pixels_per_degree",
     "power_spectrum",
     "radial_profile",
 ]

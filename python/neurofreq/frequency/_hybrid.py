@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from neurofreq._shared.inputs.validate import Array
     from neurofreq._shared.networks.calling import Model
 
-#: Mixing frequencies of Figs 3 and 5 (CIFAR-10), in units of Nyquist.
 FREQUENCIES = (
     0.0, 0.07, 0.12, 0.16, 0.19, 0.22, 0.25, 0.32, 0.42, 0.57, 0.70, 0.85, 1.0
 )  # fmt: skip
+"""Mixing frequencies of Figs 3 and 5 (CIFAR-10), in units of Nyquist."""
 
 # Values per transform, few enough for a processor's last-level cache.
 _VALUES = 2**19
@@ -147,8 +147,8 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     Notes
     -----
     The result is ``clip(IFFT(M F_low + (1 - M) F_high))``, where ``M`` is the closed
-    disc |f| <= 0.5 a. It is computed as ``clip(high + IFFT(M FFT(low - high)))``. DC
-    always comes from the low image. At a = 1, the corners of the spectrum beyond
+    disc ``|f| <= 0.5 a``. It is computed as ``clip(high + IFFT(M FFT(low - high)))``.
+    DC always comes from the low image. At a = 1, the corners of the spectrum beyond
     Nyquist still come from the high image. For a >= sqrt(2), the result is the low
     image.
 

@@ -70,7 +70,7 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
     Returns
     -------
     ndarray or Tensor of float64, shape (H, W)
-        Mean of |F|^2, where F is the unnormalized Fourier transform. The result is
+        Mean of ``|F|^2``, where F is the unnormalized Fourier transform. The result is
         fftshifted and NaN at DC (``[H // 2, W // 2]``). A tensor stays on its device
         and has a gradient.
 
@@ -110,14 +110,14 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
 
 
 def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
-    """Sum an fftshifted power spectrum within growing radii |f|.
+    """Sum an fftshifted power spectrum within growing radii ``|f|``.
 
     Parameters
     ----------
     power : ndarray or Tensor, shape (H, W)
         As returned by `power_spectrum`. The value at DC is ignored.
     n_thresholds : int
-        Number of thresholds from 0 to the largest |f|, at least 2. The half-power
+        Number of thresholds from 0 to the largest ``|f|``, at least 2. The half-power
         frequency is interpolated between thresholds and depends on their number: Figs 4
         and 6 use 25, Fig 2 uses 30. Compare only results with equal `n_thresholds`.
 

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from neurofreq._shared.inputs.validate import Array
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+"""Mean of each channel of ImageNet, in [0, 1]."""
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# Most CIFAR-10 code uses these values. Each standard deviation is a mean over images.
+"""Standard deviation of each channel of ImageNet."""
 CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+"""Mean of each channel of CIFAR-10, in [0, 1]."""
 CIFAR10_STD = (0.2023, 0.1994, 0.2010)
+"""Standard deviation of each channel of CIFAR-10, as most code has it: the mean of the
+standard deviations of the images."""
 
 # Extra columns and power iterations of the randomized SVD.
 _OVERSAMPLING = 32

@@ -27,6 +27,7 @@ COLORS = (
     "#56b4e9",
     "#8c6d31",
 )
+"""Colors of models by position, for color-blind readers too."""
 # If there are more models than colors, the colors repeat with other dashes or hatches.
 _DASHES = ("-", "--", ":", "-.")
 _HATCHES = ("", "////", "....", "xxxx")

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
-# The mixing frequencies of Fig 3a, in units of Nyquist.
 EXAMPLE_FREQUENCIES = (0.0, 0.16, 0.32, 0.48, 0.64, 0.80)
+"""The mixing frequencies of Fig 3a, in units of Nyquist."""
 _GAP = 3
 
 

@@ -11,8 +11,8 @@ from neurofreq._shared.inputs import validate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Weights of ITU-R 601 luma, as in torchvision's rgb_to_grayscale.
 LUMA = (0.2989, 0.587, 0.114)
+"""Weights of red, green and blue in ITU-R 601 luma, as in torchvision."""
 
 _ROUNDING = 1e-4  # resizing may leave pixels this far above 1
 
