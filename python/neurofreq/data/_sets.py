@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from neurofreq._shared import results
 from neurofreq._shared.files import storage
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import luma, to_unit
+from neurofreq._shared.results import Result
 from neurofreq.data._files import ImageFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+_N_DRAWN = 16
 
-@dataclass(frozen=True)
-class ImageSet:
+
+@dataclass(frozen=True, repr=False)
+class ImageSet(Result):
     """Images and their labels.
 
     Parameters
@@ -67,6 +73,11 @@ class ImageSet:
     array([0, 1, 1, 0])
     >>> len(data.take(2)), data.gray().images.shape
     (2, (4, 1, 32, 32))
+    >>> data
+    ImageSet(name: mine, images: 4, size: 3 x 32 x 32, dtype: float64, classes: 2)
+    >>> data.to_frame()["class_name"].tolist()
+    ['cat', 'dog', 'dog', 'cat']
+    >>> axes = data.plot()
     """
 
     images: Any
@@ -99,6 +110,40 @@ class ImageSet:
     def __getitem__(self, index: int) -> tuple[NDArray[Any], np.int64]:
         """Return one image (C, H, W) in [0, 1] and its label."""
         return to_unit(self.images[index]), self.labels[index]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per image: "index", "label" and "class_name"."""
+        return results.frame(
+            {
+                "index": np.arange(len(self)),
+                "label": self.labels,
+                "class_name": [self._class_name(label) for label in self.labels],
+            }
+        )
+
+    def plot(self, ax: Axes | None = None, *, n: int = _N_DRAWN, **kw: Any) -> Axes:
+        """Draw the first n images with their classes (`plot.plot_images`)."""
+        from neurofreq.plot import plot_images
+
+        first = self.take(min(validate.count("n", n), len(self)))
+        names = [self._class_name(label) for label in first.labels]
+        return plot_images(np.asarray(first.images), names, ax, **kw)
+
+    def _class_name(self, label: Any) -> str:
+        """Return the name of a class, or its number without names."""
+        return self.class_names[label] if self.class_names else str(label)
+
+    def _has_picture(self) -> bool:
+        return len(self) > 0 and self.images.shape[1] in (1, 3)
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "images": len(self),
+            "size": results.size(self.images.shape[1:]),
+            "dtype": self.images.dtype,
+            "classes": len(self.class_names) or "no names",
+        }
 
     def take(
         self, which: int | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
 from neurofreq.data import ImageSet
 from neurofreq.measured import NotMeasuredError, groups
@@ -62,11 +63,25 @@ class Drawn(NamedTuple):
     >>> table, figure, note = drawn
     >>> drawn.table is table, drawn.figure is figure, drawn.note
     (True, True, '')
+    >>> drawn
+    Drawn(numbers: 1, note: none)
     """
 
     table: pd.DataFrame
     figure: Figure
     note: str
+
+    def __repr__(self) -> str:
+        """Return the number of rows and the note in one line."""
+        numbers = {"numbers": len(self.table), "note": self.note or "none"}
+        return results.line(self, numbers)
+
+    def _repr_html_(self) -> str:
+        return results.img(self.figure, "figure") + results.paragraph(self.note)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `table`."""
+        return self.table
 
 
 class Asked(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 
 from neurofreq import plot
 from neurofreq._shared.escapes import literal
+from neurofreq._shared.results import drawing
 from neurofreq.corruptions import grouping
 from neurofreq.measured import quantities
 from neurofreq.plot import Curve
@@ -289,9 +290,7 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
 
 def new_figure(width: float, height: float) -> Figure:
     """Return a figure of a size in inches, without pyplot, which would keep it open."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+    return drawing(width, height, DPI)
 
 
 def _picture(
