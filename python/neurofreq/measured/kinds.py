@@ -280,9 +280,10 @@ class Attack(Result):
         one = self.size("median").estimate()
         value, low, high = (255.0 * end for end in (one.value, one.low, one.high))
         return {
-            "median size": results.bounded(value, low, high, "/255"), "images": self.n_images,
+            "median size": results.bounded(value, low, high, "/255"),
+            "images": self.n_images,
             "found": int(self.success.sum()),
-        }  # fmt: skip
+        }
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
