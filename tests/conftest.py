@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _pytest import capture
 from PIL import Image
 
 FROST = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
@@ -64,7 +65,8 @@ def cifar10_dir(data_dir, tmp_path_factory) -> Path:
 @pytest.fixture
 def terminal(capsys, monkeypatch):
     """Let progress bars believe that stderr is a terminal; return what was printed."""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    for kind in (capture.CaptureIO, capture.EncodedFile):  # pytest's own files
+        monkeypatch.setattr(kind, "isatty", lambda self: True, raising=False)
     return capsys
 
 

@@ -392,7 +392,7 @@ def test_no_stages_are_named():
 @pytest.mark.parametrize(
     "name",
     ["squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5", "fcn_resnet50",
-     "ssd300_vgg16", "r3d_18", "mnasnet0_5", "maxvit_t", "fasterrcnn_resnet50_fpn"],
+     "ssd300_vgg16", "r3d_18", "mnasnet0_5", "fasterrcnn_resnet50_fpn"],
 )  # fmt: skip
 def test_families_whose_stages_are_not_known_are_refused(name):
     keywords = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler
 
 from neurofreq._shared.inputs import batches, validate
 from neurofreq._shared.progress import bar
@@ -55,7 +55,7 @@ def _of_items(items: Any, name: str, progress: bool) -> ImageSet:
     """Read the items of a data set."""
     images, labels = [], []
     # Many data sets have no end other than their length.
-    is_sized = hasattr(items, "__getitem__")
+    is_sized = hasattr(items, "__len__") and not isinstance(items, IterableDataset)
     each = (items[i] for i in range(len(items))) if is_sized else items
     total = len(items) if is_sized else None
     shown = bar(each, desc="reading", unit="image", total=total, progress=progress)

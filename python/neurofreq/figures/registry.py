@@ -12,6 +12,8 @@ from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
 from neurofreq.data import ImageSet
 from neurofreq.measured import NotMeasuredError, groups
+from neurofreq.plot import CMAP
+from neurofreq.plot.colormaps import known_cmap
 
 if TYPE_CHECKING:
     import os
@@ -90,6 +92,7 @@ class Asked(NamedTuple):
     found: Sequence[StudyResult]
     study: Study | None
     neural: str | os.PathLike[str] | None
+    cmap: str = CMAP
 
     def images(self, name: str) -> ImageSet:
         """Return the images of the study; raise NotDrawnError if there is none."""
@@ -165,6 +168,7 @@ def draw(
     *,
     study: Study | None = None,
     neural: str | os.PathLike[str] | None = None,
+    cmap: str = CMAP,
 ) -> Drawn:
     """Draw a figure of the paper from all models of the studies that fit.
 
@@ -181,6 +185,9 @@ def draw(
         Recorded stimuli and responses for Figure 1: an npz file with ``images`` and
         the arrays that `neural.Responses.save` or `neural.Target.save` writes. By
         default the target comes from a simulated V1, and its label names this source.
+    cmap : str
+        Colormap of the spectra in Figures 2 and 4, a name that matplotlib knows;
+        ``nf.plot.PAPER_CMAP`` is that of the paper.
 
     Returns
     -------
@@ -231,7 +238,8 @@ def draw(
     >>> figure.savefig("fig4.png")
     """
     validate.one_of("name", name, tuple(FIGURES))
+    cmap = known_cmap(cmap)
     try:
-        return FIGURES[name].draw(Asked(found, study, neural))
+        return FIGURES[name].draw(Asked(found, study, neural, cmap))
     except NotMeasuredError as error:
         raise NotDrawnError(f"{name}: not drawn: {error}") from error

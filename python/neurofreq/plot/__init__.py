@@ -18,8 +18,6 @@ from neurofreq.plot._curves import (
 )
 from neurofreq.plot._history import plot_history
 from neurofreq.plot._maps import (
-    CMAP,
-    PAPER_CMAP,
     plot_responses,
     plot_sensitivity,
     plot_similarity,
@@ -32,6 +30,7 @@ from neurofreq.plot._tiles import (
     plot_images,
     plot_perturbation_examples,
 )
+from neurofreq.plot.colormaps import CMAP, PAPER_CMAP
 
 __all__ = [
     "CMAP",

@@ -8,15 +8,11 @@ import numpy as np
 
 from neurofreq._shared.inputs import validate
 from neurofreq.plot._curves import _INK, _axes
+from neurofreq.plot.colormaps import CMAP
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
-
-#: The default colormap of maps, perceptually uniform and readable without color.
-CMAP = "viridis"
-#: The colormap of spectra in the paper.
-PAPER_CMAP = "jet"
 
 
 def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:

@@ -186,6 +186,7 @@ def run(
     epsilons: Sequence[float] | None = None,
     progress: bool = True,
     command: str = "",
+    vector: bool = False,
 ) -> Report:
     """Measure models and write a report that compares them.
 
@@ -248,6 +249,8 @@ def run(
         Show one progress bar over all measurements, with the time left.
     command : str
         The command that repeats this run; it is stored in settings.json.
+    vector : bool
+        Write the pictures as PDF and SVG too, beside the PNG files.
 
     Returns
     -------
@@ -283,6 +286,7 @@ def run(
     >>> list(report.tables["differences"])
     ['model', 'reference', 'quantity', 'difference', 'low', 'high', 'n']
     """
+    vector = validate.flag("vector", vector)
     budgets = None
     if epsilons is not None:
         budgets = tuple(validate.epsilons("epsilons", epsilons).tolist())
@@ -325,7 +329,7 @@ def run(
     for model in record["models"]:
         model["weights"] = weights[model["name"]]
     folder = Path(out_dir)
-    tables = _write(folder, results, record)
+    tables = _write(folder, results, record, vector)
     return Report(folder, tables, tuple(missing), work.n_measured, results)
 
 
@@ -364,7 +368,7 @@ def _results(work: Work, others: Sequence[Beside]) -> Results:
 
 
 def _write(
-    folder: Path, results: Results, record: dict[str, Any]
+    folder: Path, results: Results, record: dict[str, Any], vector: bool
 ) -> dict[str, pd.DataFrame]:
     """Write tables, settings, pictures and the page; return the tables."""
     for part in ("tables", "figures"):
@@ -376,16 +380,24 @@ def _write(
         for name, table in tables.items()
     }
     texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
-    pngs = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
+    drawn = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
+    for one in pictures if vector else ():
+        for form in ("pdf", "svg"):
+            path = folder / "figures" / f"{one.key}.{form}"
+            drawn[path] = _pictures.in_format(one.figure, form)
     # Delete outputs of an earlier run with other settings: they contradict the page.
     own = [folder / "tables" / f"{name}.csv" for name in _TABLES]
-    own += [folder / "figures" / f"{name}.png" for name in _FIGURES]
+    own += [
+        folder / "figures" / f"{name}.{form}"
+        for name in _FIGURES
+        for form in _pictures.FORMATS
+    ]
     for path in own:
-        if path not in texts and path not in pngs:
+        if path not in texts and path not in drawn:
             path.unlink(missing_ok=True)
     storage.write_json(folder / "settings.json", _record.defined(record))
     for path, text in texts.items():
         storage.write_text(path, text)
-    for path, png in pngs.items():
-        storage.write_bytes(path, png)
+    for path, content in drawn.items():
+        storage.write_bytes(path, content)
     return tables

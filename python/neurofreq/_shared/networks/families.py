@@ -22,7 +22,7 @@ _STAGES = {"ConvNeXtStage", "SwinTransformerStage", "SwinTransformerV2Stage"}
 _BLOCKS = {
     "MBConv", "FusedMBConv", "CNBlock", "SwinTransformerBlock",
     "SwinTransformerBlockV2", "DepthwiseSeparableConv", "InvertedResidual",
-    "EdgeResidual",
+    "EdgeResidual", "ConvBnAct",
 }  # fmt: skip
 _IDLE = (nn.Identity, nn.Dropout)
 

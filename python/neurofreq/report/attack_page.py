@@ -1,0 +1,215 @@
+"""Write the output of ``neurofreq attack`` for attacks that are not in a report."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from neurofreq import attacks, plot
+from neurofreq._shared import results, runtime
+from neurofreq._shared.escapes import printable, to_csv
+from neurofreq._shared.files.storage import write_json, write_text
+from neurofreq._shared.inputs import pixel, validate
+from neurofreq._shared.networks import luma
+from neurofreq._shared.networks.untrained import is_random
+from neurofreq.measured import quantities
+from neurofreq.report import _pictures
+from neurofreq.studies.measuring import N_CANDIDATES, perturbation_power
+from neurofreq.studies.result import folder_for
+from neurofreq.studies.settings import N_ATTACK, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    import torch
+    from torch import nn
+
+    from neurofreq.attacks import Attack, AttackResult
+    from neurofreq.data import ImageSet
+    from neurofreq.plot import Curve
+
+    Power = Any
+
+
+class Written(NamedTuple):
+    """The tables that were written, and the summary as text."""
+
+    tables: dict[str, pd.DataFrame]
+    text: str
+
+
+class _Found(NamedTuple):
+    """The result of one model: what was found, and the power of the changes."""
+
+    result: AttackResult
+    targets: Any
+    success: Curve
+    power: Power
+
+
+def write(
+    models: Mapping[str, nn.Module],
+    data: ImageSet,
+    out: Path,
+    attack: Attack,
+    *,
+    command: str,
+    n_attack: int | None,
+    targeted: bool,
+    epsilons: Sequence[float] | None,
+    seed: int,
+    batch_size: int,
+    device: torch.device,
+    progress: bool,
+) -> Written:
+    """Write tables, pictures and settings of an attack on the first images.
+
+    Tables are as in a report: attack.csv, success.csv, radial.csv and summary.csv in
+    ``out/tables``. Pictures are success and radial_profile in ``out/figures``. `out` is
+    created if it does not exist. Gray models get the luma of color images.
+    """
+    n = min(N_ATTACK, len(data)) if n_attack is None else n_attack
+    n = validate.count("n_attack", n)
+    validate.within("n_attack", n, n <= len(data), f"at most {len(data)}")
+    folder = folder_for(out)
+    pixels = pixel.to_unit(np.asarray(data.images))
+    labels = np.asarray(data.labels)
+    targets = attacks.shuffled_targets(labels, seed=seed)[:n] if targeted else None
+    measured = {}
+    for name, model in models.items():
+        shown = pixels
+        if luma.is_shown(
+            name, model, pixels[:2], pixels.shape[1], "auto", device=device
+        ):
+            shown = pixel.luma(pixels)
+        pool = {"candidates": shown[:N_CANDIDATES]} if attack.needs_start else {}
+        measured[name] = attack(
+            model, shown[:n], labels[:n], targets=targets, seed=seed,
+            batch_size=batch_size, progress=progress, epsilons=epsilons, **pool,
+        ), shown[:n]  # fmt: skip
+    found = _found(measured, targets, epsilons)
+    tables = _tables(found, labels[:n], attack.norm)
+    for part in ("tables", "figures"):
+        (folder / part).mkdir(exist_ok=True)
+    for name, table in tables.items():
+        write_text(folder / "tables" / f"{name}.csv", to_csv(table))
+    _draw(found, attack.norm, folder / "figures")
+    record = {
+        "command": command,
+        "models": list(models),
+        "random_weights": [name for name, one in models.items() if is_random(one)],
+        "data": data.name,
+        "attack": {"class": type(attack).__name__, **dataclasses.asdict(attack)},  # type: ignore[call-overload]
+        "epsilons": None if epsilons is None else list(epsilons),
+        "targeted": targeted,
+        "n_attack": n,
+        "seed": seed,
+        "neurofreq": runtime.VERSION,
+    }
+    write_json(folder / "settings.json", record)
+    return Written(tables, _text(tables["summary"], attack.norm, models))
+
+
+def _found(
+    measured: Mapping[str, tuple[AttackResult, Any]],
+    targets: Any,
+    epsilons: Sequence[float] | None,
+) -> dict[str, _Found]:
+    """Add the success curve and the spectra of the changes to each result."""
+    sizes = {
+        name: np.where(one.success, np.asarray(one.distance, np.float64), np.inf)
+        for name, (one, _) in measured.items()
+    }
+    budgets = quantities.budgets(list(sizes.values()))
+    if epsilons is not None:
+        budgets = np.unique(np.asarray(epsilons, dtype=np.float64))
+    found = {}
+    for name, (one, images) in measured.items():
+        success = np.asarray(one.success, dtype=bool)
+        change = np.where(success[:, None, None, None], one.adversarial - images, 0.0)
+        power = perturbation_power(change, Settings().n_thresholds)
+        curve = quantities.success_curve(sizes[name], budgets)
+        found[name] = _Found(one, targets, curve, power)
+    return found
+
+
+def _tables(
+    found: Mapping[str, _Found], labels: Any, norm: str
+) -> dict[str, pd.DataFrame]:
+    """Return the long tables, and the summary with one row per model."""
+    images, success, radial, rows = [], [], [], []
+    for name, one in found.items():
+        table = one.result.to_frame().rename(columns={"index": "image"})
+        table.insert(1, "label", labels)
+        table.insert(2, "target", -1 if one.targets is None else one.targets)
+        images.append(table.assign(model=name))
+        success.append(_points(one.success, "epsilon", "fraction").assign(model=name))
+        size = quantities.median_size(table["distance"].to_numpy()).estimate()
+        row = {"model": name, "norm": norm, "n": len(table)}
+        row |= _ends("median_size", size)
+        row |= _ends("success", quantities.accuracy(table["success"]).estimate())
+        if one.power.radial.any() and not one.result.shaped:
+            some = one.power.radial[table["success"].to_numpy(dtype=bool)]
+            profile = quantities.radial_profile(one.power.frequency, some)
+            curve = _points(profile.curve(), "frequency", "cumulative")
+            radial.append(curve.assign(model=name))
+            row |= _ends("f_half", profile.crossing().estimate())
+        rows.append(row)
+    joined = {"attack": images, "success": success, "radial": radial}
+    tables = {key: _joined(parts) for key, parts in joined.items() if parts}
+    return {"summary": results.frame(rows), **tables}
+
+
+def _points(curve: Curve, x: str, y: str) -> pd.DataFrame:
+    columns = {x: curve.x, y: curve.y, "low": curve.low, "high": curve.high}
+    return results.frame(columns)
+
+
+def _ends(key: str, one: Any) -> dict[str, float]:
+    return {key: one.value, f"{key}_low": one.low, f"{key}_high": one.high}
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(parts).set_index("model").reset_index()
+
+
+def _draw(found: Mapping[str, _Found], norm: str, folder: Path) -> None:
+    figure = _pictures.new_figure(5.4, 3.9)
+    curves = {name: one.success for name, one in found.items()}
+    plot.plot_success_curves(curves, figure.subplots(), norm=norm)
+    _pictures.save(figure, folder / "success")
+    profiles = {
+        name: quantities.radial_profile(one.power.frequency, one.power.radial).curve()
+        for name, one in found.items()
+        if one.power.radial.any() and not one.result.shaped
+    }
+    if profiles:
+        figure = _pictures.new_figure(5.4, 3.9)
+        plot.plot_radial_profiles(profiles, figure.subplots())
+        _pictures.save(figure, folder / "radial_profile")
+
+
+def _text(summary: pd.DataFrame, norm: str, models: Mapping[str, nn.Module]) -> str:
+    """Return the summary as plain text."""
+    lines = []
+    factor, unit = (255.0, "/255") if norm == "linf" else (1.0, "")
+    for row in summary.to_dict("records"):
+        suffix = " (random weights)" * is_random(models[row["model"]])
+        lines.append(printable(row["model"]) + suffix)
+        size = [factor * row[f"median_size{end}"] for end in ("", "_low", "_high")]
+        share = [row[f"success{end}"] for end in ("", "_low", "_high")]
+        half = [row.get(f"f_half{end}", np.nan) for end in ("", "_low", "_high")]
+        lines += [
+            f"  median {norm} perturbation    {results.bounded(*size, unit)}",
+            f"  found                     {results.percent(*share)}",
+        ]
+        if np.isfinite(half[0]):
+            shown = results.bounded(*half, "cycles/pixel")
+            lines.append(f"  half-power frequency f_0.5  {shown}")
+    return "\n".join(lines)
