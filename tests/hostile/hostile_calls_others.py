@@ -35,6 +35,13 @@ call(
     images="set images", labels="labels or names", name="text",
 )  # fmt: skip
 call(
+    "data.as_image_set", data.as_image_set,
+    lambda folder: {
+        "data": (images(), labels()), "name": "mine", "progress": False,
+    },
+    data="network", name="text", progress="flag",
+)  # fmt: skip
+call(
     "data.ImageSet.take", image_set().take, lambda folder: {"which": np.array([0, 2])},
     words={"which": ""}, which="which",
 )  # fmt: skip
@@ -247,6 +254,38 @@ for name in (
         },
         **{parameter: "curves"},
     )  # fmt: skip
+call(
+    "plot.plot_success_curves, in a norm", plot.plot_success_curves,
+    lambda folder: {"curves": plot.Curve([0.0, 1.0], [0.0, 1.0]), "norm": "l2"},
+    norm="word",
+)  # fmt: skip
+call(
+    "plot.plot_sensitivity", plot.plot_sensitivity,
+    lambda folder: {"result": np.eye(4)}, result="real",
+)  # fmt: skip
+call(
+    "plot.plot_similarity", plot.plot_similarity,
+    lambda folder: {"similarity": similarity()}, similarity="real",
+)  # fmt: skip
+call(
+    "plot.plot_responses", plot.plot_responses,
+    lambda folder: {"responses": responses()}, responses="real",
+)  # fmt: skip
+call(
+    "plot.plot_images", plot.plot_images,
+    lambda folder: {"images": images(), "n_columns": 2},
+    images="pictures", n_columns="count",
+)  # fmt: skip
+call(
+    "plot.plot_neurons", plot.plot_neurons,
+    lambda folder: {"w": np.ones(3), "v": np.ones(3)}, w="real", v="real",
+    words={"w": "v"},
+)  # fmt: skip
+call(
+    "plot.plot_history", plot.plot_history,
+    lambda folder: {"history": [{"epoch": 1, "loss": 2.0}], "quantity": "loss"},
+    quantity="word",
+)  # fmt: skip
 settings("plot.color", plot.color, {"position": 1}, position="count from 0")
 
 # Studies and reports.
@@ -290,13 +329,14 @@ call(
         "n_attack": 2, "attack_steps": 2, "targeted": True, "n_hybrid": 6,
         "n_corruption": 2, "n_thresholds": 5, "seeds": (0,), "seed": 0,
         "batch_size": 4, "device": "cpu", "gray": "never", "measurements": ["clean"],
-        "progress": False,
+        "progress": False, "vector": False,
     },
+    words={"models": "model"},
     models="network", data="network", out_dir="path", n_attack="optional count",
     attack_steps="optional count", targeted="flag or none", n_hybrid="optional count",
     n_corruption="optional count", n_thresholds="optional count", seeds="seeds",
     seed="optional seed", batch_size="count", device="device", gray="word",
-    measurements="words", progress="flag",
+    measurements="words", progress="flag", vector="flag",
 )  # fmt: skip
 for name in ("load", "status"):
     call(

@@ -191,9 +191,15 @@ def test_folders_of_transformers_run_no_code(folder):
     config.write_text(json.dumps({"model_type": "nothing known"}))
     with pytest.raises(ValueError, match="holds no image classifier"):
         models.load_model(f"hf:{place}")
+    config.write_text(json.dumps(json.loads(kept) | {"hidden_size": 8}))
+    with pytest.raises(ValueError, match=r"do not fit|holds no image classifier"):
+        models.load_model(f"hf:{place}")
     config.write_text(kept)
+    (place / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match="holds no image classifier"):
+        models.load_model(f"hf:{place}")
     (place / "model.safetensors").rename(place / "away")
-    with pytest.raises(FileNotFoundError, match=r"holds none of model\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"holds no model\.safetensors"):
         models.load_model(f"hf:{place}")
     (place / "preprocessor_config.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"config\.json is missing"):

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
 
 from neurofreq._shared.files import storage
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks.calling import logits_of
 from neurofreq._shared.networks.untrained import untrained
-from neurofreq.models import _checkpoint
 from neurofreq.models._front_ends import Normalized
 from neurofreq.models.spec import nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
-_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 def package(name: str, needed_by: str, how: str) -> Any:
@@ -81,13 +83,17 @@ class Classifier(Normalized):
 def transformers_classifier(folder: str) -> Classifier:
     """Return an image classifier that transformers stored in a folder.
 
-    The network is made from config.json and gets the tensors of the weights file; the
-    normalization is that of preprocessor_config.json. Raises FileNotFoundError if one
-    of these files is missing, and ValueError if they do not fit.
+    The network is that of config.json, with the tensors of the safetensors files and
+    the normalization of preprocessor_config.json. Raises FileNotFoundError if one of
+    these files is missing, and ValueError if they do not fit.
     """
     place = validate.path("model", folder)
     config, form = _json(place, "config.json"), _json(place, "preprocessor_config.json")
-    weights = _weights(place)
+    if not any((place / name).is_file() for name in _WEIGHTS):
+        raise FileNotFoundError(
+            f"model: {place} holds no model.safetensors; other files of weights are "
+            "not read, since they may run code"
+        )
     transformers = package("transformers", f"hf:{folder}", "pip install transformers")
     if "auto_map" in config:
         raise ValueError(
@@ -95,29 +101,33 @@ def transformers_classifier(folder: str) -> Classifier:
             "which is not run: expected an image classifier of transformers"
         )
     try:
-        settings = transformers.AutoConfig.from_pretrained(
-            str(place), local_files_only=True, trust_remote_code=False
-        )
-        network = transformers.AutoModelForImageClassification.from_config(
-            settings, trust_remote_code=False
-        )
-    except (ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().partition("\n")[0][:200]
+        network, loaded = (
+            transformers.AutoModelForImageClassification.from_pretrained(
+                str(place), local_files_only=True, trust_remote_code=False,
+                use_safetensors=True, output_loading_info=True,
+            )
+        )  # fmt: skip
+    except (ValueError, KeyError, OSError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"model: {place} holds no image classifier of transformers ({reason})"
         ) from error
+    wrong = sorted(map(str, {*loaded["missing_keys"], *loaded["mismatched_keys"]}))
+    if wrong:
+        raise ValueError(
+            f"model: the weights of {place} do not fit its config.json: without "
+            f"{', '.join(wrong[:3])} ({len(wrong)} in all)"
+        )
     mean, std = form.get("image_mean", ()), form.get("image_std", ())
     if not form.get("do_normalize", bool(mean)):
-        n_channels = getattr(settings, "num_channels", 3)
+        n_channels = getattr(network.config, "num_channels", 3)
         mean, std = [0.0] * n_channels, [1.0] * n_channels
     if not mean or len(mean) != len(std):
         raise ValueError(
             f"model: {place / 'preprocessor_config.json'} has image_mean {mean} and "
             f"image_std {std}, expected one number for each channel"
         )
-    model = Classifier(network, mean, std)
-    _checkpoint.load(model.network, weights)
-    return model
+    return Classifier(network, mean, std)
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
@@ -129,15 +139,3 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
             "transformers wrote for the network and its image processor"
         )
     return storage.read_json(path)
-
-
-def _weights(folder: Path) -> Path:
-    """Return the path of the weights of a folder."""
-    for name in _WEIGHTS:
-        if (folder / name).is_file():
-            return folder / name
-    parts = sorted(path.name for path in folder.glob("*.index.json"))
-    split = f" ({parts[0]} lists several: join them in one)" if parts else ""
-    raise FileNotFoundError(
-        f"model: {folder} holds none of {', '.join(_WEIGHTS)}{split}"
-    )
