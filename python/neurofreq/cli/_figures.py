@@ -132,8 +132,8 @@ def figures(
             known = _read(studies or [])
             for one in known:
                 _studies.untrained(one)
-            wanted = names or _of(known)
-            if not _draw(wanted, known, out, bool(only), cmap=colormap):
+            shown = names or _of(known)
+            if not _draw(shown, known, out, bool(only), cmap=colormap):
                 raise typer.Exit(1)
             return
         from neurofreq import figures as drawn

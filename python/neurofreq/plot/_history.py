@@ -62,4 +62,5 @@ def plot_history(
     }
     for name, curve in _curves(named, "history").items():
         _draw(ax, curve, name, 1.0, **({"marker": "o"} | kw))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     return _finish(ax, "epoch", quantity.replace("_", " "))

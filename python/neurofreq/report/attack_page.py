@@ -86,10 +86,10 @@ def write(
             name, model, pixels[:2], pixels.shape[1], "auto", device=device
         ):
             shown = pixel.luma(pixels)
-        pool = {"candidates": shown[:N_CANDIDATES]} if attack.needs_start else {}
+        pool = shown[:N_CANDIDATES] if attack.needs_start else None
         measured[name] = attack(
             model, shown[:n], labels[:n], targets=targets, seed=seed,
-            batch_size=batch_size, progress=progress, epsilons=epsilons, **pool,
+            batch_size=batch_size, progress=progress, epsilons=epsilons, candidates=pool,
         ), shown[:n]  # fmt: skip
     found = _found(measured, targets, epsilons)
     tables = _tables(found, labels[:n], attack.norm)
@@ -151,7 +151,9 @@ def _tables(
         size = quantities.median_size(table["distance"].to_numpy()).estimate()
         row = {"model": name, "norm": norm, "n": len(table)}
         row |= _ends("median_size", size)
-        row |= _ends("success", quantities.accuracy(table["success"]).estimate())
+        row |= _ends(
+            "success", quantities.accuracy(table["success"].to_numpy()).estimate()
+        )
         if one.power.radial.any() and not one.result.shaped:
             some = one.power.radial[table["success"].to_numpy(dtype=bool)]
             profile = quantities.radial_profile(one.power.frequency, some)
@@ -202,14 +204,18 @@ def _text(summary: pd.DataFrame, norm: str, models: Mapping[str, nn.Module]) -> 
     for row in summary.to_dict("records"):
         suffix = " (random weights)" * is_random(models[row["model"]])
         lines.append(printable(row["model"]) + suffix)
-        size = [factor * row[f"median_size{end}"] for end in ("", "_low", "_high")]
-        share = [row[f"success{end}"] for end in ("", "_low", "_high")]
-        half = [row.get(f"f_half{end}", np.nan) for end in ("", "_low", "_high")]
+        size, low, high = (factor * one for one in _three(row, "median_size"))
+        half = _three(row, "f_half")
         lines += [
-            f"  median {norm} perturbation    {results.bounded(*size, unit)}",
-            f"  found                     {results.percent(*share)}",
+            f"  median {norm} perturbation    {results.bounded(size, low, high, unit)}",
+            f"  found                     {results.percent(*_three(row, 'success'))}",
         ]
         if np.isfinite(half[0]):
-            shown = results.bounded(*half, "cycles/pixel")
+            shown = results.bounded(half[0], half[1], half[2], "cycles/pixel")
             lines.append(f"  half-power frequency f_0.5  {shown}")
     return "\n".join(lines)
+
+
+def _three(row: Mapping[Any, Any], key: str) -> tuple[float, float, float]:
+    """Return a number and its interval; NaN if it was not measured."""
+    return row.get(key, np.nan), row.get(f"{key}_low"), row.get(f"{key}_high")
