@@ -44,6 +44,8 @@ def plot_history(
     >>> axes.get_xlabel(), axes.get_ylabel()
     ('epoch', 'loss')
     """
+    from matplotlib.ticker import MaxNLocator
+
     rows = list(getattr(history, "history", history))
     known = sorted({key for row in rows for key in row} - {"epoch"})
     if not all("epoch" in row and quantity in row for row in rows) or not rows:
@@ -62,5 +64,5 @@ def plot_history(
     }
     for name, curve in _curves(named, "history").items():
         _draw(ax, curve, name, 1.0, **({"marker": "o"} | kw))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _finish(ax, "epoch", quantity.replace("_", " "))

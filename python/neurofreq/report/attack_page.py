@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 
     from neurofreq.attacks import Attack, AttackResult
     from neurofreq.data import ImageSet
+    from neurofreq.measured.quantities import Profile
     from neurofreq.plot import Curve
-
-    Power = Any
 
 
 class Written(NamedTuple):
@@ -43,12 +42,15 @@ class Written(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """The result of one model: what was found, and the power of the changes."""
+    """The result of one model: what was found, and the spectra of the changes.
+
+    `profile` is None without a change, and for an attack that prefers frequencies.
+    """
 
     result: AttackResult
     targets: Any
     success: Curve
-    power: Power
+    profile: Profile | None
 
 
 def write(
@@ -89,7 +91,8 @@ def write(
         pool = shown[:N_CANDIDATES] if attack.needs_start else None
         measured[name] = attack(
             model, shown[:n], labels[:n], targets=targets, seed=seed,
-            batch_size=batch_size, progress=progress, epsilons=epsilons, candidates=pool,
+            batch_size=batch_size, progress=progress, epsilons=epsilons,
+            candidates=pool,
         ), shown[:n]  # fmt: skip
     found = _found(measured, targets, epsilons)
     tables = _tables(found, labels[:n], attack.norm)
@@ -130,10 +133,13 @@ def _found(
     found = {}
     for name, (one, images) in measured.items():
         success = np.asarray(one.success, dtype=bool)
-        change = np.where(success[:, None, None, None], one.adversarial - images, 0.0)
-        power = perturbation_power(change, Settings().n_thresholds)
+        change = (one.adversarial - images)[success]
+        profile = None
+        if change.any() and not one.shaped:
+            power = perturbation_power(change, Settings().n_thresholds)
+            profile = quantities.radial_profile(power.frequency, power.radial)
         curve = quantities.success_curve(sizes[name], budgets)
-        found[name] = _Found(one, targets, curve, power)
+        found[name] = _Found(one, targets, curve, profile)
     return found
 
 
@@ -151,15 +157,12 @@ def _tables(
         size = quantities.median_size(table["distance"].to_numpy()).estimate()
         row = {"model": name, "norm": norm, "n": len(table)}
         row |= _ends("median_size", size)
-        row |= _ends(
-            "success", quantities.accuracy(table["success"].to_numpy()).estimate()
-        )
-        if one.power.radial.any() and not one.result.shaped:
-            some = one.power.radial[table["success"].to_numpy(dtype=bool)]
-            profile = quantities.radial_profile(one.power.frequency, some)
-            curve = _points(profile.curve(), "frequency", "cumulative")
+        success_rate = quantities.accuracy(table["success"].to_numpy())
+        row |= _ends("success", success_rate.estimate())
+        if one.profile is not None:
+            curve = _points(one.profile.curve(), "frequency", "cumulative")
             radial.append(curve.assign(model=name))
-            row |= _ends("f_half", profile.crossing().estimate())
+            row |= _ends("f_half", one.profile.crossing().estimate())
         rows.append(row)
     joined = {"attack": images, "success": success, "radial": radial}
     tables = {key: _joined(parts) for key, parts in joined.items() if parts}
@@ -186,11 +189,7 @@ def _draw(found: Mapping[str, _Found], norm: str, folder: Path) -> None:
     curves = {name: one.success for name, one in found.items()}
     plot.plot_success_curves(curves, figure.subplots(), norm=norm)
     _pictures.save(figure, folder / "success")
-    profiles = {
-        name: quantities.radial_profile(one.power.frequency, one.power.radial).curve()
-        for name, one in found.items()
-        if one.power.radial.any() and not one.result.shaped
-    }
+    profiles = {name: one.profile.curve() for name, one in found.items() if one.profile}
     if profiles:
         figure = _pictures.new_figure(5.4, 3.9)
         plot.plot_radial_profiles(profiles, figure.subplots())
@@ -218,4 +217,5 @@ def _text(summary: pd.DataFrame, norm: str, models: Mapping[str, nn.Module]) -> 
 
 def _three(row: Mapping[Any, Any], key: str) -> tuple[float, float, float]:
     """Return a number and its interval; NaN if it was not measured."""
-    return row.get(key, np.nan), row.get(f"{key}_low"), row.get(f"{key}_high")
+    value, low, high = (row.get(key + end, np.nan) for end in ("", "_low", "_high"))
+    return value, low, high
