@@ -340,6 +340,15 @@ def in_format(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
+def files(pictures: list[Picture], folder: Path, vector: bool) -> dict[Path, bytes]:
+    """Return the content of each file of pictures: PNG, with `vector` PDF and SVG too."""
+    found = {folder / f"{one.key}.png": one.png for one in pictures}
+    for one in pictures if vector else ():
+        for form in FORMATS[1:]:
+            found[folder / f"{one.key}.{form}"] = in_format(one.figure, form)
+    return found
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, PDF and SVG; `path` has no suffix."""
     make_room(figure)

@@ -380,11 +380,7 @@ def _write(
         for name, table in tables.items()
     }
     texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
-    drawn = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
-    for one in pictures if vector else ():
-        for form in ("pdf", "svg"):
-            path = folder / "figures" / f"{one.key}.{form}"
-            drawn[path] = _pictures.in_format(one.figure, form)
+    drawn = _pictures.files(pictures, folder / "figures", vector)
     # Delete outputs of an earlier run with other settings: they contradict the page.
     own = [folder / "tables" / f"{name}.csv" for name in _TABLES]
     own += [

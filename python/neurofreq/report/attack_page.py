@@ -78,22 +78,16 @@ def write(
     n = validate.count("n_attack", n)
     validate.within("n_attack", n, n <= len(data), f"at most {len(data)}")
     folder = folder_for(out)
-    pixels = pixel.to_unit(np.asarray(data.images))
     labels = np.asarray(data.labels)
     targets = attacks.shuffled_targets(labels, seed=seed)[:n] if targeted else None
-    measured = {}
-    for name, model in models.items():
-        shown = pixels
-        if luma.is_shown(
-            name, model, pixels[:2], pixels.shape[1], "auto", device=device
-        ):
-            shown = pixel.luma(pixels)
-        pool = shown[:N_CANDIDATES] if attack.needs_start else None
-        measured[name] = attack(
-            model, shown[:n], labels[:n], targets=targets, seed=seed,
-            batch_size=batch_size, progress=progress, epsilons=epsilons,
-            candidates=pool,
-        ), shown[:n]  # fmt: skip
+    options = {
+        "targets": targets, "seed": seed, "batch_size": batch_size,
+        "progress": progress, "epsilons": epsilons,
+    }  # fmt: skip
+    measured = {
+        name: _attacked(name, model, data, n, attack, device, options)
+        for name, model in models.items()
+    }
     found = _found(measured, targets, epsilons)
     tables = _tables(found, labels[:n], attack.norm)
     for part in ("tables", "figures"):
@@ -115,6 +109,25 @@ def write(
     }
     write_json(folder / "settings.json", record)
     return Written(tables, _text(tables["summary"], attack.norm, models))
+
+
+def _attacked(
+    name: str,
+    model: nn.Module,
+    data: ImageSet,
+    n: int,
+    attack: Attack,
+    device: torch.device,
+    options: dict[str, Any],
+) -> tuple[AttackResult, Any]:
+    """Attack the first n images of a model; return them too, as the model saw them."""
+    shown = pixel.to_unit(np.asarray(data.images))
+    n_channels = shown.shape[1]
+    if luma.is_shown(name, model, shown[:2], n_channels, "auto", device=device):
+        shown = pixel.luma(shown)
+    pool = shown[:N_CANDIDATES] if attack.needs_start else None
+    labels = np.asarray(data.labels[:n])
+    return attack(model, shown[:n], labels, candidates=pool, **options), shown[:n]
 
 
 def _found(
