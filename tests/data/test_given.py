@@ -144,11 +144,18 @@ def photos(tmp_path):
     return tmp_path / "photos"
 
 
-def test_a_folder_is_a_spec(photos):
+def found_all(photos):
+    return np.asarray(data.open_folder(photos / "val").images)
+
+
+def test_a_folder_is_a_spec(photos, terminal):
     found = data.open_data(f"folder:{photos},resize=20,crop=16")
     assert found.images.shape == (2, 3, 16, 16)
     assert np.asarray(found.images)[:, 0, 0, 0].tolist() == [100, 150]
     assert found.class_names == ("ant", "bee")
+    whole = data.load_data(f"folder:{photos / 'val'}", progress=True)
+    np.testing.assert_allclose(whole.images, found_all(photos) / 255, rtol=1e-6)
+    assert "2/2" in terminal.readouterr().err
     other = data.load_data(f"folder:{photos}", split="train", n=1)
     assert other.images.shape == (1, 3, 30, 40)
     plain = data.open_data(f"folder:{photos / 'val'},crop=8")

@@ -52,9 +52,11 @@ call(
 for name in ("open_data", "load_data"):
     call(
         f"data.{name}", getattr(data, name),
-        lambda folder: {"spec": "synthetic", "split": "test", "n": 8},
+        lambda folder, name=name: {"spec": "synthetic", "split": "test", "n": 8}
+        | ({"progress": False} if name == "load_data" else {}),
         words={"spec": ""},
         spec="word", split="word", n="optional count",
+        **({"progress": "flag"} if name == "load_data" else {}),
     )  # fmt: skip
 call(
     "data.write_corrupted", data.write_corrupted,

@@ -90,16 +90,17 @@ def attack(
         from neurofreq.report import attack_page
 
         place = _common.place(device)
-        found_here = attack_page.write(
-            _common.load(model, place), _common.data(data, n_images), out, chosen,
+        images = _common.data(data, n_images, progress=not quiet)
+        written = attack_page.write(
+            _common.load(model, place), images, out, chosen,
             command=_common.command(), n_attack=n_attack, targeted=not untargeted,
             epsilons=budgets, seed=seed, batch_size=batch_size, device=place,
             progress=not quiet,
         )  # fmt: skip
         if as_json:
-            say(_common.as_json({"out": out, **found_here.tables}))
+            say(_common.as_json({"out": out, **written.tables}))
             return
-        say(found_here.text)
+        say(written.text)
         say(f"written to {out}")
 
 

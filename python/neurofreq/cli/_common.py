@@ -151,11 +151,14 @@ def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
     return loaded
 
 
-def data(spec: str, n_images: int | None, as_stored: bool = False) -> Any:
+def data(
+    spec: str, n_images: int | None, as_stored: bool = False, *, progress: bool = True
+) -> Any:
     from neurofreq.data import load_data, open_data
 
-    read = open_data if as_stored else load_data
-    return read(spec, split="test", n=n_images)
+    if as_stored:
+        return open_data(spec, split="test", n=n_images)
+    return load_data(spec, split="test", n=n_images, progress=progress)
 
 
 def as_json(value: Any) -> str:

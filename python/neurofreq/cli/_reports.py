@@ -39,7 +39,7 @@ def run(
     place = _common.place(device)
     return reporting.run(
         _common.load(models, place),
-        _common.data(data, n_images),
+        _common.data(data, n_images, progress=progress),
         out,
         device=place,
         progress=progress,

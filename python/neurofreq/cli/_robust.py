@@ -53,7 +53,7 @@ def robust(
         models = _common.load(model, place)
         found = robust_page.write(
             models,
-            _common.data(data, n_images),
+            _common.data(data, n_images, progress=not quiet),
             out,
             command=_common.command(),
             device=place,

@@ -12,6 +12,7 @@ from neurofreq._shared import results
 from neurofreq._shared.files import storage
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import luma, to_unit
+from neurofreq._shared.progress import bar
 from neurofreq._shared.results import Result
 from neurofreq.data._files import ImageFiles
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _N_DRAWN = 16
+_AT_ONCE = 256  # files decoded between two steps of a bar
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,9 +196,22 @@ class ImageSet(Result):
         images = self.images.digest() if is_lazy else self.images
         return storage.data_digest(images, self.labels)
 
-    def load(self) -> ImageSet:
-        """Return the set with its images as floats in memory."""
-        return replace(self, images=to_unit(np.asarray(self.images)))
+    def load(self, *, progress: bool = False) -> ImageSet:
+        """Return the set with its images as floats in memory.
+
+        With `progress`, show a bar while files are decoded.
+        """
+        progress = validate.flag("progress", progress)
+        if not isinstance(self.images, ImageFiles):
+            return replace(self, images=to_unit(np.asarray(self.images)))
+        whole = np.empty(self.images.shape, np.float32)
+        made = bar(total=len(self), desc="reading", unit="image", progress=progress)
+        with made:
+            for start in range(0, len(self), _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                whole[part] = to_unit(self.images[part])
+                made.update(len(whole[part]))
+        return replace(self, images=whole)
 
     def _count(self, n: Any) -> int:
         """Return the checked number of images to take."""

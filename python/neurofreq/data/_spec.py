@@ -160,13 +160,17 @@ _OPTION = re.compile(r",(resize|crop)=(\d+)$")
 _SPLIT_FOLDERS = {"train", "test", "val", "validation"}
 
 
-def load_data(spec: str, *, split: Split = "test", n: int | None = None) -> ImageSet:
+def load_data(
+    spec: str, *, split: Split = "test", n: int | None = None, progress: bool = False
+) -> ImageSet:
     """Return the images that a data SPEC names, as floats in memory.
 
     Parameters
     ----------
     spec, split, n
         As in `open_data`.
+    progress : bool
+        Show a progress bar while files are decoded.
 
     Returns
     -------
@@ -187,7 +191,8 @@ def load_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
     >>> data.class_names[:3]
     ('disk', 'ring', 'bar-')
     """
-    return open_data(spec, split=split, n=n).load()
+    progress = validate.flag("progress", progress)
+    return open_data(spec, split=split, n=n).load(progress=progress)
 
 
 def as_image_set(
@@ -237,5 +242,5 @@ def as_image_set(
     """
     name, progress = validate.text("name", name), validate.flag("progress", progress)
     if isinstance(data, str):
-        return load_data(data)
+        return load_data(data, progress=progress)
     return _given.read(data, name, progress)

@@ -341,7 +341,7 @@ def in_format(figure: Figure, form: str) -> bytes:
 
 
 def files(pictures: list[Picture], folder: Path, vector: bool) -> dict[Path, bytes]:
-    """Return the content of each file of pictures: PNG, with `vector` PDF and SVG too."""
+    """Return the content of each file of pictures; `vector` adds PDF and SVG."""
     found = {folder / f"{one.key}.png": one.png for one in pictures}
     for one in pictures if vector else ():
         for form in FORMATS[1:]:

@@ -160,7 +160,7 @@ def train(
             f"stimuli: got {' and '.join(got)}, expected stimuli with either "
             "similarity or responses, or none of the three"
         )
-    shown = data.load()
+    shown = data.load(progress=progress)
     place = validate.device(device)
     seed = validate.seed(seed)
     with runtime.seeded(seed % 2**63):
