@@ -5,6 +5,7 @@ This runs code that the user asked for. Nothing else in a spec runs code.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -71,11 +72,11 @@ def _of_file(path: Path, argument: str) -> ModuleType:
     if not place.is_file():
         raise FileNotFoundError(f"{argument}: there is no file {path}")
     for module in list(sys.modules.values()):
-        if getattr(module, "__file__", None) == str(place):
+        if getattr(module, "__dict__", {}).get("__file__") == str(place):
             return module
     name = place.stem
     if name in sys.modules or not name.isidentifier():
-        name = f"_neurofreq_{abs(hash(str(place)))}"
+        name = f"_neurofreq_{hashlib.sha256(bytes(place)).hexdigest()[:16]}"
     found = importlib.util.spec_from_file_location(name, place)
     assert found is not None  # the file exists, and its suffix is .py
     assert found.loader is not None
