@@ -78,7 +78,6 @@ call(
 call(
     "plot.plot_neurons", plot.plot_neurons,
     lambda folder: {"w": np.ones(3), "v": np.ones(3)}, w="real", v="real",
-    words={"w": "v"},
 )  # fmt: skip
 call(
     "plot.plot_history", plot.plot_history,

@@ -123,7 +123,9 @@ class AttackResult(Result, _Found):
         finite = sizes[np.isfinite(sizes)]
         budgets = np.linspace(0.0, 1.02 * finite.max(initial=0.0) or 1.0 / 255.0, 61)
         share = (sizes <= budgets[:, None]).mean(axis=1)
-        return plot_success_curves(Curve(budgets, share), ax, norm=self.norm, **kw)
+        return plot_success_curves(
+            Curve(budgets, share), ax, norm=self.norm or None, **kw
+        )
 
     def _numbers(self) -> dict[str, Any]:
         sizes, found = host(self.distance), host(self.success)

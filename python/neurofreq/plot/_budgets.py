@@ -60,7 +60,7 @@ def plot_success_curves(
     curves: Mapping[str, Any] | Any,
     ax: Axes | None = None,
     *,
-    norm: str = "linf",
+    norm: str | None = "linf",
     **kw: Any,
 ) -> Axes:
     """Draw the fraction of images that an attack changes within a budget.
@@ -70,8 +70,8 @@ def plot_success_curves(
     curves : mapping of str to Curve, or one Curve
         x is the budget in pixel units of [0, 1], y the fraction.
     ax : Axes, optional
-    norm : {"linf", "l2", "l1", "l0", ""}
-        The norm of the budgets, for the label; empty if unknown. Budgets in "linf" are
+    norm : {"linf", "l2", "l1", "l0"}, optional
+        The norm of the budgets, for the label; None if unknown. Budgets in "linf" are
         drawn in units of 1/255.
     **kw
         For ``Axes.plot``.
@@ -89,7 +89,7 @@ def plot_success_curves(
     >>> axes.get_ylabel()
     'success (%)'
     """
-    norm = validate.norm("norm", norm, NORMS) if norm else norm
+    norm = None if norm is None else validate.norm("norm", norm, NORMS)
     scale = 255.0 if norm == "linf" else 1.0
     ax = _axes(ax)
     right = 0.0

@@ -46,6 +46,7 @@ def plot_history(
     """
     from matplotlib.ticker import MaxNLocator
 
+    quantity = validate.text("quantity", quantity)
     rows = list(getattr(history, "history", history))
     known = sorted({key for row in rows for key in row} - {"epoch"})
     if not all("epoch" in row and quantity in row for row in rows) or not rows:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
+    from neurofreq._shared.inputs.validate import Array
+
 # The mixing frequencies of Fig 3a, in units of Nyquist.
 EXAMPLE_FREQUENCIES = (0.0, 0.16, 0.32, 0.48, 0.64, 0.80)
 _GAP = 3
@@ -142,7 +144,7 @@ def _label(ax: Axes, left: float, top: float, shape: Any, text: str) -> None:
 
 
 def plot_images(
-    images: ArrayLike,
+    images: Array,
     names: Sequence[str] = (),
     ax: Axes | None = None,
     *,
@@ -152,7 +154,7 @@ def plot_images(
 
     Parameters
     ----------
-    images : array_like, shape (N, C, H, W)
+    images : ndarray or Tensor, shape (N, C, H, W)
         uint8, or floats in [0, 1]; C = 1 or 3.
     names : sequence of str
         A name for each image, such as its class; none by default.
@@ -179,8 +181,10 @@ def plot_images(
     12
     """
     n_columns = validate.count("n_columns", n_columns)
-    shown = validate.stored(np.asarray(images))
+    shown = validate.stored(images)
     validate.layout(shown, "images")
+    if shown.dtype != np.uint8:
+        validate.images(shown, unit_range=True)
     names = [validate.text("names", name) for name in names]
     if names and len(names) != len(shown):
         raise ValueError(f"names: got {len(names)}, expected {len(shown)} or none")
