@@ -60,8 +60,8 @@ class RadialProfile(Result, _Profile):
     ((25,), 1.0)
     >>> profile
     RadialProfile(f_0.5: ... cycles/pixel, thresholds: 25)
-    >>> profile.to_frame().columns.tolist(), profile.plot().get_xlabel()
-    (['frequency', 'cumulative'], '|f| (cycles/pixel)')
+    >>> profile.to_frame().columns.tolist(), profile.plot().get_ylabel()
+    (['frequency', 'cumulative'], 'power below |f| (%)')
     """
 
     __slots__ = ()
