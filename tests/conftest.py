@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _pytest import capture
 from PIL import Image
 
 FROST = ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg")
@@ -59,6 +60,14 @@ def cifar10_dir(data_dir, tmp_path_factory) -> Path:
     unpack = [sys.executable, str(data_dir / "unpack_cifar10.py"), str(folder)]
     subprocess.run(unpack, check=True, capture_output=True)
     return folder
+
+
+@pytest.fixture
+def terminal(capsys, monkeypatch):
+    """Let progress bars believe that stderr is a terminal; return what was printed."""
+    for kind in (capture.CaptureIO, capture.EncodedFile):  # pytest's own files
+        monkeypatch.setattr(kind, "isatty", lambda self: True, raising=False)
+    return capsys
 
 
 @pytest.fixture

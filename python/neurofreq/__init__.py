@@ -4,53 +4,70 @@ After Li et al., "Robust deep learning object recognition models rely on low
 frequency information in natural images", PLOS Comput Biol 19(3): e1010932.
 """
 
+import os
+import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurofreq._shared import console  # isort: skip  (Ctrl-C while torch loads)  # noqa: F401
-from neurofreq._shared import runtime  # isort: skip  (loads and checks torch first)
-from neurofreq import (
-    attacks,
-    corruptions,
-    data,
-    frequency,
-    intervals,
-    models,
-    neural,
-    regularize,
-    training,
+
+# The command shows its version, its help and completions without loading torch.
+_ASKED = getattr(sys, "argv", [""])
+_IS_COMMAND = Path(_ASKED[0]).stem == "neurofreq" if _ASKED else False
+_IS_BRIEF = _IS_COMMAND and (
+    _ASKED[1:] in (["--version"], ["--help"], ["-h"])
+    or "_NEUROFREQ_COMPLETE" in os.environ
 )
-from neurofreq._neurofreq import InternalError, ModelError
-from neurofreq._shared.runtime import num_threads, set_num_threads
-from neurofreq.corruptions import (
-    CORRUPTION_GROUPS,
-    CORRUPTIONS,
-    EXTRA_CORRUPTIONS,
-    Corruption,
-    CorruptionAccuracy,
-    corrupt,
-    corruption_accuracy,
-)
-from neurofreq.frequency import (
-    FourierSensitivity,
-    HybridCurve,
-    RadialProfile,
-    SpectrumAccumulator,
-    fourier_sensitivity,
-    hybrid_curve,
-    hybrid_images,
-    hybrid_pairs,
-    power_spectrum,
-    radial_profile,
-)
-from neurofreq.neural import reliability, response_similarity
-from neurofreq.regularize import SimilarityLoss, SimilarityRegularizer, similarity_loss
-from neurofreq.training import training_step
+
+if TYPE_CHECKING or not _IS_BRIEF:
+    from neurofreq._shared import runtime  # isort: skip  (loads and checks torch first)
+    from neurofreq import (
+        attacks,
+        corruptions,
+        data,
+        frequency,
+        intervals,
+        models,
+        neural,
+        regularize,
+        training,
+    )
+    from neurofreq._neurofreq import InternalError, ModelError
+    from neurofreq._shared.runtime import num_threads, set_num_threads
+    from neurofreq.corruptions import (
+        CORRUPTION_GROUPS,
+        CORRUPTIONS,
+        EXTRA_CORRUPTIONS,
+        Corruption,
+        CorruptionAccuracy,
+        corrupt,
+        corruption_accuracy,
+    )
+    from neurofreq.frequency import (
+        FourierSensitivity,
+        HybridCurve,
+        RadialProfile,
+        SpectrumAccumulator,
+        fourier_sensitivity,
+        hybrid_curve,
+        hybrid_images,
+        hybrid_pairs,
+        power_spectrum,
+        radial_profile,
+    )
+    from neurofreq.neural import reliability, response_similarity
+    from neurofreq.regularize import (
+        SimilarityLoss,
+        SimilarityRegularizer,
+        similarity_loss,
+    )
+    from neurofreq.training import training_step
+
+    __version__ = runtime.VERSION
 
 if TYPE_CHECKING:
     from neurofreq import demo, figures, measured, plot, report, studies
-
-__version__ = runtime.VERSION
 
 __all__ = [
     "CORRUPTIONS",

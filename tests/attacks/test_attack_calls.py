@@ -206,14 +206,14 @@ def test_what_the_model_raises_passes_through():
     assert caught.value is error
 
 
-def test_progress_is_silent_unless_asked(capfd):
+def test_progress_is_silent_unless_asked(terminal):
     model, images = relu(), batch(5)
     labels = predicted(model, images)
     ATTACK(model, images, labels)
-    captured = capfd.readouterr()
+    captured = terminal.readouterr()
     assert captured.out + captured.err == ""
     ATTACK(model, images, labels, batch_size=2, progress=True)
-    assert "1005/1005" in capfd.readouterr().err
+    assert "1005/1005" in terminal.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")

@@ -348,15 +348,15 @@ def test_bad_input_is_said(changes, error, message):
         PGD()(**arguments)
 
 
-def test_progress_is_silent_unless_asked_and_ends_at_its_total(capfd):
+def test_progress_is_silent_unless_asked_and_ends_at_its_total(terminal):
     model, images = relu(), batch(5)
     labels = predicted(model, images)
     attack = PGD(epsilon=(0.02, 0.05, 0.1), steps=10, restarts=1)
     attack(model, images, labels)
-    captured = capfd.readouterr()
+    captured = terminal.readouterr()
     assert captured.out + captured.err == ""
     attack(model, images, labels, progress=True)
-    assert "330/330" in capfd.readouterr().err
+    assert "330/330" in terminal.readouterr().err
 
 
 @pytest.mark.cuda

@@ -143,7 +143,7 @@ def test_gray_and_many_channels():
             assert (ours == images).all() == (name == "saturate"), name
 
 
-def test_a_long_batch_goes_in_parts_and_shows_a_bar(monkeypatch, capsys):
+def test_a_long_batch_goes_in_parts_and_shows_a_bar(monkeypatch, terminal):
     images = pictures(7, dtype=np.float32)
     whole = nf.corrupt(images, "gaussian_noise", 1, seed=2, first_index=3)
     monkeypatch.setattr(_corrupt, "_PART", 2 * images[0].size)
@@ -151,7 +151,7 @@ def test_a_long_batch_goes_in_parts_and_shows_a_bar(monkeypatch, capsys):
         images, "gaussian_noise", 1, seed=2, first_index=3, progress=True
     )
     np.testing.assert_array_equal(whole, parts)
-    assert "7/7" in capsys.readouterr().err
+    assert "7/7" in terminal.readouterr().err
 
 
 # --- the transform ---------------------------------------------------------------

@@ -212,7 +212,7 @@ def test_figure_4_is_drawn_as_its_caption_says():
     maps = [ax for ax in figure.axes if ax.get_images()]
     assert [ax.get_title() for ax in maps] == ["first", "second", "strong"]
     assert [ax.texts[0].get_text() for ax in maps if ax.texts] == ["base", "adv"]
-    assert maps[0].get_images()[0].get_cmap().name == "jet"
+    assert maps[0].get_images()[0].get_cmap().name == "viridis"
     b, c = (panels(figure)[letter] for letter in "bc")
     widths = [line.get_linewidth() for line in solid_lines(b, COLORS["base"])]
     assert sorted(widths) == pytest.approx([0.6, 0.6, 2.2]), "thin models, thick mean"

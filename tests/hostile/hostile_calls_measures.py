@@ -71,10 +71,10 @@ call(
     lambda folder: {
         "model": network(), "images": images(), "labels": labels(),
         "frequencies": np.array([0.0, 0.5, 1.0]), "seeds": (0, 1), "batch_size": 4,
-        "device": "cpu",
+        "device": "cpu", "progress": False,
     },
     model="classifier", images="images", labels="labels", frequencies="optional finite",
-    seeds="seeds", batch_size="count", device="device",
+    seeds="seeds", batch_size="count", device="device", progress="flag",
 )  # fmt: skip
 call(
     "cycles_per_degree", nf.frequency.cycles_per_degree,

@@ -1,4 +1,4 @@
-"""Data, models, targets, pictures, studies and training."""
+"""Data, models, targets, studies and training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hostile_made import (
 )
 
 import neurofreq as nf
-from neurofreq import data, intervals, models, neural, plot, studies, training
+from neurofreq import data, intervals, models, neural, studies, training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,13 @@ call(
     images="set images", labels="labels or names", name="text",
 )  # fmt: skip
 call(
+    "data.as_image_set", data.as_image_set,
+    lambda folder: {
+        "data": (images(), labels()), "name": "mine", "progress": False,
+    },
+    data="network", name="text", progress="flag",
+)  # fmt: skip
+call(
     "data.ImageSet.take", image_set().take, lambda folder: {"which": np.array([0, 2])},
     words={"which": ""}, which="which",
 )  # fmt: skip
@@ -45,9 +52,11 @@ call(
 for name in ("open_data", "load_data"):
     call(
         f"data.{name}", getattr(data, name),
-        lambda folder: {"spec": "synthetic", "split": "test", "n": 8},
+        lambda folder, name=name: {"spec": "synthetic", "split": "test", "n": 8}
+        | ({"progress": False} if name == "load_data" else {}),
         words={"spec": ""},
         spec="word", split="word", n="optional count",
+        **({"progress": "flag"} if name == "load_data" else {}),
     )  # fmt: skip
 call(
     "data.write_corrupted", data.write_corrupted,
@@ -288,24 +297,6 @@ call(
 )  # fmt: skip
 
 # Pictures.
-call(
-    "plot.plot_spectrum", plot.plot_spectrum,
-    lambda folder: {"power": nf.power_spectrum(images())}, power="real",
-)  # fmt: skip
-for name in (
-    "plot_radial_profiles", "plot_hybrid_curves", "plot_success_curves",
-    "plot_corruption_severity", "plot_corruption_groups", "plot_robust_accuracy",
-):  # fmt: skip
-    parameter = next(iter(inspect.signature(getattr(plot, name)).parameters))
-    call(
-        f"plot.{name}", getattr(plot, name),
-        lambda folder, parameter=parameter: {
-            parameter: {"mine": plot.Curve([0.0, 1.0], [0.0, 1.0])}
-        },
-        **{parameter: "curves"},
-    )  # fmt: skip
-settings("plot.color", plot.color, {"position": 1}, position="count from 0")
-
 # Studies and reports.
 STUDY = {
     "n_attack": 2, "attack_steps": 2, "n_hybrid": 6, "n_corruption": 2,
@@ -347,13 +338,14 @@ call(
         "n_attack": 2, "attack_steps": 2, "targeted": True, "n_hybrid": 6,
         "n_corruption": 2, "n_thresholds": 5, "seeds": (0,), "seed": 0,
         "batch_size": 4, "device": "cpu", "gray": "never", "measurements": ["clean"],
-        "progress": False,
+        "progress": False, "vector": False,
     },
+    words={"models": "model"},
     models="network", data="network", out_dir="path", n_attack="optional count",
     attack_steps="optional count", targeted="flag or none", n_hybrid="optional count",
     n_corruption="optional count", n_thresholds="optional count", seeds="seeds",
     seed="optional seed", batch_size="count", device="device", gray="word",
-    measurements="words", progress="flag",
+    measurements="words", progress="flag", vector="flag",
 )  # fmt: skip
 for name in ("load", "status"):
     call(

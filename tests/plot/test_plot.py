@@ -37,7 +37,9 @@ def test_a_spectrum_is_logarithmic_blank_at_dc_and_in_cycles_per_pixel(ax):
     power[2, 3] = np.nan
     plot.plot_spectrum(power, ax)
     image = ax.get_images()[0]
-    assert image.get_cmap().name == "jet"
+    assert image.get_cmap().name == plot.CMAP == "viridis"
+    paper = plot.plot_spectrum(power, Figure().subplots(), cmap=plot.PAPER_CMAP)
+    assert paper.get_images()[0].get_cmap().name == "jet"
     assert np.ma.getmaskarray(image.get_array()).sum() == 1
     # The color is linear in ln P between the minimum and maximum of the panel.
     assert image.norm(np.sqrt(1.0 * 35.0)) == pytest.approx(0.5)

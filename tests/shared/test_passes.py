@@ -6,12 +6,11 @@ import time
 
 import pytest
 import torch
-import torchvision
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import neurofreq as nf
-from neurofreq._shared.networks import features, passes, stages
+from neurofreq._shared.networks import features, passes
 from neurofreq.training import CoTraining
 
 N, SIDE = 20, 12
@@ -270,66 +269,6 @@ def test_the_model_is_given_copies():
     reader.of(images)
     nf.neural.teacher_similarity(Writes(), "layer", images)
     assert torch.equal(images, PIXELS)
-
-
-# The layers of "auto".
-
-
-@pytest.mark.parametrize(
-    ("spec", "layers"),
-    [
-        (
-            "resnet18_gray,base_width=2",
-            ["relu", "layer1", "layer2", "layer3", "layer4"],
-        ),
-        ("small_cnn,width=2", ["stage1", "stage2", "stage3"]),
-        ("torchvision:vgg11,n_classes=2", [f"features.{i}" for i in (1, 4, 9, 14, 19)]),
-        (
-            "vgg19_bn,base_width=4",
-            ["shared.5", "shared.12", "private.25", "private.38", "private.51"],
-        ),
-    ],
-)
-def test_auto_is_the_stages(spec, layers):
-    found = stages.stages(nf.models.load_model(spec))
-    assert [name.removeprefix("network.") for name in found] == layers
-
-
-def test_no_stages_are_named():
-    with pytest.raises(ValueError, match="layers: got 'auto' for a model that is not"):
-        stages.stages(nn.Sequential(nn.Linear(2, 2)))
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["densenet121", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x0_5",
-     "efficientnet_b0", "convnext_tiny", "fcn_resnet50", "ssd300_vgg16",
-     "r3d_18", "mnasnet0_5", "vit_b_32", "fasterrcnn_resnet50_fpn"],
-)  # fmt: skip
-def test_families_whose_stages_are_not_known_are_refused(name):
-    keywords = (
-        {"weights_backbone": None} if "_resnet50" in name or "ssd" in name else {}
-    )
-    with torch.device("meta"):
-        model = torchvision.models.get_model(name, weights=None, **keywords)
-    with pytest.raises(ValueError, match="layers: got 'auto' for a model that is not"):
-        stages.stages(model)
-
-
-def test_a_part_of_a_network_is_not_taken_for_the_whole():
-    whole = torchvision.models.resnet18()
-    assert stages.stages(whole)[0] == "relu"
-    whole.extra = nn.Conv2d(512, 8, 1)
-    with pytest.raises(ValueError, match="layers: got 'auto'"):
-        stages.stages(whole)
-    vgg = nn.Module()
-    vgg.features = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3), nn.ReLU()
-    )
-    with pytest.raises(ValueError, match="layers: got 'auto'"):
-        stages.stages(vgg)
-    vgg.features.append(nn.MaxPool2d(2))
-    assert stages.stages(vgg) == ["features.1", "features.4"]
 
 
 def test_two_looks_at_one_model_leave_its_buffers():

@@ -168,7 +168,7 @@ except ImportError as error:
 """
     result = run_python(code)
     assert result.returncode == 0, result.stderr
-    assert "network of the package torchvision, which " in result.stdout
+    assert "needs the package torchvision, which " in result.stdout
 
 
 @pytest.mark.cuda

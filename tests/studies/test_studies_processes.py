@@ -173,17 +173,17 @@ def test_what_another_finished_while_it_was_claimed_is_read(
     assert not list(tmp_path.rglob("*.lock"))
 
 
-def test_one_rank_of_a_machine_draws_the_bar(tmp_path, monkeypatch, capsys):
+def test_one_rank_of_a_machine_draws_the_bar(tmp_path, monkeypatch, terminal):
     for local in ("1", "0"):
         monkeypatch.setenv("LOCAL_RANK", local)
         studies.run(study(), tmp_path / local)
-        assert ("items" in capsys.readouterr().err) == (local == "0")
+        assert ("items" in terminal.readouterr().err) == (local == "0")
 
 
-def test_the_bar_says_what_failed(tmp_path, capsys):
+def test_the_bar_says_what_failed(tmp_path, terminal):
     lost = [*study(1).models, studies.ModelEntry("small_cnn@absent.pt", "lost")]
     studies.run(study(models=lost, measurements=["clean"]), tmp_path)
-    assert "1/1 items, 1 failed" in capsys.readouterr().err
+    assert "1/1 items, 1 failed" in terminal.readouterr().err
 
 
 def test_the_bar_counts_what_others_finish(tmp_path, whole, monkeypatch):

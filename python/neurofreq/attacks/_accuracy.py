@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurofreq import intervals
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.results import Result
 from neurofreq.attacks import _result
 from neurofreq.attacks._result import host
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from neurofreq.intervals import Estimate
     from neurofreq.plot import Curve
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class RobustAccuracy:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class RobustAccuracy(Result):
     """Accuracy under the strongest of several attacks, for each budget.
 
     Intervals are percentile bootstrap intervals over images. All budgets use the same
@@ -57,6 +60,10 @@ class RobustAccuracy:
     (8, 0.0, True)
     >>> found.by_epsilon.columns.tolist()
     ['epsilon', 'accuracy', 'low', 'high', 'n']
+    >>> found
+    RobustAccuracy(norm: linf, images: 8, at 0: ..., at 0.5: 0.0 % [0.0, 0.0], ...)
+    >>> found.plot().get_ylabel()
+    'accuracy (%)'
     """
 
     norm: str
@@ -122,20 +129,10 @@ class RobustAccuracy:
 
         Columns "epsilon", "accuracy", "low", "high", "n".
         """
-        import pandas as pd
-
-        return pd.DataFrame(
-            [
-                {
-                    "epsilon": float(epsilon),
-                    "accuracy": one.value,
-                    "low": one.low,
-                    "high": one.high,
-                    "n": one.n,
-                }
-                for epsilon, one in zip(self.epsilons, self.estimates, strict=True)
-            ]
-        )
+        found = self.estimates
+        columns = {"epsilon": self.epsilons, "accuracy": self.value}
+        ends = {key: [getattr(one, key) for one in found] for key in ("low", "high")}
+        return results.frame(columns | ends | {"n": self.n})
 
     @property
     def by_image(self) -> pd.DataFrame:
@@ -144,9 +141,7 @@ class RobustAccuracy:
         Columns "index", "distance", "epsilon" (the smallest budget that breaks the
         image), "broken_by", "n_queries", "n_gradients".
         """
-        import pandas as pd
-
-        return pd.DataFrame(
+        return results.frame(
             {
                 "index": np.arange(self.n),
                 "distance": host(self.distance),
@@ -182,10 +177,28 @@ class RobustAccuracy:
         )
         return Curve(x, y, low, high)
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return `by_epsilon`."""
+        return self.by_epsilon
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw accuracy against budget (`plot.plot_robust_accuracy`)."""
+        from neurofreq.plot import plot_robust_accuracy
+
+        return plot_robust_accuracy(self, ax, **kw)
+
+    def _numbers(self) -> dict[str, Any]:
+        pairs = zip(self.epsilons, self.estimates, strict=True)
+        accuracies = {
+            f"at {epsilon:.4g}": results.percent(one.value, one.low, one.high)
+            for epsilon, one in pairs
+        }
+        return {"norm": self.norm, "images": self.n} | accuracies
+
     def __str__(self) -> str:
         """Return the accuracies as plain text."""
         return "\n".join(
-            f"{self.norm} {epsilon:.6g}: {100 * one.value:5.1f} % "
-            f"[{100 * one.low:.1f}, {100 * one.high:.1f}]"
+            f"{self.norm} {epsilon:.6g}: "
+            + results.percent(one.value, one.low, one.high, 5)
             for epsilon, one in zip(self.epsilons, self.estimates, strict=True)
         )

@@ -137,7 +137,7 @@ class Boundary(Attack):
 
     def __post_init__(self) -> None:
         """Check every parameter."""
-        validate.one_of("norm", self.norm, NORMS)
+        self._name_norm(NORMS)
         validate.one_of("proposal", self.proposal, PROPOSALS)
         own = _OF_NORM[self.norm]
         if self.proposal not in ("auto", own, "estimate", "published"):

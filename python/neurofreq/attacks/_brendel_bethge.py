@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.perturbations import NORMS
 from neurofreq.attacks._call import Attack
 
-NORMS = ("linf", "l2", "l1", "l0")
 RADII = ("adaptive", "published")
 OVERSHOOT_RULES = ("foolbox", "authors")
 # The likeliest classes that a survey looks at: all others of CIFAR-10. In l1 and l0 a

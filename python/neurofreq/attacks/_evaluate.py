@@ -17,8 +17,10 @@ from neurofreq._shared import runtime
 from neurofreq._shared.files import locks, storage
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling, fingerprint
+from neurofreq._shared.progress import bar
 from neurofreq.attacks import _loader
 from neurofreq.attacks._call import Attack
+from neurofreq.attacks._result import PER_IMAGE
 from neurofreq.attacks._wrapped import Wrapped
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from neurofreq._shared.files.storage import Arrays
 
 PATIENCE = timedelta(days=30)  # a finished rank waits for the others
-COLUMNS = ("distance", "success", "n_queries", "n_gradients", "status")
 
 
 def evaluate(
@@ -58,7 +59,7 @@ def evaluate(
         For example a ``DataLoader`` that does not shuffle: images of shape (n, C, H, W)
         in [0, 1]. The batch size of the loader does not change the results. A batch may
         also be a triple, whose third part is ignored, or a mapping with one of the keys
-        "images", "image" and "pixel_values", and one of "labels" and "label".
+        "images", "image", "img" and "pixel_values", and one of "labels" and "label".
     targets : array_like of int, shape (N,), optional
         The target classes, in the loader's order; see `shuffled_targets`.
     out : path, optional
@@ -133,7 +134,9 @@ def evaluate(
     count = 0
     rank, n_ranks = _ranks()
     batches = _loader.in_order(
-        loader, _bar(loader, progress), is_one_order=n_ranks > 1 or bool(given)
+        loader,
+        bar(loader, unit="batch", progress=progress),
+        is_one_order=n_ranks > 1 or bool(given),
     )
     for number, (images, labels) in enumerate(batches):
         first, count = count, count + len(images)
@@ -151,7 +154,7 @@ def evaluate(
                 model, images, labels, **part, first_index=first, seed=seed,
                 **options,
             )  # fmt: skip
-            names = (*COLUMNS, "adversarial") if keep_images else COLUMNS
+            names = (*PER_IMAGE, "adversarial") if keep_images else PER_IMAGE
             return {name: np.asarray(_host(getattr(result, name))) for name in names}
 
         if kept:
@@ -185,7 +188,7 @@ def _attack(attack: Any) -> Attack:
 def _table(parts: dict[int, Arrays]) -> pd.DataFrame:
     import pandas as pd
 
-    names = ("index", "label", "target", *COLUMNS)
+    names = ("index", "label", "target", *PER_IMAGE)
     ordered = [parts[number] for number in sorted(parts)]
     return pd.DataFrame(
         {name: np.concatenate([part[name] for part in ordered]) for name in names}
@@ -280,12 +283,6 @@ def _identity_of(images: Any, labels: Any, targets: Any, first: int) -> dict[str
 
 def _host(value: Any) -> Any:
     return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
-
-
-def _bar(loader: Iterable[Any], progress: bool) -> Iterable[Any]:
-    from tqdm.auto import tqdm
-
-    return tqdm(loader, unit="batch", disable=not progress)
 
 
 def _ranks() -> tuple[int, int]:

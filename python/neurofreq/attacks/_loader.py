@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs import batches, validate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-IMAGES, LABELS = ("images", "image", "pixel_values"), ("labels", "label")
 _SHUFFLES = (
     "loader: got a loader that shuffles, expected a fixed order: targets, starting "
     "points and processes refer to batches by position"
@@ -71,25 +70,8 @@ def _before(loader: Iterable[Any]) -> NDArray[Any] | None:
 
 
 def _pair(batch: Any) -> tuple[Any, Any]:
-    """Return images and labels of a batch: a pair, a triple or a mapping."""
-    if isinstance(batch, Mapping):
-        pair = []
-        for known in (IMAGES, LABELS):
-            found = [name for name in known if name in batch]
-            if len(found) != 1:
-                raise ValueError(
-                    f"loader: got a batch with the keys {list(batch)}, expected one of "
-                    f"{', '.join(map(repr, known))}"
-                )
-            pair.append(batch[found[0]])
-        images, labels = pair
-    elif isinstance(batch, (tuple, list)) and len(batch) in (2, 3):
-        images, labels = batch[:2]
-    else:
-        raise TypeError(
-            f"loader: got a batch of {validate.shown(batch)}, expected (images, "
-            "labels), (images, labels, index) or a mapping"
-        )
+    """Return checked images and labels of a batch."""
+    images, labels = batches.pair(batch, "loader")
     return validate.batch(images), labels
 
 

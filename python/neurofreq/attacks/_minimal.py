@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from neurofreq._shared.inputs import validate
-from neurofreq.attacks._brendel_bethge import NORMS, BrendelBethge
+from neurofreq._shared.inputs.perturbations import NORMS
+from neurofreq.attacks._brendel_bethge import BrendelBethge
 from neurofreq.attacks._call import Attack
 from neurofreq.attacks._pgd import NORMS as BUDGET_NORMS
 from neurofreq.attacks._pgd import Below, checked_budgets
@@ -179,4 +180,5 @@ def _nearer(first: AttackResult, second: AttackResult) -> AttackResult:
         status=np.where(host(is_second), second.status, first.status),
         n_gradients=first.n_gradients + second.n_gradients,
         shaped=first.shaped or second.shaped,
+        norm=first.norm,
     )

@@ -7,15 +7,35 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.results import Result
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from neurofreq._shared.inputs.validate import Array
 
+PER_IMAGE = ("distance", "success", "n_queries", "n_gradients", "status")
 
-class AttackResult(NamedTuple):
+
+class _Found(NamedTuple):
+    adversarial: Any
+    distance: Any
+    success: Any
+    n_queries: Any
+    status: NDArray[np.str_]
+    n_gradients: Any
+    trajectory: tuple[NDArray[np.float64], ...] | None = None
+    within: Any = None
+    shaped: bool = False
+    probe_spectrum: NDArray[np.float64] | None = None
+    norm: str = ""
+
+
+class AttackResult(Result, _Found):
     """Result of an attack, one entry per image.
 
     Attributes
@@ -62,6 +82,8 @@ class AttackResult(NamedTuple):
         blocks of 2 by 2 pixels, the band before it is the difference of these means
         from the means of blocks of 4 by 4 pixels, and so on. The first band is the
         means of at most four blocks.
+    norm : {"linf", "l2", "l1", "l0", ""}
+        The norm of `distance`; empty if unknown.
 
     Examples
     --------
@@ -75,18 +97,45 @@ class AttackResult(NamedTuple):
     (['completed', 'completed'], True)
     >>> nf.power_spectrum(result.adversarial - images).shape
     (32, 32)
+    >>> result
+    AttackResult(norm: linf, images: 2, found: 2, median distance: ...)
+    >>> result.to_frame().columns.tolist()
+    ['index', 'distance', 'success', 'n_queries', 'n_gradients', 'status']
+    >>> result.plot().get_ylabel()
+    'success (%)'
     """
 
-    adversarial: Any
-    distance: Any
-    success: Any
-    n_queries: Any
-    status: NDArray[np.str_]
-    n_gradients: Any
-    trajectory: tuple[NDArray[np.float64], ...] | None = None
-    within: Any = None
-    shaped: bool = False
-    probe_spectrum: NDArray[np.float64] | None = None
+    __slots__ = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per image, without the images and `trajectory`."""
+        columns = {name: host(getattr(self, name)) for name in PER_IMAGE}
+        return results.frame({"index": np.arange(len(self.status))} | columns)
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw the fraction of images changed within each budget.
+
+        On new Axes by default; see `plot.plot_success_curves`.
+        """
+        from neurofreq.plot import Curve, plot_success_curves
+
+        sizes = np.asarray(host(self.distance), dtype=np.float64)
+        finite = sizes[np.isfinite(sizes)]
+        budgets = np.linspace(0.0, 1.02 * finite.max(initial=0.0) or 1.0 / 255.0, 61)
+        share = (sizes <= budgets[:, None]).mean(axis=1)
+        return plot_success_curves(
+            Curve(budgets, share), ax, norm=self.norm or None, **kw
+        )
+
+    def _numbers(self) -> dict[str, Any]:
+        sizes, found = host(self.distance), host(self.success)
+        numbers: dict[str, Any] = {"norm": self.norm} if self.norm else {}
+        return numbers | {
+            "images": len(sizes),
+            "found": int(found.sum()),
+            "median distance": f"{np.median(sizes) if len(sizes) else np.nan:.4g}",
+            "queries": int(host(self.n_queries).sum()),
+        }
 
     def success_at(self, epsilons: Any) -> Any:
         """Return for each budget which images have a perturbation that fits it.
@@ -121,7 +170,12 @@ class AttackResult(NamedTuple):
 
 
 def from_rust(
-    images: Array, found: tuple[Any, ...], wants_trajectory: bool, *, is_shaped: bool
+    images: Array,
+    found: tuple[Any, ...],
+    wants_trajectory: bool,
+    *,
+    is_shaped: bool,
+    norm: str,
 ) -> AttackResult:
     """Return the result as arrays or tensors, like the images."""
     adversarial, distance, success, n_queries, n_gradients, status, *more = found
@@ -142,6 +196,7 @@ def from_rust(
         n_gradients=own(torch.tensor(n_gradients, device="cpu")),
         trajectory=trajectory if wants_trajectory else None,
         shaped=is_shaped,
+        norm=norm,
         probe_spectrum=np.array(spectrum) if any(spectrum) else None,
     )
 

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.perturbations import NORMS
 from neurofreq._shared.inputs.pixel import to_unit
 from neurofreq._shared.networks import calling
 from neurofreq.attacks import _result, _survey
 from neurofreq.attacks._accuracy import RobustAccuracy
 from neurofreq.attacks._boundary import NORMS as DECISION_NORMS
 from neurofreq.attacks._boundary import Boundary
-from neurofreq.attacks._brendel_bethge import NORMS, BrendelBethge
+from neurofreq.attacks._brendel_bethge import BrendelBethge
 from neurofreq.attacks._options import unit_images
 from neurofreq.attacks._pgd import NORMS as BUDGET_NORMS
 from neurofreq.attacks._pgd import PGD

@@ -16,6 +16,7 @@ import torch
 from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
+from neurofreq._shared.progress import bar
 from neurofreq.attacks import _result
 from neurofreq.attacks._task import Callables, Task
 
@@ -78,18 +79,16 @@ def running(
     attack: Attack, model: calling.Model, batch: Batch, options: Options
 ) -> Iterator[Run]:
     """Try and guard the model, and yield the function that attacks images with it."""
-    from tqdm.auto import tqdm
-
     device = calling.device_of(model, batch.pixels)
     with (
         calling.evaluating(model),
         torch.inference_mode(False),
         torch.enable_grad(),
-        tqdm(
+        bar(
             total=len(batch.pixels) * attack.planned,
             unit="step",
-            disable=not options.progress,
-        ) as bar,
+            progress=options.progress,
+        ) as shown,
     ):
         asked = calling.tried(
             model, calling.to_tensor(batch.pixels[:1], device),
@@ -97,7 +96,7 @@ def running(
             as_logits=attack.needs_gradient and options.judge is None,
             autocast=options.autocast, channels_last=options.channels_last,
         )  # fmt: skip
-        yield _Run(asked, options, device, bar.update)
+        yield _Run(asked, options, device, shown.update)
 
 
 class _Run:
@@ -141,8 +140,9 @@ class _Run:
         settings = attack._settings(is_surveyed=source == "survey")
         found = _neurofreq.attack(callables, attack._method, settings, task)
         return _result.from_rust(
-            batch.pixels, found, options.trajectory, is_shaped=attack.shaped
-        )
+            batch.pixels, found, options.trajectory, is_shaped=attack.shaped,
+            norm=attack.norm,
+        )  # fmt: skip
 
     def _judge(self, batch: Batch) -> Any:
         """Return the criterion, with positions among all images of the call."""

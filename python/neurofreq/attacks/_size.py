@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.perturbations import NORMS
 
 if TYPE_CHECKING:
     from neurofreq._shared.inputs.validate import Array
 
-NORMS = ("linf", "l2", "l1", "l0")
 SIGNS = ("positive", "negative")
 
 

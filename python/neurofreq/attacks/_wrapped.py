@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.inputs.perturbations import NORMS
 from neurofreq._shared.networks import calling
 from neurofreq.attacks import _survey
 from neurofreq.attacks._call import Attack
 from neurofreq.attacks._result import from_rust
-from neurofreq.attacks._size import NORMS, perturbation_size
+from neurofreq.attacks._size import perturbation_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +125,7 @@ class Wrapped(Attack):
         columns = [[row for part in parts for row in part[k]] for k in range(1, 6)]
         adversarial = torch.cat([part[0] for part in parts])
         raw = (adversarial, *columns, [], [])
-        found = from_rust(batch.pixels, raw, False, is_shaped=False)
+        found = from_rust(batch.pixels, raw, False, is_shaped=False, norm=self.norm)
         if options.epsilons is None:
             return found
         return found._replace(within=found.success_at(options.epsilons))

@@ -14,6 +14,7 @@ import typer
 
 from neurofreq._shared import console
 from neurofreq.cli import (
+    _attack,
     _corruptions,
     _doctor,
     _errors,
@@ -26,7 +27,7 @@ from neurofreq.cli import (
 
 app = typer.Typer(
     help="Which spatial frequencies does a vision model rely on?",
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -34,7 +35,7 @@ app = typer.Typer(
 
 for _command in (
     _measure.report,
-    _measure.attack,
+    _attack.attack,
     _robust.robust,
     _measure.hybrid,
     _corruptions.corruptions,

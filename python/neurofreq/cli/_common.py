@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -19,8 +20,9 @@ Models = Annotated[
         metavar="[LABEL=]SPEC[@WEIGHTS]",
         help="A model. SPEC is a name that `neurofreq models` lists, with options as "
         "in resnet18,base_width=16,blur=1.5; WEIGHTS is FILE, FILE#PART for a file "
-        "with several copies, or random. SPEC may also be an exported program, or "
-        "python.module:factory, which runs that module (also from the current folder). "
+        "with several copies, or random. SPEC may also be timm:NAME, hf:FOLDER of "
+        "transformers, an exported program, or file.py:factory or "
+        "python.module:factory, which run that file or module. "
         "Repeat the option to compare several models; the first is the reference.",
     ),
 ]
@@ -28,7 +30,9 @@ Data = Annotated[
     str,
     typer.Option(
         "--data",
-        help="Images: synthetic, or cifar10:, tinyimagenet: or imagenet:FOLDER.",
+        help="Images: synthetic; cifar10:, tinyimagenet: or imagenet:FOLDER; "
+        "folder:FOLDER[,resize=N][,crop=N] with a folder for each class; npz:FILE with "
+        "images and labels; or file.py:factory, which runs that file.",
     ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
@@ -56,6 +60,24 @@ Epsilons = Annotated[
         "--epsilons",
         metavar="E1,E2,...",
         help="Budgets in pixel units of [0, 1], such as 0,2/255,8/255.",
+    ),
+]
+NHybrid = Annotated[
+    int | None,
+    typer.Option("--n-hybrid", help="Images in each pairing: by default all."),
+]
+NCorruption = Annotated[
+    int | None,
+    typer.Option("--n-corruption", help="Images to corrupt: by default all."),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print the numbers as JSON, and nothing else."),
+]
+Colormap = Annotated[
+    str,
+    typer.Option(
+        "--colormap", help="Colors of spectra, such as viridis; jet as in the paper."
     ),
 ]
 Pairings = Annotated[
@@ -129,11 +151,33 @@ def load(models: list[str], place: torch.device) -> dict[str, torch.nn.Module]:
     return loaded
 
 
-def data(spec: str, n_images: int | None, as_stored: bool = False) -> Any:
+def data(
+    spec: str, n_images: int | None, as_stored: bool = False, *, progress: bool = True
+) -> Any:
     from neurofreq.data import load_data, open_data
 
-    read = open_data if as_stored else load_data
-    return read(spec, split="test", n=n_images)
+    if as_stored:
+        return open_data(spec, split="test", n=n_images)
+    return load_data(spec, split="test", n=n_images, progress=progress)
+
+
+def as_json(value: Any) -> str:
+    """Return values as JSON; tables become lists of rows, and NaN becomes null."""
+    import math
+
+    def plain(one: Any) -> Any:
+        if hasattr(one, "to_dict") and hasattr(one, "columns"):
+            return plain(one.to_dict("records"))
+        if isinstance(one, dict):
+            return {str(key): plain(part) for key, part in one.items()}
+        if isinstance(one, (list, tuple)):
+            return [plain(part) for part in one]
+        if hasattr(one, "item"):
+            one = one.item()
+        is_undefined = isinstance(one, float) and not math.isfinite(one)
+        return None if is_undefined else str(one) if isinstance(one, Path) else one
+
+    return json.dumps(plain(value), indent=1)
 
 
 def command() -> str:

@@ -12,6 +12,7 @@ from neurofreq.cli._common import (
     Data,
     Device,
     Images,
+    Json,
     Models,
     Out,
     Quiet,
@@ -42,6 +43,7 @@ def corruptions(
     textures: Textures = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
+    as_json: Json = False,
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
@@ -81,6 +83,10 @@ def corruptions(
         except KeyboardInterrupt:
             say("interrupted: run the same command again to continue", err=True)
             raise typer.Exit(130) from None
+        if as_json:
+            tables = {"means": corruption_page.tables(found)["means"]}
+            say(_common.as_json({**tables, "out": out}))
+            return
         for name, one in found.items():
             suffix = " (random weights)" * is_random(models[name])
             say(f"{name}{suffix}\n{one}")

@@ -10,6 +10,7 @@ import typer
 from neurofreq.cli import _common, _studies
 from neurofreq.cli._common import (
     Batch,
+    Colormap,
     Device,
     Images,
     Out,
@@ -36,8 +37,7 @@ Data = Annotated[
     str | None,
     typer.Option(
         "--data",
-        help="Measure on these images first: synthetic, or cifar10:, tinyimagenet: or "
-        "imagenet:FOLDER.",
+        help="Measure on these images first, as for report.",
     ),
 ]
 Only = Annotated[
@@ -107,6 +107,7 @@ def figures(
     attack_steps: Steps = None,
     pairings: Pairings = None,
     seed: Seed = 0,
+    colormap: Colormap = "viridis",
     fold: Fold = False,
     batch_size: Batch = 256,
     device: Device = "cpu",
@@ -117,18 +118,22 @@ def figures(
 
     With --data, first measures the networks of the package and the models of --model,
     and keeps the results in OUT/study. Ctrl-C keeps finished results; run the same
-    command again to continue. Writes each figure as PNG and PDF, and its long table.
+    command again to continue. Writes each figure as PNG, PDF and SVG, and its table.
     Also writes compare.csv, which has the numbers of all figures in OUT beside the
     paper's numbers where these are known.
     """
     with plainly(traceback):
+        from neurofreq.plot.colormaps import known_cmap
+
         names = _names(only, data, studies or [])
+        known_cmap(colormap, "--colormap")
         if data is None:
             _refuse({"--model": model, "--group": group, "--neural": neural})
             known = _read(studies or [])
             for one in known:
                 _studies.untrained(one)
-            if not _draw(names or _of(known), known, out, is_strict=bool(only)):
+            shown = names or _of(known)
+            if not _draw(shown, known, out, bool(only), cmap=colormap):
                 raise typer.Exit(1)
             return
         from neurofreq import figures as drawn
@@ -147,7 +152,8 @@ def figures(
             return
         _studies.untrained(found)
         known = [found, *_read(studies or [])]
-        is_drawn = _draw(names, known, out, bool(only), study=wanted, neural=neural)
+        inputs = {"study": wanted, "neural": neural, "cmap": colormap}
+        is_drawn = _draw(names, known, out, bool(only), **inputs)
         _studies.failures(found, traceback)
         if found.failed or not is_drawn:
             raise typer.Exit(1)
@@ -281,7 +287,7 @@ def _draw(
                 raise
             say(str(error))
             continue
-        for suffix in ("png", "pdf"):
+        for suffix in ("png", "pdf", "svg"):
             figure.savefig(out / f"{name}.{suffix}")
         write_text(out / f"{name}.csv", to_csv(table))
         tables.append(table)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from neurofreq.cli import _common
+from neurofreq.cli import _common, _reports
 from neurofreq.cli._common import (
     Batch,
     Beside,
+    Colormap,
     Data,
     Device,
     Epsilons,
     Images,
+    Json,
     Models,
     NAttack,
+    NCorruption,
+    NHybrid,
     Out,
     Pairings,
     Quiet,
@@ -27,9 +32,6 @@ from neurofreq.cli._common import (
 )
 from neurofreq.cli._errors import plainly, say
 
-if TYPE_CHECKING:
-    from neurofreq.report import Report
-
 
 def report(
     model: Models,
@@ -38,6 +40,8 @@ def report(
     beside: Beside = None,
     n_images: Images = None,
     n_attack: NAttack = None,
+    n_hybrid: NHybrid = None,
+    n_corruption: NCorruption = None,
     attack_steps: Steps = None,
     untargeted: Untargeted = False,
     epsilons: Epsilons = None,
@@ -50,6 +54,10 @@ def report(
     ] = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
+    vector: Annotated[
+        bool, typer.Option("--vector", help="Write pictures as PDF and SVG too.")
+    ] = False,
+    as_json: Json = False,
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
@@ -60,41 +68,15 @@ def report(
     same tables and pictures as the study's models.
     """
     with plainly(traceback):
-        _finish(
-            _run(
+        _reports.finish(
+            _reports.run(
                 model, data, out, n_images, device, not quiet, beside=beside or (),
-                n_attack=n_attack, attack_steps=attack_steps,
-                targeted=_targeted(untargeted), seeds=_seeds(pairings), seed=seed,
-                batch_size=batch_size, epsilons=_common.epsilons(epsilons),
-            )
-        )  # fmt: skip
-
-
-def attack(
-    model: Models,
-    data: Data,
-    out: Out,
-    n_images: Images = None,
-    n_attack: NAttack = None,
-    attack_steps: Steps = None,
-    untargeted: Untargeted = False,
-    epsilons: Epsilons = None,
-    seed: Seed = 0,
-    batch_size: Batch = 256,
-    device: Device = "cpu",
-    quiet: Quiet = False,
-    traceback: Trace = False,
-) -> None:
-    """Find minimal Linf perturbations: their sizes and success curve."""
-    with plainly(traceback):
-        _finish(
-            _run(
-                model, data, out, n_images, device, not quiet,
-                n_attack=n_attack, attack_steps=attack_steps,
-                targeted=_targeted(untargeted), seed=seed, batch_size=batch_size,
-                measurements=("clean", "attack"),
-                epsilons=_common.epsilons(epsilons),
-            )
+                n_attack=n_attack, n_hybrid=n_hybrid, n_corruption=n_corruption,
+                attack_steps=attack_steps, targeted=_reports.targeted(untargeted),
+                seeds=_reports.seeds(pairings), seed=seed, batch_size=batch_size,
+                epsilons=_common.epsilons(epsilons), vector=vector,
+            ),
+            as_json,
         )  # fmt: skip
 
 
@@ -106,17 +88,19 @@ def hybrid(
     pairings: Pairings = None,
     batch_size: Batch = 256,
     device: Device = "cpu",
+    as_json: Json = False,
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
     """Measure the reversal frequency with hybrid images."""
     with plainly(traceback):
-        _finish(
-            _run(
+        _reports.finish(
+            _reports.run(
                 model, data, out, n_images, device, not quiet,
-                seeds=_seeds(pairings), batch_size=batch_size, n_attack=1,
+                seeds=_reports.seeds(pairings), batch_size=batch_size, n_attack=1,
                 measurements=("hybrid",),
-            )
+            ),
+            as_json,
         )  # fmt: skip
 
 
@@ -133,6 +117,8 @@ def spectrum(
         typer.Option("--severity", help="Severity, 1 to 5: by default 3."),
     ] = None,
     seed: Seed = 0,
+    colormap: Colormap = "viridis",
+    as_json: Json = False,
     traceback: Trace = False,
 ) -> None:
     """Draw the spectrum of images, or of the change that a corruption makes."""
@@ -143,8 +129,11 @@ def spectrum(
             raise ValueError(f"--severity: got {severity}, expected --corruption too")
         found = spectrum_page.write(
             _common.data(data, n_images), out, corruption=corruption,
-            severity=3 if severity is None else severity, seed=seed,
+            severity=3 if severity is None else severity, seed=seed, cmap=colormap,
         )  # fmt: skip
+        if as_json:
+            say(_common.as_json({"f_half": dataclasses.asdict(found), "out": out}))
+            return
         say(
             f"half of the power lies below {found.value:.3f} "
             f"[{found.low:.3f}, {found.high:.3f}] cycles/pixel"
@@ -167,50 +156,5 @@ def demo(
         found = demonstration.run(
             out, tiny=tiny, progress=not quiet, command=_common.command()
         )
-        _finish(found)
+        _reports.finish(found)
         say("\n".join(demonstration.sentences(found)))
-
-
-def _targeted(untargeted: bool) -> bool | None:
-    """Return False with the flag, else None: then the study of --beside decides."""
-    return False if untargeted else None
-
-
-def _seeds(pairings: int | None) -> range | None:
-    return None if pairings is None else range(pairings)
-
-
-def _run(
-    models: list[str],
-    data: str,
-    out: Path,
-    n_images: int | None,
-    device: str,
-    progress: bool,
-    **settings: Any,
-) -> Report:
-    """Load the models and the data, and measure."""
-    from neurofreq import report as reporting
-
-    place = _common.place(device)
-    return reporting.run(
-        _common.load(models, place),
-        _common.data(data, n_images),
-        out,
-        device=place,
-        progress=progress,
-        command=_common.command(),
-        **settings,
-    )
-
-
-def _finish(found: Report) -> None:
-    """Print the summary; exit with code 130 if the run was interrupted."""
-    say(str(found))
-    if not found.is_complete:
-        say(
-            f"interrupted: {len(found.missing)} measurements are missing; the same "
-            "command again continues from there",
-            err=True,
-        )
-        raise typer.Exit(130)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
 from pathlib import Path
@@ -10,19 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurofreq.cli import _common
-from neurofreq.cli._common import Device, Out, Quiet, Trace
+from neurofreq.cli._common import Device, Json, Out, Quiet, Trace
 from neurofreq.cli._errors import plainly, say
 
 if TYPE_CHECKING:
     from neurofreq.training import Recipe
 
 
-def models(traceback: Trace = False) -> None:
+def models(as_json: Json = False, traceback: Trace = False) -> None:
     """List the models that have a name, and whether their weights are available."""
     with plainly(traceback):
         from neurofreq.models.registry import list_models, table
 
-        say(table(list_models()))
+        rows = list_models()
+        if as_json:
+            say(_common.as_json([dataclasses.asdict(row) for row in rows]))
+        else:
+            say(table(rows))
 
 
 def train(
@@ -37,8 +42,7 @@ def train(
         str,
         typer.Option(
             "--data",
-            help="Training images: synthetic, or cifar10:, tinyimagenet: or "
-            "imagenet:FOLDER.",
+            help="Training images, as for report, or a factory of your own.",
         ),
     ],
     out: Out,

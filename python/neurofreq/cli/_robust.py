@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from neurofreq.cli import _common
-from neurofreq.cli._common import Data, Device, Images, Models, Out, Quiet, Trace
+from neurofreq.cli._common import Data, Device, Images, Json, Models, Out, Quiet, Trace
 from neurofreq.cli._errors import plainly, say
 
 
@@ -40,6 +40,7 @@ def robust(
         int, typer.Option("--batch-size", help="Images per model call.")
     ] = 128,
     device: Device = "cpu",
+    as_json: Json = False,
     quiet: Quiet = False,
     traceback: Trace = False,
 ) -> None:
@@ -52,7 +53,7 @@ def robust(
         models = _common.load(model, place)
         found = robust_page.write(
             models,
-            _common.data(data, n_images),
+            _common.data(data, n_images, progress=not quiet),
             out,
             command=_common.command(),
             device=place,
@@ -63,6 +64,10 @@ def robust(
             batch_size=batch_size,
             progress=not quiet,
         )
+        if as_json:
+            accuracy = {name: one.by_epsilon for name, one in found.items()}
+            say(_common.as_json({"accuracy": accuracy, "out": out}))
+            return
         for name, one in found.items():
             suffix = " (random weights)" * is_random(models[name])
             say(f"{name}{suffix}\n{one}")

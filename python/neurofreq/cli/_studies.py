@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from neurofreq.cli import _common
-from neurofreq.cli._common import Batch, Device, Out, Quiet, Trace
+from neurofreq.cli._common import Batch, Device, Json, Out, Quiet, Trace
 from neurofreq.cli._errors import plainly, say
 
 if TYPE_CHECKING:
@@ -52,11 +52,14 @@ def run(
 
 
 @app.command()
-def status(out: Folder, traceback: Trace = False) -> None:
+def status(out: Folder, as_json: Json = False, traceback: Trace = False) -> None:
     """Count finished, failed, running and missing measurements; print the errors."""
     with plainly(traceback):
         from neurofreq import studies
 
+        if as_json:
+            say(_common.as_json(studies.status(out)))
+            return
         say(studies.status(out).to_string(index=False))
         failures(studies.load(out), traceback)
 

@@ -12,6 +12,7 @@ import torch
 
 from neurofreq import _neurofreq
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.progress import bar
 from neurofreq.corruptions import _samples, _textures
 
 if TYPE_CHECKING:
@@ -323,8 +324,6 @@ def _run(
     progress: bool = False,
 ) -> NDArray[Any]:
     """Corrupt a checked batch, part by part."""
-    from tqdm.auto import tqdm
-
     layout, parameters = form
     if parameters == "auto":
         side = min(array.shape[1:3] if layout == "nhwc" else array.shape[2:4])
@@ -343,10 +342,10 @@ def _run(
     if len(parts) == 1:
         return part(parts[0])
     corrupted = np.empty_like(array)
-    with tqdm(total=count, desc=what[0], disable=not progress) as bar:
+    with bar(total=count, desc=what[0], progress=progress) as shown:
         for at in parts:
             corrupted[at] = part(at)
-            bar.update(len(corrupted[at]))
+            shown.update(len(corrupted[at]))
     return corrupted
 
 

@@ -13,6 +13,7 @@ import torch
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import to_unit
 from neurofreq._shared.networks import classes, luma
+from neurofreq._shared.progress import bar
 from neurofreq.corruptions import _textures, grid, grouping
 from neurofreq.corruptions._corrupt import CORRUPTIONS, PARAMETERS
 from neurofreq.corruptions._kept import Kept
@@ -277,8 +278,6 @@ def _measure(
 
     Parts that are already in `kept` are read.
     """
-    from tqdm.auto import tqdm
-
     found: Found = {name: {} for name in shown}
     outputs: dict[str, int] = {}
 
@@ -301,9 +300,9 @@ def _measure(
         if pending:
             work.append((part, pending))
     total = sum(part.stop - part.start for part, names in work for _ in names)
-    with tqdm(
-        total=total, desc="corruptions", unit="image", disable=not progress
-    ) as bar:
+    with bar(
+        total=total, desc="corruptions", unit="image", progress=progress
+    ) as advanced:
 
         def take(
             part: Part, name: str, correct: NDArray[np.bool_], n_outputs: int
@@ -312,7 +311,7 @@ def _measure(
             if kept:
                 kept.save(part, name, correct, n_outputs)
             found[name][part] = correct
-            bar.update(len(correct))
+            advanced.update(len(correct))
 
         grid.judge(work, source, shown, take, batch_size=batch_size, device=device)
     return found, outputs

@@ -18,6 +18,7 @@ from neurofreq._shared import runtime
 from neurofreq._shared.files import pictures, safe_names, storage
 from neurofreq._shared.files.locks import Waiting, claim
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.progress import bar
 from neurofreq.corruptions import _textures, grouping
 from neurofreq.corruptions._ahead import ahead
 from neurofreq.corruptions._manifest import LABELS, Manifest, digest
@@ -147,19 +148,17 @@ def write_corrupted(
         )  # fmt: skip
         return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
-    from tqdm.auto import tqdm
-
-    with tqdm(
+    with bar(
         total=len(names) * len(SEVERITIES) * len(data),
         desc="corrupting",
         unit="image",
-        disable=not progress,
-    ) as bar:
+        progress=progress,
+    ) as shown:
         batches = _batches(len(data), batch_size)
         if layout == "files":
-            _write_files(folder, places, names, batches, change, bar.update)
+            _write_files(folder, places, names, batches, change, shown.update)
         else:
-            _write_arrays(folder, data, names, batches, change, bar.update)
+            _write_arrays(folder, data, names, batches, change, shown.update)
     return CorruptedFolder(folder)
 
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from neurofreq import intervals
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.results import Result
 from neurofreq.corruptions import grouping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from neurofreq.intervals import Estimate
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
 CLEAN = "clean"
 
 
-@dataclasses.dataclass(frozen=True)
-class CorruptionAccuracy:
+@dataclasses.dataclass(frozen=True, repr=False)
+class CorruptionAccuracy(Result):
     """Correctness of a model on every corrupted image, and accuracies with intervals.
 
     Intervals are percentile bootstrap intervals over images. Images are resampled
@@ -55,6 +58,10 @@ class CorruptionAccuracy:
     ['low', 'high']
     >>> found.mean.low <= found.mean.value <= found.mean.high
     True
+    >>> found
+    CorruptionAccuracy(mean: ... %..., corruptions: 2, severities: 5, images: 32)
+    >>> found.plot().get_xlabel(), found.plot(over="group").get_ylabel()
+    ('severity', 'accuracy (%)')
     """
 
     corruptions: tuple[str, ...]
@@ -83,7 +90,7 @@ class CorruptionAccuracy:
         if self.clean is not None:
             start = {"corruption": CLEAN, "severity": 0, "group": CLEAN}
             rows.insert(0, start | _row(self._of_clean(self.clean)))
-        return _frame(rows)
+        return results.frame(rows)
 
     @property
     def by_severity(self) -> pd.DataFrame:
@@ -95,7 +102,7 @@ class CorruptionAccuracy:
         ]
         if self.clean is not None:
             rows.insert(0, {"severity": 0} | _row(self._of_clean(self.clean)))
-        return _frame(rows)
+        return results.frame(rows)
 
     @property
     def by_group(self) -> pd.DataFrame:
@@ -104,7 +111,9 @@ class CorruptionAccuracy:
         groups = [group for group in grouping.GROUPS if group in present]
         weights = [self._weights(group=group) for group in groups]
         pairs = self._pairs(groups, weights)
-        return _frame([{"group": group} | _row(estimate) for group, estimate in pairs])
+        return results.frame(
+            [{"group": group} | _row(estimate) for group, estimate in pairs]
+        )
 
     @property
     def by_corruption(self) -> pd.DataFrame:
@@ -113,7 +122,7 @@ class CorruptionAccuracy:
             np.outer(np.array(self.corruptions) == name, self._one_severity())
             for name in self.corruptions
         ]
-        return _frame(
+        return results.frame(
             [
                 {"corruption": name, "group": grouping.group_of(name)} | _row(estimate)
                 for name, estimate in self._pairs(self.corruptions, weights)
@@ -133,13 +142,45 @@ class CorruptionAccuracy:
         table = self.by_severity if over == "severity" else self.by_group
         return Curve(table[over], table["accuracy"], table["low"], table["high"])
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return `cells`."""
+        return self.cells
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        over: Literal["severity", "group"] = "severity",
+        **kw: Any,
+    ) -> Axes:
+        """Draw accuracy by severity, or by frequency group of the corruptions.
+
+        See `plot.plot_corruption_severity` and `plot.plot_corruption_groups`.
+        """
+        from neurofreq import plot
+
+        curve = self.curve(over)
+        if over == "severity":
+            return plot.plot_corruption_severity(curve, ax, **kw)
+        return plot.plot_corruption_groups(curve, ax, **kw)
+
+    def _numbers(self) -> dict[str, Any]:
+        mean, shape = self.mean, self.correct.shape
+        return {
+            "mean": results.percent(mean.value, mean.low, mean.high),
+            "corruptions": shape[0],
+            "severities": shape[1],
+            "images": shape[2],
+        }
+
     def __str__(self) -> str:
         """Return the means as plain text."""
-        lines = [f"{'mean':12} {_text(self.mean.value, self.mean.low, self.mean.high)}"]
+        one = self.mean
+        lines = [f"{'mean':12} {results.percent(one.value, one.low, one.high, 5)}"]
         for over, table in (("severity", self.by_severity), ("group", self.by_group)):
             lines += [
                 f"{over + ' ' + str(row[over]):12} "
-                + _text(row["accuracy"], row["low"], row["high"])
+                + results.percent(row["accuracy"], row["low"], row["high"], 5)
                 for row in table.to_dict("records")
             ]
         return "\n".join(lines)
@@ -200,13 +241,3 @@ def _row(estimate: Estimate) -> dict[str, Any]:
         "high": estimate.high,
         "n": estimate.n,
     }
-
-
-def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(rows)
-
-
-def _text(value: float, low: float, high: float) -> str:
-    return f"{100 * value:5.1f} % [{100 * low:.1f}, {100 * high:.1f}]"

@@ -10,7 +10,7 @@ from neurofreq._shared.inputs.pixel import LUMA
 from neurofreq.data._cifar10 import CIFAR10_CLASSES, open_cifar10
 from neurofreq.data._files import ImageFiles
 from neurofreq.data._sets import ImageSet
-from neurofreq.data._spec import load_data, open_data
+from neurofreq.data._spec import as_image_set, load_data, open_data
 from neurofreq.data.folders import open_folder, open_imagenet, open_tinyimagenet
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ __all__ = [
     "CorruptedFolder",
     "ImageFiles",
     "ImageSet",
+    "as_image_set",
     "load_data",
     "open_cifar10",
     "open_data",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq._shared import runtime
+from neurofreq._shared import results, runtime
 from neurofreq._shared.files import pictures
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import luma, to_unit
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageFiles:
     """Image files that act as an array (N, C, H, W).
 
@@ -58,6 +58,8 @@ class ImageFiles:
     >>> files = nf.data.open_folder("photos", resize=40, crop=32).images
     >>> files.names, files.size
     (('cat/one.png',), (32, 32))
+    >>> files
+    ImageFiles(root: photos, files: 1, size: 3 x 32 x 32, dtype: uint8)
     >>> files[:1].shape
     (1, 3, 32, 32)
     """
@@ -104,6 +106,12 @@ class ImageFiles:
     def dtype(self) -> np.dtype[Any]:
         """The dtype of indexed images."""
         return np.dtype(np.float32 if self.is_gray else np.uint8)
+
+    def __repr__(self) -> str:
+        """Describe the files in one line."""
+        size = results.size(self.shape[1:])
+        numbers = {"root": self.root, "files": len(self), "size": size}
+        return results.line(self, numbers | {"dtype": self.dtype})
 
     def __len__(self) -> int:
         """Return the number of files."""

@@ -8,19 +8,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from neurofreq._shared import results
 from neurofreq._shared.files import storage
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import luma, to_unit
+from neurofreq._shared.progress import bar
+from neurofreq._shared.results import Result
 from neurofreq.data._files import ImageFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+_N_DRAWN = 16
+_AT_ONCE = 256  # files decoded between two steps of a bar
 
-@dataclass(frozen=True)
-class ImageSet:
+
+@dataclass(frozen=True, repr=False)
+class ImageSet(Result):
     """Images and their labels.
 
     Parameters
@@ -67,6 +75,11 @@ class ImageSet:
     array([0, 1, 1, 0])
     >>> len(data.take(2)), data.gray().images.shape
     (2, (4, 1, 32, 32))
+    >>> data
+    ImageSet(name: mine, images: 4, size: 3 x 32 x 32, dtype: float64, classes: 2)
+    >>> data.to_frame()["class_name"].tolist()
+    ['cat', 'dog', 'dog', 'cat']
+    >>> axes = data.plot()
     """
 
     images: Any
@@ -99,6 +112,40 @@ class ImageSet:
     def __getitem__(self, index: int) -> tuple[NDArray[Any], np.int64]:
         """Return one image (C, H, W) in [0, 1] and its label."""
         return to_unit(self.images[index]), self.labels[index]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per image: "index", "label" and "class_name"."""
+        return results.frame(
+            {
+                "index": np.arange(len(self)),
+                "label": self.labels,
+                "class_name": [self._class_name(label) for label in self.labels],
+            }
+        )
+
+    def plot(self, ax: Axes | None = None, *, n: int = _N_DRAWN, **kw: Any) -> Axes:
+        """Draw the first n images with their classes (`plot.plot_images`)."""
+        from neurofreq.plot import plot_images
+
+        first = self.take(min(validate.count("n", n), len(self)))
+        names = [self._class_name(label) for label in first.labels]
+        return plot_images(np.asarray(first.images), names, ax, **kw)
+
+    def _class_name(self, label: Any) -> str:
+        """Return the name of a class, or its number without names."""
+        return self.class_names[label] if self.class_names else str(label)
+
+    def _has_picture(self) -> bool:
+        return len(self) > 0 and self.images.shape[1] in (1, 3)
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "images": len(self),
+            "size": results.size(self.images.shape[1:]),
+            "dtype": self.images.dtype,
+            "classes": len(self.class_names) or "no names",
+        }
 
     def take(
         self, which: int | Sequence[int] | NDArray[np.int64] | NDArray[np.bool_]
@@ -149,9 +196,22 @@ class ImageSet:
         images = self.images.digest() if is_lazy else self.images
         return storage.data_digest(images, self.labels)
 
-    def load(self) -> ImageSet:
-        """Return the set with its images as floats in memory."""
-        return replace(self, images=to_unit(np.asarray(self.images)))
+    def load(self, *, progress: bool = False) -> ImageSet:
+        """Return the set with its images as floats in memory.
+
+        With `progress`, show a bar while files are decoded.
+        """
+        progress = validate.flag("progress", progress)
+        if not isinstance(self.images, ImageFiles):
+            return replace(self, images=to_unit(np.asarray(self.images)))
+        whole = np.empty(self.images.shape, np.float32)
+        made = bar(total=len(self), desc="reading", unit="image", progress=progress)
+        with made:
+            for start in range(0, len(self), _AT_ONCE):
+                part = slice(start, start + _AT_ONCE)
+                whole[part] = to_unit(self.images[part])
+                made.update(len(whole[part]))
+        return replace(self, images=whole)
 
     def _count(self, n: Any) -> int:
         """Return the checked number of images to take."""

@@ -15,6 +15,7 @@ from neurofreq.figures._table import Table
 from neurofreq.figures.registry import Drawn, registered
 from neurofreq.intervals import Estimate
 from neurofreq.measured import NotMeasuredError, groups
+from neurofreq.plot import CMAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def fig2(
     titles: Sequence[str] = ("grayscale CIFAR10", "grayscale TinyImageNet"),
     chance: Sequence[float] = (0.1, 0.005),
     budget: float = 10 / 255,
-    cmap: str = "jet",
+    cmap: str = CMAP,
 ) -> tuple[pd.DataFrame, Figure]:
     """Draw Figure 2: the effect of neural regularization on robustness.
 
@@ -55,7 +56,7 @@ def fig2(
     budget : float
         The largest budget drawn in panel b, in pixel units of [0, 1].
     cmap : str
-        Colormap of the maps in panel d.
+        Colormap of the maps in panel d; ``nf.plot.PAPER_CMAP`` is that of the paper.
 
     Returns
     -------
@@ -147,6 +148,7 @@ def _from_studies(asked: Asked) -> Drawn:
         [model for pair in two for model in pair.models],
         titles=[pair.title for pair in two],
         chance=[pair.chance for pair in two],
+        cmap=asked.cmap,
     )
     return Drawn(table, figure, chosen.names(2))
 

@@ -11,6 +11,7 @@ from neurofreq.figures._style import INK, looks, new_figure, panel
 from neurofreq.figures._table import Table
 from neurofreq.figures.registry import Drawn, registered
 from neurofreq.measured import groups
+from neurofreq.plot import CMAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,7 @@ def fig4(
     models: Sequence[Measured],
     *,
     size: Literal["mean", "median"] = "mean",
-    cmap: str = "jet",
+    cmap: str = CMAP,
 ) -> tuple[pd.DataFrame, Figure]:
     """Draw Figure 4: frequency analysis of adversarial attacks on robust models.
 
@@ -41,7 +42,7 @@ def fig4(
         The mean is over the images for which a perturbation was found. The median is
         over all images; an image without a perturbation counts as infinitely large.
     cmap : str
-        Colormap of the maps.
+        Colormap of the maps; ``nf.plot.PAPER_CMAP`` is that of the paper.
 
     Returns
     -------
@@ -117,7 +118,7 @@ def fig4(
 @registered("fig4", needs=("attack",), sigma=1.5)
 def _from_studies(asked: Asked) -> Drawn:
     chosen = choose.robust("fig4", asked.found)
-    return Drawn(*fig4(chosen.models), chosen.note)
+    return Drawn(*fig4(chosen.models, cmap=asked.cmap), chosen.note)
 
 
 def _rows(models: Sequence[Measured]) -> list[list[Measured]]:

@@ -85,7 +85,7 @@ def space(model: nn.Module, images: NDArray[np.float32]) -> neural.Target:
     training. Raises ValueError if the layers are not known, see `features.stages`.
     """
     inner = features.unwrapped(model)
-    layers = features.stages(inner)
+    layers = features.stages(inner, images)
     return neural.mean_target(
         [neural.teacher_similarity(inner, layer, images) for layer in layers]
     )

@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
 from neurofreq.data import ImageSet
 from neurofreq.measured import NotMeasuredError, groups
+from neurofreq.plot import CMAP
+from neurofreq.plot.colormaps import known_cmap
 
 if TYPE_CHECKING:
     import os
@@ -62,11 +65,25 @@ class Drawn(NamedTuple):
     >>> table, figure, note = drawn
     >>> drawn.table is table, drawn.figure is figure, drawn.note
     (True, True, '')
+    >>> drawn
+    Drawn(numbers: 1, note: none)
     """
 
     table: pd.DataFrame
     figure: Figure
     note: str
+
+    def __repr__(self) -> str:
+        """Return the number of rows and the note in one line."""
+        numbers = {"numbers": len(self.table), "note": self.note or "none"}
+        return results.line(self, numbers)
+
+    def _repr_html_(self) -> str:
+        return results.img(self.figure, "figure") + results.paragraph(self.note)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `table`."""
+        return self.table
 
 
 class Asked(NamedTuple):
@@ -75,6 +92,7 @@ class Asked(NamedTuple):
     found: Sequence[StudyResult]
     study: Study | None
     neural: str | os.PathLike[str] | None
+    cmap: str = CMAP
 
     def images(self, name: str) -> ImageSet:
         """Return the images of the study; raise NotDrawnError if there is none."""
@@ -150,6 +168,7 @@ def draw(
     *,
     study: Study | None = None,
     neural: str | os.PathLike[str] | None = None,
+    cmap: str = CMAP,
 ) -> Drawn:
     """Draw a figure of the paper from all models of the studies that fit.
 
@@ -166,6 +185,9 @@ def draw(
         Recorded stimuli and responses for Figure 1: an npz file with ``images`` and
         the arrays that `neural.Responses.save` or `neural.Target.save` writes. By
         default the target comes from a simulated V1, and its label names this source.
+    cmap : str
+        Colormap of the spectra in Figures 2 and 4, a name that matplotlib knows;
+        ``nf.plot.PAPER_CMAP`` is that of the paper.
 
     Returns
     -------
@@ -216,7 +238,8 @@ def draw(
     >>> figure.savefig("fig4.png")
     """
     validate.one_of("name", name, tuple(FIGURES))
+    cmap = known_cmap(cmap)
     try:
-        return FIGURES[name].draw(Asked(found, study, neural))
+        return FIGURES[name].draw(Asked(found, study, neural, cmap))
     except NotMeasuredError as error:
         raise NotDrawnError(f"{name}: not drawn: {error}") from error

@@ -2,11 +2,11 @@
 
 from neurofreq.frequency._hybrid import (
     FREQUENCIES,
-    HybridCurve,
     hybrid_curve,
     hybrid_images,
     hybrid_pairs,
 )
+from neurofreq.frequency._reversal import HybridCurve
 from neurofreq.frequency._sensitivity import FourierSensitivity, fourier_sensitivity
 from neurofreq.frequency._spectra import (
     RadialProfile,

@@ -7,14 +7,16 @@ them: `a` means 0.5 a cycles/pixel.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from neurofreq import _neurofreq
-from neurofreq._shared.inputs import pixel, validate
+from neurofreq._shared.inputs import mixing, pixel, validate
 from neurofreq._shared.networks import calling, classes, luma
+from neurofreq._shared.progress import bar
+from neurofreq.frequency._reversal import HybridCurve
 from neurofreq.intervals import percentile_interval, resampled_means
 
 if TYPE_CHECKING:
@@ -32,45 +34,6 @@ FREQUENCIES = (
 
 # Values per transform, few enough for a processor's last-level cache.
 _VALUES = 2**19
-
-
-class HybridCurve(NamedTuple):
-    """Which of two images a model recognizes, as a function of the mixing frequency.
-
-    Attributes
-    ----------
-    frequency : ndarray of float64, shape (F,)
-        Mixing frequencies, ascending, in units of Nyquist.
-    p_low, p_high : ndarray of float64, shape (F,)
-        Fraction of hybrids, over images and pairings, for which the model predicts the
-        label of the low (high) image, 0 to 1.
-    reversal_frequency : float
-        f_rev, in units of Nyquist: the mixing frequency where ``p_low - p_high`` first
-        rises through 0, interpolated linearly; NaN if the difference never does so.
-    interval : tuple of float
-        95 % percentile bootstrap interval of `reversal_frequency` over images;
-        NaN, NaN if more than half of the resamples never cross 0.
-    difference : ndarray of float64, shape (N, F)
-        For each low image, the fraction of pairings with the low label predicted, minus
-        the fraction with the high label predicted. To bootstrap any other statistic,
-        resample these rows.
-
-    Examples
-    --------
-    >>> import neurofreq as nf
-    >>> data = nf.data.load_data("synthetic", n=16)
-    >>> curve = nf.hybrid_curve(nf.models.small_cnn(), data.images, data.labels)
-    >>> curve.frequency.shape, curve.p_low.shape, curve.difference.shape
-    ((13,), (13,), (16, 13))
-    >>> axes = nf.plot.plot_hybrid_curves({"small_cnn": curve})
-    """
-
-    frequency: NDArray[np.float64]
-    p_low: NDArray[np.float64]
-    p_high: NDArray[np.float64]
-    reversal_frequency: float
-    interval: tuple[float, float]
-    difference: NDArray[np.float64]
 
 
 def hybrid_pairs(
@@ -169,7 +132,7 @@ def hybrid_images(low: Array, high: Array, frequency: float | Sequence[float]) -
     high = validate.images(high, "high", unit_range=True)
     validate.same(low, high, ("low", "high"))
     is_scalar = getattr(frequency, "ndim", np.ndim(frequency)) == 0
-    frequencies = _mixing_frequencies(frequency, "frequency")
+    frequencies = mixing.frequencies(frequency, "frequency")
     if isinstance(low, torch.Tensor) and isinstance(high, torch.Tensor):
         mixed: Any = _mix_tensors(low, high, frequencies)
     else:
@@ -187,6 +150,7 @@ def hybrid_curve(
     batch_size: int = 256,
     device: torch.device | str | None = None,
     gray: bool | Literal["auto"] = "auto",
+    progress: bool = False,
 ) -> HybridCurve:
     """Measure which of two images a model recognizes, for each mixing frequency.
 
@@ -215,6 +179,8 @@ def hybrid_curve(
     gray : bool or "auto"
         Mix the luma of color images. "auto" does this if the model refuses color
         images and accepts their luma, as in `corruption_accuracy`.
+    progress : bool
+        Show a progress bar over hybrids, if stderr is a terminal.
 
     Returns
     -------
@@ -261,11 +227,14 @@ def hybrid_curve(
     pairings = [hybrid_pairs(truth, seed=seed) for seed in validate.seeds(seeds)]
     batch_size = validate.count("batch_size", batch_size)
     device = calling.device_of(model) if device is None else validate.device(device)
+    progress = validate.flag("progress", progress)
     images = _shown(model, images, gray, device)
     ask = calling.tried(model, images, device=device, made=True)
     # Hits per image and frequency, summed over pairings.
     low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
-    with calling.evaluating(model), torch.no_grad():
+    total = len(pairings) * len(truth) * len(grid)
+    made = bar(total=total, desc="hybrids", unit="image", progress=progress)
+    with made, calling.evaluating(model), torch.no_grad():
         for low_index, high_index in pairings:
             for start in range(0, len(truth), batch_size):
                 low = low_index[start : start + batch_size]
@@ -275,6 +244,7 @@ def hybrid_curve(
                     chosen = _choices(ask, hybrids, truth)
                     low_hits[low, f] += chosen == truth[low]
                     high_hits[low, f] += chosen == truth[high]
+                    made.update(len(chosen))
     return _curve(grid, low_hits / len(pairings), high_hits / len(pairings))
 
 
@@ -348,22 +318,9 @@ def _choices(
     return logits.argmax(dim=1).cpu().numpy()
 
 
-def _mixing_frequencies(value: float | Sequence[float], name: str) -> list[float]:
-    """Return mixing frequencies as a list of finite numbers, 0 or more."""
-    frequencies = np.atleast_1d(validate.real(value, name, kinds="fiu"))
-    if frequencies.ndim != 1 or frequencies.size == 0:
-        raise ValueError(
-            f"{name}: got shape {frequencies.shape}, expected a number or a sequence"
-        )
-    bad = frequencies[~(np.isfinite(frequencies) & (frequencies >= 0.0))]
-    if bad.size:
-        raise ValueError(f"{name}: got {bad[0]}, expected finite numbers from 0 up")
-    return [float(frequency) for frequency in frequencies]
-
-
 def _curve_frequencies(value: Sequence[float] | None) -> list[float]:
     """Return the frequencies of a curve: at least two, ascending."""
-    grid = _mixing_frequencies(FREQUENCIES if value is None else value, "frequencies")
+    grid = mixing.frequencies(FREQUENCIES if value is None else value, "frequencies")
     if len(grid) < 2 or np.any(np.diff(grid) <= 0.0):
         raise ValueError(f"frequencies: got {grid}, expected two or more, ascending")
     return grid

@@ -7,16 +7,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling, classes
+from neurofreq._shared.progress import bar
+from neurofreq._shared.results import Result
+from neurofreq.frequency import maps
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from neurofreq._shared.inputs.validate import Array
 
 
-class FourierSensitivity(NamedTuple):
+class _Sensitivity(NamedTuple):
+    error_rate: NDArray[np.float64]
+    clean_error_rate: float
+
+
+class FourierSensitivity(Result, _Sensitivity):
     """Result of `fourier_sensitivity`.
 
     Attributes
@@ -43,10 +54,31 @@ class FourierSensitivity(NamedTuple):
     0.0
     >>> np.argwhere(found.error_rate > 0).tolist()
     [[4, 4]]
+    >>> found
+    FourierSensitivity(clean error: 0.0 %, largest error: 50.0 %, size: 8 x 8)
+    >>> found.to_frame().columns.tolist()
+    ['frequency_y', 'frequency_x', 'error_rate']
+    >>> axes = found.plot()
     """
 
-    error_rate: NDArray[np.float64]
-    clean_error_rate: float
+    __slots__ = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per frequency, in cycles/pixel, with its error rate."""
+        return results.frame(maps.columns(self.error_rate, "error_rate"))
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw the error rates (`plot.plot_sensitivity`), on new Axes by default."""
+        from neurofreq.plot import plot_sensitivity
+
+        return plot_sensitivity(self, ax, **kw)
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "clean error": f"{100 * self.clean_error_rate:.1f} %",
+            "largest error": f"{100 * self.error_rate.max():.1f} %",
+            "size": results.size(self.error_rate.shape),
+        }
 
 
 def fourier_basis(height: int, width: int, row: int, column: int) -> Any:
@@ -180,12 +212,10 @@ def _opposite(place: int, side: int) -> int:
 
 def _places(height: int, width: int, progress: bool) -> Any:
     """Return one position of each pair of opposite frequencies, with a progress bar."""
-    from tqdm.auto import tqdm
-
     places = [
         (row, column)
         for row in range(height)
         for column in range(width)
         if (row, column) <= (_opposite(row, height), _opposite(column, width))
     ]
-    return tqdm(places, desc="frequencies", disable=not progress)
+    return bar(places, desc="frequencies", progress=progress)

@@ -12,17 +12,28 @@ import numpy as np
 import torch
 
 from neurofreq import _neurofreq
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.results import Result
+from neurofreq.frequency import maps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from neurofreq._shared.inputs.validate import Array
 
 
-class RadialProfile(NamedTuple):
+class _Profile(NamedTuple):
+    frequency: NDArray[np.float64]
+    cumulative: NDArray[np.float64]
+    half_power: float
+
+
+class RadialProfile(Result, _Profile):
     """Cumulative power of a spectrum within a growing radius.
 
     Attributes
@@ -47,11 +58,31 @@ class RadialProfile(NamedTuple):
     0.4
     >>> profile.cumulative.shape, round(float(profile.cumulative[-1]), 6)
     ((25,), 1.0)
+    >>> profile
+    RadialProfile(f_0.5: ... cycles/pixel, thresholds: 25)
+    >>> profile.to_frame().columns.tolist(), profile.plot().get_ylabel()
+    (['frequency', 'cumulative'], 'power below |f| (%)')
     """
 
-    frequency: NDArray[np.float64]
-    cumulative: NDArray[np.float64]
-    half_power: float
+    __slots__ = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per threshold: "frequency" and "cumulative"."""
+        return results.frame(
+            {"frequency": self.frequency, "cumulative": self.cumulative}
+        )
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw the profile (`plot.plot_radial_profiles`), on new Axes by default."""
+        from neurofreq.plot import plot_radial_profiles
+
+        return plot_radial_profiles(self, ax, **kw)
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "f_0.5": f"{self.half_power:.3f} cycles/pixel",
+            "thresholds": len(self.frequency),
+        }
 
 
 def power_spectrum(images: Array, *, demean: bool = True) -> Any:
@@ -153,7 +184,7 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     return RadialProfile(*_neurofreq.radial_profile(power_map, n_thresholds))
 
 
-class SpectrumAccumulator:
+class SpectrumAccumulator(Result):
     """A mean power spectrum that is updated batch by batch and merged with others.
 
     Sums are in double precision, so the split into batches changes the result only by
@@ -173,6 +204,8 @@ class SpectrumAccumulator:
     >>> spectrum = nf.SpectrumAccumulator(8, 8).update(images[:4]).update(images[4:])
     >>> np.allclose(spectrum.power, nf.power_spectrum(images), equal_nan=True)
     True
+    >>> spectrum
+    SpectrumAccumulator(size: 8 x 8, planes: 30, f_0.5: 0.396 cycles/pixel)
     """
 
     def __init__(self, height: int, width: int, *, demean: bool = True) -> None:
@@ -303,6 +336,32 @@ class SpectrumAccumulator:
         accumulator = cls(*total.shape, demean=bool(demean))
         accumulator._total, accumulator._count = total, count
         return accumulator
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per frequency: "frequency_y", "frequency_x" and "power".
+
+        Frequencies are in cycles/pixel. Raises ValueError before the first update.
+        """
+        return results.frame(maps.columns(self.power, "power"))
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw the mean spectrum (`plot.plot_spectrum`), on new Axes by default.
+
+        Raises ValueError before the first update, and for a spectrum without power.
+        """
+        from neurofreq.plot import plot_spectrum
+
+        return plot_spectrum(self.power, ax, **kw)
+
+    def _has_picture(self) -> bool:
+        return bool(np.nansum(self._total) > 0.0)
+
+    def _numbers(self) -> dict[str, Any]:
+        numbers = {"size": results.size(self._total.shape), "planes": self._count}
+        if self._count:
+            half = radial_profile(self.power).half_power
+            numbers["f_0.5"] = f"{half:.3f} cycles/pixel"
+        return numbers
 
     def _settings(self) -> tuple[int, int, bool]:
         height, width = self._total.shape

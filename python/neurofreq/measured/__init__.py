@@ -5,15 +5,9 @@
 quantities and curves. A `Quantity` is a number with its bootstrap interval over images.
 """
 
+from neurofreq.measured.kinds import Attack, Clean, Corrupted, Hybrid
 from neurofreq.measured.quantities import Quantity
-from neurofreq.measured.record import (
-    Attack,
-    Clean,
-    Corrupted,
-    Hybrid,
-    Measured,
-    NotMeasuredError,
-)
+from neurofreq.measured.record import Measured, NotMeasuredError
 
 __all__ = [
     "Attack",

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from neurofreq.corruptions import CorruptionAccuracy
     from neurofreq.intervals import Estimate
+    from neurofreq.measured.kinds import Attack
     from neurofreq.measured.quantities import Floats, Profile
-    from neurofreq.measured.record import Attack, Measured
+    from neurofreq.measured.record import Measured
 
 FIFTEEN = grouping.averaged(CORRUPTIONS)  # the paper's corruptions
 _NEEDED = {

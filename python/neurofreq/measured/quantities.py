@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurofreq import _neurofreq, intervals
+from neurofreq._shared import results
 from neurofreq.intervals import Estimate
 from neurofreq.plot import Curve
 
@@ -28,7 +29,7 @@ LEVEL = 0.95
 N_RESAMPLES = 1000
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Quantity:
     """A statistic of per-image values and how it is bootstrapped.
 
@@ -47,10 +48,18 @@ class Quantity:
     >>> ratio = Quantity(values, lambda means: means[:, 0] / means[:, 1])
     >>> ratio.estimate().value
     1.0
+    >>> ratio
+    Quantity(value: 1.000 [0.500, 1.500], images: 2)
     """
 
     values: Floats
     statistic: Statistic
+
+    def __repr__(self) -> str:
+        """Return the estimate in one line."""
+        one = self.estimate()
+        value = results.bounded(one.value, one.low, one.high)
+        return results.line(self, {"value": value, "images": one.n})
 
     def estimate(self) -> Estimate:
         """Return the statistic over all images with its interval."""

@@ -9,13 +9,14 @@ import numpy as np
 
 from neurofreq.corruptions import grouping
 from neurofreq.measured import quantities
-from neurofreq.measured.record import CORRUPTION
+from neurofreq.measured.kinds import CORRUPTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from neurofreq.intervals import Estimate
     from neurofreq.measured.quantities import Quantity
     from neurofreq.measured.record import Measured
 
@@ -57,6 +58,21 @@ def columns(corruptions: Sequence[str]) -> list[Column]:
         Column("median_linf", "median perturbation", "1/255", 255.0, 2, _median),
         Column("corruption_accuracy", "corrupted accuracy", "%", 100.0, 1, corrupted),
     ]
+
+
+def numbers(model: Measured) -> list[tuple[Column, Estimate]]:
+    """Return the summary numbers that a model has, in the unit of the CSV."""
+    found = ((one, one.build(model, None)) for one in columns(model.corruptions))
+    return [(one, built.estimate()) for one, built in found if built is not None]
+
+
+def text(column: Column, one: Estimate) -> str:
+    """Return a number with its interval, in the unit of the page."""
+    value, low, high = (
+        f"{column.factor * end:.{column.decimals}f}"
+        for end in (one.value, one.low, one.high)
+    )
+    return f"{value} [{low}, {high}] {column.unit}"
 
 
 def found_by_both(first: Measured, second: Measured) -> NDArray[np.bool_] | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,15 +61,22 @@ class Found(NamedTuple):
 
 
 def load(
-    model: nn.Module, weights: str | os.PathLike[str], *, sha256: str | None = None
+    model: nn.Module,
+    weights: str | os.PathLike[str],
+    *,
+    sha256: str | None = None,
+    prefix: str | None = None,
 ) -> Found:
     """Load all of a network's weights from ``FILE`` or ``FILE#PART``.
 
-    PART is needed if the file holds several copies of the network. Raises
+    PART, or `prefix`, is needed if the file holds several copies of the network. Raises
     FileNotFoundError if the file does not exist, and ValueError if it holds no copy of
     the network, several copies, or a copy with other shapes.
     """
     path, part = weight_files.split(weights)
+    if part and prefix is not None:
+        raise ValueError(f"prefix: got {prefix!r} and {path}#{part}, expected one")
+    part = part if prefix is None else prefix.strip(".")
     contents = weight_files.read(path, sha256=sha256)
     expected = model.state_dict()
     found = _find(expected, contents, path, part)
@@ -88,11 +96,12 @@ def _find(
     keys = {_plain(key, wrappers): key for key in expected}
     homes = _homes(keys, tensors)
     if part:
-        named = [h for h in homes if f"{h}".startswith(f"{part}.")]
+        inside = f".{_plain(part, wrappers)}."
+        named = [h for h in homes if inside in f".{h}"]
         if not named:
-            places = ", ".join(sorted({n.partition(".")[0] for n in tensors})[:10])
             raise ValueError(
-                f"weights: got part {part!r} of {path}, expected one of {places}"
+                f"weights: got part {part!r} of {path}, expected one of "
+                f"{', '.join(_groups(tensors))}"
             )
         homes = named
     required = [k for k in keys if not k.endswith("num_batches_tracked")]
@@ -244,10 +253,11 @@ def _check_fit(
     ]
     if missing:
         held = [f"{n} {tuple(one.shape)}" for n, one in contents.tensors.items()]
+        groups = [f"{n} in {name}" for name, n in _groups(found.tensors).items()]
         raise ValueError(
             f"weights: {path} does not fit the model: it lacks {_some(missing)}, of "
             f"{len(expected)}; it holds {len(held)} tensors, {_some(held)}"
-            f"{_unread(contents)}"
+            f" ({', '.join(groups)}){_unread(contents)}"
         )
     for problem, names in (
         ("has unexpected", _beside(found, expected)[0]),
@@ -292,6 +302,18 @@ def _tell_left_out(
             f"{'; '.join(parts)}",
             stacklevel=4,
         )
+
+
+def _groups(tensors: Collection[str], most: int = 8) -> dict[str, int]:
+    """Return the parts of a file where its keys first differ, with their sizes."""
+    prefix = ""
+    while True:
+        sizes = Counter(n.removeprefix(prefix).partition(".")[0] for n in tensors)
+        only = next(iter(sizes))
+        if len(sizes) > 1 or f"{prefix}{only}" in tensors:
+            break
+        prefix += f"{only}."
+    return {f"{prefix}{name}": n for name, n in sizes.most_common(most)}
 
 
 def _unread(contents: Contents) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from neurofreq._shared.networks.untrained import untrained
-from neurofreq.models import _checkpoint, _programs
+from neurofreq.models import _checkpoint, _libraries, _programs
 from neurofreq.models._front_ends import (
     CIFAR10_MEAN,
     CIFAR10_STD,
@@ -86,15 +86,11 @@ PUBLISHED = {
 
 def _torchvision_models(name: str) -> Any:
     """Return torchvision's module of networks, or raise if it is not installed."""
-    try:
-        return importlib.import_module("torchvision.models")
-    except ImportError as error:
-        is_there = importlib.util.find_spec("torchvision") is not None
-        found = f"cannot be imported ({error})" if is_there else "is not installed"
-        raise ImportError(
-            f"model: {name!r} is a network of the package torchvision, which {found}: "
-            "install the release for your torch"
-        ) from error
+    return _libraries.package(
+        "torchvision.models",
+        f"torchvision:{name}",
+        "install the release for your torch",
+    )
 
 
 @untrained

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
-from contextlib import suppress
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from neurofreq._shared import factories
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks.untrained import RANDOM
-from neurofreq.models import _checkpoint, _programs, _sources, zoo
+from neurofreq.models import _checkpoint, _libraries, _programs, _sources, zoo
 from neurofreq.models._front_ends import PCA, Blur, Normalized
 from neurofreq.models.registry import FACTORIES
-from neurofreq.models.spec import FRONTS, convert_options, nearest, split_options
+from neurofreq.models.spec import (
+    FRONTS,
+    convert_options,
+    nearest,
+    parse_spec,
+    split_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,13 +36,15 @@ def load_model(
     *,
     weights: str | PathLike[str] | None = None,
     sha256: str | None = None,
+    prefix: str | None = None,
 ) -> nn.Module:
     """Return a model in evaluation mode. Nothing is downloaded.
 
     Parameters
     ----------
     spec : str
-        One of
+        ``SPEC`` or ``[LABEL=]SPEC@WEIGHTS``, as on the command line (`parse_spec`).
+        SPEC is one of
 
         - a network of `list_models`, with options after commas, as in
           ``resnet18,base_width=16,stem=7``. The options are the keywords of the
@@ -47,26 +53,36 @@ def load_model(
         - ``torchvision:NAME``, a classifier with ``n_classes``, ``blur`` and
           ``pca`` as options, or ``torchvision:NAME:WEIGHTS``, for example
           ``torchvision:resnet50:IMAGENET1K_V2``, with weights from torch hub's cache;
+        - ``timm:NAME``, a classifier of timm with ``n_classes``, ``image_size``,
+          ``blur`` and ``pca`` as options, for example
+          ``timm:vit_tiny_patch16_224,n_classes=10@best.pt``;
+        - ``hf:FOLDER``, an image classifier that transformers stored in a folder
+          (config.json, preprocessor_config.json and model.safetensors);
         - ``robustbench:[DATASET/]NAME[:THREAT]``, by default ``cifar10`` and
           ``Linf``. The package must be installed, and its folder ``models`` must have
           the checkpoint;
         - ``zoo:NAME``, a trained network of this package;
-        - ``python.module:factory``. The module may also be in the current directory.
-          The factory is called without arguments. This runs the module's code: use a
-          spec or a study from somebody else only if you trust it like a program;
+        - ``python.module:factory`` or ``path/file.py:factory``. The module may also be
+          in the current directory. The factory is called without arguments. This runs
+          the module's code: use a spec or a study from somebody else only if you trust
+          it like a program;
         - an exported program file (``.pt2``): a graph of torch's own operators and
           raw tensors. A file that holds anything else is refused.
     weights : path, optional
         A safetensors or torch file. Without a file, or with ``"random"``, the weights
         are drawn from torch's generator; use this for a network to be trained. Only
         tensors are read: objects of other classes are left out, and no code of the file
-        runs. The network is found by its keys, under any prefix and in any record. A
-        warning names other parts of the state dict that are left out. ``FILE#PART``
-        chooses one of several copies, for example ``last.ckpt#state_dict_ema``. If the
-        file has a blur or principal components in front of the network, the front end
-        is loaded too.
+        runs. The network is found by its keys, under any prefix and in any record, such
+        as ``state_dict.net.`` of Lightning. A warning names other parts of the state
+        dict that are left out. ``FILE#PART`` chooses one of several copies, for example
+        ``last.ckpt#state_dict_ema`` or ``last.ckpt#student``: PART is some of the parts
+        of the keys in front of the network. If the file has a blur or principal
+        components in front of the network, the front end is loaded too.
     sha256 : str, optional
         The hexadecimal digest of the weights file, or at least its first 8 digits.
+    prefix : str, optional
+        PART of the file as an argument, with or without a dot at its end, for example
+        ``"student."``.
 
     Returns
     -------
@@ -98,14 +114,22 @@ def load_model(
     >>> [name for name, _ in narrow.named_children()]
     ['front', 'network']
     """
-    text = _text(spec)
+    text, inside = _parts(spec)
+    if weights is not None and inside is not None:
+        raise ValueError(f"weights: got some, expected none: {spec} names its own")
+    weights = inside if weights is None else weights
     is_random = weights is None or (isinstance(weights, str) and weights == RANDOM)
     file = None if is_random else str(validate.path("weights", weights))
+    part = None if prefix is None else validate.text("prefix", prefix)
+    if part is not None and file is None:
+        raise ValueError(f"prefix: got {prefix!r} without weights, expected a file too")
     with torch.device("cpu"):  # torch's default device may be another device
-        return _loaded(text, file, sha256)
+        return _loaded(text, file, sha256, part)
 
 
-def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
+def _loaded(
+    spec: str, weights: str | None, sha256: str | None, prefix: str | None = None
+) -> nn.Module:
     """Return the network of a spec with its weights; see `load_model`."""
     complete = _complete(spec)
     if complete is not None:
@@ -120,7 +144,7 @@ def _loaded(spec: str, weights: str | None, sha256: str | None) -> nn.Module:
     holder = model.network if isinstance(model, Normalized) else model
     front: dict[str, Tensor] = {}
     if weights is not None:
-        found = _checkpoint.load(holder, weights, sha256=sha256)
+        found = _checkpoint.load(holder, weights, sha256=sha256, prefix=prefix)
         if found.prefix.endswith("network."):
             front = found.under(f"{found.prefix.removesuffix('network.')}front.")
     if isinstance(model, Normalized):
@@ -134,7 +158,7 @@ def require_weights(spec: str, weights: str | None) -> None:
     To measure an architecture, the user must give weights or "random".
     """
     name = split_options(spec)[0]
-    is_architecture = name in FACTORIES or name.startswith("torchvision:")
+    is_architecture = name in FACTORIES or name.startswith(("torchvision:", "timm:"))
     if is_architecture and weights is None and _complete(spec) is None:
         raise ValueError(
             f"model: got {spec!r} without weights, which would be random; expected "
@@ -142,19 +166,23 @@ def require_weights(spec: str, weights: str | None) -> None:
         )
 
 
-def _text(spec: str | PathLike[str]) -> str:
-    """Return a spec as text."""
+def _parts(spec: str | PathLike[str]) -> tuple[str, str | None]:
+    """Return the spec of a network and its weights, from ``[LABEL=]SPEC[@WEIGHTS]``."""
     if isinstance(spec, nn.Module):
         raise TypeError("model: got a module, expected a spec; it is loaded already")
     if not isinstance(spec, (str, PathLike)):
         raise TypeError(f"model: got {type(spec).__name__}, expected a spec or a path")
     text = str(os.fspath(spec))
-    if Path(text).suffix in WEIGHT_SUFFIXES:
-        raise ValueError(
-            f"model: got {text!r}, a file of weights, expected the network of these "
-            f"weights: load_model(NETWORK, weights={text!r}), or NETWORK@{text}"
-        )
-    return text
+    found = parse_spec(text) if text else None
+    if found is None or found.weights is None:
+        if Path(text).suffix in WEIGHT_SUFFIXES:
+            raise ValueError(
+                f"model: got {text!r}, a file of weights, expected the network of "
+                f"these weights: load_model(NETWORK, weights={text!r}), or "
+                f"NETWORK@{text}"
+            )
+        return (text if found is None else found.spec), None
+    return found.spec, found.weights
 
 
 def load_zoo(name: str) -> nn.Module:
@@ -174,6 +202,8 @@ def _complete(spec: str) -> Callable[[], nn.Module] | None:
     source, _, rest = spec.partition(":")
     if source == "zoo":
         return partial(load_zoo, rest)
+    if source == "hf":
+        return partial(_libraries.transformers_classifier, rest)
     if source == "robustbench":
         return partial(_sources.robustbench, rest)
     if source == "torchvision" and ":" in rest:
@@ -189,11 +219,13 @@ def _network(spec: str) -> tuple[nn.Module, dict[str, float]]:
     source, colon, rest = name.partition(":")
     if source == "torchvision" and colon:
         factory: Callable[..., nn.Module] = partial(_sources.torchvision_network, rest)
+    elif source == "timm" and colon:
+        factory = partial(_libraries.timm_network, rest)
     elif colon:
         if texts:
             raise ValueError(
                 f"model: got options for {name!r}, expected none: only networks of the "
-                "registry and of torchvision have them"
+                "registry, of torchvision and of timm have them"
             )
         return _from_module(spec), {}
     elif name in FACTORIES:
@@ -202,8 +234,9 @@ def _network(spec: str) -> tuple[nn.Module, dict[str, float]]:
         known = [*FACTORIES, *_sources.PUBLISHED]
         raise ValueError(
             f"model: got {name!r}, expected one of {', '.join(known)}, "
-            "torchvision:NAME, robustbench:NAME, zoo:NAME, python.module:factory, or a "
-            f".pt2 file{nearest(name, known)}"
+            "torchvision:NAME, timm:NAME, hf:FOLDER, robustbench:NAME, zoo:NAME, "
+            "python.module:factory, file.py:factory, or a .pt2 file"
+            f"{nearest(name, known)}"
         )
     options = convert_options(factory, texts, name)
     fronts = {key: options.pop(key) for key in FRONTS if key in options}
@@ -252,34 +285,9 @@ def _is_same(front: nn.Module, blur: Blur) -> bool:
 
 
 def _from_module(spec: str) -> nn.Module:
-    module_name, _, factory_name = spec.partition(":")
-    if not module_name or not factory_name:
-        raise ValueError(f"model: got {spec!r}, expected python.module:factory")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        model = _made(spec, module_name, factory_name)
-    finally:
-        with suppress(ValueError):  # the module may have removed it
-            sys.path.remove(here)
+    model = factories.made(spec, "model", nn.Module)
     if not isinstance(model, nn.Module):
         raise TypeError(
             f"model: {spec!r} gave {type(model).__name__}, expected an nn.Module"
         )
     return model
-
-
-def _made(spec: str, module_name: str, factory_name: str) -> Any:
-    """Return the module's network, or the result of the module's factory."""
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # a module that this module imports is missing
-        raise ImportError(
-            f"model: cannot import {module_name!r} of {spec!r} ({error})"
-        ) from error
-    if not hasattr(module, factory_name):
-        raise AttributeError(f"model: {module_name!r} has no {factory_name!r}")
-    found = getattr(module, factory_name)
-    return found if isinstance(found, nn.Module) else found()

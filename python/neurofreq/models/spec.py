@@ -85,6 +85,8 @@ def _default_label(spec: str) -> str:
     source, _, rest = spec.partition(":")
     if source in ("torchvision", "robustbench", "zoo"):
         return rest.partition(":")[0].rpartition("/")[2]
+    if source == "hf":
+        return Path(rest).name or spec
     return spec.rpartition(":")[2]
 
 

@@ -12,9 +12,11 @@ import torch
 from torch.nn import functional as F
 
 from neurofreq import _neurofreq
-from neurofreq._shared import runtime
+from neurofreq._shared import results, runtime
 from neurofreq._shared.files.storage import Store, data_digest
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.progress import bar
+from neurofreq._shared.results import Result
 from neurofreq.neural import _fit
 from neurofreq.neural._image_order import image_order
 from neurofreq.neural._responses import Responses
@@ -22,13 +24,15 @@ from neurofreq.neural._simulated import gray
 from neurofreq.neural.target import Target, predicted
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
     from neurofreq.neural.network import Network
 
 
-class PredictiveModel:
+class PredictiveModel(Result):
     """Predict recorded responses from images, with one network per fold.
 
     The images are split into `n_folds` parts, and one network is trained per part.
@@ -114,6 +118,8 @@ class PredictiveModel:
     ((30, 6), (6,))
     >>> model.predict(images[:5]).shape
     (5, 6)
+    >>> model.to_frame().columns.tolist(), model.plot().get_xlabel()
+    (['neuron', 'w', 'v'], 'signal-to-noise weight w')
     """
 
     w: NDArray[np.float64]
@@ -236,8 +242,6 @@ class PredictiveModel:
         self._networks = []
         self._size = self.size or (luminance.shape[1], luminance.shape[2])
         self._pixels = float(luminance.mean()), float(luminance.std()) or 1.0
-        from tqdm.auto import tqdm
-
         scale = np.nanmean(mean, 0)
         if self.settings.loss == "gaussian":
             scale = np.nanstd(mean, 0)
@@ -249,7 +253,7 @@ class PredictiveModel:
         networks, history = [], []
         held_out = np.full(mean.shape, np.nan, np.float32)
         learned = np.stack([~np.isnan(mean[fold.train]).all(0) for fold in folds])
-        for number, fold in enumerate(tqdm(folds, disable=not progress, unit="fold")):
+        for number, fold in enumerate(bar(folds, progress=progress, unit="fold")):
             record = {
                 "measurement": "predictive", "settings": asdict(self.settings),
                 "size": self._size, "seed": self.seed, "fold": number, "data": digest,
@@ -316,6 +320,40 @@ class PredictiveModel:
             If `held_out` is NaN for a neuron with a weight, or no neuron has a weight.
         """
         return predicted(self.held_out, self.weights, self._image_names)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per neuron: "neuron" (from 0), "w" and "v".
+
+        Raises RuntimeError before `fit`.
+        """
+        self._require_fit()
+        return results.frame(
+            {"neuron": np.arange(len(self.w)), "w": self.w, "v": self.v}
+        )
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw `v` against `w` (`plot.plot_neurons`), on new Axes by default.
+
+        Raises RuntimeError before `fit`.
+        """
+        from neurofreq.plot import plot_neurons
+
+        self._require_fit()
+        return plot_neurons(self.w, self.v, ax, **kw)
+
+    def _has_picture(self) -> bool:
+        return bool(self._networks)
+
+    def _numbers(self) -> dict[str, Any]:
+        numbers: dict[str, Any] = {
+            "front": self.settings.front, "layers": self.settings.n_layers,
+            "folds": self.n_folds,
+        }  # fmt: skip
+        if not self._networks:
+            return numbers | {"fitted": "no"}
+        found = self.v[~np.isnan(self.v)]
+        mean = float(found.mean()) if found.size else float("nan")
+        return numbers | {"neurons": len(self.v), "mean v": f"{mean:.3f}"}
 
     def _require_fit(self) -> None:
         if not self._networks:

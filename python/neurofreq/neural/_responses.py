@@ -9,6 +9,7 @@ import numpy as np
 
 from neurofreq._shared.inputs import containers, recorded, validate
 from neurofreq._shared.inputs.labelled import Recording
+from neurofreq._shared.results import Result
 from neurofreq.neural import _tables, image_names
 from neurofreq.neural._readers import Readers
 from neurofreq.neural._similarity import reliability, response_similarity
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
 Descriptors = dict[str, "NDArray[Any]"]
@@ -26,7 +29,7 @@ _FEW = 3
 """Trials below which weights of reliability are imprecise."""
 
 
-class Responses(Readers):
+class Responses(Result, Readers):
     """Responses of K neurons to N images in T trials.
 
     Parameters
@@ -100,6 +103,10 @@ class Responses(Readers):
     Responses(10 trials, 30 images, 6 neurons; neuron: region)
     >>> responses.similarity().label
     'recording'
+    >>> frame = responses.to_frame()
+    >>> frame.columns.tolist(), len(frame)
+    (['trial', 'image', 'neuron', 'response', 'region'], 1800)
+    >>> axes = responses.plot()
     """
 
     def __init__(
@@ -173,6 +180,30 @@ class Responses(Readers):
             if table:
                 parts.append(f"{name}: {', '.join(table)}")
         return f"Responses({'; '.join(parts)})"
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "trials": self.n_trials,
+            "images": self.n_images,
+            "neurons": self.n_neurons,
+            "missing": f"{100 * np.isnan(self.trials).mean():.1f} % of the trials",
+            "descriptors": ", ".join([*self.image, *self.neuron]) or "none",
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per trial, image and neuron, as `from_frame` reads.
+
+        Columns "trial", "image", "neuron", "response", and the descriptors. Images are
+        named as in the attribute `images`, or else by their numbers; neurons and trials
+        are numbered from 0. Trials that did not take place have no row.
+        """
+        return _tables.to_frame(self._recording())
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw the mean responses (`plot.plot_responses`), on new Axes by default."""
+        from neurofreq.plot import plot_responses
+
+        return plot_responses(self.mean(), ax, **kw)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the trials, for NumPy."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurofreq._shared import results
 from neurofreq._shared.files.storage import write_atomically
 from neurofreq._shared.inputs import containers, recorded, validate
 from neurofreq._shared.inputs.labelled import (
@@ -68,6 +69,19 @@ def from_frame(
             raise ValueError(f"frame: {column!r} differs within a neuron")
         recording.neuron[column] = each
     return recording
+
+
+def to_frame(recording: Recording) -> pd.DataFrame:
+    """Return a long table of the trials that took place; see `Responses.to_frame`."""
+    trial, image, neuron = np.nonzero(~np.isnan(recording.trials))
+    names = recording.images
+    named = image if names is None else names[image]
+    columns = {"trial": trial, "image": named, "neuron": neuron}
+    columns["response"] = recording.trials[trial, image, neuron]
+    for table, rows in ((recording.image, image), (recording.neuron, neuron)):
+        for key, values in table.items():
+            columns.setdefault(key, values[rows])
+    return results.frame(columns)
 
 
 def from_rsatoolbox(dataset: Any, image: str) -> Recording:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurofreq._shared import results
 from neurofreq._shared.files.storage import write_atomically
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.results import Result
 from neurofreq.neural import image_names
 from neurofreq.neural._similarity import response_similarity
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
 SOURCES = (
@@ -36,8 +40,8 @@ SOURCES = (
 _DETAILED = ("shuffled", "predicted", "predicted from recordings")
 
 
-@dataclass(frozen=True, eq=False)
-class Target:
+@dataclass(frozen=True, eq=False, repr=False)
+class Target(Result):
     """Similarities of N images, and their source.
 
     A target is accepted wherever an array of similarities is accepted:
@@ -69,6 +73,10 @@ class Target:
     >>> target = neural.pixel_similarity(np.random.rand(5, 1, 8, 8))
     >>> target.label, target.shuffled(seed=1).label
     ('pixel', 'shuffled (pixel; seed 1)')
+    >>> target
+    Target(images: 5, source: pixel)
+    >>> target.to_frame().shape, target.plot().get_ylabel()
+    ((5, 5), 'image')
     """
 
     similarity: NDArray[np.float64]
@@ -104,9 +112,18 @@ class Target:
         array = np.asarray(self.similarity, dtype=dtype)
         return array.copy() if copy else array
 
-    def __repr__(self) -> str:
-        """Describe the target in one line."""
-        return f"Target({len(self)} images, {self.label})"
+    def to_frame(self) -> pd.DataFrame:
+        """Return the matrix; the names of the images label rows and columns."""
+        return results.frame(self.similarity, index=self.images, columns=self.images)
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw the similarities (`plot.plot_similarity`), on new Axes by default."""
+        from neurofreq.plot import plot_similarity
+
+        return plot_similarity(self.similarity, ax, **kw)
+
+    def _numbers(self) -> dict[str, Any]:
+        return {"images": len(self), "source": self.label}
 
     def select(self, images: ArrayLike) -> Target:
         """Return the target of some of the images.

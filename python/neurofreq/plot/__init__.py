@@ -6,7 +6,7 @@ models as a mapping from name to data; the models get fixed, color-blind-safe co
 that order. Bands and error bars are intervals.
 """
 
-from neurofreq.plot._budgets import plot_robust_accuracy
+from neurofreq.plot._budgets import plot_robust_accuracy, plot_success_curves
 from neurofreq.plot._curves import (
     COLORS,
     Curve,
@@ -15,27 +15,43 @@ from neurofreq.plot._curves import (
     plot_corruption_severity,
     plot_hybrid_curves,
     plot_radial_profiles,
-    plot_spectrum,
-    plot_success_curves,
 )
+from neurofreq.plot._history import plot_history
+from neurofreq.plot._maps import (
+    plot_responses,
+    plot_sensitivity,
+    plot_similarity,
+    plot_spectrum,
+)
+from neurofreq.plot._neurons import plot_neurons
 from neurofreq.plot._tiles import (
     EXAMPLE_FREQUENCIES,
     plot_hybrid_examples,
+    plot_images,
     plot_perturbation_examples,
 )
+from neurofreq.plot.colormaps import CMAP, PAPER_CMAP
 
 __all__ = [
+    "CMAP",
     "COLORS",
     "EXAMPLE_FREQUENCIES",
+    "PAPER_CMAP",
     "Curve",
     "color",
     "plot_corruption_groups",
     "plot_corruption_severity",
+    "plot_history",
     "plot_hybrid_curves",
     "plot_hybrid_examples",
+    "plot_images",
+    "plot_neurons",
     "plot_perturbation_examples",
     "plot_radial_profiles",
+    "plot_responses",
     "plot_robust_accuracy",
+    "plot_sensitivity",
+    "plot_similarity",
     "plot_spectrum",
     "plot_success_curves",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from neurofreq._shared import results
 from neurofreq._shared.escapes import literal
 from neurofreq._shared.inputs import validate
 
@@ -71,6 +72,13 @@ class Curve(NamedTuple):
     color: str | None = None
     position: int | None = None
 
+    def __repr__(self) -> str:
+        """Describe the curve in one line."""
+        numbers: dict[str, Any] = {"points": len(np.asarray(self.x))}
+        if np.isfinite(self.mark):
+            numbers["mark"] = f"{self.mark:.4g}"
+        return results.line(self, numbers)
+
 
 def color(position: int) -> str:
     """Return the color of the model at this position.
@@ -82,69 +90,6 @@ def color(position: int) -> str:
     True
     """
     return COLORS[validate.count("position", position, 0) % len(COLORS)]
-
-
-def plot_spectrum(power: ArrayLike, ax: Axes | None = None, **kw: Any) -> Axes:
-    """Draw a power spectrum as in the paper: logarithmic colors, colormap jet.
-
-    The colors span the range of this spectrum.
-
-    Parameters
-    ----------
-    power : array_like, shape (H, W)
-        Mean power, fftshifted; the DC cell is NaN and stays blank.
-    ax : Axes, optional
-    **kw
-        For ``Axes.imshow``; ``colorbar=False`` omits the color bar.
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    ValueError
-        If `power` is not a matrix or has no positive value.
-
-    Examples
-    --------
-    >>> import neurofreq as nf
-    >>> images = nf.data.load_data("synthetic", n=32).images
-    >>> axes = nf.plot.plot_spectrum(nf.power_spectrum(images))
-    >>> axes.get_xlabel()
-    'cycles/pixel'
-    """
-    from matplotlib.colors import LogNorm
-
-    values = validate.real(power, "power")
-    if values.ndim != 2:
-        raise ValueError(f"power: got shape {values.shape}, expected (H, W)")
-    if not (values > 0.0).any():
-        raise ValueError("power: got no positive value, expected a power spectrum")
-    ax = _axes(ax)
-    colorbar = kw.pop("colorbar", True)
-    # Colors are linear in ln P; a cell without power (such as DC) stays blank.
-    masked = np.ma.masked_where(~(values > 0.0), values)
-    keywords: dict[str, Any] = {
-        "cmap": "jet",
-        "norm": LogNorm(masked.min(), masked.max()),
-    } | kw
-    left, right, bottom, top = _extent(values.shape)
-    image = ax.imshow(
-        masked, extent=(left, right, bottom, top), origin="lower",
-        interpolation="nearest", **keywords,
-    )  # fmt: skip
-    ticks = [-0.5, -0.25, 0.0, 0.25, 0.5]
-    ax.set(xticks=ticks, yticks=ticks, xlabel="cycles/pixel", ylabel="cycles/pixel")
-    # Ticks outside the map (0.5 for even sizes) have stretched the limits.
-    ax.set(xlim=(left, right), ylim=(bottom, top))
-    ax.tick_params(length=2, labelsize=8, colors=_INK)
-    if colorbar:
-        bar = ax.figure.colorbar(image, ax=ax, fraction=0.046, pad=0.03)
-        bar.ax.tick_params(which="both", labelsize=6, length=2)
-        bar.set_label("mean power (log scale)", fontsize=8)
-        bar.outline.set_linewidth(0.5)
-    return ax
 
 
 def plot_radial_profiles(
@@ -224,42 +169,6 @@ def plot_hybrid_curves(
         "mixing frequency (units of Nyquist)",
         "$p_{low} - p_{high}$ (percentage points)",
     )
-
-
-def plot_success_curves(
-    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
-) -> Axes:
-    """Draw the fraction of images that an attack changes within a budget.
-
-    Parameters
-    ----------
-    curves : mapping of str to Curve, or one Curve
-        x is the budget in pixel units of [0, 1], y the fraction.
-    ax : Axes, optional
-    **kw
-        For ``Axes.plot``.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> import neurofreq as nf
-    >>> epsilons = [0.0, 0.02, 0.04, 0.06]
-    >>> success = nf.attacks.success_curve([0.01, 0.03, 0.05], epsilons)
-    >>> axes = nf.plot.plot_success_curves(nf.plot.Curve(epsilons, success))
-    >>> axes.get_ylabel()
-    'success (%)'
-    """
-    ax = _axes(ax)
-    right = 0.0
-    for name, curve in _curves(curves, "curves").items():
-        scaled = curve._replace(x=255.0 * np.asarray(curve.x))
-        _draw(ax, scaled, name, 100.0, **kw)
-        right = max(right, float(np.max(scaled.x)))
-    ax.set(xlim=(0.0, right or 1.0), ylim=(0.0, 101.0))
-    return _finish(ax, "budget ε, largest pixel change (1/255)", "success (%)")
 
 
 def plot_corruption_severity(
@@ -443,11 +352,3 @@ def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
     if any(label for label in ax.get_legend_handles_labels()[1]):
         ax.legend(frameon=False, fontsize=8, loc="best")
     return ax
-
-
-def _extent(shape: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return the edges of the map in cycles/pixel; vertical frequency grows upwards."""
-    height, width = shape
-    x0 = -(width // 2) / width - 0.5 / width
-    y0 = -(height // 2) / height - 0.5 / height
-    return x0, x0 + 1.0, y0, y0 + 1.0

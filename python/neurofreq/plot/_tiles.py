@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurofreq import _neurofreq
+from neurofreq._shared.escapes import literal
+from neurofreq._shared.inputs import mixing, validate
+from neurofreq._shared.inputs.pixel import to_unit
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
+
+    from neurofreq._shared.inputs.validate import Array
 
 EXAMPLE_FREQUENCIES = (0.0, 0.16, 0.32, 0.48, 0.64, 0.80)
 """The mixing frequencies of Fig 3a, in units of Nyquist."""
@@ -49,17 +56,20 @@ def plot_hybrid_examples(
     >>> axes.get_xlabel()
     'mixing frequency (of Nyquist)'
     """
-    from neurofreq.frequency import hybrid_images
-
-    pair = [np.ascontiguousarray(image)[None] for image in (low, high)]
+    pair = [
+        validate.images(np.ascontiguousarray(image)[None], name, unit_range=True)
+        for name, image in (("low", low), ("high", high))
+    ]
+    validate.same(pair[0], pair[1], ("low", "high"))
     # A constant image has only DC, so a mix with it shows one part of the other image.
     flat = [np.broadcast_to(x.mean((2, 3), keepdims=True), x.shape) for x in pair]
     flat = [np.ascontiguousarray(x) for x in flat]
-    columns = list(frequencies)
+    columns = mixing.frequencies(frequencies, "frequencies")
+    mix = _neurofreq.hybrid_images
     rows = [
-        np.asarray(hybrid_images(pair[0], flat[0], columns))[:, 0],
-        np.asarray(hybrid_images(flat[1], pair[1], columns))[:, 0],
-        np.asarray(hybrid_images(pair[0], pair[1], columns))[:, 0],
+        mix(pair[0], flat[0], columns)[:, 0],
+        mix(flat[1], pair[1], columns)[:, 0],
+        mix(pair[0], pair[1], columns)[:, 0],
     ]
     labels = [f"{100 * value:.0f} %" for value in columns]
     ax = _draw_rows(rows, ["low part", "high part", "hybrid"], labels, ax)
@@ -115,15 +125,79 @@ def plot_perturbation_examples(
     ax = _draw_rows(rows, labels, None, ax)
     height, width = rows[0].shape[2:]
     for row, column, size in sizes:
-        ax.text(
-            column * (width + _GAP) + 0.04 * width,
-            row * (height + _GAP) + 0.94 * height,
-            "none found" if np.isnan(size) else f"{255 * size:.2g}",
-            fontsize=7,
-            color="#1b1b1b",
-            verticalalignment="bottom",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8},
-        )
+        text = "none found" if np.isnan(size) else f"{255 * size:.2g}"
+        _label(ax, column * (width + _GAP), row * (height + _GAP), rows[0].shape, text)
+    return ax
+
+
+def _label(ax: Axes, left: float, top: float, shape: Any, text: str) -> None:
+    """Write a text into the lower left corner of an image of this shape."""
+    ax.text(
+        left + 0.04 * shape[3],
+        top + 0.94 * shape[2],
+        literal(text),
+        fontsize=7,
+        color="#1b1b1b",
+        verticalalignment="bottom",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8},
+    )
+
+
+def plot_images(
+    images: Array,
+    names: Sequence[str] = (),
+    ax: Axes | None = None,
+    *,
+    n_columns: int = 8,
+) -> Axes:
+    """Draw images in rows.
+
+    Parameters
+    ----------
+    images : ndarray or Tensor, shape (N, C, H, W)
+        uint8, or floats in [0, 1]; C = 1 or 3.
+    names : sequence of str
+        A name for each image, such as its class; none by default.
+    ax : Axes, optional
+    n_columns : int
+        Images in each row.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `images` are not images, or the number of names is not that of the images.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=12)
+    >>> names = [data.class_names[label] for label in data.labels]
+    >>> axes = nf.plot.plot_images(data.images, names)
+    >>> len(axes.texts)
+    12
+    """
+    n_columns = validate.count("n_columns", n_columns)
+    shown = validate.stored(images)
+    validate.layout(shown, "images")
+    if shown.dtype != np.uint8:
+        validate.images(shown, unit_range=True)
+    names = [validate.text("names", name) for name in names]
+    if names and len(names) != len(shown):
+        raise ValueError(f"names: got {len(names)}, expected {len(shown)} or none")
+    pixels = to_unit(shown)
+    n_columns = min(n_columns, len(pixels))
+    gap = -len(pixels) % n_columns
+    blank = np.ones((gap, *pixels.shape[1:]), pixels.dtype)
+    rows = np.split(np.concatenate([pixels, blank]), (len(pixels) + gap) // n_columns)
+    ax = _draw_rows(rows, [""] * len(rows), None, ax)
+    height, width = pixels.shape[2:]
+    for place, name in enumerate(names):
+        row, column = divmod(place, n_columns)
+        _label(ax, column * (width + _GAP), row * (height + _GAP), pixels.shape, name)
     return ax
 
 

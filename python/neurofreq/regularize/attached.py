@@ -57,7 +57,7 @@ class Attached(Wide, ABC):
         argument: str = "layers",
     ) -> None:
         super().__init__()
-        self._features: Features | None = Features(model, layers, argument)
+        self._features: Features | None = Features(model, layers, argument, stimuli)
         self._ranks = Ranks.of(model)
         if isinstance(stimuli, ImageSet):
             stimuli = pixel.to_unit(np.asarray(stimuli.images))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import plot
 from neurofreq._shared.escapes import printable
+from neurofreq._shared.results import data_uri
 from neurofreq.measured.summary import columns
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def render(
         rows=summary_rows(columns, tables["summary"]),
         differences=_difference_rows(columns, tables.get("differences")),
         pictures=[
-            (picture, _data_uri(picture.png), _shown_width(picture.png))
+            (picture, data_uri(picture.png), _shown_width(picture.png))
             for picture in pictures
         ],
         settings=settings,
@@ -148,10 +148,6 @@ def _difference_rows(
 def _visible(value: Any) -> Any:
     """Replace control characters in plain text or HTML by visible characters."""
     return type(value)(printable(value, keep="\n")) if isinstance(value, str) else value
-
-
-def _data_uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _shown_width(png: bytes) -> int:

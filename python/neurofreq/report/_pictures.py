@@ -11,6 +11,8 @@ import numpy as np
 
 from neurofreq import plot
 from neurofreq._shared.escapes import literal
+from neurofreq._shared.files.storage import write_bytes
+from neurofreq._shared.results import drawing
 from neurofreq.corruptions import grouping
 from neurofreq.measured import quantities
 from neurofreq.plot import Curve
@@ -19,12 +21,14 @@ from neurofreq.studies.measuring import N_EXAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from matplotlib.figure import Figure
 
     from neurofreq.report._tables import Results
 
 DPI = 150
+FORMATS = ("png", "pdf", "svg")
 # With more models, a legend inside the axes would hide curves.
 MOST_INSIDE = 5
 _BAND = "Bands are 95 % bootstrap intervals over images."
@@ -43,6 +47,7 @@ class Picture:
     alt: str
     png: bytes
     is_wide: bool
+    figure: Figure = dataclasses.field(repr=False)
 
 
 def draw(results: Results) -> list[Picture]:
@@ -289,9 +294,7 @@ def _perturbation_examples(results: Results) -> Iterator[Picture]:
 
 def new_figure(width: float, height: float) -> Figure:
     """Return a figure of a size in inches, without pyplot, which would keep it open."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+    return drawing(width, height, DPI)
 
 
 def _picture(
@@ -304,7 +307,7 @@ def _picture(
     is_wide: bool = False,
 ) -> Picture:
     make_room(figure)
-    return Picture(key, title, caption, alt, to_png(figure), is_wide)
+    return Picture(key, title, caption, alt, to_png(figure), is_wide, figure)
 
 
 def make_room(figure: Figure) -> None:
@@ -324,12 +327,33 @@ def make_room(figure: Figure) -> None:
 
 def to_png(figure: Figure) -> bytes:
     """Return a figure as a PNG on a white background."""
+    return in_format(figure, "png")
+
+
+def in_format(figure: Figure, form: str) -> bytes:
+    """Return a figure as PNG, PDF or SVG on a white background."""
     buffer = io.BytesIO()
     # Without the tight box, long model names would be cut off at the edge.
     figure.savefig(
-        buffer, format="png", facecolor="white", bbox_inches="tight", pad_inches=0.08
+        buffer, format=form, facecolor="white", bbox_inches="tight", pad_inches=0.08
     )
     return buffer.getvalue()
+
+
+def files(pictures: list[Picture], folder: Path, vector: bool) -> dict[Path, bytes]:
+    """Return the content of each file of pictures; `vector` adds PDF and SVG."""
+    found = {folder / f"{one.key}.png": one.png for one in pictures}
+    for one in pictures if vector else ():
+        for form in FORMATS[1:]:
+            found[folder / f"{one.key}.{form}"] = in_format(one.figure, form)
+    return found
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, PDF and SVG; `path` has no suffix."""
+    make_room(figure)
+    for form in FORMATS:
+        write_bytes(path.with_name(f"{path.name}.{form}"), in_format(figure, form))
 
 
 def _most_colourful(results: Results) -> np.ndarray:

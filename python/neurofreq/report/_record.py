@@ -101,3 +101,13 @@ def _machine(work: Work) -> str:
     if device.type == "cuda":
         text += f", {torch.cuda.get_device_name(device)}"
     return text
+
+
+def defined(value: Any) -> Any:
+    """Return JSON values; undefined numbers become null."""
+    if isinstance(value, dict):
+        return {key: defined(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [defined(one) for one in value]
+    is_undefined = isinstance(value, float) and not np.isfinite(value)
+    return None if is_undefined else value

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from neurofreq._shared import results
 from neurofreq._shared.escapes import printable, to_csv
 from neurofreq._shared.files import storage
 from neurofreq._shared.inputs import validate
-from neurofreq.data import ImageSet
+from neurofreq.data import as_image_set
+from neurofreq.measured import pictures
 from neurofreq.report import _beside, _page, _pictures, _record, _tables
 from neurofreq.studies.measuring import Running
 from neurofreq.studies.runner import prepare
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+    from matplotlib.axes import Axes
+    from torch.utils.data import DataLoader, Dataset
 
+    from neurofreq.data import ImageSet
     from neurofreq.measured.summary import Column
     from neurofreq.report._beside import Beside
     from neurofreq.report._tables import Results
@@ -45,8 +50,8 @@ _FIGURES = (
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class Report:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Report(results.Result):
     """The measurements of `run`, and the folder with its files.
 
     Attributes
@@ -70,8 +75,10 @@ class Report:
     ... )
     >>> report.is_complete, report.page.name, sorted(report.tables)
     (True, 'report.html', ['summary'])
-    >>> report.summary["model"].tolist()
-    ['mine']
+    >>> report
+    Report(models: mine, page: out/report.html, missing: 0)
+    >>> report.to_frame()["model"].tolist(), report.plot().get_ylabel()
+    (['mine'], 'accuracy (%)')
     """
 
     out_dir: Path
@@ -94,6 +101,25 @@ class Report:
     def is_complete(self) -> bool:
         """Whether all requested measurements are finished."""
         return not self.missing
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `summary`, one row per model."""
+        return self.summary
+
+    def plot(
+        self, ax: Axes | None = None, *, measurement: str | None = None, **kw: Any
+    ) -> Axes:
+        """Draw one measurement of all models that have it.
+
+        `measurement` is as in `measured.Measured.plot`: by default the first of
+        "hybrid", "attack", "corruption" and "clean" that a model has. Raises ValueError
+        if no model has it.
+        """
+        return pictures.draw(self._results.models, ax, measurement, **kw)
+
+    def _numbers(self) -> dict[str, Any]:
+        names = ", ".join(model.name for model in self._results.models)
+        return {"models": names, "page": self.page, "missing": len(self.missing)}
 
     def _repr_html_(self) -> str:
         columns, rows = self._shown()
@@ -139,8 +165,8 @@ class Report:
 
 
 def run(
-    models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
-    data: ImageSet | str | tuple[Any, Any],
+    models: Mapping[str, nn.Module | str] | Sequence[nn.Module | str] | nn.Module | str,
+    data: ImageSet | str | tuple[Any, Any] | Dataset[Any] | DataLoader[Any],
     out_dir: str | os.PathLike[str],
     *,
     beside: Sequence[str | os.PathLike[str]] = (),
@@ -160,21 +186,24 @@ def run(
     epsilons: Sequence[float] | None = None,
     progress: bool = True,
     command: str = "",
+    vector: bool = False,
 ) -> Report:
     """Measure models and write a report that compares them.
 
     Parameters
     ----------
-    models : mapping of str to nn.Module, sequence of nn.Module, or nn.Module
+    models : nn.Module or str, or a sequence or a mapping of these
         Each model maps images (n, C, H, W) in [0, 1] to logits and normalizes the
-        images itself. Differences are relative to the first model. The models do not
-        change. A model without a name gets the name of its class, with a number if the
-        class occurs more than once. The report marks networks of neurofreq that have
-        random weights.
-    data : ImageSet, tuple of arrays or str
+        images itself. A str is ``[LABEL=]SPEC[@WEIGHTS]`` as in `models.parse_spec`.
+        Differences are relative to the first model. The models do not change. The keys
+        of a mapping are the names. A model without a name gets its label or the name of
+        its class, with a number if the class occurs more than once. The report marks
+        networks of neurofreq that have random weights.
+    data : ImageSet, str, tuple of arrays, Dataset or DataLoader
         Images with labels. A str is a SPEC of ``neurofreq.data.load_data``. For your
         own arrays, use ``ImageSet(images, labels, class_names, name)``, or
-        ``(images, labels)``, in which numbers are the class names.
+        ``(images, labels)``, in which numbers are the class names. A data set or a
+        loader is read into memory (``neurofreq.data.as_image_set``).
     out_dir : path
         Created if it does not exist. Finished measurements in `out_dir` are reused if
         settings, weights and data agree.
@@ -220,6 +249,8 @@ def run(
         Show one progress bar over all measurements, with the time left.
     command : str
         The command that repeats this run; it is stored in settings.json.
+    vector : bool
+        Write the pictures as PDF and SVG too, beside the PNG files.
 
     Returns
     -------
@@ -255,6 +286,7 @@ def run(
     >>> list(report.tables["differences"])
     ['model', 'reference', 'quantity', 'difference', 'low', 'high', 'n']
     """
+    vector = validate.flag("vector", vector)
     budgets = None
     if epsilons is not None:
         budgets = tuple(validate.epsilons("epsilons", epsilons).tolist())
@@ -272,8 +304,8 @@ def run(
         "gray": gray,
     }
     study = Study(
-        _images(data),
-        [ModelEntry(model, name) for name, model in _named(models).items()],
+        as_image_set(data, progress=progress),
+        _entries(models),
         name="report",
         measurements=_beside.measurements(others, measurements),
         settings=_beside.settings(others, given),
@@ -297,49 +329,27 @@ def run(
     for model in record["models"]:
         model["weights"] = weights[model["name"]]
     folder = Path(out_dir)
-    tables = _write(folder, results, record)
+    tables = _write(folder, results, record, vector)
     return Report(folder, tables, tuple(missing), work.n_measured, results)
 
 
-def _named(
-    models: Mapping[str, nn.Module] | Sequence[nn.Module] | nn.Module,
-) -> Mapping[str, nn.Module]:
-    """Return models by name; a model without a name gets the name of its class."""
+def _entries(models: Any) -> list[ModelEntry]:
+    """Return models with names; a model without a name gets the name of its class."""
     if isinstance(models, Mapping):
-        return models
-    listed = [models] if isinstance(models, nn.Module) else models
-    if isinstance(listed, (str, bytes)) or not isinstance(listed, Sequence):
+        return [ModelEntry(model, name) for name, model in models.items()]
+    listed = [models] if isinstance(models, (nn.Module, str)) else models
+    if isinstance(listed, bytes) or not isinstance(listed, Sequence):
         raise TypeError(
             f"models: got {type(models).__name__}, expected a mapping of names to "
             "modules, a list of modules, or one"
         )
     kinds = [type(getattr(one, "network", one)).__name__ for one in listed]
-    return {
-        f"{kind} {kinds[:i].count(kind) + 1}" if kinds.count(kind) > 1 else kind: one
-        for i, (kind, one) in enumerate(zip(kinds, listed, strict=True))
-    }
-
-
-def _images(data: ImageSet | str | tuple[Any, Any]) -> ImageSet | str:
-    """Return images with labels as an ImageSet; a SPEC stays a string."""
-    if not isinstance(data, (tuple, list)):
-        return data
-    if len(data) != 2:
-        raise ValueError(f"data: got {len(data)} parts, expected (images, labels)")
-    images = validate.stored(data[0], "data")
-    labels = validate.labels(data[1], "data", count=len(images))
-    n_classes = int(labels.max(initial=-1)) + 1
-    return ImageSet(images, labels, tuple(map(str, range(n_classes))), "images")
-
-
-def _defined(value: Any) -> Any:
-    """Return JSON values; undefined numbers become null."""
-    if isinstance(value, dict):
-        return {key: _defined(one) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_defined(one) for one in value]
-    is_undefined = isinstance(value, float) and not np.isfinite(value)
-    return None if is_undefined else value
+    entries = []
+    for i, (kind, one) in enumerate(zip(kinds, listed, strict=True)):
+        number = f" {kinds[:i].count(kind) + 1}" * (kinds.count(kind) > 1)
+        name = "" if isinstance(one, str) else kind + number
+        entries.append(ModelEntry(one, name))
+    return entries
 
 
 def _results(work: Work, others: Sequence[Beside]) -> Results:
@@ -358,7 +368,7 @@ def _results(work: Work, others: Sequence[Beside]) -> Results:
 
 
 def _write(
-    folder: Path, results: Results, record: dict[str, Any]
+    folder: Path, results: Results, record: dict[str, Any], vector: bool
 ) -> dict[str, pd.DataFrame]:
     """Write tables, settings, pictures and the page; return the tables."""
     for part in ("tables", "figures"):
@@ -370,16 +380,20 @@ def _write(
         for name, table in tables.items()
     }
     texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
-    pngs = {folder / "figures" / f"{one.key}.png": one.png for one in pictures}
+    drawn = _pictures.files(pictures, folder / "figures", vector)
     # Delete outputs of an earlier run with other settings: they contradict the page.
     own = [folder / "tables" / f"{name}.csv" for name in _TABLES]
-    own += [folder / "figures" / f"{name}.png" for name in _FIGURES]
+    own += [
+        folder / "figures" / f"{name}.{form}"
+        for name in _FIGURES
+        for form in _pictures.FORMATS
+    ]
     for path in own:
-        if path not in texts and path not in pngs:
+        if path not in texts and path not in drawn:
             path.unlink(missing_ok=True)
-    storage.write_json(folder / "settings.json", _defined(record))
+    storage.write_json(folder / "settings.json", _record.defined(record))
     for path, text in texts.items():
         storage.write_text(path, text)
-    for path, png in pngs.items():
-        storage.write_bytes(path, png)
+    for path, content in drawn.items():
+        storage.write_bytes(path, content)
     return tables

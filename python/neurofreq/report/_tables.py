@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurofreq.frequency import maps
 from neurofreq.measured import quantities
 from neurofreq.measured.record import CORRUPTION
 from neurofreq.measured.summary import columns, found_by_both
@@ -194,12 +195,7 @@ def _spectrum(results: Results) -> list[dict[str, Any]]:
 
 def map_rows(model: str, power: NDArray[np.float64]) -> list[dict[str, Any]]:
     """Return a spectrum as rows of model, frequency_y, frequency_x, power."""
-    fy, fx = np.meshgrid(
-        *(np.fft.fftshift(np.fft.fftfreq(size)) for size in power.shape), indexing="ij"
-    )
-    return _rows(
-        model, frequency_y=fy.ravel(), frequency_x=fx.ravel(), power=power.ravel()
-    )
+    return _rows(model, **maps.columns(power, "power"))
 
 
 def _corruption(results: Results) -> list[dict[str, Any]]:

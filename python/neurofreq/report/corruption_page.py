@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from neurofreq import plot
 from neurofreq._shared import runtime
 from neurofreq._shared.escapes import to_csv
-from neurofreq._shared.files.storage import write_bytes, write_json, write_text
+from neurofreq._shared.files.storage import write_json, write_text
 from neurofreq._shared.networks.untrained import is_random
 from neurofreq.corruptions import corruption_accuracy
 from neurofreq.report import _pictures
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def write(
     models: Mapping[str, nn.Module], images: Any, out: Path, *, command: str, **how: Any
 ) -> dict[str, CorruptionAccuracy]:
-    """Write cells.csv, means.csv, settings.json, severity.png and group.png.
+    """Write cells.csv, means.csv, settings.json, and pictures by severity and group.
 
     `out` is created if it does not exist. Finished cells are stored in ``out/items``.
     `command` is stored in settings.json. `how` has other arguments of
@@ -58,8 +58,7 @@ def write(
     ):
         figure = _pictures.new_figure(5.4, 3.9)
         plotted(curves, figure.subplots())
-        _pictures.make_room(figure)
-        write_bytes(folder / f"{over}.png", _pictures.to_png(figure))
+        _pictures.save(figure, folder / over)
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from neurofreq import plot
 from neurofreq._shared import runtime
 from neurofreq._shared.escapes import to_csv
-from neurofreq._shared.files.storage import write_bytes, write_json, write_text
+from neurofreq._shared.files.storage import write_json, write_text
 from neurofreq._shared.inputs.pixel import luma as luma_of
 from neurofreq._shared.inputs.pixel import to_unit
 from neurofreq._shared.networks import luma
@@ -37,7 +37,7 @@ def write(
     device: torch.device,
     **how: Any,
 ) -> dict[str, RobustAccuracy]:
-    """Write accuracy.csv, images.csv, settings.json and accuracy.png.
+    """Write accuracy.csv, images.csv, settings.json and a picture of the accuracy.
 
     `out` is created if it does not exist. `how` has other arguments of
     `robust_accuracy`. Gray models get the luma of color images.
@@ -76,6 +76,5 @@ def write(
     write_json(folder / "settings.json", record)
     figure = _pictures.new_figure(5.4, 3.9)
     plot.plot_robust_accuracy(found, figure.subplots())
-    _pictures.make_room(figure)
-    write_bytes(folder / "accuracy.png", _pictures.to_png(figure))
+    _pictures.save(figure, folder / "accuracy")
     return found

@@ -7,14 +7,16 @@ import functools
 import importlib.util
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from neurofreq._shared import results
 from neurofreq._shared.escapes import to_csv
 from neurofreq._shared.files import storage
 from neurofreq._shared.files.locks import claim
 from neurofreq._shared.inputs import validate
+from neurofreq.measured import pictures
 from neurofreq.studies import _tables
 from neurofreq.studies.plan import Plan
 from neurofreq.studies.settings import differences
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from neurofreq._shared.files.storage import Store
@@ -52,8 +55,8 @@ class Failure(NamedTuple):
     traceback: str
 
 
-@dataclasses.dataclass(frozen=True)
-class StudyResult:
+@dataclasses.dataclass(frozen=True, repr=False)
+class StudyResult(results.Result):
     """The results of a study so far.
 
     Attributes
@@ -78,6 +81,10 @@ class StudyResult:
     (True, 1, ())
     >>> found.tables["summary"]["quantity"].tolist()
     ['clean_accuracy']
+    >>> found
+    StudyResult(data: synthetic, models: 1, missing: 0, failed: 0, folder: out)
+    >>> found.to_frame().columns[:4].tolist(), found.plot().get_ylabel()
+    (['model', 'group', 'quantity', 'x'], 'accuracy (%)')
     """
 
     out_dir: Path
@@ -117,6 +124,33 @@ class StudyResult:
         full = [table for table in parts.values() if len(table)]
         whole = pd.concat(full, ignore_index=True) if full else parts["summary"]
         return parts | {"study": whole}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the long table of all numbers, ``tables["study"]``."""
+        return self.tables["study"]
+
+    def plot(
+        self, ax: Axes | None = None, *, measurement: str | None = None, **kw: Any
+    ) -> Axes:
+        """Draw one measurement of all models that have it.
+
+        `measurement` is as in `measured.Measured.plot`: by default the first of
+        "hybrid", "attack", "corruption" and "clean" that a model has. Raises ValueError
+        if no model has it.
+        """
+        return pictures.draw(self.measured, ax, measurement, **kw)
+
+    def _has_picture(self) -> bool:
+        return pictures.is_drawable(self.measured)
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "data": self.data,
+            "models": len(self._plan.models),
+            "missing": len(self.missing),
+            "failed": len(self.failed),
+            "folder": self.out_dir,
+        }
 
     def adversarial(self, model: str) -> NDArray[np.float32]:
         """Return all attacked images of a model, (n, C, H, W) in [0, 1].

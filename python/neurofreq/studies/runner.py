@@ -162,9 +162,11 @@ def prepare(
     """
     data = study.data
     if isinstance(data, ImageSet):
-        data = data.load()  # convert bytes to floats, read files into memory
+        data = data.load(progress=running.progress)  # floats in memory
     else:
-        data = load_data(data, split="test", n=study.n_images)
+        data = load_data(
+            data, split="test", n=study.n_images, progress=running.progress
+        )
     settings = make_settings(data, **study.settings)
     folder = result.folder_for(out_dir)
     views = Views(data, settings.gray, fold=settings.fold)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurofreq._shared.files.locks import Waiting, claim
 from neurofreq._shared.networks import classes
+from neurofreq._shared.progress import bar
 from neurofreq.corruptions.folder import SEVERITIES
 from neurofreq.measured import Attack, Clean
 from neurofreq.measured.record import CORRUPTION, to_arrays
@@ -69,16 +70,14 @@ class Work:
 
     def run(self) -> None:
         """Complete every item, or store its traceback."""
-        from tqdm.auto import tqdm
-
         pending = [item for item in _turned(self.items) if not self._is_settled(item)]
-        with tqdm(
+        with bar(
             total=sum(map(self._cost, self.items)),
             initial=self._settled_cost(),
             desc=self.plan.name,
             bar_format=_BAR,
             smoothing=0.0,
-            disable=not self.running.progress or not pending,
+            progress=self.running.progress and bool(pending),
         ) as self._bar:
             waiting = None
             while pending:

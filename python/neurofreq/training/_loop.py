@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
 from neurofreq._shared.networks.features import unwrapped
+from neurofreq._shared.progress import bar
 from neurofreq._shared.ranks import Ranks
 from neurofreq.training._checkpoint import Checkpoints
 from neurofreq.training._recipe import Recipe
@@ -138,14 +139,14 @@ def fit(
     if kept is not None:
         kept.claim(recipe, seed, data, classes, regularizer, augment)
         kept.load(run)
-    with _training(model, progress, run) as bar:
+    with _training(model, progress, run) as shown:
         while not run.is_done:
             row = run.epoch()
             if kept is not None:
                 kept.save(run)
             if callback is not None:
                 callback(row)
-            bar.update()
+            shown.update()
     run.keep_best()
     return run.history
 
@@ -153,23 +154,21 @@ def fit(
 @contextmanager
 def _training(model: nn.Module, progress: bool, run: Run) -> Iterator[Any]:
     """Set training mode and seeds, open a bar; undo all of this at the end."""
-    from tqdm.auto import tqdm
-
     both = [model] if run.regularizer is None else [model, run.regularizer]
     modes = [(module, module.training) for one in both for module in one.modules()]
     devices = [run.device] if run.device.type == "cuda" else []
-    bar = tqdm(
+    shown = bar(
         total=run.recipe.epochs,
         initial=len(run.history),
         desc="training",
         unit="epoch",
-        disable=not progress,
+        progress=progress,
     )
-    with bar, torch.random.fork_rng(devices):
+    with shown, torch.random.fork_rng(devices):
         for one in both:
             one.train()
         try:
-            yield bar
+            yield shown
         finally:
             run.step.close()
             for module, mode in modes:

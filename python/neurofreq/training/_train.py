@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from neurofreq._shared import runtime
+from neurofreq._shared import results, runtime
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import calling
+from neurofreq._shared.results import Result
 from neurofreq.data import ImageSet
 from neurofreq.models import PCA, load_model
 from neurofreq.regularize import SimilarityRegularizer
@@ -21,6 +22,8 @@ from neurofreq.training._recipe import Recipe
 if TYPE_CHECKING:
     from os import PathLike
 
+    import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
 
     from neurofreq.training._run import Row
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
 PCA_OPTION = re.compile(r",pca=(\d+)")
 
 
-@dataclass(frozen=True)
-class Trained:
+@dataclass(frozen=True, repr=False)
+class Trained(Result):
     """The result of `train`.
 
     Attributes
@@ -50,10 +53,33 @@ class Trained:
     (False, 2)
     >>> list(trained.history[-1])
     ['epoch', 'lr', 'loss', 'cross_entropy']
+    >>> trained
+    Trained(model: Normalized, epochs: 2, loss: ..., cross_entropy: ...)
+    >>> len(trained.to_frame()), trained.plot().get_xlabel()
+    (2, 'epoch')
     """
 
     model: torch.nn.Module
     history: list[Row]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return `history`, one row per epoch."""
+        return results.frame(self.history)
+
+    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
+        """Draw the loss against the epoch (`plot.plot_history`)."""
+        from neurofreq.plot import plot_history
+
+        return plot_history(self.history, ax, **kw)
+
+    def _has_picture(self) -> bool:
+        return bool(self.history)
+
+    def _numbers(self) -> dict[str, Any]:
+        last = self.history[-1] if self.history else {}
+        numbers = {"model": type(self.model).__name__, "epochs": len(self.history)}
+        shown = (k for k in last if k not in ("epoch", "lr"))
+        return numbers | {key: f"{last[key]:.4g}" for key in shown}
 
 
 def train(
@@ -134,7 +160,7 @@ def train(
             f"stimuli: got {' and '.join(got)}, expected stimuli with either "
             "similarity or responses, or none of the three"
         )
-    shown = data.load()
+    shown = data.load(progress=progress)
     place = validate.device(device)
     seed = validate.seed(seed)
     with runtime.seeded(seed % 2**63):

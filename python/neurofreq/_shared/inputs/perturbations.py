@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ORDERS: dict[float, str] = {math.inf: "linf", 2.0: "l2", 1.0: "l1", 0.0: "l0"}
+NORMS = tuple(_ORDERS.values())
 _WORDS = {"inf": "linf", "infinity": "linf", "2": "l2", "1": "l1", "0": "l0"}
 
 

@@ -37,19 +37,24 @@ class Features:
 
     The model is not changed. A distributed or compiled model is unwrapped, and compiled
     parts run eagerly, because compiled code does not call hooks. For layers "auto",
-    `stages` chooses the layers. `argument` names the layers in error messages. Raises
+    `stages` chooses the layers. `argument` names the layers in error messages, and
+    `example` are images for the shapes in these. Raises
     TypeError for a model that is not a module, and ValueError for unknown or repeated
     layers, or for none.
     """
 
     def __init__(
-        self, model: nn.Module, layers: Sequence[str] | str, argument: str = "layers"
+        self,
+        model: nn.Module,
+        layers: Sequence[str] | str,
+        argument: str = "layers",
+        example: Any = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"model: got {type(model).__name__}, expected an nn.Module")
         self.model = unwrapped(model)
         if layers == "auto":
-            layers = stages(self.model)
+            layers = stages(self.model, example)
         self.layers = _check_layers(self.model, layers)
         self._argument = argument
         # Layers that a gradient reaches, for each (training mode, gradients enabled).

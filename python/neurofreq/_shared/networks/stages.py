@@ -7,12 +7,12 @@ convolutions would be a silent error.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.nn.modules.conv import _ConvNd
 
-from neurofreq._shared.networks import passes
+from neurofreq._shared.networks import families, passes
+from neurofreq._shared.networks.candidates import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,44 +24,51 @@ _IN_VGG = (
 )  # fmt: skip
 
 
-def stages(model: nn.Module) -> list[str]:
+def stages(model: nn.Module, example: Any = None) -> list[str]:
     """Return the layers of the paper: the stem and each stage, after the ReLU.
 
-    The layers of a ResNet are its submodules ``relu``, ``layer1``, ``layer2``, ...; in
-    a ResNet18, these follow convolutions 1, 5, 9, 13 and 17. The layers of a VGG or
-    AlexNet are the ReLU before each pooling in ``features``. `vgg19_bn` and
-    `small_cnn` are also supported. Raises ValueError for other models, and if a
-    convolution is outside these layers.
+    The layers of a ResNet are its submodules ``relu`` (``act1`` in timm), ``layer1``,
+    ``layer2``, ...; in a ResNet18, these follow convolutions 1, 5, 9, 13 and 17. The
+    layers of a VGG or AlexNet are the ReLU before each pooling in ``features``. The
+    layers of a DenseNet, ConvNeXt, EfficientNet or Swin are the stem and the stages,
+    and those of a vision transformer are its blocks; all of torchvision and timm.
+    `vgg19_bn` and `small_cnn` are also supported. Raises ValueError for other models,
+    and if a convolution is outside these layers; the message lists layers, with their
+    shapes for the images `example`.
     """
     modules = passes.named(model)
-    families = (_resnet, _vgg, _vgg19_bn, _small_cnn)
+    known = (
+        _resnet, _vgg, _vgg19_bn, _small_cnn, families.features, families.densenet,
+        families.staged, families.transformer,
+    )  # fmt: skip
     for name in modules:
-        for family in families:
+        for family in known:
             if found := family(name, modules):
                 return found
     raise ValueError(
-        "layers: got 'auto' for a model that is not a ResNet (relu, layer1, layer2, "
-        "... and no convolutions elsewhere), a VGG (features of convolutions, ReLU "
-        "and max-pooling alone), vgg19_bn or small_cnn; name its layers"
+        "layers: got 'auto' for a model that is not a known ResNet, VGG, DenseNet, "
+        "ConvNeXt, EfficientNet, Swin or vision transformer, expected the names of "
+        f"layers, such as {listed(model, example)}"
     )
 
 
 def _resnet(name: str, modules: _Modules) -> list[str]:
     """Return the stem's ReLU and the stages, if they hold all convolutions."""
-    prefix, last = _split(name)
-    if last != "relu" or not isinstance(modules[name], nn.ReLU):
+    prefix, last = families.split(name)
+    is_ours = last == "relu" and isinstance(modules[name], nn.ReLU)
+    if not is_ours and last != "act1":
         return []
     blocks = _numbered(f"{prefix}layer", modules)
     order = list(modules)
     stem = order[: order.index(name)]
     if len(blocks) < 2 or blocks[0] in stem:
         return []
-    return [name, *blocks] if _hold_all(blocks, modules, besides=stem) else []
+    return [name, *blocks] if families.hold_all(blocks, modules, besides=stem) else []
 
 
 def _vgg(name: str, modules: _Modules) -> list[str]:
     """Return the ReLU before each max-pooling of a plain ``features`` sequence."""
-    if _split(name)[1] != "features" or not _hold_all([name], modules):
+    if families.split(name)[1] != "features" or not families.hold_all([name], modules):
         return []
     return _before_pooling([name], modules)
 
@@ -77,12 +84,12 @@ def _vgg19_bn(name: str, modules: _Modules) -> list[str]:
 
 def _small_cnn(name: str, modules: _Modules) -> list[str]:
     """Return the numbered stages of a sequence without other convolutions."""
-    prefix, last = _split(name)
+    prefix, last = families.split(name)
     parent = modules.get(prefix.removesuffix("."))
     if last != "stage1" or not isinstance(parent, nn.Sequential):
         return []
     found = _numbered(f"{prefix}stage", modules)
-    return found if _hold_all(found, modules) else []
+    return found if families.hold_all(found, modules) else []
 
 
 def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
@@ -95,7 +102,7 @@ def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
     pools = [k for k, (_, m) in enumerate(inside) if isinstance(m, nn.MaxPool2d)]
     if not pools or not all(isinstance(m, _IN_VGG) for _, m in inside[: pools[-1]]):
         return []
-    if any(list(_convolutions(m)) for _, m in inside[pools[-1] :]):
+    if any(list(families.convolutions(m)) for _, m in inside[pools[-1] :]):
         return []  # the layers would miss the convolutions after the last pooling
     before = [
         name
@@ -103,26 +110,6 @@ def _before_pooling(parts: Sequence[str], modules: _Modules) -> list[str]:
         if isinstance(module, nn.ReLU) and isinstance(after, nn.MaxPool2d)
     ]
     return before if len(before) == len(pools) else []
-
-
-def _hold_all(
-    layers: Sequence[str], modules: _Modules, besides: Sequence[str] = ()
-) -> bool:
-    """Return whether `layers` and the modules in `besides` hold all convolutions."""
-    inside = {id(m) for layer in layers for m in _convolutions(modules[layer])}
-    inside |= {id(modules[name]) for name in besides}
-    every = (m for m in modules.values() if isinstance(m, _ConvNd))
-    return all(id(module) in inside for module in every)
-
-
-def _convolutions(module: nn.Module) -> list[nn.Module]:
-    return [inner for inner in module.modules() if isinstance(inner, _ConvNd)]
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Return a name's prefix, with its dot, and its last part."""
-    prefix, dot, last = name.rpartition(".")
-    return prefix + dot, last
 
 
 def _numbered(name: str, modules: _Modules) -> list[str]:
