@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from neurofreq.cli import _common
-from neurofreq.cli._common import Data, Device, Images, Models, Out, Quiet, Trace
+from neurofreq.cli._common import Batch, Data, Device, Images, Models, Out, Quiet, Trace
 from neurofreq.cli._errors import plainly, say
 
 
@@ -36,9 +36,7 @@ def robust(
     ] = "auto",
     n_images: Images = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the attacks.")] = 0,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", help="Images per model call.")
-    ] = 128,
+    batch_size: Batch = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     traceback: Trace = False,
