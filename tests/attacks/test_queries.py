@@ -14,7 +14,6 @@ from helpers.graphs import FakeGraphs
 from torch import nn
 
 import neurofreq as nf
-from neurofreq._shared import transfer
 from neurofreq.attacks import _queries
 
 PGD = nf.attacks.PGD(epsilon=0.05, steps=12)
@@ -256,7 +255,7 @@ class Transfers:
 
     def __init__(self, monkeypatch):
         self.sent, self.fetched, self.asked = [], 0, []
-        send, fetch = transfer.send, transfer.fetch
+        send, fetch = _queries.transfer.send, _queries.transfer.fetch
         start = _queries.Queries._start
 
         def sent(tensors, device):
@@ -271,8 +270,8 @@ class Transfers:
             self.asked.append(ask)
             return start(queries, criterion, query, ask, inputs)
 
-        monkeypatch.setattr(transfer, "send", sent)
-        monkeypatch.setattr(transfer, "fetch", fetched)
+        monkeypatch.setattr(_queries.transfer, "send", sent)
+        monkeypatch.setattr(_queries.transfer, "fetch", fetched)
         monkeypatch.setattr(_queries.Queries, "_start", started)
 
 
