@@ -34,7 +34,7 @@ def attack(
     callables: Any, name: str, settings: dict[str, Any], task: Any
 ) -> _Findings: ...
 def nearest_classes(
-    callables: Any, images: Tensor, labels: list[int], norm: str, most: int
+    callables: Any, images: Tensor, labels: Tensor, norm: str, most: int
 ) -> tuple[Tensor, Tensor]: ...
 def trust_region_steps(
     norm: str,

@@ -1,9 +1,10 @@
 /*!
 Attacks.
 
-[`Callables`] lets the loop of [`run`] ask a Python model. The
-interpreter is held only while the model runs; Ctrl-C is looked for before
-every call, so an attack stops within one.
+[`Session`] lets the loop of [`run`] ask a Python model. `attacks._queries` in Python
+sends each batch to the device and calls [`Query`] there, or replays a recording of
+such a call. The interpreter is held only while Python runs; Ctrl-C is looked for
+before every call, so an attack stops within one.
 */
 
 use std::collections::HashMap;
@@ -20,7 +21,9 @@ use super::exceptions::{raised, to_python};
 use crate::core::attack::{Settings, Status, Value};
 use crate::core::norm::Norm;
 use crate::core::pairing;
-use crate::tensor::attack::{Classify, Criterion, Starts, Task, nearest_classes, run};
+use crate::tensor::attack::{
+    Ask, Classify, Criterion, Form, Network, Questions, Starts, Task, nearest_classes, run,
+};
 use crate::{Error, Result};
 
 /// Target labels, none equal to the truth.
@@ -42,43 +45,93 @@ pub fn shuffled_targets<'py>(
     Ok(PyArray1::from_vec(py, targets))
 }
 
-/// A Python model, the user's criterion, and what hears of progress.
+/// A Python model, the user's criterion, what sends questions to the device, and what
+/// hears of progress.
 #[derive(FromPyObject)]
 pub struct Callables {
     model: Py<PyAny>,
     criterion: Option<Py<PyAny>>,
+    queries: Py<PyAny>,
     advance: Py<PyAny>,
 }
 
-impl Callables {
-    /// Calls one of them with tensors, for a tensor.
-    fn call<const N: usize>(
-        callable: &Py<PyAny>,
-        name: &str,
-        arguments: [&Tensor; N],
-    ) -> Result<Tensor> {
-        Python::attach(|py| {
-            py.check_signals().map_err(raised)?;
-            let arguments = arguments.map(|tensor| PyTensor(tensor.shallow_clone()));
-            let arguments = PyTuple::new(py, arguments).map_err(raised)?;
-            let result = callable.bind(py).call1(arguments).map_err(raised)?;
-            result
-                .extract()
-                .map(|PyTensor(tensor)| tensor)
-                .map_err(|error: PyErr| Error::Model(format!("{name}: {}", error.value(py))))
+/// The questions of an attack to a network. Python calls it with questions on the
+/// network's device, and may record what it does there.
+#[pyclass(frozen)]
+pub struct Query {
+    callables: Callables,
+    form: Form,
+}
+
+#[pymethods]
+impl Query {
+    /// One row for each image, on the device.
+    fn __call__(
+        &self,
+        py: Python<'_>,
+        ask: &str,
+        images: PyTensor,
+        classes: PyTensor,
+        positions: PyTensor,
+    ) -> PyResult<PyTensor> {
+        let questions = Questions {
+            images: images.0,
+            classes: classes.0,
+            positions: positions.0,
+        };
+        let ask = [Ask::Value, Ask::Gradient, Ask::Survey]
+            .into_iter()
+            .find(|&one| name_of(one) == ask)
+            .ok_or_else(|| to_python(Error::Internal(format!("a query for {ask}"))))?;
+        enter(py, move || {
+            self.form.answer(&self.callables, ask, &questions)
         })
+        .map(PyTensor)
     }
 }
 
-impl Classify for Callables {
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
-        Self::call(&self.model, "model", [images])
+/// The name of a question in Python.
+fn name_of(ask: Ask) -> &'static str {
+    match ask {
+        Ask::Value => "value",
+        Ask::Gradient => "gradient",
+        Ask::Survey => "survey",
+        Ask::Nothing => "nothing",
+    }
+}
+
+/// Calls a callable with tensors, for a tensor.
+fn call<const N: usize>(
+    callable: &Py<PyAny>,
+    name: &str,
+    arguments: [&Tensor; N],
+) -> Result<Tensor> {
+    Python::attach(|py| {
+        py.check_signals().map_err(raised)?;
+        let arguments = arguments.map(|tensor| PyTensor(tensor.shallow_clone()));
+        let arguments = PyTuple::new(py, arguments).map_err(raised)?;
+        let result = callable.bind(py).call1(arguments).map_err(raised)?;
+        tensor(&result, name)
+    })
+}
+
+/// What a callable returned, as a tensor.
+fn tensor(result: &Bound<'_, PyAny>, name: &str) -> Result<Tensor> {
+    result
+        .extract()
+        .map(|PyTensor(tensor)| tensor)
+        .map_err(|error: PyErr| Error::Model(format!("{name}: {}", error.value(result.py()))))
+}
+
+impl Network for Callables {
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        call(&self.model, "model", [images])
     }
 
     /// Python's own backward pass: in libtorch's an exception of the model would
     /// lose its type. Torch releases the interpreter while it runs.
     fn gradient(
-        &mut self,
+        &self,
         differences: &Tensor,
         images: &Tensor,
         keeps_graph: bool,
@@ -98,17 +151,71 @@ impl Classify for Callables {
         Ok(found.map_err(raised)?.map(|gradient| gradient.0))
     }
 
-    fn judge(&mut self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor> {
+    fn judge(&self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor> {
         match &self.criterion {
-            Some(criterion) => Self::call(criterion, "criterion", [images, logits, positions]),
+            Some(criterion) => call(criterion, "criterion", [images, logits, positions]),
             None => Err(Error::Internal(
                 "a criterion is asked that is not there".to_owned(),
             )),
         }
     }
+}
+
+/// Python's side of an attack.
+struct Session(Py<Query>);
+
+impl Session {
+    fn callables(&self) -> &Callables {
+        &self.0.get().callables
+    }
+}
+
+impl Network for Session {
+    fn logits(&self, images: &Tensor) -> Result<Tensor> {
+        self.callables().logits(images)
+    }
+
+    fn gradient(&self, of: &Tensor, images: &Tensor, keeps: bool) -> Result<Option<Tensor>> {
+        self.callables().gradient(of, images, keeps)
+    }
+
+    fn judge(&self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor> {
+        self.callables().judge(images, logits, positions)
+    }
+}
+
+impl Classify for Session {
+    /// A Python function that waits.
+    type Pending = Py<PyAny>;
+
+    fn start(&mut self, ask: Ask, questions: Questions) -> Result<Option<Self::Pending>> {
+        let Questions {
+            images,
+            classes,
+            positions,
+        } = questions;
+        let query = &self.0;
+        Python::attach(|py| {
+            py.check_signals()?;
+            let inputs = [images, classes, positions].map(PyTensor);
+            let inputs = PyTuple::new(py, inputs)?;
+            let queries = self.callables().queries.bind(py);
+            let pending = queries.call1((query.clone_ref(py), name_of(ask), inputs))?;
+            Ok((!pending.is_none()).then(|| pending.unbind()))
+        })
+        .map_err(raised)
+    }
+
+    fn wait(&mut self, pending: Self::Pending) -> Result<Tensor> {
+        Python::attach(|py| {
+            let rows = pending.bind(py).call0().map_err(raised)?;
+            tensor(&rows, "queries")
+        })
+    }
 
     fn progress(&mut self, n: usize) -> Result<()> {
-        Python::attach(|py| self.advance.call1(py, (n,)).map(drop)).map_err(raised)
+        let advance = &self.callables().advance;
+        Python::attach(|py| advance.call1(py, (n,)).map(drop)).map_err(raised)
     }
 }
 
@@ -131,6 +238,7 @@ pub struct Call {
     indices: Vec<u64>,
     batch_size: usize,
     is_deterministic: bool,
+    is_queued: bool,
 }
 
 impl Call {
@@ -182,6 +290,7 @@ impl Call {
             indices: call.indices,
             batch_size: call.batch_size,
             is_deterministic: call.is_deterministic,
+            is_queued: call.is_queued,
         })
     }
 }
@@ -226,16 +335,22 @@ impl<'py> FromPyObject<'_, 'py> for Value {
 #[pyfunction]
 pub fn attack(
     py: Python<'_>,
-    mut callables: Callables,
+    callables: Callables,
     name: String,
     settings: HashMap<String, Value>,
     task: Call,
 ) -> PyResult<Findings> {
     let task = task.task(py)?;
     let settings = Settings::new(name, settings);
-    let found = enter(py, move || match task.images.kind() {
-        Kind::Double => run::<f64>(&mut callables, &task, &settings),
-        _ => run::<f32>(&mut callables, &task, &settings),
+    let form = Form::new(&task);
+    let query = Py::new(py, Query { callables, form })?;
+    let found = enter(py, move || {
+        let mut session = Session(Python::attach(|py| query.clone_ref(py)));
+        let form = &query.get().form;
+        match task.images.kind() {
+            Kind::Double => run::<f64>(&mut session, &task, form, &settings),
+            _ => run::<f32>(&mut session, &task, form, &settings),
+        }
     })?;
     Ok((
         PyTensor(found.adversarial),
@@ -254,15 +369,15 @@ pub fn attack(
 #[pyo3(name = "nearest_classes")]
 pub fn nearest(
     py: Python<'_>,
-    mut callables: Callables,
+    callables: Callables,
     images: PyTensor,
-    labels: Vec<i64>,
+    labels: PyTensor,
     norm: &str,
     most: usize,
 ) -> PyResult<(PyTensor, PyTensor)> {
     let norm = Norm::from_name(norm).map_err(to_python)?;
     let (classes, distances) = enter(py, move || {
-        nearest_classes(&mut callables, &images.0, &labels, norm, most)
+        nearest_classes(&callables, &images.0, &labels.0, norm, most)
     })?;
     Ok((PyTensor(classes), PyTensor(distances)))
 }

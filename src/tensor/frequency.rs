@@ -9,6 +9,7 @@ of a power map are their mirror image. Masks and the order of frequencies come f
 
 use tch::{Kind, Tensor};
 
+use super::sent;
 use crate::Result;
 use crate::core::parallel::{self, Stop};
 use crate::core::radial;
@@ -45,7 +46,7 @@ pub fn total_power(images: &Tensor, demean: bool) -> Result<Tensor> {
         });
     }
     let half = total.unwrap_or_default().f_reshape([-1])?;
-    let order = Tensor::f_from_slice(&mirrored(h, w))?.f_to_device(images.device())?;
+    let order = sent(&Tensor::f_from_slice(&mirrored(h, w))?, images.device())?;
     Ok(half.f_index_select(0, &order)?.f_reshape([h, w])?)
 }
 
@@ -68,9 +69,8 @@ pub fn mean_power(total: &Tensor, count: i64) -> Result<Tensor> {
     let (h, w) = total.size2()?;
     let mut is_dc = vec![false; (h * w) as usize];
     is_dc[(h / 2 * w + w / 2) as usize] = true;
-    let is_dc = Tensor::f_from_slice(&is_dc)?
-        .f_reshape([h, w])?
-        .f_to_device(total.device())?;
+    let is_dc = Tensor::f_from_slice(&is_dc)?.f_reshape([h, w])?;
+    let is_dc = sent(&is_dc, total.device())?;
     Ok(total
         .f_div(&scalar(count as f64)?)?
         .f_roll([h / 2, w / 2], [0, 1])?
@@ -97,10 +97,9 @@ pub fn hybrid(low: &Tensor, high: &Tensor, difference: &Tensor, a: f64) -> Resul
     let mask = Tensor::f_from_slice(&mask)?
         .f_reshape([h, w])?
         .f_narrow(1, 0, w / 2 + 1)?
-        .f_to_kind(low.kind())?
-        .f_to_device(low.device())?;
+        .f_to_kind(low.kind())?;
     Ok(difference
-        .f_mul(&mask)?
+        .f_mul(&sent(&mask, low.device())?)?
         .f_fft_irfft2([h, w].as_slice(), PLANE, "backward")?
         .f_add(high)?
         .f_clamp(0.0, 1.0)?)

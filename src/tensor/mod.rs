@@ -10,3 +10,17 @@ prefer the variants that take tensors.
 pub mod attack;
 pub mod frequency;
 pub mod similarity;
+
+use tch::{Device, Tensor};
+
+use crate::Result;
+
+/// A small tensor of the host on another device. On CUDA the host does not wait: a copy
+/// from memory that is not page-locked waits for all queued work.
+fn sent(host: &Tensor, device: Device) -> Result<Tensor> {
+    if !device.is_cuda() {
+        return Ok(host.f_to_device(device)?);
+    }
+    let pinned = host.f_pin_memory(device)?;
+    Ok(pinned.f_to_device_(device, host.f_kind()?, true, false)?)
+}

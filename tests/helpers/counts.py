@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 VIEWS = frozenset((
@@ -34,3 +35,23 @@ class Count(TorchDispatchMode):
     @property
     def waits(self):
         return {name: n for name, n in self.names.items() if name in WAITS}
+
+
+class Reads:
+    """Count calls that give values of tensors to Python; on a GPU, each one waits."""
+
+    NAMES = ("item", "tolist", "__bool__", "__int__", "__float__", "cpu", "numpy")
+
+    def __init__(self, monkeypatch):
+        self.names = Counter()
+        for name in self.NAMES:
+            monkeypatch.setattr(torch.Tensor, name, self._counted(name))
+
+    def _counted(self, name):
+        read = getattr(torch.Tensor, name)
+
+        def counted(tensor, *args, **kwargs):
+            self.names[name] += 1
+            return read(tensor, *args, **kwargs)
+
+        return counted

@@ -54,7 +54,7 @@ call(
         "norm": 1.0, "seed": 0, "batch_size": 6, "device": "cpu", "progress": False,
     },
     model="classifier", images="images", labels="labels", norm="positive", seed="seed",
-    batch_size="count", device="device", progress="flag",
+    batch_size="optional count", device="device", progress="flag",
 )  # fmt: skip
 call(
     "hybrid_pairs", nf.hybrid_pairs,
@@ -74,7 +74,7 @@ call(
         "device": "cpu", "progress": False,
     },
     model="classifier", images="images", labels="labels", frequencies="optional finite",
-    seeds="seeds", batch_size="count", device="device", progress="flag",
+    seeds="seeds", batch_size="optional count", device="device", progress="flag",
 )  # fmt: skip
 call(
     "cycles_per_degree", nf.frequency.cycles_per_degree,
@@ -192,7 +192,7 @@ call(
     },
     model="classifier", images="stored", labels="labels", severities="severities",
     corruptions="words", seed="seed", parameters="word", gray="flag or word",
-    batch_size="count", device="device", out="optional path", progress="flag",
+    batch_size="optional count", device="device", out="optional path", progress="flag",
     level="share",
 )  # fmt: skip
 settings("set_num_threads", nf.set_num_threads, {"n_threads": 2}, n_threads="count")
@@ -247,7 +247,7 @@ def attack_arguments(folder: Path) -> dict[str, Any]:
         "targets": (labels() + 1) % 3, "margin": 0.0, "min_probability": 0.0,
         "seed": 0, "first_index": 0, "batch_size": 4, "deterministic": False,
         "channels_last": False, "trajectory": False, "progress": False,
-        "epsilons": [0.1, 0.0],
+        "capture": False, "epsilons": [0.1, 0.0],
     }  # fmt: skip
 
 
@@ -255,8 +255,8 @@ ATTACK = {
     "model": "attacked", "images": "images", "labels": "labels",
     "targets": "optional labels", "margin": "number", "min_probability": "share",
     "seed": "seed",
-    "first_index": "seed", "batch_size": "count", "deterministic": "flag",
-    "channels_last": "flag", "progress": "flag",
+    "first_index": "seed", "batch_size": "optional count", "deterministic": "flag",
+    "channels_last": "flag", "progress": "flag", "capture": "optional flag",
 }  # fmt: skip
 call(
     "attacks.Attack.__call__", attacks.BrendelBethge("l2", steps=3), attack_arguments,
@@ -294,7 +294,7 @@ call(
     model="network", targets="targets of a loader", out="optional path",
     keep_images="flag",
     seed="seed", progress="flag", attack="network", loader="network",
-    batch_size="count",
+    batch_size="optional count",
 )  # fmt: skip
 call(
     "attacks.robust_accuracy", attacks.robust_accuracy,
@@ -303,11 +303,12 @@ call(
         "epsilons": [0.1, 0.0], "norm": "l2", "steps": 2, "decision": "auto",
         "max_queries": 20, "level": 0.9, "seed": 0, "first_index": 0, "batch_size": 4,
         "deterministic": False, "channels_last": False, "progress": False,
+        "capture": False,
     },
     model="attacked", images="images", labels="labels", epsilons="budgets in order",
     norm="word", steps="count", decision="word", max_queries="count", level="share",
-    seed="seed", first_index="seed", batch_size="count", deterministic="flag",
-    channels_last="flag", progress="flag",
+    seed="seed", first_index="seed", batch_size="optional count", deterministic="flag",
+    channels_last="flag", progress="flag", capture="optional flag",
 )  # fmt: skip
 call(
     "attacks.AttackResult.success_at",

@@ -325,7 +325,7 @@ call(
         "out_dir": folder / "out", "batch_size": 4, "device": "cpu", "progress": False,
         "resume": True, "targeted": True, "gray": "never", "fold": False,
     },
-    out_dir="path", batch_size="count", device="device", progress="flag",
+    out_dir="path", batch_size="optional count", device="device", progress="flag",
     resume="flag", n_attack="optional count", attack_steps="count",
     n_hybrid="optional count", n_corruption="optional count",
     n_thresholds="count from 2", seed="seed", seeds="seeds", corruptions="words",
@@ -344,7 +344,7 @@ call(
     models="network", data="network", out_dir="path", n_attack="optional count",
     attack_steps="optional count", targeted="flag or none", n_hybrid="optional count",
     n_corruption="optional count", n_thresholds="optional count", seeds="seeds",
-    seed="optional seed", batch_size="count", device="device", gray="word",
+    seed="optional seed", batch_size="optional count", device="device", gray="word",
     measurements="words", progress="flag", vector="flag",
 )  # fmt: skip
 for name in ("load", "status"):

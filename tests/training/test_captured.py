@@ -51,7 +51,7 @@ class Setting:
             parameters += self.pull.parameters()
         self.optimizer = make(parameters)
         self.graphs = FakeGraphs(owners(self.model, self.pull, self.optimizer))
-        monkeypatch.setattr(_captured, "_graphs", lambda device: self.graphs)
+        monkeypatch.setattr(_captured.graphs, "cuda_graphs", lambda device: self.graphs)
         self.step = training.CapturedStep(
             self.model, self.optimizer, self.pull, 2.0, **keywords
         )
@@ -283,7 +283,7 @@ def recorded(monkeypatch):
         graphs.append(FakeGraphs(tensors))
         init(self, *args, **keywords)
 
-    monkeypatch.setattr(_captured, "_graphs", lambda device: graphs[-1])
+    monkeypatch.setattr(_captured.graphs, "cuda_graphs", lambda device: graphs[-1])
     monkeypatch.setattr(_captured.CapturedStep, "__init__", noted)
     return graphs
 

@@ -1,4 +1,4 @@
-"""Send small tensors to a device in one copy, for which the host does not wait."""
+"""Copy tensors to a device and back without a wait of the host for queued work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _ALIGNED = 16  # bytes; at least the largest element
 
@@ -32,7 +32,9 @@ class Packet:
         queued work of the device.
         """
         is_pinned = self._buffer.device.type == "cuda"
-        host = torch.empty(self._size(), dtype=torch.uint8, pin_memory=is_pinned)
+        host = torch.empty(
+            self._size(), dtype=torch.uint8, device="cpu", pin_memory=is_pinned
+        )
         for view, tensor in zip(self._views(host), tensors, strict=True):
             view.copy_(tensor)
         self._buffer.copy_(host, non_blocking=True)
@@ -56,6 +58,29 @@ def send(tensors: Sequence[Tensor], device: torch.device) -> list[Tensor]:
     packet = Packet(tensors, device)
     packet.fill(tensors)
     return packet.tensors
+
+
+def fetch(tensor: Tensor, device: torch.device) -> Callable[[], Tensor]:
+    """Start a copy to the host; return a function that waits for the copy alone.
+
+    Work that is queued on the device after this call may still be under way then.
+    """
+    if device.type != "cuda":
+        return tensor.cpu
+    host = tensor.to("cpu", non_blocking=True)  # page-locked memory
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record(torch.cuda.current_stream(device))
+
+    def wait() -> Tensor:
+        copied.synchronize()
+        return host
+
+    return wait
+
+
+def is_queued(device: torch.device) -> bool:
+    """Return whether the host runs ahead of a device, and waits if it reads a value."""
+    return device.type != "cpu"
 
 
 def beside(tensor: Tensor, like: Tensor) -> Tensor:

@@ -65,10 +65,11 @@ class Attack(ABC):
         candidates: Array | None = None,
         seed: int = 0,
         first_index: int = 0,
-        batch_size: int = 128,
+        batch_size: int | None = None,
         deterministic: bool = False,
         channels_last: bool = False,
         autocast: torch.dtype | None = None,
+        capture: bool | None = None,
         trajectory: bool = False,
         progress: bool = False,
         epsilons: Any = None,
@@ -121,8 +122,11 @@ class Attack(ABC):
             Position of the first image in the data set. An image's random stream
             depends on this position, so attacking parts of a data set one by one gives
             the same results as attacking the whole.
-        batch_size : int
-            Images per pass through the model. Twice as many images are in progress.
+        batch_size : int, optional
+            Images per pass through the model. Twice as many images are in progress. By
+            default 128 on the CPU, and on a CUDA device as many as half of its free
+            memory holds, up to 1024. If a device runs out of memory, the attack goes on
+            with half as many, after a warning.
         deterministic : bool
             Send every image alone, so that results are bit-identical for every split
             into batches (on the CPU; slower). Otherwise a model may round differently
@@ -132,6 +136,11 @@ class Attack(ABC):
         autocast : torch.dtype, optional
             Run the model under autocast in this dtype, for example
             ``torch.bfloat16``; logits become float32 again.
+        capture : bool, optional
+            None (default) records the queries in CUDA graphs on a CUDA device and
+            replays them (see Notes). If the model cannot be recorded, a warning gives
+            the reason, and queries run as usual. True raises ValueError instead of the
+            warning. False never records.
         trajectory : bool
             Return how the distance of each image decreased.
         progress : bool
@@ -158,6 +167,15 @@ class Attack(ABC):
         ModelError
             If the model returns anything but logits. Exceptions of the model pass
             through unchanged.
+
+        Notes
+        -----
+        A round of the attack sends one batch to the device and gets its answers back,
+        each in one transfer. A recorded query repeats the model's operators without its
+        Python code: counters and hooks of the model run only in the first queries of
+        each batch size. Batches that are not full are padded to half of a full batch,
+        to a quarter, and so on. A model that reads values of the device, draws random
+        numbers on the host, or uses other operators in another call is not recorded.
         """
         validate.model(model)
         pixels = unit_images(images, "images")
@@ -167,8 +185,8 @@ class Attack(ABC):
             min_probability=min_probability, starting_points=starting_points,
             candidates=candidates, seed=seed, first_index=first_index,
             batch_size=batch_size, deterministic=deterministic,
-            channels_last=channels_last, autocast=autocast, trajectory=trajectory,
-            progress=progress,
+            channels_last=channels_last, autocast=autocast, capture=capture,
+            trajectory=trajectory, progress=progress,
         )  # fmt: skip
         return self._call(model, Batch.whole(pixels, labels, targets, options), options)
 

@@ -214,7 +214,7 @@ class _Kept:
         self._settings = _settings(attack, seed, options)
         self._store = storage.Store(folder)
 
-    def identify(self, model: Any, images: Any, batch_size: int) -> None:
+    def identify(self, model: Any, images: Any, batch_size: int | None) -> None:
         """Identify the model by its outputs for some of the first images."""
         images = validate.images(images, unit_range=True)
         found = fingerprint.behaviour(
@@ -254,7 +254,7 @@ def _settings(attack: Attack, seed: int, options: dict[str, Any]) -> dict[str, A
     """Return what decides the numbers, except model and images, as JSON values."""
     plain: dict[str, Any] = {}
     for name, value in options.items():
-        if name in ("batch_size", "progress"):  # change time, not numbers
+        if name in ("batch_size", "capture", "progress"):  # change time, not numbers
             continue
         if callable(value):
             raise TypeError(

@@ -39,10 +39,11 @@ def minimal_perturbation(
     min_probability: float = 0.0,
     seed: int = 0,
     first_index: int = 0,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     deterministic: bool = False,
     channels_last: bool = False,
     autocast: torch.dtype | None = None,
+    capture: bool | None = None,
     progress: bool = False,
 ) -> AttackResult:
     """Attack every image several times and keep its smallest perturbation.
@@ -70,7 +71,7 @@ def minimal_perturbation(
         As in the call of an attack: what counts as adversarial, in every run.
     seed : int
         Selects the random streams.
-    first_index, batch_size, deterministic, channels_last, autocast, progress
+    first_index, batch_size, deterministic, channels_last, autocast, capture, progress
         As in the call of an attack.
 
     Returns
@@ -138,6 +139,7 @@ def minimal_perturbation(
         "deterministic": deterministic,
         "channels_last": channels_last,
         "autocast": autocast,
+        "capture": capture,
         "progress": progress,
     }
     best = attack(model, images, labels, candidates=candidates, seed=seed, **arguments)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import calling
+from neurofreq._shared.networks import batches, calling
 from neurofreq.attacks import _criterion
 
 if TYPE_CHECKING:
@@ -37,19 +37,22 @@ class Options:
     candidates: Array | None = None
     seed: int = 0
     first_index: int = 0
-    batch_size: int = 128
+    batch_size: int | None = None
     deterministic: bool = False
     channels_last: bool = False
     autocast: torch.dtype | None = None
+    capture: bool | None = None
     trajectory: bool = False
     progress: bool = False
     epsilons: Any = None
 
     def __post_init__(self) -> None:
         """Check each option by itself."""
-        self.batch_size = calling.check_batch_size(self.batch_size)
+        self.batch_size = batches.check(self.batch_size)
         for name in ("deterministic", "channels_last", "trajectory", "progress"):
             setattr(self, name, validate.flag(name, getattr(self, name)))
+        if self.capture is not None:
+            self.capture = validate.flag("capture", self.capture)
         margin = self.margin = validate.number("margin", self.margin)
         validate.within("margin", margin, 0.0 <= margin < np.inf, "0 or more")
         least = validate.number("min_probability", self.min_probability)

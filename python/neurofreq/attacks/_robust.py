@@ -55,10 +55,11 @@ def robust_accuracy(
     level: float = 0.95,
     seed: int = 0,
     first_index: int = 0,
-    batch_size: int = 128,
+    batch_size: int | None = None,
     deterministic: bool = False,
     channels_last: bool = False,
     autocast: torch.dtype | None = None,
+    capture: bool | None = None,
     progress: bool = False,
 ) -> RobustAccuracy:
     """Measure accuracy against the size of the perturbation.
@@ -98,8 +99,10 @@ def robust_accuracy(
         Largest number of queries of `Boundary` for each image.
     level : float
         Coverage of the intervals.
-    seed, first_index, batch_size, deterministic, channels_last, autocast, progress
+    seed, first_index, batch_size, deterministic, channels_last, autocast, capture
         As in the call of an attack.
+    progress : bool
+        Show a progress bar.
 
     Returns
     -------
@@ -148,13 +151,13 @@ def robust_accuracy(
     options = walk._options(
         seed=seed, first_index=first_index, batch_size=batch_size,
         deterministic=deterministic, channels_last=channels_last, autocast=autocast,
-        progress=progress,
+        capture=capture, progress=progress,
     )  # fmt: skip
     pgd = PGD(steps=steps)
     boundary = Boundary(max_queries=max_queries)
     batch = Batch.whole(pixels, known, None, options)
-    size = 1 if options.deterministic else options.batch_size
     with running(walk, model, batch, options) as run:
+        size = 1 if options.deterministic else run.size
         search = _Search(run, batch, budgets, norm, size)
         if search.ask_clean(calling.device_of(model, pixels)):
             search.walk(walk)

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 
 from neurofreq import _neurofreq
+from neurofreq._shared import transfer
 from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import calling
+from neurofreq._shared.networks import batches, calling
 from neurofreq._shared.progress import bar
 from neurofreq.attacks import _result
+from neurofreq.attacks._queries import Queries
 from neurofreq.attacks._task import Callables, Task
 
 if TYPE_CHECKING:
@@ -67,9 +69,13 @@ class Batch:
 
 
 class Run(Protocol):
-    """Attack a batch of the call; `classifier` is the model, already tried."""
+    """Attack a batch of the call.
+
+    `classifier` is the model, already tried, and `size` the number of images of a pass.
+    """
 
     classifier: calling.Classifier
+    size: int
 
     def __call__(self, attack: Attack, batch: Batch) -> AttackResult: ...
 
@@ -90,13 +96,18 @@ def running(
             progress=options.progress,
         ) as shown,
     ):
+        one = calling.to_tensor(batch.pixels[:1], device)
         asked = calling.tried(
-            model, calling.to_tensor(batch.pixels[:1], device),
-            alone=options.deterministic,
+            model, one, alone=options.deterministic,
             as_logits=attack.needs_gradient and options.judge is None,
             autocast=options.autocast, channels_last=options.channels_last,
         )  # fmt: skip
-        yield _Run(asked, options, device, shown.update)
+        size = batches.chosen(options.batch_size, asked, one, gradient=True)
+        queries = Queries(
+            asked, device, min(size, len(batch.pixels)),
+            alone=options.deterministic, capture=options.capture,
+        )  # fmt: skip
+        yield _Run(asked, options, device, shown.update, size, queries)
 
 
 class _Run:
@@ -106,9 +117,12 @@ class _Run:
         options: Options,
         device: Any,
         advance: Any,
+        size: int,
+        queries: Queries,
     ) -> None:
-        self.classifier = classifier
+        self.classifier, self.size = classifier, size
         self._options, self._device, self._advance = options, device, advance
+        self._queries = queries
 
     def __call__(self, attack: Attack, batch: Batch) -> AttackResult:
         """Attack the images of a batch."""
@@ -118,8 +132,9 @@ class _Run:
         if batch.targets is None and options.judge is None:
             n_surveyed = attack._n_surveyed
         source, points = self._source(attack, batch, n_surveyed)
+        size = min(self.size, self.classifier.room.most or self.size)
         task = Task(
-            images=calling.to_tensor(batch.pixels, self._device),
+            images=calling.to_tensor(batch.pixels, "cpu"),
             labels=batch.labels.tolist(),
             targets=None if batch.targets is None else batch.targets.tolist(),
             is_custom=options.judge is not None,
@@ -133,10 +148,13 @@ class _Run:
             n_bisections=attack.binary_search_steps,
             seed=options.seed,
             indices=[(options.first_index + row) % 2**64 for row in rows.tolist()],
-            batch_size=options.batch_size,
+            batch_size=size,
             is_deterministic=options.deterministic,
+            is_queued=transfer.is_queued(self._device),
         )
-        callables = Callables(self.classifier, self._judge(batch), self._advance)
+        judge = self._judge(batch)
+        queries = self._queries.of((judge, batch.targets is None))
+        callables = Callables(self.classifier, judge, queries, self._advance)
         settings = attack._settings(is_surveyed=source == "survey")
         found = _neurofreq.attack(callables, attack._method, settings, task)
         return _result.from_rust(
@@ -149,10 +167,10 @@ class _Run:
         judge = self._options.judge
         if judge is None or batch.rows is None:
             return judge
-        rows = torch.from_numpy(batch.rows)
+        rows = torch.from_numpy(batch.rows).to(self._device)
 
         def judged(images: Any, logits: Any, row: torch.Tensor) -> Any:
-            return judge(images, logits, rows.to(row.device)[row])
+            return judge(images, logits, rows[row])
 
         return judged
 
@@ -161,7 +179,7 @@ class _Run:
     ) -> tuple[str, torch.Tensor | None]:
         """Return the kind of starting points, and their images if they are given."""
         if batch.points is not None:
-            return "given", calling.to_tensor(batch.points, self._device)
+            return "given", calling.to_tensor(batch.points, "cpu")
         if self._options.candidates is not None and attack.needs_start:
             return "pool", calling.to_tensor(self._options.candidates, self._device)
         if not attack.needs_start:

@@ -9,6 +9,7 @@ import torch
 
 from neurofreq import _neurofreq
 from neurofreq._neurofreq import ModelError
+from neurofreq._shared import transfer
 from neurofreq._shared.networks import calling
 from neurofreq.attacks._task import Callables
 
@@ -56,14 +57,14 @@ def nearest(
     its gradient. It is infinite where the gradient vanishes, and for -1, which stands
     for a class that the model excludes. One forward pass and K backward passes.
     """
-    asked = Callables(ask, None, lambda _: None)
-    parts: list[tuple[Any, Any]] = []
-    for start in range(0, len(pixels), batch_size):
-        rows = slice(start, start + batch_size)
-        images = calling.to_tensor(pixels[rows], device)
-        found, distance = _neurofreq.nearest_classes(
-            asked, images, labels[rows].tolist(), norm, most
-        )
-        parts.append((found.cpu().numpy(), distance.double().cpu().numpy()))
+    asked = Callables(ask, None, None, lambda _: None)
+
+    def one(start: int, stop: int) -> tuple[Any, Any]:
+        images = calling.to_tensor(pixels[start:stop], device)
+        (own,) = transfer.send([torch.as_tensor(labels[start:stop])], images.device)
+        found, distance = _neurofreq.nearest_classes(asked, images, own, norm, most)
+        return found.cpu().numpy(), distance.double().cpu().numpy()
+
+    parts = ask.room.over(len(pixels), batch_size, one)
     classes, distances = zip(*parts, strict=True)
     return np.concatenate(classes), np.concatenate(distances)

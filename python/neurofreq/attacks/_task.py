@@ -31,6 +31,7 @@ class Task:
     indices: list[int]
     batch_size: int
     is_deterministic: bool
+    is_queued: bool
 
 
 @dataclass(frozen=True)
@@ -39,4 +40,5 @@ class Callables:
 
     model: Any
     criterion: Any
+    queries: Callable[..., Any] | None
     advance: Callable[[int], object]

@@ -16,7 +16,7 @@ import torch
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.perturbations import NORMS
-from neurofreq._shared.networks import calling
+from neurofreq._shared.networks import batches, calling
 from neurofreq.attacks import _survey
 from neurofreq.attacks._call import Attack
 from neurofreq.attacks._result import from_rust
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from neurofreq.attacks._run import Batch
 
 _ROUNDING = 1e-5  # relative: a distance above a budget by less fits the budget
-_UNUSED = ("criterion", "starting_points", "candidates", "trajectory")
+_UNUSED = ("criterion", "starting_points", "candidates", "capture", "trajectory")
 
 
 @dataclass(frozen=True)
@@ -113,14 +113,14 @@ class Wrapped(Attack):
         device = calling.device_of(model, batch.pixels)
         parts = []
         with calling.evaluating(model):
+            one = calling.to_tensor(batch.pixels[:1], device)
             ask = calling.tried(
-                model, calling.to_tensor(batch.pixels[:1], device), as_logits=True,
+                model, one, as_logits=True,
                 autocast=options.autocast, channels_last=options.channels_last,
             )  # fmt: skip
-            for start in range(0, len(batch.labels), options.batch_size):
-                rows = np.arange(
-                    start, min(start + options.batch_size, len(batch.labels))
-                )
+            size = batches.chosen(options.batch_size, ask, one, gradient=True)
+            for start in range(0, len(batch.labels), size):
+                rows = np.arange(start, min(start + size, len(batch.labels)))
                 parts.append(_Part(self, model, ask, batch.part(rows), options).run())
         columns = [[row for part in parts for row in part[k]] for k in range(1, 6)]
         adversarial = torch.cat([part[0] for part in parts])

@@ -8,6 +8,7 @@ import typer
 
 from neurofreq.cli import _common, _reports
 from neurofreq.cli._common import (
+    Batch,
     Data,
     Device,
     Epsilons,
@@ -60,9 +61,7 @@ def attack(
     untargeted: Untargeted = False,
     epsilons: Epsilons = None,
     seed: Seed = 0,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", help="Images per model call.")
-    ] = 256,
+    batch_size: Batch = None,
     device: Device = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,

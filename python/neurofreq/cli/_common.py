@@ -101,7 +101,12 @@ Beside = Annotated[
 Seed = Annotated[
     int, typer.Option("--seed", help="Seed of targets, attack and corruptions.")
 ]
-Batch = Annotated[int, typer.Option("--batch-size", help="Images per model call.")]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size", help="Images per model call: by default chosen by the device."
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Trace = Annotated[

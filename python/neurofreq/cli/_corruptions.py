@@ -41,7 +41,7 @@ def corruptions(
     n_images: Images = None,
     seed: Seed = 0,
     textures: Textures = None,
-    batch_size: Batch = 256,
+    batch_size: Batch = None,
     device: Device = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -109,7 +109,7 @@ def figures(
     seed: Seed = 0,
     colormap: Colormap = "viridis",
     fold: Fold = False,
-    batch_size: Batch = 256,
+    batch_size: Batch = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     traceback: Trace = False,
@@ -246,7 +246,7 @@ def _entries(models: Sequence[str], groups: Sequence[str]) -> list[Any]:
 
 
 def _measure(
-    wanted: Study, out: Path, quiet: bool, *, device: str, batch_size: int
+    wanted: Study, out: Path, quiet: bool, *, device: str, batch_size: int | None
 ) -> StudyResult | None:
     """Run the study; return None in a process that does not draw."""
     from neurofreq import studies

@@ -52,7 +52,7 @@ def report(
             "--seed", help="Seed of targets, attack and corruptions: by default 0."
         ),
     ] = None,
-    batch_size: Batch = 256,
+    batch_size: Batch = None,
     device: Device = "cpu",
     vector: Annotated[
         bool, typer.Option("--vector", help="Write pictures as PDF and SVG too.")
@@ -86,7 +86,7 @@ def hybrid(
     out: Out,
     n_images: Images = None,
     pairings: Pairings = None,
-    batch_size: Batch = 256,
+    batch_size: Batch = None,
     device: Device = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 import typer
 
 from neurofreq.cli import _common
-from neurofreq.cli._common import Data, Device, Images, Json, Models, Out, Quiet, Trace
+from neurofreq.cli._common import (
+    Batch,
+    Data,
+    Device,
+    Images,
+    Json,
+    Models,
+    Out,
+    Quiet,
+    Trace,
+)
 from neurofreq.cli._errors import plainly, say
 
 
@@ -36,9 +46,7 @@ def robust(
     ] = "auto",
     n_images: Images = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the attacks.")] = 0,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", help="Images per model call.")
-    ] = 128,
+    batch_size: Batch = None,
     device: Device = "cpu",
     as_json: Json = False,
     quiet: Quiet = False,

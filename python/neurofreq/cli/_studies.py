@@ -30,7 +30,7 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Measure again what is finished.")
     ] = False,
-    batch_size: Batch = 256,
+    batch_size: Batch = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     traceback: Trace = False,

@@ -28,7 +28,7 @@ class Kept:
         self._parts: dict[Part, dict[str, Any]] = {}
 
     def identify(
-        self, shown: dict[str, Shown], first: Part, batch_size: int, device: Any
+        self, shown: dict[str, Shown], first: Part, batch_size: int | None, device: Any
     ) -> None:
         """Identify all models, and check their classes with the labels of a part."""
         source = self._source

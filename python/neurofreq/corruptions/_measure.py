@@ -12,7 +12,7 @@ import torch
 
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import to_unit
-from neurofreq._shared.networks import classes, luma
+from neurofreq._shared.networks import batches, classes, luma
 from neurofreq._shared.progress import bar
 from neurofreq.corruptions import _textures, grid, grouping
 from neurofreq.corruptions._corrupt import CORRUPTIONS, PARAMETERS
@@ -46,7 +46,7 @@ def corruption_accuracy(
     parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = ...,
     textures: str | os.PathLike[str] | None = ...,
     gray: bool | Literal["auto"] = ...,
-    batch_size: int = ...,
+    batch_size: int | None = ...,
     device: torch.device | str | None = ...,
     out: str | os.PathLike[str] | None = ...,
     progress: bool = ...,
@@ -67,7 +67,7 @@ def corruption_accuracy(
     parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = ...,
     textures: str | os.PathLike[str] | None = ...,
     gray: bool | Literal["auto"] = ...,
-    batch_size: int = ...,
+    batch_size: int | None = ...,
     device: torch.device | str | None = ...,
     out: str | os.PathLike[str] | None = ...,
     progress: bool = ...,
@@ -87,7 +87,7 @@ def corruption_accuracy(
     parameters: Literal["auto", "cifar", "tinyimagenet", "imagenet"] = "auto",
     textures: str | os.PathLike[str] | None = None,
     gray: bool | Literal["auto"] = "auto",
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
     out: str | os.PathLike[str] | None = None,
     progress: bool = False,
@@ -119,8 +119,10 @@ def corruption_accuracy(
         Whether models get the luma of color images, computed after the corruption. With
         "auto", a model gets luma if it refuses two of the images in color and accepts
         their luma.
-    batch_size : int
-        Images per call of a model. It changes the run time, not the results.
+    batch_size : int, optional
+        Images per call of a model. It changes the run time, not the results. By default
+        256 on the CPU, and on a CUDA device as many as half of its free memory holds,
+        up to 1024.
     device : torch.device or str, optional
         Where batches are sent; by default the device of the model's parameters.
     out : path, optional
@@ -187,7 +189,7 @@ def corruption_accuracy(
     names = grouping.chosen(corruptions, known)
     level = validate.number("level", level)
     validate.within("level", level, 0.0 < level < 1.0, "between 0 and 1")
-    batch_size = validate.count("batch_size", batch_size)
+    batch_size = batches.check(batch_size)
     progress = validate.flag("progress", progress)
     gray = luma.wanted(gray)
     severities = _severities(severities)
@@ -270,7 +272,7 @@ def _measure(
     source: Source,
     shown: dict[str, Shown],
     kept: Kept | None,
-    batch_size: int,
+    batch_size: int | None,
     device: Any,
     progress: bool,
 ) -> tuple[Found, dict[str, int]]:

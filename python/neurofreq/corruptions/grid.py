@@ -11,10 +11,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 
 from neurofreq import corruptions
 from neurofreq._shared.inputs import pixel
-from neurofreq._shared.networks import calling, classes
+from neurofreq._shared.networks import batches, calling, classes
+from neurofreq._shared.networks.predicted import Predicted
 from neurofreq.corruptions import _textures
 from neurofreq.corruptions._ahead import ahead
 from neurofreq.corruptions.result import CLEAN
@@ -22,7 +24,6 @@ from neurofreq.corruptions.result import CLEAN
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import torch
     from numpy.typing import NDArray
 
     from neurofreq.corruptions.folder import CorruptedFolder
@@ -189,7 +190,7 @@ def judge(
     models: Mapping[str, Shown],
     take: Callable[[Part, str, NDArray[np.bool_], int], object],
     *,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
 ) -> None:
     """Measure which images each model classifies correctly, part by part.
@@ -199,11 +200,6 @@ def judge(
     because a generator would turn a StopIteration that a model raises into another
     exception. Raises ModelError for wrong logits or too few classes.
     """
-    requests = [
-        (part, names, start, min(start + batch_size, part.stop))
-        for part, names in work
-        for start in range(part.start, part.stop, batch_size)
-    ]
 
     def make(request: tuple[Part, Sequence[str], int, int]) -> dict[bool, Any]:
         part, names, start, stop = request
@@ -211,24 +207,64 @@ def judge(
         kinds = {models[name].is_gray for name in names}
         return {is_gray: pixel.luma(images) if is_gray else images for is_gray in kinds}
 
-    asked: dict[str, calling.Classifier] = {}
-    found: dict[str, list[NDArray[np.int64]]] = {}
+    asked = _Asked(models, device)
+    size = batch_size or (asked.size(work[0][1], make, work[0][0]) if work else 1)
+    requests = [
+        (part, names, start, min(start + size, part.stop))
+        for part, names in work
+        for start in range(part.start, part.stop, size)
+    ]
+    found: dict[str, Predicted] = {}
     with closing(ahead(make, requests)) as made:
         for (part, names, start, stop), images in zip(requests, made, strict=True):
             labels = source.labels(part)
             for name in names:
-                one = models[name]
-                batch = images[one.is_gray]
-                if name not in asked:
-                    asked[name] = calling.tried(
-                        one.model, batch, device=device, made=True
-                    )
-                logits = calling.predict(
-                    asked[name], batch, batch_size=batch_size, device=device
-                )
+                batch = images[models[name].is_gray]
+                logits = asked.logits(name, batch)
+                found.setdefault(name, Predicted()).add(logits, len(batch))
                 if start == part.start:
                     classes.fit(logits.shape[1], labels, name=name)
-                found.setdefault(name, []).append(logits.argmax(dim=1).cpu().numpy())
                 if stop == part.stop:
-                    correct = np.concatenate(found.pop(name)) == labels
+                    correct = np.concatenate(found.pop(name).read()) == labels
                     take(part, name, correct, logits.shape[1])
+
+
+class _Asked:
+    """Models on their devices; each is tried when it gets its first images."""
+
+    def __init__(self, models: Mapping[str, Shown], device: Any) -> None:
+        self._models, self._device = models, device
+        self._tried: dict[str, calling.Classifier] = {}
+
+    def logits(self, name: str, images: NDArray[Any]) -> torch.Tensor:
+        """Return the logits of a batch."""
+        ask = self._ask(name, images)
+        with calling.evaluating(ask.model), torch.no_grad():
+            return ask(self._placed(name, images))
+
+    def size(
+        self, names: Sequence[str], make: Callable[..., dict[bool, Any]], part: Part
+    ) -> int:
+        """Choose a batch size that suits all models, from one image of a part."""
+        sizes = []
+        images = make((part, names, part.start, part.start + 1))
+        for name in names:
+            image = images[self._models[name].is_gray]
+            one = self._placed(name, image)
+            if one.is_cuda:  # other devices need no trial
+                ask = self._ask(name, image)
+                with calling.evaluating(ask.model):
+                    sizes.append(batches.chosen(None, ask, one))
+        return min(sizes, default=batches.HOST[False])
+
+    def _ask(self, name: str, images: NDArray[Any]) -> calling.Classifier:
+        if name not in self._tried:
+            model = self._models[name].model
+            self._tried[name] = calling.tried(
+                model, images, device=self._device, made=True
+            )
+        return self._tried[name]
+
+    def _placed(self, name: str, images: NDArray[Any]) -> torch.Tensor:
+        own = calling.device_of(self._models[name].model)
+        return calling.to_tensor(images, own if self._device is None else self._device)

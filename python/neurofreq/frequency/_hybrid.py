@@ -13,8 +13,10 @@ import numpy as np
 import torch
 
 from neurofreq import _neurofreq
+from neurofreq._shared import transfer
 from neurofreq._shared.inputs import mixing, pixel, validate
-from neurofreq._shared.networks import calling, classes, luma
+from neurofreq._shared.networks import batches, calling, classes, luma
+from neurofreq._shared.networks.predicted import Predicted
 from neurofreq._shared.progress import bar
 from neurofreq.frequency._reversal import HybridCurve
 from neurofreq.intervals import percentile_interval, resampled_means
@@ -147,7 +149,7 @@ def hybrid_curve(
     *,
     frequencies: Sequence[float] | None = None,
     seeds: Iterable[int] = range(6),
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
     gray: bool | Literal["auto"] = "auto",
     progress: bool = False,
@@ -171,8 +173,9 @@ def hybrid_curve(
         default the 13 of Figs 3 and 5.
     seeds : iterable of int
         One pairing of all images per seed (`hybrid_pairs`).
-    batch_size : int
-        Hybrids per call of the model.
+    batch_size : int, optional
+        Hybrids per call of the model. By default 256 on the CPU, and on a CUDA device
+        as many as half of its free memory holds, up to 1024.
     device : torch.device or str, optional
         Where hybrids are mixed and passed to the model; by default the device of its
         parameters. The model itself is not moved.
@@ -225,7 +228,7 @@ def hybrid_curve(
     truth = validate.labels(labels, count=len(images))
     grid = _curve_frequencies(frequencies)
     pairings = [hybrid_pairs(truth, seed=seed) for seed in validate.seeds(seeds)]
-    batch_size = validate.count("batch_size", batch_size)
+    batch_size = batches.check(batch_size)
     device = calling.device_of(model) if device is None else validate.device(device)
     progress = validate.flag("progress", progress)
     images = _shown(model, images, gray, device)
@@ -235,16 +238,22 @@ def hybrid_curve(
     total = len(pairings) * len(truth) * len(grid)
     made = bar(total=total, desc="hybrids", unit="image", progress=progress)
     with made, calling.evaluating(model), torch.no_grad():
+        size = batches.chosen(batch_size, ask, _take(images, np.arange(1), device))
         for low_index, high_index in pairings:
-            for start in range(0, len(truth), batch_size):
-                low = low_index[start : start + batch_size]
-                high = high_index[start : start + batch_size]
+            predicted, places = Predicted(), []
+            for start in range(0, len(truth), size):
+                low = low_index[start : start + size]
+                high = high_index[start : start + size]
                 pair = _take(images, low, device), _take(images, high, device)
                 for f, hybrids in enumerate(_each_hybrid(*pair, grid)):
-                    chosen = _choices(ask, hybrids, truth)
-                    low_hits[low, f] += chosen == truth[low]
-                    high_hits[low, f] += chosen == truth[high]
-                    made.update(len(chosen))
+                    logits = ask(hybrids)
+                    predicted.add(logits, len(hybrids))
+                    classes.fit(logits.shape[1], truth)
+                    places.append((f, low, high))
+                    made.update(len(hybrids))
+            for (f, low, high), named in zip(places, predicted.read(), strict=True):
+                low_hits[low, f] += named == truth[low]
+                high_hits[low, f] += named == truth[high]
     return _curve(grid, low_hits / len(pairings), high_hits / len(pairings))
 
 
@@ -293,8 +302,12 @@ def _each_hybrid(
 def _take(images: Array, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
     """Return the images of `rows` on `device`."""
     if isinstance(images, torch.Tensor):
-        return images.detach()[torch.from_numpy(rows).to(images.device)].to(device)
-    return torch.from_numpy(images[rows]).to(device)
+        (index,) = transfer.send([torch.from_numpy(rows)], images.device)
+        taken = images.detach()[index]
+        if images.device.type != "cpu":
+            return taken.to(device)
+        return transfer.send([taken], device)[0]
+    return transfer.send([torch.from_numpy(images[rows])], device)[0]
 
 
 def _shown(
@@ -307,15 +320,6 @@ def _shown(
         few = few.detach().cpu().numpy()
     is_gray = luma.is_shown("model", model, few, images.shape[1], gray, device=device)
     return pixel.luma(images) if is_gray else images
-
-
-def _choices(
-    ask: calling.Classifier, hybrids: torch.Tensor, labels: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return the class that the model predicts for each hybrid."""
-    logits = calling.check_logits(ask(hybrids), len(hybrids))
-    classes.fit(logits.shape[1], labels)
-    return logits.argmax(dim=1).cpu().numpy()
 
 
 def _curve_frequencies(value: Sequence[float] | None) -> list[float]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from neurofreq._shared import results
+from neurofreq._shared import results, transfer
 from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import calling, classes
+from neurofreq._shared.networks import batches, calling, classes
+from neurofreq._shared.networks.predicted import Predicted
 from neurofreq._shared.progress import bar
 from neurofreq._shared.results import Result
 from neurofreq.frequency import maps
@@ -105,7 +106,7 @@ def fourier_sensitivity(
     *,
     norm: float = 4.0,
     seed: int = 0,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
     progress: bool = False,
 ) -> FourierSensitivity:
@@ -126,12 +127,14 @@ def fourier_sensitivity(
         Seed of the random sign for each image and channel. The signs of an image depend
         only on the seed and the image's position in `images`. They are the same for all
         frequencies.
-    batch_size : int
-        Images per call of the model.
+    batch_size : int, optional
+        Images per call of the model; small sets of images are shown with several
+        frequencies in one call. By default 256 on the CPU, and on a CUDA device as many
+        as half of its free memory holds, up to 1024.
     device : torch.device or str, optional
         By default the device of the model's parameters.
     progress : bool
-        Show a progress bar over frequencies.
+        Show a progress bar over changed images.
 
     Returns
     -------
@@ -169,32 +172,66 @@ def fourier_sensitivity(
     truth = calling.as_tensor(validate.labels(labels, count=len(images)))
     norm = validate.number("norm", norm)
     validate.within("norm", norm, 0.0 < norm < float("inf"), "above 0")
-    batch_size = validate.count("batch_size", batch_size)
+    batch_size = batches.check(batch_size)
     progress = validate.flag("progress", progress)
-    device = None if device is None else validate.device(device)
+    device = calling.device_of(model) if device is None else validate.device(device)
     shown = calling.to_tensor(images, "cpu")
     signs = _signs(len(shown), shown.shape[1], validate.seed(seed)).to(shown.dtype)
     height, width = shown.shape[2:]
     ask = calling.tried(model, shown, device=device, made=True)
-
-    def error(change: torch.Tensor | None) -> float:
-        n_wrong = 0
-        for part in torch.split(torch.arange(len(shown), device="cpu"), batch_size):
-            batch = shown[part]
-            if change is not None:
-                batch = (batch + norm * signs[part] * change).clamp(0.0, 1.0)
-            logits = calling.predict(ask, batch, batch_size=batch_size, device=device)
-            classes.fit(logits.shape[1], truth.numpy())
-            n_wrong += int((logits.argmax(1).cpu() != truth[part]).sum())
-        return n_wrong / len(shown)
-
+    places = _places(height, width)
+    # Wrong answers for each place, and for unchanged images at the end.
+    n_wrong = np.zeros(len(places) + 1, np.int64)
+    with (
+        calling.evaluating(model),
+        torch.no_grad(),
+        bar(
+            total=len(n_wrong) * len(shown),
+            desc="frequencies",
+            unit="image",
+            progress=progress,
+        ) as made,
+    ):
+        size = batches.chosen(batch_size, ask, calling.to_tensor(shown[:1], device))
+        for rows in torch.split(torch.arange(len(shown), device="cpu"), size):
+            part = transfer.send([shown[rows], norm * signs[rows]], device)
+            wrong = _wrong(ask, part, truth[rows].numpy(), places, size, made)
+            n_wrong += wrong
     rates = np.full((height, width), np.nan)
-    for row, column in _places(height, width, progress):
-        change = fourier_basis(height, width, row, column).to(shown.dtype)
-        rate = error(change)
-        rates[row, column] = rate
-        rates[_opposite(row, height), _opposite(column, width)] = rate
-    return FourierSensitivity(rates, error(None))
+    for (row, column), n in zip(places, n_wrong, strict=False):
+        rates[row, column] = n / len(shown)
+        rates[_opposite(row, height), _opposite(column, width)] = n / len(shown)
+    return FourierSensitivity(rates, float(n_wrong[-1]) / len(shown))
+
+
+def _wrong(
+    ask: calling.Classifier,
+    part: list[torch.Tensor],
+    truth: NDArray[np.int64],
+    places: list[tuple[int, int]],
+    size: int,
+    bar: Any,
+) -> NDArray[np.int64]:
+    """Return how many images of a part are misclassified with each change.
+
+    One call of the model has as many changes of the images as a batch holds. The last
+    change is none.
+    """
+    shown, signs = part
+    n, (height, width) = len(shown), shown.shape[2:]
+    predicted, step = Predicted(), max(1, size // n)
+    for start in range(0, len(places) + 1, step):
+        few = [fourier_basis(height, width, *at) for at in places[start : start + step]]
+        if start + step > len(places):
+            few.append(torch.zeros(height, width, dtype=torch.float64, device="cpu"))
+        (changes,) = transfer.send([torch.stack(few).to(shown.dtype)], shown.device)
+        moved = (shown + signs * changes[:, None, None]).clamp(0.0, 1.0).flatten(0, 1)
+        logits = ask(moved)
+        predicted.add(logits, len(moved))
+        classes.fit(logits.shape[1], truth)
+        bar.update(len(moved))
+    named = np.concatenate(predicted.read()).reshape(len(places) + 1, n)
+    return (named != truth).sum(axis=1)
 
 
 def _signs(n: int, n_channels: int, seed: int) -> torch.Tensor:
@@ -210,12 +247,11 @@ def _opposite(place: int, side: int) -> int:
     return (2 * (side // 2) - place) % side
 
 
-def _places(height: int, width: int, progress: bool) -> Any:
-    """Return one position of each pair of opposite frequencies, with a progress bar."""
-    places = [
+def _places(height: int, width: int) -> list[tuple[int, int]]:
+    """Return one position of each pair of opposite frequencies."""
+    return [
         (row, column)
         for row in range(height)
         for column in range(width)
         if (row, column) <= (_opposite(row, height), _opposite(column, width))
     ]
-    return bar(places, desc="frequencies", progress=progress)

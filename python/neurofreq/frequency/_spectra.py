@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from neurofreq import _neurofreq
-from neurofreq._shared import results
+from neurofreq._shared import results, transfer
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.results import Result
 from neurofreq.frequency import maps
+from neurofreq.frequency._queued import Queued
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -188,7 +189,8 @@ class SpectrumAccumulator(Result):
     """A mean power spectrum that is updated batch by batch and merged with others.
 
     Sums are in double precision, so the split into batches changes the result only by
-    rounding.
+    rounding. Sums of tensors on a GPU stay there: `update` does not wait for the
+    device, and `power`, `count`, `merge` and `state` wait once.
 
     Parameters
     ----------
@@ -214,10 +216,12 @@ class SpectrumAccumulator(Result):
         self.demean = validate.flag("demean", demean)
         self._total = np.zeros((height, width))
         self._count = 0
+        self._queued: Queued | None = None
 
     @property
     def count(self) -> int:
         """Number of planes (images x channels) so far."""
+        self._settle()
         return self._count
 
     @property
@@ -229,7 +233,7 @@ class SpectrumAccumulator(Result):
         ValueError
             Before the first update.
         """
-        if self._count == 0:
+        if self.count == 0:
             raise ValueError("power: got no images yet, expected an update first")
         return _neurofreq.mean_power(self._total, self._count)
 
@@ -245,7 +249,8 @@ class SpectrumAccumulator(Result):
         ------
         TypeError, ValueError
             As `power_spectrum`, or images of another size. The accumulator is then
-            unchanged.
+            unchanged. For images on a GPU, the next reading of the sums raises the
+            error for values that are not finite, and leaves out their batches.
         """
         plain = validate.batch(images)
         if tuple(plain.shape[2:]) != self._total.shape:
@@ -253,9 +258,16 @@ class SpectrumAccumulator(Result):
                 f"images: got shape {tuple(plain.shape)}, expected height and width "
                 f"{self._total.shape}"
             )
+        if isinstance(plain, torch.Tensor) and transfer.is_queued(plain.device):
+            if self._queued is None or self._queued.device != plain.device:
+                self._settle()
+                self._queued = Queued(self._total, plain.device)
+            self._queued.add(plain, self.demean)
+            return self
         total = _total_power(plain, self.demean)
         if isinstance(total, torch.Tensor):
-            total = total.detach().cpu().numpy()
+            total = total.detach().numpy()
+        self._settle()
         self._total += total
         self._count += plain.shape[0] * plain.shape[1]
         return self
@@ -284,6 +296,8 @@ class SpectrumAccumulator(Result):
             raise ValueError(
                 f"other: got height, width, demean {theirs}, expected {mine}"
             )
+        self._settle()
+        other._settle()
         self._total += other._total
         self._count += other._count
         return self
@@ -297,6 +311,7 @@ class SpectrumAccumulator(Result):
             ``total`` (ndarray of float64, shape (H, W)), ``count`` and
             ``demean`` (int).
         """
+        self._settle()
         return {
             "total": self._total.copy(),
             "count": self._count,
@@ -336,6 +351,21 @@ class SpectrumAccumulator(Result):
         accumulator = cls(*total.shape, demean=bool(demean))
         accumulator._total, accumulator._count = total, count
         return accumulator
+
+    def _settle(self) -> None:
+        """Read the sums that are on a device, if there are any."""
+        queued, self._queued = self._queued, None
+        if queued is None:
+            return
+        self._total, count, left_out = queued.read()
+        self._count += count
+        if left_out:
+            raise ValueError(
+                "images: got NaN, infinite values or values whose squares overflow in "
+                f"batch {', '.join(map(str, left_out))} on {queued.device} (counted "
+                "from the last reading), expected finite ones: the sums are without "
+                "these batches"
+            )
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per frequency: "frequency_y", "frequency_x" and "power".

@@ -179,7 +179,7 @@ def run(
     n_thresholds: int | None = None,
     seeds: Iterable[int] | None = None,
     seed: int | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
     gray: Literal["auto", "always", "never"] = "auto",
     measurements: Sequence[str] | None = None,
@@ -231,8 +231,8 @@ def run(
         Each seed gives one pairing of hybrids; 0 to 5 by default.
     seed : int, optional
         Seed of attack targets, attack and corruptions; 0 by default.
-    batch_size : int
-        Images per call of a model.
+    batch_size : int, optional
+        Images per call of a model. By default each measurement chooses by the device.
     device : torch.device or str, optional
         Device of the batches; by default the device of the model's parameters.
     gray : {"auto", "always", "never"}

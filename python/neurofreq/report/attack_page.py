@@ -64,7 +64,7 @@ def write(
     targeted: bool,
     epsilons: Sequence[float] | None,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     device: torch.device,
     progress: bool,
 ) -> Written:

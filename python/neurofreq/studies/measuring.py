@@ -13,7 +13,7 @@ import numpy as np
 
 from neurofreq import attacks, frequency
 from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import calling
+from neurofreq._shared.networks import batches, calling
 from neurofreq.corruptions import grid
 from neurofreq.corruptions.folder import SEVERITIES
 from neurofreq.measured import Attack, Clean, Corrupted, Hybrid
@@ -53,15 +53,14 @@ class Subject:
 class Running:
     """How the models are run. These settings affect the time, not the numbers."""
 
-    batch_size: int = 256
+    batch_size: int | None = None
     device: torch.device | str | None = None
     progress: bool = True
     step: Callable[[int], object] = lambda n: None
 
     def __post_init__(self) -> None:
         """Check the values before any model is loaded."""
-        batch_size = validate.count("batch_size", self.batch_size)
-        object.__setattr__(self, "batch_size", batch_size)
+        object.__setattr__(self, "batch_size", batches.check(self.batch_size))
         progress = validate.flag("progress", self.progress)
         object.__setattr__(self, "progress", progress)
         if self.device is not None:

@@ -38,7 +38,7 @@ def run(
     resume: bool = True,
     progress: bool = True,
     device: torch.device | str | None = None,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     measurements: Sequence[str] | None = None,
 ) -> StudyResult:
     """Measure every model of a study, and store each item when it completes.
@@ -59,8 +59,8 @@ def run(
     device : torch.device or str, optional
         Device for the batches and for models that are loaded from a spec. By default,
         the device of each model. Under ``torchrun``, "cuda" is the rank's own device.
-    batch_size : int
-        Images per call of a model.
+    batch_size : int, optional
+        Images per call of a model. By default each measurement chooses by the device.
     measurements : sequence of str, optional
         Measure these instead of the study's measurements.
 

@@ -10,10 +10,9 @@ import torch
 
 from neurofreq._neurofreq import ModelError
 from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import calling
+from neurofreq._shared.networks import calling, graphs
 from neurofreq._shared.ranks import Ranks
 from neurofreq.training._form import Form
-from neurofreq.training._graphs import CudaGraphs, Watch
 from neurofreq.training._losses import Losses
 from neurofreq.training._objective import Objective, Settings
 from neurofreq.training._recorded import Recorded
@@ -25,14 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from typing_extensions import Self
 
-    from neurofreq.training._graphs import Graphs
+    from neurofreq._shared.networks.graphs import Graphs
     from neurofreq.training._objective import Regularizer
 
-WARM = 3
-"""Steps of each shape that run eagerly before one is recorded."""
-WATCHED = (1, 2)
-"""Of these, the steps whose operators are noted and compared. The first step tries the
-layers of a regularizer, so it has others."""
 MOST = 4
 """Graphs that are kept; further shapes run eagerly."""
 MOST_FORMS = 16
@@ -131,7 +125,7 @@ class CapturedStep:
         if capture is not None:
             capture = validate.flag("capture", capture)
         self._device = calling.device_of(model)
-        self._graphs = None if capture is False else _graphs(self._device)
+        self._graphs = None if capture is False else graphs.cuda_graphs(self._device)
         self._bad = torch.zeros((), device=self._device)
         self._forms: dict[Any, Form] = {}
         self._last: Losses | None = None
@@ -229,7 +223,7 @@ class CapturedStep:
 
     def _recorded(
         self,
-        graphs: Graphs,
+        made: Graphs,
         images: Tensor,
         labels: Tensor,
         views: Sequence[Tensor],
@@ -243,14 +237,14 @@ class CapturedStep:
         form.fill(inputs)
         if form.replay is not None and form.addresses != self._addresses():
             form.replay = None
-        if form.replay is None and not self._record(graphs, form):
-            return self._warm(graphs, form)
-        return self._replay(graphs, form, place)
+        if form.replay is None and not self._record(made, form):
+            return self._warm(made, form)
+        return self._replay(made, form, place)
 
-    def _warm(self, graphs: Graphs, form: Form) -> Losses:
+    def _warm(self, made: Graphs, form: Form) -> Losses:
         """Take a step eagerly, on the static inputs of a form."""
-        is_watched = form.n_steps in WATCHED
-        watch = Watch(self._device) if is_watched else None
+        is_watched = form.n_steps in graphs.WATCHED
+        watch = graphs.Watch(self._device) if is_watched else None
         objective = self._objective
 
         def work() -> dict[str, float]:
@@ -268,7 +262,7 @@ class CapturedStep:
                 objective.attached.keep_unless(self._bad > 0.0, later.draw)
             return losses
 
-        losses = graphs.warm(work)
+        losses = made.warm(work)
         self._count(1)
         form.n_steps += 1
         if watch is not None:
@@ -277,17 +271,16 @@ class CapturedStep:
             form.watch = watch
         return Losses(lambda: losses)
 
-    def _record(self, graphs: Graphs, form: Form) -> bool:
+    def _record(self, made: Graphs, form: Form) -> bool:
         """Record a step of a form that has been warmed up; return whether it worked."""
         n_graphs = sum(one.replay is not None for one in self._forms.values())
-        if form.n_steps < WARM or n_graphs >= MOST:
+        if form.n_steps < graphs.WARM or n_graphs >= MOST:
             return False
         torch.clear_autocast_cache()  # recordings must not use copies of old weights
         try:
-            form.replay = graphs.capture(lambda: self._body(form))
-        except (RuntimeError, NotImplementedError, AssertionError) as error:
-            first = str(error).strip().splitlines() or [type(error).__name__]
-            self._refuse(f"CUDA cannot record the step: {first[0]:.200}")
+            form.replay = made.capture(lambda: self._body(form))
+        except graphs.FAILURES as error:
+            self._refuse(graphs.told("the step", error))
             return False
         form.grads = [p.grad for p in self._optimizer.parameters()]
         form.addresses = self._addresses()
@@ -317,11 +310,11 @@ class CapturedStep:
         form.names, form.n_classes = list(later.terms), n_classes
         return later.report(*flags)
 
-    def _replay(self, graphs: Graphs, form: Form, place: str) -> Losses:
+    def _replay(self, made: Graphs, form: Form, place: str) -> Losses:
         assert form.replay is not None
         attached = self._objective.attached
         step = 0 if attached is None else attached.count
-        values = graphs.read(form.replay())
+        values = made.read(form.replay())
         for parameter, grad in zip(
             self._optimizer.parameters(), form.grads, strict=True
         ):
@@ -332,7 +325,7 @@ class CapturedStep:
 
         def read() -> dict[str, float]:
             try:
-                return form.losses(values(), told)
+                return form.losses(values().tolist(), told)
             except ModelError as error:
                 raise ModelError(f"{error} ({place})") from None
             except ValueError as error:
@@ -379,9 +372,8 @@ class CapturedStep:
         objective = self._objective
         if Ranks.of(objective.model).size > 1:
             return "the model runs in several processes"
-        places = {p.device for p in objective.model.parameters()}
-        if len(places) > 1:
-            return f"the model is on {len(places)} devices"
+        if reason := graphs.problem_of(objective.model):
+            return reason
         if objective.regularizer is not None and objective.attached is None:
             kind = type(objective.regularizer).__name__
             return f"the regularizer {kind} has a loss of its own"
@@ -397,7 +389,3 @@ class CapturedStep:
             stacklevel=2,
         )
         self.close()
-
-
-def _graphs(device: torch.device) -> Graphs | None:
-    return CudaGraphs(device) if device.type == "cuda" else None

@@ -14,7 +14,7 @@ from neurofreq.training._objective import check_losses, check_span
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from neurofreq.training._graphs import Watch
+    from neurofreq._shared.networks.graphs import Watch
 
 
 class Form:

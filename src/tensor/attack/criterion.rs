@@ -24,23 +24,17 @@ pub enum Criterion {
 }
 
 /// The `count` classes (n, count) with the largest logits, without each row's label.
-pub fn likeliest_others(logits: &Tensor, labels: &[i64], count: i64) -> Result<Tensor> {
+pub fn likeliest_others(logits: &Tensor, labels: &Tensor, count: i64) -> Result<Tensor> {
     let plain = logits.f_detach()?;
-    let others = lowered(&plain, &column(labels, logits)?)?;
+    let others = lowered(&plain, &labels.f_unsqueeze(1)?)?;
     Ok(others.f_topk(count, 1, true, true)?.1)
 }
 
 /// By how much the label of every row leads over its `class` (n, 1).
-pub fn lead(logits: &Tensor, labels: &[i64], class: &Tensor) -> Result<Tensor> {
-    let own = logits.f_gather(1, &column(labels, logits)?, false)?;
+pub fn lead(logits: &Tensor, labels: &Tensor, class: &Tensor) -> Result<Tensor> {
+    let own = logits.f_gather(1, &labels.f_unsqueeze(1)?, false)?;
     let other = logits.f_gather(1, class, false)?;
     Ok(own.f_sub(&other)?.f_squeeze_dim(1)?)
-}
-
-/// Classes as a column on the logits' device.
-fn column(classes: &[i64], logits: &Tensor) -> Result<Tensor> {
-    let classes = Tensor::f_from_slice(classes)?.f_to_device(logits.device())?;
-    Ok(classes.f_unsqueeze(1)?)
 }
 
 /// Logits whose `own` class is at minus infinity.
@@ -56,11 +50,11 @@ fn lowered(plain: &Tensor, own: &Tensor) -> Result<Tensor> {
 /// The difference of every row of `logits` for its class in `classes`.
 pub fn difference(
     logits: &Tensor,
-    classes: &[i64],
+    classes: &Tensor,
     is_targeted: bool,
     (margin, probability): (f64, f64),
 ) -> Result<Tensor> {
-    let own_index = column(classes, logits)?;
+    let own_index = classes.f_unsqueeze(1)?;
     let rival_index = lowered(&logits.f_detach()?, &own_index)?.f_argmax(1, true)?;
     let own = logits.f_gather(1, &own_index, false)?;
     let rival = logits.f_gather(1, &rival_index, false)?;

@@ -1,8 +1,8 @@
 /*!
 The loop of every attack over any classifier.
 
-[`Classify`] is all that is asked of a model. Torch work stays on the calling
-thread; what happens between two queries is pure host arithmetic
+[`Network`] and [`Classify`] are all that is asked of a model. Torch work stays on
+the calling thread; what happens between two queries is pure host arithmetic
 ([`Search::answer`]) and runs in parallel over images. Gradients are taken for
 the images alone, so no weight's `.grad` or flag is touched and no weight
 gradient is computed.
@@ -25,29 +25,31 @@ use std::sync::{Mutex, PoisonError};
 use rayon::prelude::*;
 use tch::{Device, Tensor};
 
-use crate::Result;
-use crate::core::attack::{self, Ask, Search, Settings, Start, Status, Walk};
+pub use crate::core::attack::Ask;
+use crate::core::attack::{self, Search, Settings, Start, Status, Walk};
 use crate::core::norm::Norm;
 use crate::core::parallel;
 use crate::core::trust_region::Scratch;
+use crate::{Error, Result};
 pub use criterion::Criterion;
 pub use nearest::nearest_classes;
-pub use query::Pixel;
-use query::{Pending, Queries};
+use query::Answers;
+pub use query::{Form, Pixel, Questions};
+use sources::Pool;
 pub use sources::Starts;
 
-/// A classifier that is asked about batches of images.
-pub trait Classify {
+/// A network, on its own device.
+pub trait Network {
     /// Logits (n, `n_classes`) of images (n, C, H, W), which are left as they
     /// are.
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor>;
+    fn logits(&self, images: &Tensor) -> Result<Tensor>;
 
     /// The gradient of the sum of `differences` in `images`, which they were
     /// computed from; `None` where they do not depend on them. It runs the
     /// backward pass of the user's model, so what that raises must come out.
     /// `keeps_graph`: another backward pass will follow.
     fn gradient(
-        &mut self,
+        &self,
         differences: &Tensor,
         images: &Tensor,
         keeps_graph: bool,
@@ -56,7 +58,20 @@ pub trait Classify {
     /// The user's own criterion for `images` with these `logits`, the images
     /// at `positions` of the task: (n,), negative or true where adversarial.
     /// Only called where [`Criterion::Custom`] is asked for.
-    fn judge(&mut self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor>;
+    fn judge(&self, images: &Tensor, logits: &Tensor, positions: &Tensor) -> Result<Tensor>;
+}
+
+/// Sends questions to a network, and brings the answers back.
+pub trait Classify: Network {
+    /// An answer that may still be under way on the device.
+    type Pending;
+
+    /// Starts an answer ([`Form::answer`]); `None` if the device has too little
+    /// memory for so many images.
+    fn start(&mut self, ask: Ask, questions: Questions) -> Result<Option<Self::Pending>>;
+
+    /// Waits for the rows of an answer, which are then on the host.
+    fn wait(&mut self, pending: Self::Pending) -> Result<Tensor>;
 
     /// Hears that `n` more of the planned answers were given or are not
     /// needed.
@@ -66,7 +81,7 @@ pub trait Classify {
 /// What is attacked, and towards what.
 #[derive(Debug)]
 pub struct Task {
-    /// Clean images (N, C, H, W) in [0, 1], where the model expects them.
+    /// Clean images (N, C, H, W) in [0, 1], on the host.
     pub images: Tensor,
     /// The true class of every image.
     pub labels: Vec<i64>,
@@ -90,15 +105,17 @@ pub struct Task {
     pub indices: Vec<u64>,
     /// Images per query.
     pub batch_size: usize,
-    /// Whether every image is sent alone, so that no kernel of the model can
-    /// round differently for another batch.
+    /// Whether every image of a pool is sent alone, so that no kernel of the
+    /// model can round differently for another batch.
     pub is_deterministic: bool,
+    /// Whether the device answers later, so that the host can work meanwhile.
+    pub is_queued: bool,
 }
 
 /// One entry per image.
 #[derive(Debug)]
 pub struct Findings {
-    /// The nearest adversarial images found; the clean image without one.
+    /// The nearest adversarial images found, on the host; the clean image without one.
     pub adversarial: Tensor,
     /// Their distance; infinite without one.
     pub distance: Vec<f64>,
@@ -132,44 +149,49 @@ struct Entry<T: Pixel> {
 pub fn run<T: Pixel>(
     model: &mut impl Classify,
     task: &Task,
+    form: &Form,
     settings: &Settings,
 ) -> Result<Findings> {
-    let mut queries = Queries::new(model, task);
-    let pool = sources::read_pool(&mut queries, task)?;
+    let pool = sources::read_pool(model, task, form)?;
     let scratch = ScratchPool::default();
-    let depth = usize::from(task.images.device().is_cuda());
-    let mut pipeline: VecDeque<(Vec<Entry<T>>, Pending)> = VecDeque::new();
+    let depth = usize::from(task.is_queued);
+    let mut pipeline: VecDeque<(Vec<Entry<T>>, Ask, _)> = VecDeque::new();
     let mut window: Vec<Entry<T>> = Vec::new();
     let mut findings = Findings::new::<T>(&task.images)?;
     let mut upcoming = 0..task.labels.len();
     let shape = query::shape(&task.images)?;
+    let mut size = task.batch_size;
     loop {
-        while window.len() < 2 * task.batch_size
+        while window.len() < 2 * size
             && let Some(position) = upcoming.next()
         {
-            let walk = Walk::new(query::row(&task.images, position)?, task.norm);
-            let index = task.indices[position];
-            let source = sources::source(task, pool.as_ref(), position, index)?;
-            let start = Start::new(source, task.n_bisections, sources::stream(task.seed, index));
-            let rng = sources::method_stream(task.seed, index);
-            let method = attack::method(settings, position, shape, rng)?;
-            let search = Search::new(walk, start, method);
-            window.push(Entry { position, search });
+            window.push(Entry::new(task, settings, pool.as_ref(), position, shape)?);
         }
         if !window.is_empty() {
-            let (batch, ask) = take_batch(&mut window, task.batch_size);
+            let (mut batch, ask) = take_batch(&mut window, size);
             let points = batch.iter().map(|entry| &entry.search.walk.point[..]);
             let positions: Vec<usize> = batch.iter().map(|entry| entry.position).collect();
-            let pending = queries.ask(points, &positions, ask)?;
-            pipeline.push_back((batch, pending));
+            let questions = Questions::about(task, points, &positions)?;
+            let Some(pending) = model.start(ask, questions)? else {
+                if batch.len() == 1 {
+                    return Err(Error::Memory("too little for one image".to_owned()));
+                }
+                size = batch.len().div_ceil(2);
+                batch.append(&mut window);
+                window = batch;
+                continue;
+            };
+            pipeline.push_back((batch, ask, pending));
         }
         if pipeline.len() <= depth && !window.is_empty() {
             continue;
         }
-        let Some((mut batch, pending)) = pipeline.pop_front() else {
+        let Some((mut batch, ask, pending)) = pipeline.pop_front() else {
             break;
         };
-        let used = answer(&mut batch, &pending, &scratch)?;
+        let rows = model.wait(pending)?;
+        let answers = Answers::read(&rows, form, ask, shape.iter().product())?;
+        let used = answer(&mut batch, &answers, &scratch)?;
         for entry in batch {
             if entry.search.ask() == Ask::Nothing {
                 findings.probe_spectrum[entry.position] = entry.search.probe_spectrum();
@@ -178,10 +200,29 @@ pub fn run<T: Pixel>(
                 window.push(entry);
             }
         }
-        queries.model.progress(used)?;
+        model.progress(used)?;
     }
-    findings.adversarial = findings.adversarial.f_to_device(task.images.device())?;
     Ok(findings)
+}
+
+impl<T: Pixel> Entry<T> {
+    /// The search for the image at `position` of the task.
+    fn new(
+        task: &Task,
+        settings: &Settings,
+        pool: Option<&Pool<T>>,
+        position: usize,
+        shape: [usize; 3],
+    ) -> Result<Self> {
+        let walk = Walk::new(query::row(&task.images, position)?, task.norm);
+        let index = task.indices[position];
+        let source = sources::source(task, pool, position, index)?;
+        let start = Start::new(source, task.n_bisections, sources::stream(task.seed, index));
+        let rng = sources::method_stream(task.seed, index);
+        let method = attack::method(settings, position, shape, rng)?;
+        let search = Search::new(walk, start, method);
+        Ok(Self { position, search })
+    }
 }
 
 /// Takes up to `size` searches out of the window, all asking for what most of
@@ -210,10 +251,9 @@ fn take_batch<T: Pixel>(window: &mut Vec<Entry<T>>, size: usize) -> (Vec<Entry<T
 /// planned answers that used up.
 fn answer<T: Pixel>(
     batch: &mut [Entry<T>],
-    pending: &Pending,
+    answers: &Answers<T>,
     scratch: &ScratchPool,
 ) -> Result<usize> {
-    let answers = pending.to_host::<T>()?;
     parallel::run(|stop| {
         let entries = batch.par_iter_mut().enumerate();
         entries

@@ -5,16 +5,16 @@ logit difference and its gradient at the image.
 
 use tch::Tensor;
 
-use super::{Classify, criterion, query};
+use super::{Network, criterion, query};
 use crate::Result;
 use crate::core::norm::Norm;
 
 /// Shows one class (n, 1) of each image after the other, with the difference (n,) to its
 /// logit plus `margin` and the gradient (n, D): the likeliest `count` first.
 pub fn each_class(
-    model: &mut impl Classify,
+    network: &impl Network,
     (images, logits): (&Tensor, &Tensor),
-    labels: &[i64],
+    labels: &Tensor,
     (count, margin): (i64, f64),
     mut visit: impl FnMut(Tensor, Tensor, Tensor) -> Result<()>,
 ) -> Result<()> {
@@ -25,7 +25,7 @@ pub fn each_class(
             let lead = criterion::lead(logits, labels, &class)?;
             Ok(lead.f_add_scalar(margin)?)
         })?;
-        let gradient = query::gradient(model, &difference, images, rank + 1 < count)?;
+        let gradient = query::gradient(network, &difference, images, rank + 1 < count)?;
         visit(class, difference.f_detach()?, gradient.f_flatten(1, -1)?)?;
     }
     Ok(())
@@ -53,19 +53,19 @@ fn distance(norm: Norm, difference: &Tensor, gradient: &Tensor) -> Result<Tensor
 /// What the model raises; [`crate::Error::Model`] if it returns something other than
 /// logits.
 pub fn nearest_classes(
-    model: &mut impl Classify,
+    network: &impl Network,
     images: &Tensor,
-    labels: &[i64],
+    labels: &Tensor,
     norm: Norm,
     most: usize,
 ) -> Result<(Tensor, Tensor)> {
     let images = images.f_detach()?.f_set_requires_grad(true)?;
-    let logits = tch::with_grad(|| query::logits(model, &images))?;
+    let logits = tch::with_grad(|| query::logits(network, &images))?;
     let count = (logits.size()[1] - 1).min(most as i64);
     let (mut classes, mut distances) = (Vec::new(), Vec::new());
     if logits.requires_grad() {
         let both = (&images, &logits);
-        each_class(model, both, labels, (count, 0.0), |class, lead, slope| {
+        each_class(network, both, labels, (count, 0.0), |class, lead, slope| {
             distances.push(distance(norm, &lead.f_clamp_min(0.0)?, &slope)?);
             classes.push(class);
             Ok(())

@@ -2,14 +2,17 @@
 Questions to a classifier about points, in batches.
 */
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use tch::kind::Element;
 use tch::{Device, Kind, Tensor};
 
 use super::criterion::{self, Criterion};
 use super::nearest::{Nearest, each_class};
-use super::{Classify, Task};
+use super::{Network, Task};
 use crate::core::attack::{Answer, Ask};
 use crate::core::memory;
+use crate::core::norm::Norm;
 use crate::core::real::Real;
 use crate::{Error, Result};
 
@@ -21,137 +24,144 @@ const N_UNITS: f64 = 16.0;
 pub trait Pixel: Real + Element {}
 impl<T: Real + Element> Pixel for T {}
 
-/// Answers that may still be under way on the device: each tensor has a row for
-/// each image.
-pub struct Pending {
-    /// The difference, and what rounding may change in it.
-    values: Tensor,
-    /// The gradients, flattened, one after the other.
-    gradients: Option<Tensor>,
-    /// Of a survey: the differences to the nearest classes.
-    differences: Option<Tensor>,
-    /// Backward passes.
-    n_gradients: i64,
+/// Questions about a batch, all on the host.
+pub struct Questions {
+    /// Images (n, C, H, W).
+    pub images: Tensor,
+    /// The class that each image is to reach or to leave (n,).
+    pub classes: Tensor,
+    /// The positions of the images in the task (n,).
+    pub positions: Tensor,
 }
 
-/// Answers on the host.
-pub struct Answers<T> {
-    values: Vec<f64>,
-    gradients: Vec<T>,
-    differences: Vec<f64>,
-    n_gradients: i64,
-}
-
-impl Pending {
-    /// Waits for the answers.
-    pub fn to_host<T: Pixel>(&self) -> Result<Answers<T>> {
-        let gradients = self.gradients.as_ref().map(|all| host(all, T::KIND));
-        let differences = self.differences.as_ref().map(|all| host(all, Kind::Double));
-        Ok(Answers {
-            values: host(&self.values, Kind::Double)?,
-            gradients: gradients.transpose()?.unwrap_or_default(),
-            differences: differences.transpose()?.unwrap_or_default(),
-            n_gradients: self.n_gradients,
-        })
-    }
-
-    /// The answers of several batches as those of one.
-    fn joined(parts: &[Self]) -> Result<Self> {
-        let joined = |part: fn(&Self) -> Option<&Tensor>| {
-            let tensors: Vec<&Tensor> = parts.iter().filter_map(part).collect();
-            let joined = (!tensors.is_empty()).then(|| Tensor::f_cat(&tensors, 0));
-            joined.transpose()
-        };
-        let values: Vec<&Tensor> = parts.iter().map(|part| &part.values).collect();
-        Ok(Self {
-            values: Tensor::f_cat(&values, 0)?,
-            gradients: joined(|part| part.gradients.as_ref())?,
-            differences: joined(|part| part.differences.as_ref())?,
-            n_gradients: parts.first().map_or(0, |part| part.n_gradients),
-        })
-    }
-}
-
-impl<T> Answers<T> {
-    /// The answer to the image in row `row`.
-    pub fn row(&self, row: usize) -> Answer<'_, T> {
-        let n_rows = self.values.len() / 2;
-        let (n_pixels, n_classes) = (
-            self.gradients.len() / n_rows,
-            self.differences.len() / n_rows,
-        );
-        Answer {
-            difference: self.values[2 * row],
-            rounding: self.values[2 * row + 1],
-            gradient: &self.gradients[row * n_pixels..(row + 1) * n_pixels],
-            differences: &self.differences[row * n_classes..(row + 1) * n_classes],
-            n_gradients: self.n_gradients,
-        }
-    }
-}
-
-/// A classifier, what is asked of it, and what is known of it.
-pub struct Queries<'a, M> {
-    /// The classifier.
-    pub model: &'a mut M,
-    task: &'a Task,
-    /// Known after the first answer.
-    n_classes: Option<i64>,
-}
-
-impl<'a, M: Classify> Queries<'a, M> {
-    /// Questions about the images of a task.
-    pub fn new(model: &'a mut M, task: &'a Task) -> Self {
-        Self {
-            model,
-            task,
-            n_classes: None,
-        }
-    }
-
-    /// Asks about `points`. `positions` are those of their images in the task.
-    pub fn ask<'p, T: Pixel + 'p>(
-        &mut self,
+impl Questions {
+    /// Questions about `points`, the images at `positions` of the task.
+    pub fn about<'p, T: Pixel + 'p>(
+        task: &Task,
         points: impl Iterator<Item = &'p [T]>,
         positions: &[usize],
-        ask: Ask,
-    ) -> Result<Pending> {
-        let mut shape = self.task.images.size();
+    ) -> Result<Self> {
+        let mut shape = task.images.size();
         shape[0] = positions.len() as i64;
         let lengths: Vec<usize> = shape.iter().map(|&length| length as usize).collect();
         let mut pixels: Vec<T> = memory::reserved("batch of images", &lengths)?;
         points.for_each(|point| pixels.extend_from_slice(point));
-        let images = Tensor::f_from_slice(&pixels)?
-            .f_view(shape.as_slice())?
-            .f_to_device(self.task.images.device())?;
-        if !self.task.is_deterministic {
-            return self.ask_batch(&images, positions, ask);
-        }
-        let mut answers = Vec::with_capacity(positions.len());
-        for (row, position) in positions.iter().enumerate() {
-            let image = images.f_narrow(0, row as i64, 1)?;
-            answers.push(self.ask_batch(&image, &[*position], ask)?);
-        }
-        Pending::joined(&answers)
+        let wanted = task.targets.as_ref().unwrap_or(&task.labels);
+        let classes: Vec<i64> = positions.iter().map(|&at| wanted[at]).collect();
+        let positions: Vec<i64> = positions.iter().map(|&at| at as i64).collect();
+        Ok(Self {
+            images: Tensor::f_from_slice(&pixels)?.f_view(shape.as_slice())?,
+            classes: Tensor::f_from_slice(&classes)?,
+            positions: Tensor::f_from_slice(&positions)?,
+        })
+    }
+}
+
+/// Answers on the host: each row has the difference, its rounding, the differences to
+/// the surveyed classes, and one gradient for each of these (or one in all).
+pub struct Answers<T> {
+    rows: Vec<T>,
+    /// The values before the gradients, in double precision.
+    heads: Vec<f64>,
+    width: usize,
+    n_differences: usize,
+    n_gradients: i64,
+}
+
+impl<T: Pixel> Answers<T> {
+    /// Reads the rows that [`Form::answer`] made for images of `n_pixels` values.
+    pub fn read(rows: &Tensor, form: &Form, ask: Ask, n_pixels: usize) -> Result<Self> {
+        let width = rows.size2()?.1 as usize;
+        let n_differences = match ask {
+            Ask::Survey => (width - 2) / (1 + n_pixels),
+            _ => 0,
+        };
+        let heads = rows.f_narrow(1, 0, 2 + n_differences as i64)?;
+        Ok(Self {
+            rows: host(rows, T::KIND)?,
+            heads: host(&heads, Kind::Double)?,
+            width,
+            n_differences,
+            n_gradients: form.n_gradients(ask),
+        })
     }
 
-    fn ask_batch(&mut self, images: &Tensor, positions: &[usize], ask: Ask) -> Result<Pending> {
+    /// The answer to the image in row `row`.
+    pub fn row(&self, row: usize) -> Answer<'_, T> {
+        let n_heads = 2 + self.n_differences;
+        let head = &self.heads[row * n_heads..(row + 1) * n_heads];
+        Answer {
+            difference: head[0],
+            rounding: head[1],
+            gradient: &self.rows[row * self.width + n_heads..(row + 1) * self.width],
+            differences: &head[2..],
+            n_gradients: self.n_gradients,
+        }
+    }
+}
+
+/// What a task asks of a network, whatever the images are.
+#[derive(Debug)]
+pub struct Form {
+    criterion: Criterion,
+    is_targeted: bool,
+    norm: Norm,
+    n_starts: usize,
+    n_surveyed: usize,
+    /// The largest class of each argument.
+    highest: Vec<(&'static str, i64)>,
+    /// 0 before the first answer.
+    n_classes: AtomicI64,
+}
+
+impl Form {
+    /// The questions of a task.
+    #[must_use]
+    pub fn new(task: &Task) -> Self {
+        let highest = |classes: &Vec<i64>| classes.iter().copied().max().unwrap_or(0);
+        let targets = task.targets.as_ref().map(|all| ("targets", highest(all)));
+        Self {
+            criterion: task.criterion,
+            is_targeted: task.targets.is_some(),
+            norm: task.norm,
+            n_starts: task.n_starts,
+            n_surveyed: task.n_surveyed,
+            highest: targets
+                .into_iter()
+                .chain([("labels", highest(&task.labels))])
+                .collect(),
+            n_classes: AtomicI64::new(0),
+        }
+    }
+
+    /// One row for each image, on the device of the images. Nothing is read from the
+    /// device, so that the operators can be recorded.
+    ///
+    /// # Errors
+    /// What the network raises; [`Error::Model`] if it returns something other than
+    /// logits; [`Error::Value`] for a class that it does not have.
+    pub fn answer(
+        &self,
+        network: &impl Network,
+        ask: Ask,
+        questions: &Questions,
+    ) -> Result<Tensor> {
         if ask == Ask::Value {
-            let values = tch::no_grad(|| {
-                let logits = self.logits(images)?;
-                let differences = self.differences(images, &logits, positions, false)?;
+            return tch::no_grad(|| {
+                let logits = self.logits(network, &questions.images)?;
+                let differences = self.differences(network, &logits, questions, false)?;
                 with_rounding(&differences, &logits)
-            })?;
-            return Ok(Pending {
-                values,
-                gradients: None,
-                differences: None,
-                n_gradients: 0,
             });
         }
-        let images = images.f_detach()?.f_set_requires_grad(true)?;
-        let logits = tch::with_grad(|| self.logits(&images))?;
-        let differences = tch::with_grad(|| self.differences(&images, &logits, positions, true))?;
+        let images = questions.images.f_detach()?.f_set_requires_grad(true)?;
+        let questions = &Questions {
+            images,
+            classes: questions.classes.shallow_clone(),
+            positions: questions.positions.shallow_clone(),
+        };
+        let images = &questions.images;
+        let logits = tch::with_grad(|| self.logits(network, images))?;
+        let differences = tch::with_grad(|| self.differences(network, &logits, questions, true))?;
         if !differences.requires_grad() {
             return Err(Error::Model(
                 "model: got logits without a graph, expected ones that depend on the images \
@@ -161,102 +171,105 @@ impl<'a, M: Classify> Queries<'a, M> {
         }
         let values = with_rounding(&differences, &logits)?;
         if ask == Ask::Survey {
-            return self.survey(&images, &logits, positions, values);
+            let (differences, gradients) = self.survey(network, &logits, questions)?;
+            return Ok(Tensor::f_cat(&[values, differences, gradients], 1)?);
         }
-        Ok(Pending {
-            values,
-            gradients: Some(gradient(self.model, &differences, &images, false)?),
-            differences: None,
-            n_gradients: 1,
-        })
+        let gradient = gradient(network, &differences, images, false)?;
+        Ok(Tensor::f_cat(&[values, gradient.f_flatten(1, -1)?], 1)?)
     }
 
-    /// The planes that the boundaries to other classes look like from `images`: of the
-    /// likeliest `n_surveyed` classes, the `n_starts` nearest in the norm.
+    /// How many backward passes an answer took.
+    fn n_gradients(&self, ask: Ask) -> i64 {
+        match ask {
+            Ask::Survey => self.n_others(),
+            Ask::Gradient => 1,
+            _ => 0,
+        }
+    }
+
+    /// How many classes a survey looks at.
+    fn n_others(&self) -> i64 {
+        let n_classes = self.n_classes.load(Ordering::Relaxed);
+        (n_classes - 1).min(self.n_surveyed as i64)
+    }
+
+    /// The planes that the boundaries to other classes look like from the images: of the
+    /// likeliest `n_surveyed` classes, the `n_starts` nearest in the norm. Differences
+    /// (n, kept) and gradients (n, kept D).
     fn survey(
-        &mut self,
-        images: &Tensor,
+        &self,
+        network: &impl Network,
         logits: &Tensor,
-        positions: &[usize],
-        values: Tensor,
-    ) -> Result<Pending> {
-        let margin = match self.task.criterion {
+        questions: &Questions,
+    ) -> Result<(Tensor, Tensor)> {
+        let margin = match self.criterion {
             Criterion::Logits { margin, .. } => margin,
             Criterion::Custom => 0.0,
         };
-        let labels: Vec<i64> = positions.iter().map(|&at| self.task.labels[at]).collect();
-        let n_others = (logits.size()[1] - 1).min(self.task.n_surveyed as i64);
-        let mut nearest = Nearest::new(self.task.norm, self.task.n_starts.min(n_others as usize));
-        let (both, which) = ((images, logits), (n_others, margin));
-        each_class(self.model, both, &labels, which, |_, difference, slope| {
+        let (labels, n_others) = (&questions.classes, self.n_others());
+        let mut nearest = Nearest::new(self.norm, self.n_starts.min(n_others as usize));
+        let (both, which) = ((&questions.images, logits), (n_others, margin));
+        each_class(network, both, labels, which, |_, difference, slope| {
             nearest.consider(difference, slope)
         })?;
-        let (differences, gradients) = nearest.planes()?;
-        Ok(Pending {
-            values,
-            gradients: Some(gradients),
-            differences: Some(differences),
-            n_gradients: n_others,
-        })
-    }
-
-    /// The predicted class of every image, -1 where a logit is NaN.
-    pub fn predictions(&mut self, images: &Tensor) -> Result<Vec<i64>> {
-        let logits = tch::no_grad(|| self.logits(images))?;
-        let broken = logits.f_isnan()?.f_any_dim(1, false)?;
-        let classes = logits.f_argmax(1, false)?;
-        let none = classes.f_ones_like()?.f_neg()?;
-        host(&none.f_where_self(&broken, &classes)?, Kind::Int64)
+        nearest.planes()
     }
 
     fn differences(
-        &mut self,
-        images: &Tensor,
+        &self,
+        network: &impl Network,
         logits: &Tensor,
-        positions: &[usize],
+        questions: &Questions,
         with_gradient: bool,
     ) -> Result<Tensor> {
-        match self.task.criterion {
+        let Questions {
+            images,
+            classes,
+            positions,
+        } = questions;
+        match self.criterion {
             Criterion::Custom => {
-                let index: Vec<i64> = positions.iter().map(|&at| at as i64).collect();
-                let index = Tensor::f_from_slice(&index)?.f_to_device(images.device())?;
-                let judged = self.model.judge(images, logits, &index)?;
+                let judged = network.judge(images, logits, positions)?;
                 criterion::custom(judged, images.size()[0], with_gradient)
             }
             Criterion::Logits {
                 margin,
                 probability,
             } => {
-                let targets = self.task.targets.as_ref();
-                let wanted = targets.unwrap_or(&self.task.labels);
-                let classes: Vec<i64> = positions.iter().map(|&at| wanted[at]).collect();
                 let limits = (margin, probability);
-                criterion::difference(logits, &classes, targets.is_some(), limits)
+                criterion::difference(logits, classes, self.is_targeted, limits)
             }
         }
     }
 
     /// Logits, with as many classes as before.
-    fn logits(&mut self, images: &Tensor) -> Result<Tensor> {
-        let logits = logits(self.model, images)?;
+    fn logits(&self, network: &impl Network, images: &Tensor) -> Result<Tensor> {
+        let logits = logits(network, images)?;
         let n_classes = logits.size()[1];
-        match self.n_classes {
-            None => self.check_classes(n_classes)?,
-            Some(known) if known != n_classes => {
+        match self.n_classes.swap(n_classes, Ordering::Relaxed) {
+            0 => self.check_classes(n_classes)?,
+            known if known != n_classes => {
                 return Err(Error::Model(format!(
                     "model: got {n_classes} classes, expected {known} as in the batch before"
                 )));
             }
-            Some(_) => {}
+            _ => {}
         }
-        self.n_classes = Some(n_classes);
         Ok(logits)
     }
 
+    /// The predicted class of every image, -1 where a logit is NaN.
+    pub fn predictions(&self, network: &impl Network, images: &Tensor) -> Result<Vec<i64>> {
+        let logits = tch::no_grad(|| self.logits(network, images))?;
+        let broken = logits.f_isnan()?.f_any_dim(1, false)?;
+        let classes = logits.f_argmax(1, false)?;
+        let none = classes.f_ones_like()?.f_neg()?;
+        host(&none.f_where_self(&broken, &classes)?, Kind::Int64)
+    }
+
     fn check_classes(&self, n_classes: i64) -> Result<()> {
-        let targets = self.task.targets.iter().map(|targets| ("targets", targets));
-        for (name, classes) in targets.chain([("labels", &self.task.labels)]) {
-            if let Some(&class) = classes.iter().find(|&&class| class >= n_classes) {
+        for &(name, class) in &self.highest {
+            if class >= n_classes {
                 return Err(Error::value(format!(
                     "{name}: got {class}, expected 0 to {} (the model has {n_classes} classes)",
                     n_classes - 1
@@ -268,8 +281,8 @@ impl<'a, M: Classify> Queries<'a, M> {
 }
 
 /// Logits of usable shape and type.
-pub fn logits(model: &mut impl Classify, images: &Tensor) -> Result<Tensor> {
-    let logits = model.logits(images)?;
+pub fn logits(network: &impl Network, images: &Tensor) -> Result<Tensor> {
+    let logits = network.logits(images)?;
     let (n, shape) = (images.size()[0], logits.size());
     if shape.len() != 2 || shape[0] != n || shape[1] < 2 {
         return Err(Error::Model(format!(
@@ -288,12 +301,12 @@ pub fn logits(model: &mut impl Classify, images: &Tensor) -> Result<Tensor> {
 
 /// The gradient of each image's difference.
 pub fn gradient(
-    model: &mut impl Classify,
+    network: &impl Network,
     differences: &Tensor,
     images: &Tensor,
     keeps_graph: bool,
 ) -> Result<Tensor> {
-    match model.gradient(differences, images, keeps_graph)? {
+    match network.gradient(differences, images, keeps_graph)? {
         Some(gradient) => Ok(gradient),
         // The logits do not depend on the images at all.
         None => Ok(images.f_zeros_like()?),

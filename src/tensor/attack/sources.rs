@@ -16,8 +16,8 @@ use rand::seq::index::sample;
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
-use super::query::{self, Pixel, Queries};
-use super::{Classify, Criterion, Task};
+use super::query::{self, Form, Pixel};
+use super::{Criterion, Network, Task};
 use crate::Result;
 use crate::core::attack::{Points, Source, Status};
 
@@ -69,8 +69,9 @@ pub struct Pool<T> {
 
 /// The pool of the task, if there is one.
 pub fn read_pool<T: Pixel>(
-    queries: &mut Queries<'_, impl Classify>,
+    network: &impl Network,
     task: &Task,
+    form: &Form,
 ) -> Result<Option<Pool<T>>> {
     let Starts::Pool(images) = &task.starts else {
         return Ok(None);
@@ -85,7 +86,7 @@ pub fn read_pool<T: Pixel>(
             task.batch_size
         };
         for batch in images.f_split(size as i64, 0)? {
-            classes.extend(queries.predictions(&batch)?.into_iter().map(Some));
+            classes.extend(form.predictions(network, &batch)?.into_iter().map(Some));
         }
     }
     let pixels = Arc::new(query::host(images, T::KIND)?);

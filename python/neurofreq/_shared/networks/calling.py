@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from neurofreq._neurofreq import ModelError
-from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import steadiness
+from neurofreq._shared import transfer
+from neurofreq._shared.networks import batches, steadiness
 from neurofreq._shared.networks.modes import evaluating as evaluating
 
 if TYPE_CHECKING:
@@ -52,9 +52,21 @@ class Classifier:
         self._autocast = autocast
         self._order = torch.channels_last if channels_last else torch.contiguous_format
         self._dtype: torch.dtype | None = None
+        self.room = batches.Shrinking()
+        """How many images fit; every user of the model's memory shares it."""
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the logits of a batch; the model must be in evaluation mode."""
+        """Return the logits of a batch; the model must be in evaluation mode.
+
+        Without gradients, a batch that is too large for the device's memory is split.
+        """
+        n = len(images)
+        if torch.is_grad_enabled() or n < 2:
+            return self._asked(images)
+        parts = self.room.over(n, n, lambda a, b: self._asked(images[a:b]))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _asked(self, images: torch.Tensor) -> torch.Tensor:
         shown = images.clone(memory_format=self._order)
         if self._dtype is not None:
             shown = shown.to(self._dtype)
@@ -164,8 +176,11 @@ def dtype_of(model: Any) -> torch.dtype:
 
 def to_tensor(batch: Array, device: torch.device | str) -> torch.Tensor:
     """Return a copy of a batch as a tensor on `device`, outside any autograd graph."""
+    device = torch.device(device)
     if isinstance(batch, np.ndarray):  # torch refuses negative strides
-        return torch.from_numpy(np.array(batch)).to(device)
+        return transfer.send([torch.from_numpy(np.array(batch))], device)[0]
+    if batch.device.type == "cpu" and device.type == "cuda":
+        return transfer.send([batch.detach()], device)[0]
     return batch.detach().to(device, copy=True)
 
 
@@ -230,6 +245,13 @@ def check_logits(
     logits: torch.Tensor, n_images: int, what: str = "logits"
 ) -> torch.Tensor:
     """Require finite logits (n_images, n_classes), or raise ModelError."""
+    check_shape(logits, n_images, what)
+    require_finite(int(count_bad(logits)), n_images, what)
+    return logits
+
+
+def check_shape(logits: torch.Tensor, n_images: int, what: str = "logits") -> None:
+    """Require floats (n_images, n_classes), or raise ModelError; no value is read."""
     if logits.ndim != 2 or logits.shape[0] != n_images or logits.shape[1] == 0:
         raise ModelError(
             f"model: got {what} of shape {tuple(logits.shape)} for {n_images} images, "
@@ -239,13 +261,20 @@ def check_logits(
         raise ModelError(
             f"model: got {what} of dtype {_type_name(logits)}, expected floats"
         )
-    n_bad = n_images - int(logits.detach().isfinite().all(dim=1).sum())
+
+
+def count_bad(logits: torch.Tensor) -> torch.Tensor:
+    """Return how many rows have NaN or infinity, as a tensor on the device."""
+    return logits.detach().isfinite().all(dim=1).logical_not().sum()
+
+
+def require_finite(n_bad: int, n_images: int, what: str = "logits") -> None:
+    """Raise ModelError if some rows have NaN or infinity."""
     if n_bad:
         raise ModelError(
             f"model: got NaN or infinite {what} for {n_bad} of {n_images} images, "
             "expected finite ones"
         )
-    return logits
 
 
 def warn_of_probabilities(
@@ -292,7 +321,7 @@ def predict(
     model: Model,
     images: Array,
     *,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str | None = None,
 ) -> torch.Tensor:
     """Return the logits of all images, (N, n_classes), on the model's output device.
@@ -302,22 +331,30 @@ def predict(
     raised for logits of a wrong shape or dtype, for NaN or infinity, and if the number
     of classes changes between batches. For a `Classifier`, `settle` is not called.
     """
-    batch_size = check_batch_size(batch_size)
+    batch_size = batches.check(batch_size)
     ask = model if isinstance(model, Classifier) else Classifier(model)
-    device = device_of(ask.model, images) if device is None else device
+    device = device_of(ask.model, images) if device is None else torch.device(device)
     parts: list[torch.Tensor] = []
     with evaluating(ask.model), torch.no_grad():
+        one = to_tensor(images[:1], device)
         if ask is not model:
-            ask.settle(to_tensor(images[:1], device))
-        for start in range(0, len(images), batch_size):
-            batch = to_tensor(images[start : start + batch_size], device)
-            parts.append(check_logits(ask(batch), len(batch), ask.what))
+            ask.settle(one)
+        size = batches.chosen(batch_size, ask, one)
+        for start in range(0, len(images), size):
+            batch = to_tensor(images[start : start + size], device)
+            parts.append(ask(batch))
+            check_shape(parts[-1], len(batch), ask.what)
+            if not transfer.is_queued(parts[-1].device):
+                require_finite(int(count_bad(parts[-1])), len(batch), ask.what)
             if parts[-1].shape[1] != parts[0].shape[1]:
                 raise ModelError(
                     f"model: got {parts[-1].shape[1]} {_COLUMNS[ask.what]}, "
                     f"expected {parts[0].shape[1]} as in the batch before"
                 )
-    return torch.cat(parts)
+    logits = torch.cat(parts)
+    if transfer.is_queued(logits.device):
+        require_finite(int(count_bad(logits)), len(logits), ask.what)
+    return logits
 
 
 def check_autocast(dtype: Any) -> None:
@@ -326,11 +363,6 @@ def check_autocast(dtype: Any) -> None:
         raise TypeError(
             f"autocast: got {dtype!r}, expected torch.bfloat16 or torch.float16"
         )
-
-
-def check_batch_size(batch_size: int) -> int:
-    """Return the batch size; it must be at least 1."""
-    return validate.count("batch_size", batch_size)
 
 
 def _type_name(value: Any) -> str:

@@ -105,7 +105,7 @@ def behaviour(
     shown: Probes,
     *,
     name: str,
-    batch_size: int = _BATCH,
+    batch_size: int | None = _BATCH,
     device: torch.device | str | None = None,
 ) -> Behaviour:
     """Return a model's state and its outputs for probe images; the model is unchanged.
@@ -113,7 +113,7 @@ def behaviour(
     Warns if the outputs are random, because results are then one random draw. Raises
     ModelError if `calling.predict` does so for images of the data.
     """
-    size = min(batch_size, _BATCH)
+    size = min(batch_size or _BATCH, _BATCH)
     place = torch.device(device or calling.device_of(model))
 
     def answers(images: torch.Tensor, seed: int = 0) -> torch.Tensor:

@@ -1,7 +1,8 @@
 """CUDA graphs: record the operators of a function once, then replay them.
 
-This module has all calls of CUDA that a captured step needs. Tests replace
-`CudaGraphs` by a class that runs the recorded function again on the CPU.
+Training steps and the queries of attacks are recorded. This module has all calls of
+CUDA that a recording needs. Tests replace `CudaGraphs` by a class that runs the
+recorded function again on the CPU.
 """
 
 from __future__ import annotations
@@ -15,11 +16,20 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from neurofreq._shared import transfer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WAITS = frozenset({"_local_scalar_dense", "nonzero", "equal", "masked_select"})
 """Operators whose result the host needs before it continues."""
+WARM = 3
+"""Calls with each shape of inputs that run eagerly before one is recorded."""
+WATCHED = (1, 2)
+"""Of these, the calls whose operators are noted and compared. The first call may use
+others, for example because it makes buffers."""
+FAILURES = (RuntimeError, NotImplementedError, AssertionError)
+"""Errors of a recording that fails."""
 
 
 class Graphs(Protocol):
@@ -31,8 +41,8 @@ class Graphs(Protocol):
     def capture(self, work: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Record work without running it; return a function that replays it."""
 
-    def read(self, report: Tensor) -> Callable[[], list[float]]:
-        """Start a copy to the host; return a function that waits for its values."""
+    def read(self, report: Tensor) -> Callable[[], Tensor]:
+        """Start a copy to the host; return a function that waits for it."""
 
 
 class CudaGraphs:
@@ -80,18 +90,28 @@ class CudaGraphs:
 
         return replay
 
-    def read(self, report: Tensor) -> Callable[[], list[float]]:
-        """Start a copy to the host; return a function that waits for its values."""
-        host = report.to("cpu", non_blocking=True)  # page-locked memory
-        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        copied.record(torch.cuda.current_stream(self._device))
+    def read(self, report: Tensor) -> Callable[[], Tensor]:
+        """Start a copy to the host; return a function that waits for it."""
+        return transfer.fetch(report, self._device)
 
-        def values() -> list[float]:
-            copied.synchronize()
-            found: list[float] = host.tolist()
-            return found
 
-        return values
+def cuda_graphs(device: torch.device) -> Graphs | None:
+    """Return what records and replays work on a device; None if it cannot."""
+    return CudaGraphs(device) if device.type == "cuda" else None
+
+
+def told(what: str, error: Exception) -> str:
+    """Return the reason of a recording that failed, in one line."""
+    first = str(error).strip().splitlines() or [type(error).__name__]
+    return f"CUDA cannot record {what}: {first[0]:.200}"
+
+
+def problem_of(model: Any) -> str | None:
+    """Return what is known to prevent a recording before any call of the model."""
+    if not isinstance(model, torch.nn.Module):
+        return None
+    places = {tensor.device for tensor in (*model.parameters(), *model.buffers())}
+    return f"the model is on {len(places)} devices" if len(places) > 1 else None
 
 
 class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from neurofreq.training._graphs import CudaGraphs
+from neurofreq._shared.networks.graphs import CudaGraphs
 
 DEVICE = torch.device("cuda", 0)
 
@@ -71,5 +71,5 @@ def test_work_is_warmed_on_a_side_stream_and_recorded_there(log):
     log.clear()
     read = graphs.read(replay())
     assert log == ["replay", "event on current"]
-    assert read() == [1.0, 2.0]
+    assert read().tolist() == [1.0, 2.0]
     assert log[-1] == "wait for event"
