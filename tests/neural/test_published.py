@@ -231,6 +231,7 @@ def v4_session(data_dir, session, step=8):
 
 
 @pytest.mark.data
+@pytest.mark.timeout(600)  # 150 images take a busy processor more than a minute
 @pytest.mark.parametrize(
     ("session", "r", "similarity"),
     [("190923", 0.701, 0.60), ("201025", 0.732, 0.72), ("210225", 0.664, 0.58)],
