@@ -247,8 +247,9 @@ def measured_widths():
 def every_width():
     """Draw the half width of every quantity against the number of images."""
     found = measured_widths()
-    axes = plt.subplots(1, len(NAMES), figsize=(12, 2.8), layout="constrained")[1]
-    for ax, (quantity, label) in zip(axes, NAMES.items(), strict=True):
+    axes = plt.subplots(2, 3, figsize=(8, 5), layout="constrained")[1].ravel()
+    axes[-1].set_axis_off()
+    for ax, (quantity, label) in zip(axes[:-1], NAMES.items(), strict=True):
         part = found[quantity]
         n = part.index.to_numpy()
         ax.plot(n, part, "o-", color=nf.plot.color(0))
