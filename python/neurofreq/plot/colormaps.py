@@ -7,10 +7,10 @@ from typing import Any
 
 from neurofreq._shared.inputs import validate
 
-#: The default colormap of maps, perceptually uniform and readable without color.
 CMAP = "viridis"
-#: The colormap of spectra in the paper.
+"""The default colormap of maps, perceptually uniform and readable without color."""
 PAPER_CMAP = "jet"
+"""The colormap of spectra in the paper."""
 
 
 def known_cmap(value: Any, name: str = "cmap") -> str:
