@@ -18,7 +18,7 @@ from neurofreq.attacks import _queries
 
 PGD = nf.attacks.PGD(epsilon=0.05, steps=12)
 IN_VAIN = nf.attacks.PGD(epsilon=1e-6, steps=12)
-ROUND = {"value": 11, "gradient": 17}
+ROUND = {"value": 11, "gradient": 18}
 """Operators of a round beyond the forward and backward pass of the model."""
 
 
