@@ -263,7 +263,7 @@ def test_torch_s_default_device_changes_nothing(change, meta):
 
 def test_a_predictive_model_is_fitted_whatever_the_default_device(meta):
     rng = np.random.default_rng(0)
-    images, trials = rng.random((30, 1, 12, 12)), rng.random((2, 30, 3))
+    images, trials = rng.random((30, 1, 12, 12)), rng.random((3, 30, 3))
     with torch.device("cpu"):
         responses = nf.neural.Responses(trials)
     settings = {"n_folds": 3, "max_epochs": 1, "n_channels": 2}

@@ -246,16 +246,16 @@ class _Asked:
         self, names: Sequence[str], make: Callable[..., dict[bool, Any]], part: Part
     ) -> int:
         """Choose a batch size that suits all models, from one image of a part."""
-        sizes = []
-        images = make((part, names, part.start, part.start + 1))
-        for name in names:
+        on_gpu = [name for name in names if self._place(name).type == "cuda"]
+        if not on_gpu:  # other devices need no trial
+            return batches.HOST[False]
+        sizes, images = [], make((part, on_gpu, part.start, part.start + 1))
+        for name in on_gpu:
             image = images[self._models[name].is_gray]
-            one = self._placed(name, image)
-            if one.is_cuda:  # other devices need no trial
-                ask = self._ask(name, image)
-                with calling.evaluating(ask.model):
-                    sizes.append(batches.chosen(None, ask, one))
-        return min(sizes, default=batches.HOST[False])
+            ask = self._ask(name, image)
+            with calling.evaluating(ask.model):
+                sizes.append(batches.chosen(None, ask, self._placed(name, image)))
+        return min(sizes)
 
     def _ask(self, name: str, images: NDArray[Any]) -> calling.Classifier:
         if name not in self._tried:
@@ -265,6 +265,10 @@ class _Asked:
             )
         return self._tried[name]
 
+    def _place(self, name: str) -> torch.device:
+        if self._device is not None:
+            return torch.device(self._device)
+        return calling.device_of(self._models[name].model)
+
     def _placed(self, name: str, images: NDArray[Any]) -> torch.Tensor:
-        own = calling.device_of(self._models[name].model)
-        return calling.to_tensor(images, own if self._device is None else self._device)
+        return calling.to_tensor(images, self._place(name))

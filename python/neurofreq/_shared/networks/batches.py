@@ -137,8 +137,11 @@ class Shrinking:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether a device has too little memory; Rust passes on torch's text."""
-    is_told = isinstance(error, RuntimeError) and "out of memory" in str(error)
+    """Return whether a device has too little memory.
+
+    Errors of torch that come through Rust have lost their class, but not torch's text.
+    """
+    is_told = isinstance(error, RuntimeError) and "CUDA out of memory" in str(error)
     return is_told or isinstance(error, torch.OutOfMemoryError)
 
 
