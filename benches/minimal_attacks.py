@@ -119,9 +119,9 @@ def library(norm: str, *, is_targeted: bool) -> dict[str, Callable[..., Any]]:
     if not is_targeted and norm == "l0":
         made["sigma-zero"] = part(peers.sigma_zero, num_steps=STEPS)
     if not is_targeted and norm != "l0":
-        made["FAB"] = part(peers.fab, norm=order, n_iter=STEPS // 11)
+        made["FAB"] = part(peers.fab, norm=order, n_iter=2 * STEPS // 11)
         made["FAB-T"] = part(
-            peers.fab, norm=order, n_iter=STEPS // 27, targeted_restarts=True
+            peers.fab, norm=order, n_iter=2 * STEPS // 27, targeted_restarts=True
         )
 
     def run(one: Any, model: nn.Module, x: Any, y: Any, t: Any) -> Any:
