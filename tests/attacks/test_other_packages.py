@@ -42,7 +42,7 @@ class LikeFoolbox:
 
     def __call__(self, model, inputs, criterion, *, epsilons, **kwargs):
         if epsilons is None and not self.minimizes:
-            raise NotImplementedError
+            raise NotImplementedError  # as foolbox's attacks with a fixed budget do
         assert model.bounds == (0, 1)
         labels = getattr(criterion, "target_classes", criterion)
         sign = -1 if hasattr(criterion, "target_classes") else 1

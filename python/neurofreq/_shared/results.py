@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from neurofreq._shared.escapes import printable
@@ -21,7 +22,7 @@ _SIZE = (4.2, 2.8)  # inches of the picture in a notebook
 _DPI = 96
 
 
-class Result:
+class Result(ABC):
     """A base of results: each shows itself in a notebook and in text.
 
     A subclass has `_numbers` (what the text and the table show), `to_frame` and `plot`.
@@ -29,17 +30,17 @@ class Result:
 
     __slots__ = ()
 
+    @abstractmethod
     def _numbers(self) -> Mapping[str, Any]:
         """Return the main numbers by name, as text or plain values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_frame(self) -> pd.DataFrame:
         """Return the result as a table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
         """Draw the result on one Axes."""
-        raise NotImplementedError
 
     def _has_picture(self) -> bool:
         """Return whether there is anything to draw."""

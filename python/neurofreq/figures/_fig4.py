@@ -39,8 +39,8 @@ def fig4(
     models : sequence of Measured
         With "attack". All models of a group are attacked on the same images.
     size : {"mean", "median"}
-        The mean is over the images for which a perturbation was found. The median is
-        over all images; an image without a perturbation counts as infinitely large.
+        The mean is over the images that have a perturbation. The median is over all
+        images; an image without a perturbation counts as infinitely large.
     cmap : str
         Colormap of the maps; ``nf.plot.PAPER_CMAP`` is that of the paper.
 

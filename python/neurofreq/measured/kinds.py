@@ -156,7 +156,7 @@ class Attack(Result):
     Attributes
     ----------
     distance : ndarray of float64, shape (n,)
-        Linf size in pixel units of [0, 1]; infinite if no perturbation was found.
+        Linf size in pixel units of [0, 1]; infinite without a perturbation.
     success : ndarray of bool, shape (n,)
     status : ndarray of str, shape (n,)
         As in `attacks.AttackResult`.
@@ -166,8 +166,8 @@ class Attack(Result):
     power : ndarray of float64, shape (H, W)
         Power spectrum of the perturbations, mean over images.
     radial : ndarray of float64, shape (n, T)
-        Cumulative power of each perturbation below each frequency; 0 if no
-        perturbation was found.
+        Cumulative power of each perturbation below each frequency; 0 without a
+        perturbation.
     frequency : ndarray of float64, shape (T,)
         In cycles/pixel.
     adversarial : ndarray of float, shape (m, C, H, W)
@@ -256,9 +256,9 @@ class Attack(Result):
     ) -> Quantity:
         """Return the mean or median size of the perturbations, in units of [0, 1].
 
-        The mean is over the images for which a perturbation was found. The median (or
-        the quantile `share`) is over all images; an image without a perturbation counts
-        as infinitely large.
+        The mean is over the images that have a perturbation. The median (or the
+        quantile `share`) is over all images; an image without a perturbation counts as
+        infinitely large.
         """
         if statistic == "mean":
             return quantities.mean_size(self.distance)

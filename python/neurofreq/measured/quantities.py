@@ -160,7 +160,7 @@ def median_size(distance: Floats, share: float = 0.5) -> Quantity:
 
 
 def mean_size(distance: Floats) -> Quantity:
-    """Return the mean distance over the images for which a perturbation was found."""
+    """Return the mean distance over the images that have a perturbation."""
     found = np.isfinite(distance)
     values = np.stack([np.where(found, distance, 0.0), found], axis=1)
 

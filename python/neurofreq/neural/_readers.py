@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from neurofreq.neural import _events, _nwb, _tables
@@ -19,30 +20,13 @@ if TYPE_CHECKING:
     Spikes = Mapping[Any, ArrayLike] | Sequence[ArrayLike]
 
 
-class Readers:
+class Readers(ABC):
     """The constructors of `Responses` that begin with ``from_``."""
 
-    def __init__(
-        self,
-        trials: ArrayLike,
-        *,
-        image: Mapping[str, ArrayLike] | None = None,
-        neuron: Mapping[str, ArrayLike] | None = None,
-        images: ArrayLike | None = None,
-        axes: Sequence[str] | None = None,
-        missing: float | None = None,
-    ) -> None:
-        raise NotImplementedError
-
     @classmethod
-    def _of(cls, recording: Recording) -> Self:
-        """Return the responses of a recording."""
-        return cls(
-            recording.trials,
-            image=recording.image,
-            neuron=recording.neuron,
-            images=recording.images,
-        )
+    @abstractmethod
+    def _of(cls, recording: Recording, **more: Any) -> Self:
+        """Return the responses of a recording; `more` is `axes` and `missing`."""
 
     @classmethod
     def from_npz(
@@ -75,10 +59,7 @@ class Readers:
             If the file has no such array. The message lists the arrays of the file.
         """
         found = _tables.from_npz(path, key, image, neuron)
-        return cls(
-            found.trials, image=found.image, neuron=found.neuron, images=found.images,
-            axes=axes, missing=missing,
-        )  # fmt: skip
+        return cls._of(found, axes=axes, missing=missing)
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame, **columns: Any) -> Self:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
 
 Descriptors = dict[str, "NDArray[Any]"]
 
@@ -151,6 +152,17 @@ class Responses(Result, Readers):
         self.neuron = image_names.descriptors("neuron", neuron, shape[2])
         names = image_names.naming(self.image) if images is None else images
         self.images = image_names.names(names, shape[1])
+
+    @classmethod
+    def _of(cls, recording: Recording, **more: Any) -> Self:
+        """Return the responses of a recording that a reader made."""
+        return cls(
+            recording.trials,
+            image=recording.image,
+            neuron=recording.neuron,
+            images=recording.images,
+            **more,
+        )
 
     def _recording(self) -> Recording:
         """Return the values, without checks and methods."""

@@ -88,7 +88,7 @@ def plot_perturbation_examples(
     ----------
     clean, adversarial : mapping of str to array_like, shape (n, C, H, W)
         Images of each model in [0, 1], the same images for every model; C = 1 or 3. An
-        adversarial image of NaN means that no perturbation was found.
+        adversarial image of NaN means that the attack found none.
     ax : Axes, optional
 
     Returns

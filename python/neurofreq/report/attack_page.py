@@ -42,7 +42,7 @@ class Written(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """The result of one model: what was found, and the spectra of the changes.
+    """The perturbations of one model, and their spectra.
 
     `profile` is None without a change, and for an attack that prefers frequencies.
     """
