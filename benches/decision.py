@@ -31,8 +31,8 @@ BUDGETS = (250, 500, 1000, 2000, 5000)
 PROPOSALS = {"l2": ("bands", "estimate"), "linf": ("signs", "estimate")}
 PAGE = ROOT / "docs" / "results" / "bench-decision.md"
 FILES = {
-    "marabou": "models/cifar_marabou_large.pth",
-    "wide": "models/cifar_wide.pth",
+    "marabou_large": "models/cifar_marabou_large.pth",
+    "cnn_a_wide": "models/cifar_wide.pth",
 }
 # Steps of foolbox's attacks that need about these numbers of queries.
 STEPS = {

@@ -153,7 +153,7 @@ def test_a_result_tells_that_frequencies_are_preferred(norm, shaped):
     for proposal in ("auto", shaped, "estimate", "published"):
         attack = nf.attacks.Boundary(norm, max_queries=200, proposal=proposal)
         found = attack(model, images, labels, candidates=batch(40))
-        is_shaped = proposal == shaped or (proposal == "auto" and norm == "linf")
+        is_shaped = proposal in ("auto", shaped)
         assert found.shaped == attack.shaped == is_shaped
         if norm == "l2" and found.shaped:
             # Blocks of 4, 2 and 1 pixels, each in gray and in color.
@@ -186,7 +186,7 @@ def test_the_earlier_default_gives_its_numbers(norm, distances):
 def test_the_default_is_that_of_the_norm():
     model, images = linear(), batch()
     labels = predicted(model, images)
-    for norm, proposal in (("l2", "estimate"), ("linf", "signs")):
+    for norm, proposal in (("l2", "bands"), ("linf", "signs")):
         first, second = (
             nf.attacks.Boundary(norm, max_queries=200, proposal=one)(
                 model, images, labels, candidates=batch(40), deterministic=True

@@ -10,11 +10,8 @@ from neurofreq.attacks._call import Attack
 
 NORMS = ("l2", "linf")
 PROPOSALS = ("auto", "bands", "signs", "estimate", "published")
-# The proposal that knows only this norm, and the one of "auto". In l2 this is not
-# "bands", which loses on networks whose perturbations have high frequencies.
+# The proposal that knows only this norm; "auto" chooses it.
 _OF_NORM = {"l2": "bands", "linf": "signs"}
-_AUTO = {"l2": "estimate", "linf": "signs"}
-_REACH = {"bands": 0.3}
 
 
 @dataclass(frozen=True)
@@ -38,16 +35,14 @@ class Boundary(Attack):
     proposal : {"auto", "bands", "signs", "estimate", "published"}
         "estimate": estimate the normal of the boundary from random probes and follow
         it. "bands" (L2 only): as "estimate", but the attack learns in which frequency
-        bands probes pay; better on robust networks, worse on some standard ones.
-        "signs" (Linf only): reverse the signs of smaller and smaller blocks of the
-        perturbation. "published": the random walk of 2018. "auto": "estimate" in L2,
-        "signs" in Linf.
+        bands probes pay. "signs" (Linf only): reverse the signs of smaller and smaller
+        blocks of the perturbation. "published": the random walk of 2018. "auto":
+        "bands" in L2, "signs" in Linf.
     probes : int
         Probes in the first round ("bands", "estimate"); the number grows with the
         square root of the number of rounds.
-    reach : float, optional
-        Length of a probe as a fraction of the perturbation ("bands": 0.3 by default,
-        "estimate": 0.2).
+    reach : float
+        Length of a probe as a fraction of the perturbation ("bands", "estimate").
     tolerance : float
         A bisection ends at this width, as a fraction of the perturbation ("estimate").
     spherical_step : float
@@ -80,14 +75,14 @@ class Boundary(Attack):
     - "estimate" uses probes and bisections that are as coarse as the perturbation's
       length allows, in many rounds of few probes. Probes of HopSkipJump are about 100
       times shorter, and its first round has 100 probes.
-    - "bands" has four further differences. Probes are Gaussian noise whose power in
-      each band is learned for each image: bands are differences of block means (blocks
-      of 1, 2, 4, ... pixels), in gray (the mean over channels) and in color. The
+    - "bands" has four further differences. Probes are Gaussian noise, half of whose
+      power is white; the share of each band in the other half is learned for each
+      image. Bands are differences of block means (blocks of 1, 2, 4, ... pixels), in
+      gray (the mean over channels) and in color. The
       estimate weights each band by its signal-to-noise ratio. Probes are orthogonal to
       the perturbation. The next boundary point is sought on a half circle as in CGBA,
       from an angle near the last one. CGBA and GeoDA restrict probes to low
-      frequencies of the DCT. On some networks, such as resnet20, "estimate" needs
-      fewer queries (docs/results/bench-decision.md).
+      frequencies of the DCT.
     - "signs" uses square blocks in random order, first of all channels and then of
       each, where RayS uses runs of the flattened image. A reversal must reduce the
       radius by 0.5 %, and the radius is bisected to 2 % instead of 0.001. The first
@@ -127,7 +122,7 @@ class Boundary(Attack):
     max_queries: int = 10000
     proposal: str = "auto"
     probes: int = 20
-    reach: float | None = None
+    reach: float = 0.2
     tolerance: float = 0.001
     spherical_step: float = 0.01
     source_step: float = 0.01
@@ -145,9 +140,7 @@ class Boundary(Attack):
                 f"proposal: got {self.proposal!r} with norm {self.norm!r}, "
                 f"expected 'auto', {own!r}, 'estimate' or 'published'"
             )
-        shares = ["tolerance", "spherical_step", "source_step"]
-        if self.reach is not None:
-            shares.append("reach")
+        shares = ("reach", "tolerance", "spherical_step", "source_step")
         self._plain(
             counts=("max_queries", "probes", "n_starts", "binary_search_steps"),
             numbers=(*shares, "step_adaptation"),
@@ -175,9 +168,8 @@ class Boundary(Attack):
     @property
     def _chosen(self) -> str:
         """The proposal in use."""
-        return _AUTO[self.norm] if self.proposal == "auto" else self.proposal
+        return _OF_NORM[self.norm] if self.proposal == "auto" else self.proposal
 
     def _settings(self, *, is_surveyed: bool) -> dict[str, Any]:
-        reach = _REACH.get(self._chosen, 0.2) if self.reach is None else self.reach
         settings = super()._settings(is_surveyed=is_surveyed)
-        return settings | {"proposal": self._chosen, "reach": reach}
+        return settings | {"proposal": self._chosen}

@@ -15,7 +15,7 @@ fn rng(seed: u64) -> ChaCha8Rng {
 fn shaped(seed: u64) -> Box<dyn Proposal<f64>> {
     let rules = shaped::Rules {
         probes: 20,
-        reach: 0.3,
+        reach: 0.2,
     };
     Box::new(Shaped::new(rules, SHAPE, rng(seed)))
 }
