@@ -4,8 +4,10 @@ Usage: python benches/attack_schedules.py run --data DIR --cifar10 DIR [--images
        python benches/attack_schedules.py page --out FOLDER
 
 Networks and folders are those of robust_accuracy.py; the images are the first ones of
-the test set that a network classifies correctly. Each network and norm goes to a CSV;
-`page` fills the tables in docs/results/bench-attack-schedules.md.
+the test set that a network classifies correctly. The networks of ImageNet get the first
+photographs of images/imagenet-sample-80.zip, with the classes that they predict. Each
+network and norm goes to a CSV; `page` fills the tables in
+docs/results/bench-attack-schedules.md.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import warnings
+import zipfile
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,18 @@ from typing import Any
 import numpy as np
 import torch
 from pages import fill
+from PIL import Image
 from robust_accuracy import CORES, ROOT, SPECS, load
 
 import neurofreq as nf
 
 BB = nf.attacks.BrendelBethge
 RESIDUAL = ("resnet20", "standard-0", "adversarial-8")
+# The mean and the deviation of the inputs of networks with 1000 classes.
+IMAGENET = {
+    "squeezenet1_0": ((0.4824, 0.4588, 0.4078), (1.0, 1.0, 1.0)),
+    "mobilenet_v2": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
 PAGE = ROOT / "docs" / "results" / "bench-attack-schedules.md"
 COLUMNS = ("network", "norm", "task", "settings", "image", "gradients", "distance")
 
@@ -53,6 +62,48 @@ def settings(norm: str, task: str) -> dict[str, Any]:
     }
 
 
+def surveys(norm: str) -> dict[str, Any]:
+    """Return attacks that survey more and more classes."""
+    found = {"version 0.1, quick": BB(norm, survey=0, patience=2, decay=0.5)}
+    for k in (3, 9, 30):
+        found[f"survey of {k}, quick"] = BB(norm, survey=k, patience=2, decay=0.5)
+    return found
+
+
+def imagenet(name: str, data: Path, n: int) -> tuple[Any, Any, Any]:
+    """Return a network of ImageNet, and photographs with the classes it predicts."""
+    import torchvision
+
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in IMAGENET[name])
+    network = torchvision.models.get_model(name)
+    path = data / f"imagenet-classifiers/{name}_half.pth"
+    state = torch.load(path, weights_only=True, map_location="cpu")
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v
+                             for k, v in state.items()})  # fmt: skip
+
+    class Normalized(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.network((x - mean) / deviation)
+
+    model = Normalized().eval().requires_grad_(False)
+    pixels = []
+    with zipfile.ZipFile(data / "images/imagenet-sample-80.zip") as archive:
+        for one in sorted(archive.namelist())[:n]:
+            with archive.open(one) as file:
+                picture = Image.open(file).convert("RGB")
+            scale = 256 / min(picture.size)
+            picture = picture.resize([round(scale * side) for side in picture.size])
+            left, top = ((side - 224) // 2 for side in picture.size)
+            pixels.append(np.asarray(picture.crop((left, top, left + 224, top + 224))))
+    images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        return model, images, model(images).argmax(1).numpy()
+
+
 def images_of(model: Any, folder: Path, n: int) -> tuple[Any, Any, Any]:
     """Return the first images that a network classifies correctly, and targets."""
     data = nf.data.open_data(f"cifar10:{folder}")
@@ -71,17 +122,26 @@ def run(options: argparse.Namespace) -> None:
     folder = folder / "attack-schedules"
     folder.mkdir(parents=True, exist_ok=True)
     for network in options.networks:
-        n = options.images // 3 if network in RESIDUAL else options.images
-        model = load(network, options.data)
-        images, labels, targets = images_of(model, options.cifar10, n)
+        is_small = network in RESIDUAL or network in IMAGENET
+        n = options.images // 3 if is_small else options.images
+        targets = None
+        if network in IMAGENET:
+            model, images, labels = imagenet(network, options.data, n)
+        else:
+            model = load(network, options.data)
+            images, labels, targets = images_of(model, options.cifar10, n)
         for norm in options.norms:
             place = folder / f"{network}-{norm}.csv"
             if place.exists():
                 continue
+            if network in IMAGENET:
+                tasks = {"untargeted": surveys(norm)}
+            else:
+                tasks = {t: settings(norm, t) for t in ("untargeted", "targeted")}
             rows = []
-            for task in ("untargeted", "targeted"):
-                for name, attack in settings(norm, task).items():
-                    wanted = targets if task == "targeted" else None
+            for task, attacks in tasks.items():
+                wanted = targets if task == "targeted" else None
+                for name, attack in attacks.items():
                     found = attack(model, images, labels, targets=wanted)
                     pairs = zip(found.n_gradients.tolist(), found.distance.tolist(),
                                 strict=True)  # fmt: skip
@@ -89,6 +149,7 @@ def run(options: argparse.Namespace) -> None:
                         (network, norm, task, name, i, gradients, f"{distance:.7g}")
                         for i, (gradients, distance) in enumerate(pairs)
                     ]
+                    print(network, norm, task, name, flush=True)
             with place.open("w", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(COLUMNS)
@@ -132,7 +193,7 @@ def main() -> None:
     runs.add_argument(
         "--images", type=int, default=60, help="a third for residual ones"
     )
-    runs.add_argument("--networks", nargs="*", default=list(SPECS))
+    runs.add_argument("--networks", nargs="*", default=[*SPECS, *IMAGENET])
     runs.add_argument("--norms", nargs="*", default=["linf", "l2"])
     runs.add_argument("--out", type=Path)
     pages = commands.add_parser("page")
