@@ -75,12 +75,13 @@ def test_figure_2_is_drawn_as_its_caption_says():
         assert len(solid_lines(d, COLORS[role])) == 1
     names = [text.get_text() for text in c.get_xticklabels()]
     assert names == ["Low", "Medium", "High"]
-    assert d.get_xlabel() == "spatial frequency |f| / $f_s$"
+    assert d.get_xlabel() == "|f| (cycles/pixel)"
     maps = [image for ax in d.child_axes for image in ax.get_images()]
     assert [image.get_cmap().name for image in maps] == ["gray", "gray"]
     assert all(type(image.norm).__name__ == "LogNorm" for image in maps)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["base", "neural", "chance"]
+    assert legend == ["base: standard", "neural: towards cortex", "chance"]
+    assert a.get_ylim() == c.get_ylim()
 
 
 def test_the_left_curve_of_figure_2d_has_its_map_above():
@@ -238,7 +239,7 @@ def test_any_other_group_is_drawn_last_and_unlike_all_others():
     assert looks[0] == (COLORS["base"], MARKERS["base"])
     assert len(set(looks)) == len(groups)
     assert looks[1][0] != looks[2][0]
-    drawn = {line.get_label(): line.get_color() for line in b.get_lines()}
+    drawn = {line.get_label().split(":")[0]: line.get_color() for line in b.get_lines()}
     assert [drawn[one] for one in shown] == [one[0] for one in looks], "in all panels"
     maps = [ax for ax in figure.axes if ax.get_images()]
     tints = {ax.get_title(): ax.spines["left"].get_edgecolor() for ax in maps}

@@ -10,7 +10,7 @@ from neurofreq import plot
 from neurofreq._shared.inputs import validate
 from neurofreq.figures import choose
 from neurofreq.figures._panels import GRAY_LEVELS, add_not_found, power_map
-from neurofreq.figures._style import COLORS, blank, new_figure, panel
+from neurofreq.figures._style import COLORS, blank, new_figure, panel, title
 from neurofreq.figures._table import Table
 from neurofreq.figures.registry import Drawn, registered
 from neurofreq.intervals import Estimate
@@ -133,6 +133,9 @@ def fig2(
         _success(axes[row, 1], table, letters[1], pair, budget)
         _bands(axes[row, 2], table, letters[2], pair)
         _spectra(axes[row, 3], table, letters[3], pair, cmap)
+        top = max(axes[row, column].get_ylim()[1] for column in (0, 2))
+        for column in (0, 2):  # both are accuracies
+            axes[row, column].set_ylim(0.0, top)
         for ax, letter in zip(axes[row], letters, strict=True):
             panel(ax, letter, titles[row] if ax is axes[row, 0] else "")
     _share_legend(figure)
@@ -238,7 +241,7 @@ def _spectra(
             table.add(letter, row, "frequency_at_power", at, unit, x=share)
         drawn[role] = curve._replace(color=COLORS[role])
     plot.plot_radial_profiles(drawn, ax)
-    ax.set(xlabel="spatial frequency |f| / $f_s$", ylabel="power below |f| (%)")
+    ax.set_xlabel("|f| (cycles/pixel)")  # the panel is narrow
     # There is room above the left curve and below the right curve.
     places = ((0.03, 0.62, 0.36, 0.36), (0.65, 0.05, 0.36, 0.36))
     models = dict(zip(ROLES, pair, strict=True))
@@ -260,7 +263,8 @@ def _share_legend(figure: Figure) -> None:
             legend.remove()
     order = [name for name in (*ROLES, "chance") if name in handles]
     figure.legend(
-        handles=[handles[name] for name in order], loc="outside upper right",
+        handles=[handles[name] for name in order],
+        labels=[title(name) for name in order], loc="outside upper right",
         ncols=len(order), frameon=False, fontsize=8,
     )  # fmt: skip
 

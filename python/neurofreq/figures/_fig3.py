@@ -9,7 +9,7 @@ import numpy as np
 from neurofreq import plot
 from neurofreq.figures import choose
 from neurofreq.figures._fig2 import ROLES
-from neurofreq.figures._style import looks, new_figure, panel
+from neurofreq.figures._style import looks, new_figure, panel, title
 from neurofreq.figures._table import Table
 from neurofreq.figures.registry import Drawn, registered
 from neurofreq.intervals import Estimate
@@ -102,15 +102,11 @@ def fig3(
         table.add_curve("b", row, "p_low_minus_p_high", curve, n)
         f_rev = Estimate(curve.mark, *curve.mark_interval, n)
         table.add("b", row, "f_rev", f_rev, "Nyquist")
-        drawn[role] = curve._replace(color=tints[role].color)
+        drawn[title(role)] = curve._replace(color=tints[role].color)
     figure = new_figure(2.7)
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1.0])
     plot.plot_hybrid_examples(low, high, frequencies, left).set_anchor("N")
     plot.plot_hybrid_curves(drawn, right)
-    right.set(
-        xlabel="mixing frequency (units of Nyquist)",
-        ylabel="$p_{low} - p_{high}$ (%)",
-    )
     panel(left, "a")
     panel(right, "b")
     return table.frame(), figure

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from neurofreq import intervals, plot
-from neurofreq.figures._style import COLORS, INK, Look, group_legend, looks
+from neurofreq.figures._style import COLORS, INK, Look, group_legend, looks, title
 from neurofreq.figures.paper import ALL, BLUR_SERIES, GROUP_MEAN
 from neurofreq.intervals import Estimate
 from neurofreq.measured import groups
@@ -60,9 +60,8 @@ def profiles(ax: Axes, table: Table, panel: str, models: Sequence[Measured]) -> 
         point = Estimate(below[0], below[1], below[2], n)
         table.add(panel, row, f"power_below_{_AT:g}", point, "%", scale=100.0)
         table.add(panel, row, "f_half", _marked(curve, n), "cycles/pixel")
-        means[group] = curve._replace(color=tints[group].color)
+        means[title(group)] = curve._replace(color=tints[group].color)
     plot.plot_radial_profiles(means, ax, linewidth=2.2)
-    ax.set(xlabel="spatial frequency |f| / $f_s$", ylabel="power below |f| (%)")
 
 
 def hybrid_curves(
@@ -78,12 +77,8 @@ def hybrid_curves(
         ax, table, panel, models, "p_low_minus_p_high", groups.hybrid_profile
     ):
         table.add(panel, (GROUP_MEAN, group), "f_rev", _marked(curve, n), "Nyquist")
-        means[group] = curve._replace(color=tints[group].color)
+        means[title(group)] = curve._replace(color=tints[group].color)
     plot.plot_hybrid_curves(means, ax, linewidth=2.2)
-    ax.set(
-        xlabel="mixing frequency (units of Nyquist)",
-        ylabel="$p_{low} - p_{high}$ (%)",
-    )
 
 
 def _group_curves(
@@ -158,7 +153,7 @@ def sizes(
         table.add(panel, (ALL, ALL), "correlation_log_size_f_half", r, "")
     ax.set_yscale("log")
     _finish(
-        ax, "half-power frequency $f_{0.5}$ / $f_s$",
+        ax, "half-power frequency $f_{0.5}$ (cycles/pixel)",
         f"{statistic} $L_\\infty$ size ε (1/255)",
     )  # fmt: skip
     _plain_ticks(ax)
@@ -200,7 +195,7 @@ def accuracies(
     if len(points) > 2:  # a parabola needs three points
         _draw_series(ax, points)
     _finish(
-        ax, "reversal frequency $f_{rev}$ (units of Nyquist)",
+        ax, r"reversal frequency $f_\mathrm{rev}$ (units of Nyquist)",
         "corruption accuracy (%)",
     )  # fmt: skip
     group_legend(ax, grouped(models))

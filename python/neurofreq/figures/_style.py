@@ -40,6 +40,16 @@ MARKERS = {
     "shuffle": "X", "pixel": "*",
 }  # fmt: skip
 """Marker of each group of models."""
+_TITLES = {
+    "base": "standard",
+    "adv": "adversarial training",
+    "crp": "trained on corruptions",
+    "blur": "blurred input",
+    "pca": "PCA of the input",
+    "neural": "towards cortex",
+    "shuffle": "shuffled target",
+    "pixel": "pixel target",
+}
 
 # For all other groups, in their order. Five colors and four markers give 20 pairs, so
 # that only the 21st group repeats a pair.
@@ -52,6 +62,12 @@ class Look(NamedTuple):
 
     color: str
     marker: str
+
+
+def title(group: str) -> str:
+    """Return the name of a group in legends of curves, with its meaning if known."""
+    named = literal(group)
+    return f"{named}: {_TITLES[group]}" if group in _TITLES else named
 
 
 def looks(groups: Iterable[str]) -> dict[str, Look]:

@@ -127,9 +127,7 @@ def plot_radial_profiles(
         _mark(ax, curve, 50.0, drop_to=0.0)
     ax.set(ylim=(0.0, 101.0))
     ax.set_xlim(0.0, max(float(np.max(curve.x)) for curve in curves.values()))
-    return _finish(
-        ax, "spatial frequency |f| / $f_s$ (cycles/pixel)", "power below |f| (%)"
-    )
+    return _finish(ax, "spatial frequency |f| (cycles/pixel)", "power below |f| (%)")
 
 
 def plot_hybrid_curves(
@@ -167,7 +165,7 @@ def plot_hybrid_curves(
     return _finish(
         ax,
         "mixing frequency (units of Nyquist)",
-        "$p_{low} - p_{high}$ (percentage points)",
+        r"$p_\mathrm{low} - p_\mathrm{high}$ (%)",
     )
 
 
@@ -350,5 +348,5 @@ def _finish(ax: Axes, xlabel: str, ylabel: str) -> Axes:
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#888888")
     if any(label for label in ax.get_legend_handles_labels()[1]):
-        ax.legend(frameon=False, fontsize=8, loc="best")
+        ax.legend(frameon=False, fontsize=8, loc="best", labelspacing=0.3)
     return ax
