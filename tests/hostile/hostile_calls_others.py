@@ -286,9 +286,11 @@ call(
 call(
     "neural.teacher_similarity", neural.teacher_similarity,
     lambda folder: {
-        "model": network(), "layer": "0", "images": images(), "batch_size": 4
+        "model": network(), "layer": "0", "images": images(), "batch_size": 4,
+        "progress": False,
     },
     model="network", layer="word", images="signed images", batch_size="count",
+    progress="flag",
 )  # fmt: skip
 call(
     "neural.threshold_similarity", neural.threshold_similarity,

@@ -17,6 +17,7 @@ from neurofreq._shared.inputs import validate
 from neurofreq._shared.inputs.pixel import unscaled
 from neurofreq._shared.networks import calling, steadiness
 from neurofreq._shared.networks.features import Features
+from neurofreq._shared.progress import bar
 from neurofreq.neural._similarity import reliability, response_similarity
 from neurofreq.neural._simulated import gray, simulate_v1
 from neurofreq.neural.target import Target
@@ -167,6 +168,7 @@ def teacher_similarity(
     images: NDArray[Any] | torch.Tensor,
     *,
     batch_size: int = 64,
+    progress: bool = False,
 ) -> Target:
     """Compute the similarity of one layer's features in a teacher network.
 
@@ -183,6 +185,8 @@ def teacher_similarity(
         converted to the type of the model's parameters.
     batch_size : int
         Images per pass.
+    progress : bool
+        Show a progress bar over images.
 
     Returns
     -------
@@ -220,6 +224,7 @@ def teacher_similarity(
     features = Features(model, [validate.text("layer", layer)], "layer")
     images = unscaled(images, "images")
     batch_size = validate.count("batch_size", batch_size)
+    progress = validate.flag("progress", progress)
     device = calling.device_of(model)
     own = calling.dtype_of(model)
 
@@ -229,11 +234,13 @@ def teacher_similarity(
         return found if found.dtype == torch.float64 else found.float()
 
     rows: list[NDArray[Any]] = []
-    with calling.evaluating(model), torch.no_grad():
+    shown = bar(total=len(images), desc=layer, unit="image", progress=progress)
+    with calling.evaluating(model), torch.no_grad(), shown as advanced:
         told = _doubt(ask, calling.to_tensor(images[:1], device), own)
         for start in range(0, len(images), batch_size):
             part = calling.to_tensor(images[start : start + batch_size], device)
             rows.append(ask(part).flatten(1).cpu().numpy())
+            advanced.update(len(part))
     if told:
         warnings.warn(told, stacklevel=2)
     return Target(response_similarity(np.concatenate(rows)), "teacher", layer)
