@@ -30,6 +30,19 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Measure again what is finished.")
     ] = False,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            metavar="KIND:...",
+            help="Measure in workers: processes:N, dask://HOST:PORT, ray, "
+            "ray://HOST:PORT, mpi, or slurm:n=N,partition=NAME,... (with submitit).",
+        ),
+    ] = None,
+    n_workers: Annotated[
+        int | None,
+        typer.Option("--workers", help="Tasks for the executor: by default all."),
+    ] = None,
     batch_size: Batch = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -43,10 +56,11 @@ def run(
     with plainly(traceback):
         from neurofreq import studies
 
-        place = _common.place(device)
+        # The machine of a worker may have another device than this machine.
+        place = _common.place(device) if executor is None else device
         found = studies.run(
             spec, out, resume=not again, progress=not quiet, device=place,
-            batch_size=batch_size,
+            batch_size=batch_size, executor=executor, n_workers=n_workers,
         )  # fmt: skip
         _finish(found)
 

@@ -22,7 +22,7 @@ from neurofreq.data import as_image_set
 from neurofreq.measured import pictures
 from neurofreq.report import _beside, _page, _pictures, _record, _tables
 from neurofreq.studies.measuring import Running
-from neurofreq.studies.runner import prepare
+from neurofreq.studies.preparing import prepare
 from neurofreq.studies.specification import ModelEntry, Study
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from neurofreq.studies.plan import Plan
 from neurofreq.studies.settings import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -199,8 +199,14 @@ def load(out_dir: str | os.PathLike[str]) -> StudyResult:
     >>> again.n_measured, again.data
     (0, 'synthetic')
     """
-    folder = validate.path("out_dir", out_dir)
+    return kept(validate.path("out_dir", out_dir))
+
+
+def kept(folder: Path, measurements: Sequence[str] | None = None) -> StudyResult:
+    """Return what a folder holds, of these measurements or of all in its plan."""
     plan = Plan.read(folder)
+    if measurements is not None:
+        plan = dataclasses.replace(plan, measurements=tuple(measurements))
     store = storage.Store(folder / "items")
     found = {item: item.read(store) for item in plan.items}
     failures = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,20 +12,14 @@ import torch
 from neurofreq._shared.escapes import to_csv
 from neurofreq._shared.files import storage
 from neurofreq._shared.inputs import validate
-from neurofreq._shared.networks import untrained
-from neurofreq._shared.networks.fingerprint import Known
-from neurofreq.data import ImageSet, load_data
-from neurofreq.studies import result, specification
-from neurofreq.studies._subjects import Views
+from neurofreq.studies import _executors, _tasks, result, specification
 from neurofreq.studies.measuring import Running
-from neurofreq.studies.plan import Identity, Plan
-from neurofreq.studies.settings import make_settings
-from neurofreq.studies.worker import Work, rank_and_count, shows_progress
+from neurofreq.studies.preparing import prepare
+from neurofreq.studies.worker import rank_and_count, shows_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from neurofreq.studies.measuring import Subject
     from neurofreq.studies.result import StudyResult
     from neurofreq.studies.specification import Study
 
@@ -40,6 +33,8 @@ def run(
     device: torch.device | str | None = None,
     batch_size: int | None = None,
     measurements: Sequence[str] | None = None,
+    executor: Any = None,
+    n_workers: int | None = None,
 ) -> StudyResult:
     """Measure every model of a study, and store each item when it completes.
 
@@ -63,6 +58,14 @@ def run(
         Images per call of a model. By default each measurement chooses by the device.
     measurements : sequence of str, optional
         Measure these instead of the study's measurements.
+    executor : executor or str, optional
+        Measure in the workers of an executor with ``submit(function, *arguments)``, as
+        in `concurrent.futures`: `ProcessPoolExecutor`, ``client.get_executor()`` of
+        dask.distributed, mpi4py.futures, submitit. Or one of the texts
+        "processes:N", "dask://HOST:PORT", "ray", "ray://HOST:PORT", "mpi" and
+        "slurm:n=N,partition=NAME,...", which open an executor and close it. See Notes.
+    n_workers : int, optional
+        Number of tasks that the executor gets; by default its number of workers.
 
     Returns
     -------
@@ -73,7 +76,17 @@ def run(
     TypeError, ValueError, OSError
         If the spec, the data or an argument is wrong. If a model cannot be loaded or an
         item fails, nothing is raised: the run stores the traceback and continues with
-        the other models and items.
+        the other models and items. With an executor, also if data or a model are
+        Python objects instead of specs, with `resume` False, or if no worker could
+        open the study.
+    RuntimeError
+        If all workers of an executor were lost before one of them opened the study.
+
+    Warns
+    -----
+    RuntimeWarning
+        If a worker of an executor was lost. Its items are measured by other workers,
+        or by the next run.
 
     Notes
     -----
@@ -96,6 +109,16 @@ def run(
     Items from releases before 0.2 have no stored answers. `load` and the figures read
     these items, but a run measures them again.
 
+    With an executor, each worker gets one task of some hundred bytes without code. It
+    opens data and models from their specs, and works on the items as a process that
+    shares the folder. Workers therefore need the same folder, the same specs and the
+    same release of neurofreq. Paths in specs are relative to the current folder of the
+    caller, in which a task works. A process runs one task at a time, so give each
+    worker one thread. ``n_measured`` counts the items of tasks that ended. After
+    Ctrl-C, "processes" and "slurm" stop at once and the other executors after the
+    current items. A script that uses "processes" needs
+    ``if __name__ == "__main__":``.
+
     The result and its tables have the measurements of this run. `load` and study.csv
     also have other measurements that are finished for every model, and models that
     only another run with the same data and settings could load.
@@ -117,14 +140,31 @@ def run(
     True
     >>> found.tables["summary"]["quantity"].unique().tolist()
     ['clean_accuracy', 'f_rev']
+
+    The next run reads what is finished, also when it has an executor:
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(1) as executor:
+    ...     found = nf.studies.run(spec, "out", executor=executor, progress=False)
+    >>> found.is_complete, found.n_measured
+    (True, 0)
     """
     study = specification.read(spec)
     if measurements is not None:
         study = dataclasses.replace(study, measurements=measurements)
-    rank, n_ranks = rank_and_count()
     resume, progress = (
         validate.flag("resume", resume), validate.flag("progress", progress)
     )  # fmt: skip
+    if executor is not None:
+        return _on_executor(
+            study, out_dir, executor, n_workers, resume=resume,
+            running=Running(batch_size, progress=progress), device=device,
+        )  # fmt: skip
+    if n_workers is not None:
+        raise ValueError(
+            f"n_workers: got {n_workers!r}, expected none without executor"
+        )
+    rank, n_ranks = rank_and_count()
     if not resume and n_ranks > 1:
         raise ValueError("resume: got False under torchrun, expected True")
     progress = progress and shows_progress()
@@ -143,83 +183,47 @@ def run(
     )
     whole = work.plan.write(found.out_dir)
     if rank == 0:
-        shown = found if whole == work.plan else result.load(found.out_dir)
-        text = to_csv(shown.tables["study"])
-        storage.write_text(found.out_dir / "study.csv", text)
+        _write_table(found if whole == work.plan else result.load(found.out_dir))
     return found
 
 
-def prepare(
+def _on_executor(
     study: Study,
     out_dir: str | os.PathLike[str],
-    running: Running,
+    executor: Any,
+    n_workers: int | None,
     *,
-    is_strict: bool = False,
-) -> Work:
-    """Load data and models, write the plan, and return the work.
-
-    With `is_strict`, errors are raised instead of stored as failures.
-    """
-    data = study.data
-    if isinstance(data, ImageSet):
-        data = data.load(progress=running.progress)  # floats in memory
-    else:
-        data = load_data(
-            data, split="test", n=study.n_images, progress=running.progress
-        )
-    settings = make_settings(data, **study.settings)
+    resume: bool,
+    running: Running,
+    device: torch.device | str | None,
+) -> StudyResult:
+    """Run a study on an executor, and read the results from the folder."""
+    if not resume:
+        raise ValueError("resume: got False with an executor, expected True")
+    if n_workers is not None:
+        n_workers = validate.count("n_workers", n_workers)
+    values = _tasks.plain(study)
     folder = result.folder_for(out_dir)
-    views = Views(data, settings.gray, fold=settings.fold)
-    known = Known(folder / "items")
-    subjects, identities = _loaded(study, views, running, known, is_strict)
-    digest = storage.data_digest(data.images, data.labels)
-    plan = Plan(
-        study.name,
-        data.name,
-        digest,
-        identities,
-        settings,
-        tuple(study.measurements),
-        n_classes=len(data.class_names),
-    )
-    plan.write(folder)
-    return Work(
-        plan,
-        subjects,
-        data,
-        storage.Store(folder / "items"),
-        running,
-        keep_adversarial=study.keep_adversarial,
-        is_strict=is_strict,
-    )
-
-
-def _loaded(
-    study: Study, views: Views, running: Running, known: Known, is_strict: bool
-) -> tuple[list[Subject], tuple[Identity, ...]]:
-    """Load the models and try each; store the traceback of a model that fails."""
-    subjects, identities = [], []
-    for entry in study.models:
-        identity = Identity(entry.name, entry.group)
-        try:
-            model = entry.load(running.device)
-            one = views.subject(entry.name, model, running, known)
-        except Exception:
-            if is_strict:
-                raise
-            text = traceback.format_exc()
-            identities.append(dataclasses.replace(identity, traceback=text))
-            continue
-        subjects.append(one)
-        identities.append(
-            dataclasses.replace(
-                identity,
-                digest=one.digest,
-                is_gray=one.is_gray,
-                is_random=untrained.is_random(model),
+    with _executors.opened(executor, folder) as found:
+        count = n_workers or found.n_workers
+        if count is None:
+            raise ValueError(
+                f"n_workers: got none with {type(found.executor).__name__}, which does "
+                "not tell its number of workers; expected a number"
             )
-        )
-    return subjects, tuple(identities)
+        task = _tasks.Task(
+            values, str(folder.resolve()), os.getcwd(), "", (0, count),
+            running.batch_size, None if device is None else str(device),
+        )  # fmt: skip
+        n_measured = _tasks.gather(found, task, study.name, progress=running.progress)
+    _write_table(result.load(folder))
+    kept = result.kept(folder, study.measurements)
+    return dataclasses.replace(kept, n_measured=n_measured)
+
+
+def _write_table(found: StudyResult) -> None:
+    """Write all numbers of a study as study.csv."""
+    storage.write_text(found.out_dir / "study.csv", to_csv(found.tables["study"]))
 
 
 def _place(device: torch.device | str | None) -> torch.device | str | None:

@@ -44,7 +44,9 @@ class Work:
 
     `subjects` are the models of the plan that could be loaded. With `keep_adversarial`,
     all adversarial images are stored beside the numbers. With `is_strict`, an error
-    ends the run; otherwise it is stored as a failure.
+    ends the run; otherwise it is stored as a failure. `place` is the rank of this run
+    and the number of ranks: each rank starts at other items. The run ends early if
+    `is_wanted` returns False between two items.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Work:
         self.finished: dict[Item, Result] = {}
         self.failures: dict[Item, str] = {}
         self.n_measured = 0
+        self.place = rank_and_count()
+        self.is_wanted: Callable[[], bool] = lambda: True
         self._old = {item: store.failure(item.record) for item in self.items}
         self._bar: Any = None
 
     def run(self) -> None:
         """Complete every item, or store its traceback."""
-        pending = [item for item in _turned(self.items) if not self._is_settled(item)]
+        pending = [item for item in self._turned() if not self._is_settled(item)]
         with bar(
             total=sum(map(self._cost, self.items)),
             initial=self._settled_cost(),
@@ -80,11 +84,12 @@ class Work:
             progress=self.running.progress and bool(pending),
         ) as self._bar:
             waiting = None
-            while pending:
+            while pending and self.is_wanted():
                 before = len(pending)
                 self._show()
                 for job in _jobs(pending):
-                    self._try(job)
+                    if self.is_wanted():
+                        self._try(job)
                 pending = [item for item in pending if not self._is_settled(item)]
                 if len(pending) < before:
                     waiting = None
@@ -117,6 +122,12 @@ class Work:
                 if item not in self.finished and item not in self.failures
             )
         )
+
+    def _turned(self) -> list[Item]:
+        """Rotate the items by rank, so that the ranks start at different items."""
+        rank, n_ranks = self.place
+        first = rank * len(self.items) // n_ranks
+        return self.items[first:] + self.items[:first]
 
     def _is_settled(self, item: Item) -> bool:
         """Return whether the item is finished, or has failed since this run began."""
@@ -248,13 +259,6 @@ def _jobs(items: list[Item]) -> list[list[Item]]:
         is_shared = item.measurement == "corruption"
         jobs.setdefault(item.key if is_shared else item, []).append(item)
     return list(jobs.values())
-
-
-def _turned(items: list[Item]) -> list[Item]:
-    """Rotate the items by rank, so that the ranks start at different items."""
-    rank, n_ranks = rank_and_count()
-    first = rank * len(items) // n_ranks
-    return items[first:] + items[:first]
 
 
 def shows_progress() -> bool:
