@@ -8,7 +8,7 @@ returns the mean of each resample. The caller then computes the statistic of
 each resample.
 */
 
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -19,6 +19,9 @@ use crate::{Error, Result};
 
 /// Draws between two checks for interruption.
 const DRAWS: usize = 1 << 16;
+
+/// Variance of ranks (in units of their number) below which all values are equal.
+const FLAT: f64 = 1e-14;
 
 /// Means of `n_resamples` bootstrap resamples of the rows of `values`.
 ///
@@ -71,10 +74,123 @@ fn draw_counts(n: usize, seed: u64, stream: u64, stop: &Stop) -> Result<Array1<f
     Ok(counts / n as f64)
 }
 
+/// Spearman's rank correlation of `x` and `y`: its value, and its value in `n_resamples`
+/// resamples of the pairs. NaN if all values of one side are equal.
+///
+/// Resamples are those of [`resampled_means`]. Ranks are computed again in each resample,
+/// with mean ranks for equal values.
+///
+/// # Errors
+/// [`Error::Value`] if `x` and `y` differ in length or are empty; [`Error::Memory`] if
+/// the resamples do not fit.
+pub fn resampled_spearman(
+    x: ArrayView1<f64>,
+    y: ArrayView1<f64>,
+    n_resamples: usize,
+    seed: u64,
+) -> Result<(f64, Array1<f64>)> {
+    if x.len() != y.len() || x.is_empty() {
+        return Err(Error::value(format!(
+            "x, y: got {} and {} values, expected as many, and at least one",
+            x.len(),
+            y.len()
+        )));
+    }
+    let mut found = memory::filled("resamples", &[n_resamples], 0.0)?;
+    let (first, second) = (Ties::new(x), Ties::new(y));
+    let of =
+        |counts: &Array1<f64>| correlation(&first.ranks(counts), &second.ranks(counts), counts);
+    parallel::run(|stop| {
+        found
+            .par_iter_mut()
+            .enumerate()
+            .try_for_each(|(stream, found)| {
+                *found = of(&draw_counts(x.len(), seed, stream as u64, stop)?);
+                Ok(())
+            })
+    })?;
+    let whole = of(&Array1::from_elem(x.len(), 1.0 / x.len() as f64));
+    Ok((whole, Array1::from(found)))
+}
+
+/// The order of some values, in groups of equal values.
+struct Ties(Vec<Vec<usize>>);
+
+impl Ties {
+    #[allow(clippy::float_cmp)] // equal values share a rank
+    fn new(values: ArrayView1<f64>) -> Self {
+        let mut order: Vec<usize> = (0..values.len()).collect();
+        order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+        let groups = order.chunk_by(|&a, &b| values[a] == values[b]);
+        Self(groups.map(<[usize]>::to_vec).collect())
+    }
+
+    /// The mean rank of each value, in units of the sum of `weights`.
+    fn ranks(&self, weights: &Array1<f64>) -> Array1<f64> {
+        let (mut ranks, mut below) = (Array1::zeros(weights.len()), 0.0);
+        for group in &self.0 {
+            let weight: f64 = group.iter().map(|&i| weights[i]).sum();
+            for &i in group {
+                ranks[i] = below + 0.5 * weight;
+            }
+            below += weight;
+        }
+        ranks
+    }
+}
+
+/// The weighted Pearson correlation; `weights` sum to 1.
+fn correlation(x: &Array1<f64>, y: &Array1<f64>, weights: &Array1<f64>) -> f64 {
+    let centered = |values: &Array1<f64>| values - values.dot(weights);
+    let (x, y) = (centered(x), centered(y));
+    let sum = |a: &Array1<f64>, b: &Array1<f64>| (a * b).dot(weights);
+    let (xx, yy) = (sum(&x, &x), sum(&y, &y));
+    if xx < FLAT || yy < FLAT {
+        return f64::NAN;
+    }
+    (sum(&x, &y) / (xx * yy).sqrt()).clamp(-1.0, 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::array;
+
+    #[test]
+    fn spearman_is_pearson_of_mean_ranks() {
+        let x = array![1.0, 2.0, 2.0, 5.0, 3.0];
+        let y = array![2.0, 1.0, 4.0, 4.0, 3.0];
+        // Ranks 1, 2.5, 2.5, 5, 4 and 2, 1, 4.5, 4.5, 3, with means of 3.
+        let (a, b) = (
+            array![-2.0, -0.5, -0.5, 2.0, 1.0],
+            array![-1.0, -2.0, 1.5, 1.5, 0.0],
+        );
+        let expected = a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt();
+        let (found, resamples) = resampled_spearman(x.view(), y.view(), 3, 1).unwrap();
+        assert!((found - expected).abs() < 1e-12, "{found} {expected}");
+        // The first resample, with its draws as rows.
+        let counts = draw_counts(5, 1, 0, &Stop::default()).unwrap();
+        let rows = |v: &Array1<f64>| -> Array1<f64> {
+            let of = |i: usize| vec![v[i]; (counts[i] * 5.0).round() as usize];
+            (0..5).flat_map(of).collect()
+        };
+        let (drawn, _) = resampled_spearman(rows(&x).view(), rows(&y).view(), 1, 0).unwrap();
+        assert!((drawn - resamples[0]).abs() < 1e-12, "{drawn} {resamples}");
+    }
+
+    #[test]
+    fn equal_values_have_no_correlation() {
+        let (x, y) = (array![1.0, 1.0, 1.0], array![1.0, 2.0, 3.0]);
+        assert!(
+            resampled_spearman(x.view(), y.view(), 2, 0)
+                .unwrap()
+                .0
+                .is_nan()
+        );
+        assert!(resampled_spearman(x.view(), array![1.0].view(), 2, 0).is_err());
+        let (one, _) = resampled_spearman(y.view(), (&y * 2.0).view(), 0, 0).unwrap();
+        assert!((one - 1.0).abs() < 1e-12);
+    }
 
     #[test]
     fn the_spread_is_the_standard_error() {

@@ -17,6 +17,8 @@ pub mod memory;
 pub mod norm;
 pub mod pairing;
 pub mod parallel;
+pub mod per_image;
+pub mod poisson;
 pub mod radial;
 pub mod real;
 pub mod similarity;

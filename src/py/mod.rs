@@ -68,7 +68,7 @@ mod _neurofreq {
     #[pymodule_export]
     use super::attacks::{attack, nearest, shuffled_targets};
     #[pymodule_export]
-    use super::bootstrap::resampled_means;
+    use super::bootstrap::{poisson_sums, resampled_means, resampled_spearman};
     #[pymodule_export]
     use super::corruptions::{Textures, corrupt, corruption_names};
     #[pymodule_export]
@@ -85,7 +85,8 @@ mod _neurofreq {
     };
     #[pymodule_export]
     use super::spectra::{
-        crossing, mean_power, mean_power_tensor, radial_profile, total_power, total_power_tensor,
+        crossing, image_power, mean_power, mean_power_tensor, radial_profile, total_power,
+        total_power_tensor,
     };
     #[pymodule_export]
     use super::trust_region::trust_region_steps;

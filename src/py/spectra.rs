@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use super::arrays::{Images, Input1, Input2};
 use super::convert::{self, PyTensor};
 use super::enter;
-use crate::core::{radial, spectrum};
+use crate::core::{per_image, radial, spectrum};
 use crate::tensor::frequency;
 
 type Map<'py> = Bound<'py, PyArray2<f64>>;
@@ -32,6 +32,30 @@ pub fn total_power<'py>(
         }
     }?;
     Ok(PyArray2::from_owned_array(py, total))
+}
+
+/// Power of each image between `limits` of `|f|`, and by orientation (cosine, sine).
+#[pyfunction]
+pub fn image_power<'py>(
+    py: Python<'py>,
+    images: &Bound<'py, PyAny>,
+    demean: bool,
+    limits: Vec<f64>,
+) -> PyResult<(Map<'py>, Map<'py>)> {
+    let found = match convert::named(images, "images")? {
+        Images::Single(images) => {
+            let images = images.as_array();
+            enter(py, || per_image::image_power(images, demean, &limits))
+        }
+        Images::Double(images) => {
+            let images = images.as_array();
+            enter(py, || per_image::image_power(images, demean, &limits))
+        }
+    }?;
+    Ok((
+        PyArray2::from_owned_array(py, found.rings),
+        PyArray2::from_owned_array(py, found.axes),
+    ))
 }
 
 /// [`total_power`] of a tensor.

@@ -2,9 +2,10 @@
 
 `corrupt` and `Corruption` change images. `write_corrupted` writes a corrupted data set
 as a `CorruptedFolder`. `corruption_accuracy` measures models on clean images that it
-corrupts, or on a `CorruptedFolder`.
+corrupts, or on a `CorruptedFolder`. `CellAccumulator` adds up answers batch by batch.
 """
 
+from neurofreq.corruptions._accumulated import CellAccumulator
 from neurofreq.corruptions._corrupt import (
     CORRUPTION_GROUPS,
     CORRUPTIONS,
@@ -25,6 +26,7 @@ __all__ = [
     "EXTRA_CORRUPTIONS",
     "LEAST_SIDE",
     "PARAMETERS",
+    "CellAccumulator",
     "CorruptedFolder",
     "Corruption",
     "CorruptionAccuracy",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,49 +27,24 @@ if TYPE_CHECKING:
 CLEAN = "clean"
 
 
-@dataclasses.dataclass(frozen=True, repr=False)
-class CorruptionAccuracy(Result):
-    """Correctness of a model on every corrupted image, and accuracies with intervals.
+class Cells(Result):
+    """A base of accuracies for every corruption and severity: their means and tables.
 
-    Intervals are percentile bootstrap intervals over images. Images are resampled
-    together with all their corruptions, so that means over cells use the same images.
     Means are over the corruptions in the paper's groups. Other corruptions ("extra")
     have cells, but do not enter the means.
-
-    Attributes
-    ----------
-    corruptions : tuple of str
-    severities : tuple of int
-    correct : ndarray of bool, shape (K, S, N)
-        Whether each image is classified correctly, by corruption, severity and image.
-    clean : ndarray of bool, shape (M,), or None
-        Whether each clean image is classified correctly; None if not measured.
-    level : float
-        Coverage of the intervals.
-
-    Examples
-    --------
-    >>> import neurofreq as nf
-    >>> data = nf.data.load_data("synthetic", n=32)
-    >>> names = ["fog", "gaussian_noise"]
-    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data, corruptions=names)
-    >>> found.correct.shape
-    (2, 5, 32)
-    >>> found.by_group["group"].tolist()
-    ['low', 'high']
-    >>> found.mean.low <= found.mean.value <= found.mean.high
-    True
-    >>> found
-    CorruptionAccuracy(mean: ... %..., corruptions: 2, severities: 5, images: 32)
-    >>> found.plot().get_xlabel(), found.plot(over="group").get_ylabel()
-    ('severity', 'accuracy (%)')
     """
 
     corruptions: tuple[str, ...]
     severities: tuple[int, ...]
-    correct: NDArray[np.bool_]
-    clean: NDArray[np.bool_] | None = None
-    level: float = 0.95
+    level: float
+
+    @abstractmethod
+    def _estimates(self, weights: NDArray[np.float64]) -> list[Estimate]:
+        """Return one mean over cells for each row of weights (Q, K, S)."""
+
+    @abstractmethod
+    def _of_clean(self) -> Estimate | None:
+        """Return the accuracy on clean images; None if not measured."""
 
     @property
     def cells(self) -> pd.DataFrame:
@@ -82,14 +58,16 @@ class CorruptionAccuracy(Result):
             for severity in self.severities
         ]
         n_cells = len(keys)
-        weights = np.eye(n_cells).reshape(n_cells, *self.correct.shape[:2])
+        shape = len(self.corruptions), len(self.severities)
+        weights = np.eye(n_cells).reshape(n_cells, *shape)
         rows = [
             key | _row(estimate)
             for key, estimate in zip(keys, self._estimates(weights), strict=True)
         ]
-        if self.clean is not None:
+        clean = self._of_clean()
+        if clean is not None:
             start = {"corruption": CLEAN, "severity": 0, "group": CLEAN}
-            rows.insert(0, start | _row(self._of_clean(self.clean)))
+            rows.insert(0, start | _row(clean))
         return results.frame(rows)
 
     @property
@@ -100,8 +78,9 @@ class CorruptionAccuracy(Result):
             {"severity": severity} | _row(estimate)
             for severity, estimate in self._pairs(self.severities, weights)
         ]
-        if self.clean is not None:
-            rows.insert(0, {"severity": 0} | _row(self._of_clean(self.clean)))
+        clean = self._of_clean()
+        if clean is not None:
+            rows.insert(0, {"severity": 0} | _row(clean))
         return results.frame(rows)
 
     @property
@@ -165,12 +144,12 @@ class CorruptionAccuracy(Result):
         return plot.plot_corruption_groups(curve, ax, **kw)
 
     def _numbers(self) -> dict[str, Any]:
-        mean, shape = self.mean, self.correct.shape
+        mean = self.mean
         return {
             "mean": results.percent(mean.value, mean.low, mean.high),
-            "corruptions": shape[0],
-            "severities": shape[1],
-            "images": shape[2],
+            "corruptions": len(self.corruptions),
+            "severities": len(self.severities),
+            "images": mean.n,
         }
 
     def __str__(self) -> str:
@@ -204,6 +183,51 @@ class CorruptionAccuracy(Result):
         found = self._estimates(np.stack(weights)) if weights else []
         return zip(keys, found, strict=True)
 
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class CorruptionAccuracy(Cells):
+    """Correctness of a model on every corrupted image, and accuracies with intervals.
+
+    Intervals are percentile bootstrap intervals over images. Images are resampled
+    together with all their corruptions, so that means over cells use the same images.
+    Means are over the corruptions in the paper's groups. Other corruptions ("extra")
+    have cells, but do not enter the means.
+
+    Attributes
+    ----------
+    corruptions : tuple of str
+    severities : tuple of int
+    correct : ndarray of bool, shape (K, S, N)
+        Whether each image is classified correctly, by corruption, severity and image.
+    clean : ndarray of bool, shape (M,), or None
+        Whether each clean image is classified correctly; None if not measured.
+    level : float
+        Coverage of the intervals.
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> data = nf.data.load_data("synthetic", n=32)
+    >>> names = ["fog", "gaussian_noise"]
+    >>> found = nf.corruption_accuracy(nf.models.small_cnn(), data, corruptions=names)
+    >>> found.correct.shape
+    (2, 5, 32)
+    >>> found.by_group["group"].tolist()
+    ['low', 'high']
+    >>> found.mean.low <= found.mean.value <= found.mean.high
+    True
+    >>> found
+    CorruptionAccuracy(mean: ... %..., corruptions: 2, severities: 5, images: 32)
+    >>> found.plot().get_xlabel(), found.plot(over="group").get_ylabel()
+    ('severity', 'accuracy (%)')
+    """
+
+    corruptions: tuple[str, ...]
+    severities: tuple[int, ...]
+    correct: NDArray[np.bool_]
+    clean: NDArray[np.bool_] | None = None
+    level: float = 0.95
+
     def _estimates(self, weights: NDArray[np.float64]) -> list[Estimate]:
         """Return one mean over cells for each row of weights (Q, K, S)."""
         n_images = self.correct.shape[2]
@@ -211,8 +235,11 @@ class CorruptionAccuracy(Result):
         flat = weights.reshape(len(weights), -1)
         return _estimates(values @ flat.T, n_images, self.level)
 
-    def _of_clean(self, clean: NDArray[np.bool_]) -> Estimate:
-        return _estimates(clean[:, None].astype(np.float64), len(clean), self.level)[0]
+    def _of_clean(self) -> Estimate | None:
+        if self.clean is None:
+            return None
+        values = self.clean[:, None].astype(np.float64)
+        return _estimates(values, len(values), self.level)[0]
 
 
 def _estimates(

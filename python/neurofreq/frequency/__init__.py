@@ -1,16 +1,17 @@
 """Spatial frequencies: spectra, hybrid images, Fourier sensitivity, visual angle."""
 
+from neurofreq.frequency._accumulated import SpectrumAccumulator
 from neurofreq.frequency._hybrid import (
     FREQUENCIES,
     hybrid_curve,
     hybrid_images,
     hybrid_pairs,
 )
+from neurofreq.frequency._hybrid_sums import HybridAccumulator
 from neurofreq.frequency._reversal import HybridCurve
 from neurofreq.frequency._sensitivity import FourierSensitivity, fourier_sensitivity
 from neurofreq.frequency._spectra import (
     RadialProfile,
-    SpectrumAccumulator,
     power_spectrum,
     radial_profile,
 )
@@ -19,6 +20,7 @@ from neurofreq.frequency._viewing import cycles_per_degree, pixels_per_degree
 __all__ = [
     "FREQUENCIES",
     "FourierSensitivity",
+    "HybridAccumulator",
     "HybridCurve",
     "RadialProfile",
     "SpectrumAccumulator",

@@ -226,7 +226,7 @@ def hybrid_curve(
     validate.model(model)
     images = validate.images(images, unit_range=True)
     truth = validate.labels(labels, count=len(images))
-    grid = _curve_frequencies(frequencies)
+    grid = curve_frequencies(frequencies)
     pairings = [hybrid_pairs(truth, seed=seed) for seed in validate.seeds(seeds)]
     batch_size = batches.check(batch_size)
     device = calling.device_of(model) if device is None else validate.device(device)
@@ -322,7 +322,7 @@ def _shown(
     return pixel.luma(images) if is_gray else images
 
 
-def _curve_frequencies(value: Sequence[float] | None) -> list[float]:
+def curve_frequencies(value: Sequence[float] | None) -> list[float]:
     """Return the frequencies of a curve: at least two, ascending."""
     grid = mixing.frequencies(FREQUENCIES if value is None else value, "frequencies")
     if len(grid) < 2 or np.any(np.diff(grid) <= 0.0):

@@ -12,15 +12,11 @@ import numpy as np
 import torch
 
 from neurofreq import _neurofreq
-from neurofreq._shared import results, transfer
+from neurofreq._shared import results
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.results import Result
-from neurofreq.frequency import maps
-from neurofreq.frequency._queued import Queued
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -134,7 +130,7 @@ def power_spectrum(images: Array, *, demean: bool = True) -> Any:
     ((32, 32), True)
     """
     plain = validate.batch(images)
-    total = _total_power(plain, validate.flag("demean", demean))
+    total = total_power(plain, validate.flag("demean", demean))
     n_planes = plain.shape[0] * plain.shape[1]
     if isinstance(total, torch.Tensor):
         return _neurofreq.mean_power_tensor(total, n_planes)
@@ -185,220 +181,7 @@ def radial_profile(power: Array, *, n_thresholds: int = 25) -> RadialProfile:
     return RadialProfile(*_neurofreq.radial_profile(power_map, n_thresholds))
 
 
-class SpectrumAccumulator(Result):
-    """A mean power spectrum that is updated batch by batch and merged with others.
-
-    Sums are in double precision, so the split into batches changes the result only by
-    rounding. Sums of tensors on a GPU stay there: `update` does not wait for the
-    device, and `power`, `count`, `merge` and `state` wait once.
-
-    Parameters
-    ----------
-    height, width : int
-        Size of the images, at least 1.
-    demean : bool
-        As in `power_spectrum`.
-
-    Examples
-    --------
-    >>> import numpy as np, neurofreq as nf
-    >>> images = np.random.default_rng(0).normal(size=(10, 3, 8, 8))
-    >>> spectrum = nf.SpectrumAccumulator(8, 8).update(images[:4]).update(images[4:])
-    >>> np.allclose(spectrum.power, nf.power_spectrum(images), equal_nan=True)
-    True
-    >>> spectrum
-    SpectrumAccumulator(size: 8 x 8, planes: 30, f_0.5: 0.396 cycles/pixel)
-    """
-
-    def __init__(self, height: int, width: int, *, demean: bool = True) -> None:
-        height = validate.count("height", height)
-        width = validate.count("width", width)
-        self.demean = validate.flag("demean", demean)
-        self._total = np.zeros((height, width))
-        self._count = 0
-        self._queued: Queued | None = None
-
-    @property
-    def count(self) -> int:
-        """Number of planes (images x channels) so far."""
-        self._settle()
-        return self._count
-
-    @property
-    def power(self) -> NDArray[np.float64]:
-        """The mean so far, shape (H, W), as returned by `power_spectrum`.
-
-        Raises
-        ------
-        ValueError
-            Before the first update.
-        """
-        if self.count == 0:
-            raise ValueError("power: got no images yet, expected an update first")
-        return _neurofreq.mean_power(self._total, self._count)
-
-    def update(self, images: Array) -> SpectrumAccumulator:
-        """Add a batch and return the accumulator.
-
-        Parameters
-        ----------
-        images : ndarray or Tensor, shape (N, C, H, W)
-            As for `power_spectrum`; N and C may differ between batches.
-
-        Raises
-        ------
-        TypeError, ValueError
-            As `power_spectrum`, or images of another size. The accumulator is then
-            unchanged. For images on a GPU, the next reading of the sums raises the
-            error for values that are not finite, and leaves out their batches.
-        """
-        plain = validate.batch(images)
-        if tuple(plain.shape[2:]) != self._total.shape:
-            raise ValueError(
-                f"images: got shape {tuple(plain.shape)}, expected height and width "
-                f"{self._total.shape}"
-            )
-        if isinstance(plain, torch.Tensor) and transfer.is_queued(plain.device):
-            if self._queued is None or self._queued.device != plain.device:
-                self._settle()
-                self._queued = Queued(self._total, plain.device)
-            self._queued.add(plain, self.demean)
-            return self
-        total = _total_power(plain, self.demean)
-        if isinstance(total, torch.Tensor):
-            total = total.detach().numpy()
-        self._settle()
-        self._total += total
-        self._count += plain.shape[0] * plain.shape[1]
-        return self
-
-    def merge(self, other: SpectrumAccumulator) -> SpectrumAccumulator:
-        """Add the sums of another accumulator and return this one.
-
-        Parameters
-        ----------
-        other : SpectrumAccumulator
-            Of the same size; not changed.
-
-        Raises
-        ------
-        TypeError
-            If `other` is not a `SpectrumAccumulator`.
-        ValueError
-            If sizes or `demean` differ.
-        """
-        if not isinstance(other, SpectrumAccumulator):
-            raise TypeError(
-                f"other: got {type(other).__name__}, expected a SpectrumAccumulator"
-            )
-        mine, theirs = self._settings(), other._settings()
-        if mine != theirs:
-            raise ValueError(
-                f"other: got height, width, demean {theirs}, expected {mine}"
-            )
-        self._settle()
-        other._settle()
-        self._total += other._total
-        self._count += other._count
-        return self
-
-    def state(self) -> dict[str, Any]:
-        """Return everything as arrays and integers, for ``numpy.savez``.
-
-        Returns
-        -------
-        dict
-            ``total`` (ndarray of float64, shape (H, W)), ``count`` and
-            ``demean`` (int).
-        """
-        self._settle()
-        return {
-            "total": self._total.copy(),
-            "count": self._count,
-            "demean": int(self.demean),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> SpectrumAccumulator:
-        """Restore an accumulator from its `state`.
-
-        Parameters
-        ----------
-        state : mapping
-            The result of `state`, or its opened ``.npz`` file.
-
-        Raises
-        ------
-        ValueError
-            If a key is missing, or its value is impossible for an accumulator.
-        """
-        missing = {"total", "count", "demean"} - set(state)
-        if missing:
-            raise ValueError(f"state: got no {sorted(missing)}, expected all of them")
-        total = validate.real(state["total"], "state: total").copy()
-        if total.ndim != 2 or total.size == 0:
-            raise ValueError(
-                f"state: got total of shape {total.shape}, expected (H, W)"
-            )
-        count = validate.integer("state: count", state["count"])
-        demean = validate.integer("state: demean", state["demean"])
-        is_sum = bool(np.isfinite(total).all() and (total >= 0.0).all())
-        if not is_sum or count < 0 or (count == 0 and total.any()):
-            raise ValueError(
-                f"state: got a total from {total.min():.6g} to {total.max():.6g} of "
-                f"{count} planes, expected sums of powers"
-            )
-        accumulator = cls(*total.shape, demean=bool(demean))
-        accumulator._total, accumulator._count = total, count
-        return accumulator
-
-    def _settle(self) -> None:
-        """Read the sums that are on a device, if there are any."""
-        queued, self._queued = self._queued, None
-        if queued is None:
-            return
-        self._total, count, left_out = queued.read()
-        self._count += count
-        if left_out:
-            raise ValueError(
-                "images: got NaN, infinite values or values whose squares overflow in "
-                f"batch {', '.join(map(str, left_out))} on {queued.device} (counted "
-                "from the last reading), expected finite ones: the sums are without "
-                "these batches"
-            )
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return one row per frequency: "frequency_y", "frequency_x" and "power".
-
-        Frequencies are in cycles/pixel. Raises ValueError before the first update.
-        """
-        return results.frame(maps.columns(self.power, "power"))
-
-    def plot(self, ax: Axes | None = None, **kw: Any) -> Axes:
-        """Draw the mean spectrum (`plot.plot_spectrum`), on new Axes by default.
-
-        Raises ValueError before the first update, and for a spectrum without power.
-        """
-        from neurofreq.plot import plot_spectrum
-
-        return plot_spectrum(self.power, ax, **kw)
-
-    def _has_picture(self) -> bool:
-        return bool(np.nansum(self._total) > 0.0)
-
-    def _numbers(self) -> dict[str, Any]:
-        numbers = {"size": results.size(self._total.shape), "planes": self._count}
-        if self._count:
-            half = radial_profile(self.power).half_power
-            numbers["f_0.5"] = f"{half:.3f} cycles/pixel"
-        return numbers
-
-    def _settings(self) -> tuple[int, int, bool]:
-        height, width = self._total.shape
-        return height, width, self.demean
-
-
-def _total_power(images: Array, demean: bool) -> Array:
+def total_power(images: Array, demean: bool) -> Array:
     """Return the summed power of all planes, shape (H, W), not shifted.
 
     NaN and infinity spread to every frequency, so the sum shows whether all images are

@@ -210,7 +210,7 @@ def _slurm(rest: str, folder: Path) -> Iterator[Opened]:
     }
     try:
         executor.update_parameters(**named)
-    except (NameError, TypeError, ValueError) as error:  # submitit's own words
+    except (AssertionError, NameError, ValueError) as error:  # of submitit
         raise ValueError(f"executor: got 'slurm:{rest}', {error}") from error
     yield Opened(executor, count)
 
