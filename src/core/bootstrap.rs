@@ -161,7 +161,7 @@ mod tests {
         let x = array![1.0, 2.0, 2.0, 5.0, 3.0];
         let y = array![2.0, 1.0, 4.0, 4.0, 3.0];
         // Ranks 1, 2.5, 2.5, 5, 4 and 2, 1, 4.5, 4.5, 3, with means of 3.
-        let (a, b) = (
+        let (a, b): (Array1<f64>, Array1<f64>) = (
             array![-2.0, -0.5, -0.5, 2.0, 1.0],
             array![-1.0, -2.0, 1.5, 1.5, 0.0],
         );

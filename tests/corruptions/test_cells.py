@@ -37,7 +37,7 @@ def test_tables_are_those_of_all_answers():
                 np.testing.assert_allclose(mine[key], theirs[key], atol=1e-12)
             else:
                 assert mine[key].tolist() == theirs[key].tolist()
-    # Cells of the same images: a mean of independent cells would be narrower by a third.
+    # Cells share images: a mean of independent cells would be narrower by a third.
     width, expected = (one.mean.high - one.mean.low for one in (found, whole))
     assert width == pytest.approx(expected, rel=0.08)
     assert str(found).splitlines()[0][:20] == str(whole).splitlines()[0][:20]

@@ -188,7 +188,7 @@ def test_files_are_exact_and_checked(tmp_path):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
-        refused(lambda kind=type(one): kind.load(path), str(path))
+        refused(lambda again=again: again.load(path), str(path))
     state = PoissonBootstrap(2).state()
     refused(lambda: PoissonBootstrap.from_state({"sums": [1.0]}), "got no")
     state["resampled"] = np.zeros((3, 3))

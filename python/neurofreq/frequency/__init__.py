@@ -1,6 +1,11 @@
 """Spatial frequencies: spectra, hybrid images, Fourier sensitivity, visual angle."""
 
 from neurofreq.frequency._accumulated import SpectrumAccumulator
+from neurofreq.frequency._each import (
+    ImageSpectra,
+    SpectrumRelations,
+    image_spectra,
+)
 from neurofreq.frequency._hybrid import (
     FREQUENCIES,
     hybrid_curve,
@@ -22,13 +27,16 @@ __all__ = [
     "FourierSensitivity",
     "HybridAccumulator",
     "HybridCurve",
+    "ImageSpectra",
     "RadialProfile",
     "SpectrumAccumulator",
+    "SpectrumRelations",
     "cycles_per_degree",
     "fourier_sensitivity",
     "hybrid_curve",
     "hybrid_images",
     "hybrid_pairs",
+    "image_spectra",
     "pixels_per_degree",
     "power_spectrum",
     "radial_profile",

@@ -16,6 +16,7 @@ from neurofreq.plot._curves import (
     plot_hybrid_curves,
     plot_radial_profiles,
 )
+from neurofreq.plot._each import plot_distribution, plot_relations
 from neurofreq.plot._history import plot_history
 from neurofreq.plot._maps import (
     plot_responses,
@@ -41,6 +42,7 @@ __all__ = [
     "color",
     "plot_corruption_groups",
     "plot_corruption_severity",
+    "plot_distribution",
     "plot_history",
     "plot_hybrid_curves",
     "plot_hybrid_examples",
@@ -48,6 +50,7 @@ __all__ = [
     "plot_neurons",
     "plot_perturbation_examples",
     "plot_radial_profiles",
+    "plot_relations",
     "plot_responses",
     "plot_robust_accuracy",
     "plot_sensitivity",
