@@ -9,8 +9,8 @@ import numpy as np
 
 from neurofreq import _neurofreq
 from neurofreq._shared import results
-from neurofreq._shared.files.saved import Saved
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.saved import Saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -84,4 +84,8 @@ call(
     lambda folder: {"history": [{"epoch": 1, "loss": 2.0}], "quantity": "loss"},
     quantity="word",
 )  # fmt: skip
+call(
+    "plot.plot_distribution", plot.plot_distribution,
+    lambda folder: {"values": np.arange(4.0)}, values="numbers",
+)  # fmt: skip
 settings("plot.color", plot.color, {"position": 1}, position="count from 0")

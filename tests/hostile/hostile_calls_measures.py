@@ -38,8 +38,12 @@ call(
 )  # fmt: skip
 settings(
     "SpectrumAccumulator", nf.SpectrumAccumulator,
-    {"height": 16, "width": 16, "demean": True},
-    height="count", width="count", demean="flag",
+    {
+        "height": 16, "width": 16, "demean": True, "n_resamples": 3,
+        "n_thresholds": 5, "seed": 0,
+    },
+    height="count", width="count", demean="flag", n_resamples="count from 0",
+    n_thresholds="count from 2", seed="seed",
 )  # fmt: skip
 call(
     "SpectrumAccumulator.update",
@@ -47,6 +51,38 @@ call(
     lambda folder: {"images": images()},
     images="signed images",
 )
+settings(
+    "frequency.HybridAccumulator", nf.frequency.HybridAccumulator,
+    {"frequencies": [0.1, 0.5], "n_resamples": 3, "seed": 0},
+    n_resamples="count", seed="seed",
+)  # fmt: skip
+settings(
+    "corruptions.CellAccumulator", nf.corruptions.CellAccumulator,
+    {
+        "corruptions": ["fog"], "severities": [1], "n_resamples": 3, "seed": 0,
+        "level": 0.9,
+    },
+    n_resamples="count", seed="seed", level="share",
+)  # fmt: skip
+call(
+    "frequency.image_spectra", nf.frequency.image_spectra,
+    lambda folder: {"images": images(), "n_thresholds": 5, "edges": [0.0, 0.25, 0.5]},
+    images="signed images", n_thresholds="count from 2", edges="optional finite",
+)  # fmt: skip
+call(
+    "frequency.ImageSpectra.related",
+    nf.frequency.image_spectra(images()).related,
+    lambda folder: {
+        "values": {"row": np.arange(6.0)}, "level": 0.9, "n_resamples": 3, "seed": 0,
+    },
+    level="share", n_resamples="count", seed="seed",
+)  # fmt: skip
+call(
+    "frequency.ImageSpectra.by_class",
+    nf.frequency.image_spectra(images()).by_class,
+    lambda folder: {"labels": labels(), "quantity": "size", "level": 0.9},
+    labels="labels", quantity="word", level="share",
+)  # fmt: skip
 call(
     "fourier_sensitivity", nf.fourier_sensitivity,
     lambda folder: {

@@ -89,6 +89,23 @@ call(
     lambda folder: {"statistic": responses()[0], "level": 0.9},
     statistic="numbers", level="share",
 )  # fmt: skip
+settings(
+    "intervals.PoissonBootstrap", intervals.PoissonBootstrap,
+    {"n_quantities": 2, "n_resamples": 10, "seed": 0},
+    n_quantities="count", n_resamples="count", seed="seed",
+)  # fmt: skip
+call(
+    "intervals.PoissonBootstrap.update",
+    lambda index, values: intervals.PoissonBootstrap(3).update(index, values),
+    lambda folder: {"index": np.arange(6), "values": np.ones((6, 3))},
+    values="finite or empty",
+)  # fmt: skip
+for name in ("save", "load"):
+    call(
+        f"intervals.PoissonBootstrap.{name}",
+        getattr(intervals.PoissonBootstrap(2), name),
+        lambda folder: {"path": folder / "absent" / "kept.npz"}, path="path",
+    )  # fmt: skip
 
 # Models.
 
@@ -311,7 +328,7 @@ def studied(out_dir: Any, **others: Any) -> Any:
     """Run a small study with some settings."""
     running = {
         name: others.pop(name)
-        for name in ("batch_size", "device", "progress", "resume")
+        for name in ("batch_size", "device", "progress", "resume", "n_workers")
     }
     spec = {
         "data": image_set(), "models": [studies.ModelEntry(network(), "mine")],
@@ -325,11 +342,12 @@ call(
     lambda folder: STUDY
     | {
         "out_dir": folder / "out", "batch_size": 4, "device": "cpu", "progress": False,
-        "resume": True, "targeted": True, "gray": "never", "fold": False,
+        "resume": True, "n_workers": None, "targeted": True, "gray": "never",
+        "fold": False,
     },
     out_dir="path", batch_size="optional count", device="device", progress="flag",
-    resume="flag", n_attack="optional count", attack_steps="count",
-    n_hybrid="optional count", n_corruption="optional count",
+    resume="flag", n_workers="optional count", n_attack="optional count",
+    attack_steps="count", n_hybrid="optional count", n_corruption="optional count",
     n_thresholds="count from 2", seed="seed", seeds="seeds", corruptions="words",
     frequencies="frequencies", targeted="flag", gray="word", fold="flag",
 )  # fmt: skip

@@ -69,10 +69,30 @@ def report(folder):
     return nf.report.run(nf.models.small_cnn(), data, folder, **how)
 
 
+def answered():
+    low = np.array([[False, True], [False, False], [True, True], [False, True]])
+    return nf.frequency.HybridAccumulator([0.1, 0.5], n_resamples=20).update(
+        np.arange(4), low, ~low
+    )
+
+
+def cells():
+    one = nf.corruptions.CellAccumulator(["fog"], [1, 2], n_resamples=20)
+    for severity in (1, 2):
+        one.update("fog", severity, np.arange(9), correct(9))
+    return one
+
+
 LABELS = np.arange(4) % 2
 MADE = {
     "RadialProfile": lambda _: nf.radial_profile(nf.power_spectrum(images() - 0.5)),
     "SpectrumAccumulator": lambda _: spectrum(),
+    "HybridAccumulator": lambda _: answered(),
+    "ImageSpectra": lambda _: nf.frequency.image_spectra(images() - 0.5),
+    "SpectrumRelations": lambda _: nf.frequency.image_spectra(images()).related(
+        {"label": LABELS}
+    ),
+    "CellAccumulator": lambda _: cells(),
     "HybridCurve": lambda _: nf.hybrid_curve(brightness, images(), LABELS),
     "FourierSensitivity": lambda _: nf.fourier_sensitivity(
         brightness, images(), LABELS

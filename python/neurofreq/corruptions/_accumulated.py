@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurofreq._shared.files.saved import Saved
 from neurofreq._shared.inputs import validate
+from neurofreq._shared.saved import Saved
 from neurofreq.corruptions import grouping
 from neurofreq.corruptions._corrupt import CORRUPTIONS
 from neurofreq.corruptions.folder import SEVERITIES

@@ -9,9 +9,9 @@ import torch
 
 from neurofreq import _neurofreq
 from neurofreq._shared import results, transfer
-from neurofreq._shared.files.saved import Saved
 from neurofreq._shared.inputs import validate
 from neurofreq._shared.results import Result
+from neurofreq._shared.saved import Saved
 from neurofreq.frequency import maps
 from neurofreq.frequency._queued import Queued
 from neurofreq.frequency._spectra import radial_profile, total_power

@@ -8,8 +8,8 @@ import numpy as np
 
 from neurofreq import _neurofreq
 from neurofreq._shared import results
-from neurofreq._shared.files.saved import Saved
 from neurofreq._shared.results import Result
+from neurofreq._shared.saved import Saved
 from neurofreq.frequency._hybrid import curve_frequencies
 from neurofreq.intervals import Estimate, PoissonBootstrap
 from neurofreq.plot import Curve

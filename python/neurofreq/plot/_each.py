@@ -48,7 +48,8 @@ def plot_distribution(values: ArrayLike, ax: Axes | None = None, **kw: Any) -> A
     if not known.size:
         raise ValueError("values: got no finite value, expected at least one")
     ax = _axes(ax)
-    ax.hist(known, **({"bins": 30, "color": COLORS[0]} | kw))
+    options: dict[str, Any] = {"bins": 30, "color": COLORS[0]} | kw
+    ax.hist(known, **options)
     ax.axvline(float(np.median(known)), color="#333333", linestyle="--", linewidth=1.0)
     ax.set(xlabel="half-power frequency (cycles/pixel)", ylabel="images")
     return ax
@@ -97,10 +98,8 @@ def plot_relations(table: pd.DataFrame, ax: Axes | None = None, **kw: Any) -> Ax
     middle = table["rho"].to_numpy()
     sides = np.stack([middle - table["low"], table["high"] - middle])
     ax.axvline(0.0, color="#999999", linewidth=0.8)
-    ax.errorbar(
-        middle, places, xerr=np.maximum(sides, 0.0),
-        **({"fmt": "o", "color": COLORS[0]} | kw),
-    )  # fmt: skip
+    options: dict[str, Any] = {"fmt": "o", "color": COLORS[0]} | kw
+    ax.errorbar(middle, places, xerr=np.maximum(sides, 0.0), **options)
     names = [
         f"{a} with {b}" for a, b in zip(table["quantity"], table["with"], strict=True)
     ]

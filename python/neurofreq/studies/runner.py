@@ -155,6 +155,8 @@ def run(
     resume, progress = (
         validate.flag("resume", resume), validate.flag("progress", progress)
     )  # fmt: skip
+    if n_workers is not None:
+        n_workers = validate.count("n_workers", n_workers)
     if executor is not None:
         return _on_executor(
             study, out_dir, executor, n_workers, resume=resume,
@@ -200,8 +202,6 @@ def _on_executor(
     """Run a study on an executor, and read the results from the folder."""
     if not resume:
         raise ValueError("resume: got False with an executor, expected True")
-    if n_workers is not None:
-        n_workers = validate.count("n_workers", n_workers)
     values = _tasks.plain(study)
     folder = result.folder_for(out_dir)
     with _executors.opened(executor, folder) as found:
