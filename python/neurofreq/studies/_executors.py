@@ -116,10 +116,15 @@ def _processes(rest: str, _: Path) -> Iterator[Opened]:
 
 
 def _start(n_threads: int) -> None:
-    """Prepare a process of `_processes`: the caller stops it after Ctrl-C."""
+    """Prepare a process of `_processes`: the caller stops it after Ctrl-C.
+
+    The user's numbers of threads in the environment stay.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(n_threads)
-    runtime.set_num_threads(n_threads)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(n_threads)
+    if "RAYON_NUM_THREADS" not in os.environ:
+        runtime.set_num_threads(n_threads)
 
 
 @contextlib.contextmanager
