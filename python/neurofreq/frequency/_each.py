@@ -224,7 +224,7 @@ class SpectrumRelations(Result, _Relations):
     >>> images = np.random.default_rng(0).normal(size=(50, 1, 16, 16))
     >>> images *= np.linspace(1.0, 2.0, 50)[:, None, None, None]
     >>> found = nf.frequency.image_spectra(images).related({"row": np.arange(50)})
-    >>> found.table.set_index("quantity")["rho"]["size"] > 0.9
+    >>> bool(found.table.set_index("quantity")["rho"]["size"] > 0.9)
     True
     >>> found
     SpectrumRelations(half_power with row: ..., size with row: 0.9...)

@@ -55,7 +55,7 @@ class HybridAccumulator(Result, Saved):
     >>> round(found.value, 1), found.low < found.value < found.high
     (0.3, True)
     >>> answers
-    HybridAccumulator(f_rev: 0.30... [...] of Nyquist, pairs: 500, frequencies: 13)
+    HybridAccumulator(f_rev: 0.297 [0...] of Nyquist, pairs: 500, frequencies: 13)
     """
 
     def __init__(
