@@ -7,6 +7,7 @@ that order. Bands and error bars are intervals.
 """
 
 from neurofreq.plot._budgets import plot_robust_accuracy, plot_success_curves
+from neurofreq.plot._channels import plot_channels, plot_filtered_accuracy
 from neurofreq.plot._curves import (
     COLORS,
     Curve,
@@ -39,8 +40,10 @@ __all__ = [
     "PAPER_CMAP",
     "Curve",
     "color",
+    "plot_channels",
     "plot_corruption_groups",
     "plot_corruption_severity",
+    "plot_filtered_accuracy",
     "plot_history",
     "plot_hybrid_curves",
     "plot_hybrid_examples",

@@ -1,0 +1,134 @@
+"""Draw accuracy for filtered images, and channels of models beside the human one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurofreq._shared.inputs import validate
+from neurofreq.plot._curves import _axes, _curves, _draw, _finish, _mark
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+
+_LABELS = {
+    "low-pass": "cut-off of the low-pass filter (cycles/pixel)",
+    "high-pass": "cut-off of the high-pass filter (cycles/pixel)",
+    "phase-noise": "width of the phase noise (degrees)",
+}
+
+
+def plot_filtered_accuracy(
+    curves: Mapping[str, Any] | Any,
+    ax: Axes | None = None,
+    *,
+    filter: str = "low-pass",
+    **kw: Any,
+) -> Axes:
+    """Draw accuracy against the cut-off of a filter or the width of phase noise.
+
+    Parameters
+    ----------
+    curves : mapping of str to FilteredAccuracy or Curve, or one of these
+        For a Curve, x is the cut-off in cycles/pixel or the width in degrees, and y the
+        accuracy as a fraction.
+    ax : Axes, optional
+    filter : {"low-pass", "high-pass", "phase-noise"}
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> curve = nf.plot.Curve([0.1, 0.2, 0.4], [0.3, 0.7, 0.8])
+    >>> axes = nf.plot.plot_filtered_accuracy({"my model": curve}, filter="low-pass")
+    >>> axes.get_xlabel()
+    'cut-off of the low-pass filter (cycles/pixel)'
+    """
+    label = _LABELS[validate.one_of("filter", filter, tuple(_LABELS))]
+    ax = _axes(ax)
+    drawn = _curves(curves, "curves", lambda one: one.curve(filter))
+    for name, curve in drawn.items():
+        _draw(ax, curve, name, 100.0, **({"marker": "o"} | kw))
+    if filter != "phase-noise":
+        _octaves(ax, [np.asarray(curve.x) for curve in drawn.values()])
+    ax.set(ylim=(0.0, 101.0))
+    return _finish(ax, label, "accuracy (%)")
+
+
+def plot_channels(
+    curves: Mapping[str, Any] | Any,
+    ax: Axes | None = None,
+    *,
+    human: tuple[float, float] | None = None,
+    **kw: Any,
+) -> Axes:
+    """Draw the sensitivity of models to noise of one octave, with their channels.
+
+    Parameters
+    ----------
+    curves : mapping of str to BandMasking or Curve, or one of these
+        For a Curve, x is the frequency in cycles/image, y the sensitivity in octaves of
+        noise, and the mark the center of the channel.
+    ax : Axes, optional
+    human : tuple of float, optional
+        Center (cycles/image) and bandwidth (octaves) of a human channel, which is drawn
+        as a Gaussian of arbitrary height (`frequency.HUMAN_CHANNEL`).
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> curve = nf.plot.Curve([7, 14, 28, 56], [0.5, 1.5, 2.0, 1.0], mark=25.0)
+    >>> axes = nf.plot.plot_channels({"my model": curve}, human=(39.6, 1.0))
+    >>> axes.get_xlabel()
+    'spatial frequency (cycles/image)'
+    """
+    ax = _axes(ax)
+    drawn = _curves(curves, "curves", lambda one: one.curve())
+    highest = 0.0
+    for name, curve in drawn.items():
+        _draw(ax, curve, name, 1.0, **({"marker": "o"} | kw))
+        highest = max(highest, float(np.nanmax([0.0, *np.asarray(curve.y)])))
+    for curve in drawn.values():
+        _mark(ax, curve, 1.1 * (highest or 1.0), drop_to=0.0)
+    x = [np.asarray(curve.x) for curve in drawn.values()]
+    if human is not None:
+        center, bandwidth = (validate.number("human", one) for one in human)
+        ends = np.log2([min(map(np.min, x)), max(map(np.max, x))])
+        octaves = np.linspace(
+            min(ends[0], np.log2(center) - 1.5),
+            max(ends[1], np.log2(center) + 1.5),
+            200,
+        )
+        apart = (octaves - np.log2(center)) / (0.5 * bandwidth)
+        ax.plot(
+            np.exp2(octaves), (highest or 1.0) * np.exp2(-(apart**2)), "--",
+            color="#777777", linewidth=1.2, label="humans (height arbitrary)",
+        )  # fmt: skip
+    _octaves(ax, x)
+    ax.set_ylim(0.0, 1.2 * (highest or 1.0))
+    return _finish(
+        ax, "spatial frequency (cycles/image)", "sensitivity to noise (octaves)"
+    )
+
+
+def _octaves(ax: Axes, x: list[Any]) -> None:
+    """Make the x axis logarithmic, with a tick at each octave of the first curve."""
+    ax.set_xscale("log", base=2)
+    whole = np.unique(np.concatenate(x))
+    octaves = whole[np.abs(np.log2(whole / whole[0]) % 1.0) < 1e-6]
+    ax.set_xticks(octaves, [f"{one:.3g}" for one in octaves])
+    ax.minorticks_off()
