@@ -5,6 +5,7 @@ from neurofreq.frequency._channel import HUMAN_CHANNEL, BandMasking, HumanChanne
 from neurofreq.frequency._filtered import FilteredAccuracy
 from neurofreq.frequency._filtered_accuracy import CUTOFFS, WIDTHS, filtered_accuracy
 from neurofreq.frequency._filters import (
+    KINDS,
     band_pass,
     high_pass,
     low_pass,
@@ -32,6 +33,7 @@ __all__ = [
     "CUTOFFS",
     "FREQUENCIES",
     "HUMAN_CHANNEL",
+    "KINDS",
     "NOISES",
     "WIDTHS",
     "BandMasking",

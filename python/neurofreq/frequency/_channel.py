@@ -104,16 +104,16 @@ class BandMasking(Result):
     criterion: float
     side: int
 
-    def __post_init__(self) -> None:
-        """Turn numbers that were read from a file into Python's numbers."""
-        object.__setattr__(self, "criterion", float(self.criterion))
-        object.__setattr__(self, "side", int(self.side))
-
     @property
     def accuracy(self) -> Floats:
         """Accuracy in each band and noise, shape (B, S)."""
         mean: Floats = self.correct.mean(axis=0)
         return mean
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether the accuracy without noise is above the criterion."""
+        return bool(self.clean.mean() > self.criterion)
 
     def threshold(self, band: int) -> Quantity:
         """Return the noise at which the accuracy falls to the criterion.

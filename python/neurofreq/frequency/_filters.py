@@ -22,6 +22,7 @@ Kind: TypeAlias = Literal["ideal", "gaussian", "butterworth"]
 Unit: TypeAlias = Literal["cycles/pixel", "nyquist", "cycles/image"]
 
 KINDS = ("ideal", "gaussian", "butterworth")
+"""How the gain of a filter falls around its cut-off (`low_pass`)."""
 
 
 def low_pass(

@@ -57,6 +57,7 @@ def columns(corruptions: Sequence[str]) -> list[Column]:
         Column("f_half", "half-power frequency f_0.5", "cycles/pixel", 1.0, 3, _half),
         Column("median_linf", "median perturbation", "1/255", 255.0, 2, _median),
         Column("corruption_accuracy", "corrupted accuracy", "%", 100.0, 1, corrupted),
+        *_OTHERS,
     ]
 
 
@@ -80,6 +81,41 @@ def found_by_both(first: Measured, second: Measured) -> NDArray[np.bool_] | None
     if not first.has("attack") or not second.has("attack"):
         return None
     return first.attack.success & second.attack.success
+
+
+def _half_accuracy(name: str) -> Callable[[Measured, Any], Quantity | None]:
+    def build(model: Measured, _: Any) -> Quantity | None:
+        return model.filters.half(name) if model.has("filters") else None
+
+    return build
+
+
+def _center(model: Measured, _: Any) -> Quantity | None:
+    return model.bands.center() if model.has("bands") else None
+
+
+def _bandwidth(model: Measured, _: Any) -> Quantity | None:
+    return model.bands.bandwidth() if model.has("bands") else None
+
+
+_CUTOFF = "cycles/pixel"
+_OTHERS = (
+    Column(
+        "low_pass_half", "low-pass cut-off at half accuracy", _CUTOFF, 1.0, 3,
+        _half_accuracy("low-pass"),
+    ),
+    Column(
+        "high_pass_half", "high-pass cut-off at half accuracy", _CUTOFF, 1.0, 3,
+        _half_accuracy("high-pass"),
+    ),
+    Column(
+        "phase_noise_half", "phase noise at half accuracy", "degrees", 1.0, 1,
+        _half_accuracy("phase-noise"),
+    ),
+    Column("channel_center", "center of the channel", _CUTOFF, 1.0, 3, _center),
+    Column("channel_bandwidth", "width of the channel", "octaves", 1.0, 2, _bandwidth),
+)  # fmt: skip
+"""Numbers of the measurements that only some reports have."""
 
 
 def _clean(model: Measured, _: Any) -> Quantity | None:

@@ -11,6 +11,7 @@ from neurofreq.frequency import maps
 from neurofreq.measured import quantities
 from neurofreq.measured.record import CORRUPTION
 from neurofreq.measured.summary import columns, found_by_both
+from neurofreq.report import _filters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,7 @@ def build(results: Results) -> dict[str, pd.DataFrame]:
         "radial": _radial(results),
         "spectrum": _spectrum(results),
         "corruption": _corruption(results),
+        **_filters.tables(results),
     }
     return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
 
