@@ -111,7 +111,9 @@ def test_gratings_pass_by_orientation_and_frequency(kind):
         image = grating(size, *wave)
         kept = frequency.orientation_pass(image, orientation, 30, kind=kind, order=4)
         np.testing.assert_allclose(kept, image, atol=1e-12)
-        turned = frequency.orientation_pass(image, orientation + 90, 30, kind=kind)
+        turned = frequency.orientation_pass(
+            image, (orientation + 90) % 180, 30, kind=kind
+        )
         assert np.abs(turned).max() < 0.02
     half = {"ideal": 1.0, "gaussian": 0.5, "butterworth": 0.5}[kind]
     image = grating(size, 0, f)

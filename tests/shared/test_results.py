@@ -77,6 +77,10 @@ MADE = {
     "FourierSensitivity": lambda _: nf.fourier_sensitivity(
         brightness, images(), LABELS
     ),
+    "FilteredAccuracy": lambda _: nf.filtered_accuracy(brightness, images(), LABELS),
+    "BandMasking": lambda _: nf.band_masking(
+        brightness, images(), LABELS, contrast=1.0, criterion=0.3
+    ),
     "AttackResult": lambda _: attacked(),
     "RobustAccuracy": lambda _: robust(),
     "CorruptionAccuracy": lambda _: nf.CorruptionAccuracy(

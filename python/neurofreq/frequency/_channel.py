@@ -134,7 +134,11 @@ class BandMasking(Result):
         return Quantity(self._values(), lambda means: self._thresholds(means)[:, band])
 
     def center(self) -> Quantity:
-        """Return the center of the channel in cycles/pixel; NaN without a channel."""
+        """Return the center of the channel in cycles/pixel; NaN without a channel.
+
+        The center is within the measured bands. At the first or last band, it is only a
+        bound: the sensitivity does not fall again within these images.
+        """
         return self._of(lambda fit: self.frequency[0] * np.exp2(fit[:, 1]))
 
     def bandwidth(self) -> Quantity:

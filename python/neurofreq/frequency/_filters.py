@@ -212,8 +212,8 @@ def orientation_pass(
     images, kind, order
         As in `low_pass`.
     orientation : float
-        Orientation of the bars in degrees: 0 is horizontal, 45 rises to the right, 90
-        is vertical.
+        Orientation of the bars, 0 to 180 degrees: 0 is horizontal, 45 rises to the
+        right, 90 is vertical.
     width : float
         Full width of the range of orientations in degrees, above 0 and up to 180. It
         ends where the gain is 1/2 (or falls to 0, if `kind` is "ideal").
@@ -243,12 +243,12 @@ def orientation_pass(
     """
     images = validate.images(images)
     orientation = validate.number("orientation", orientation)
-    is_finite = bool(np.isfinite(orientation))
-    validate.within("orientation", orientation, is_finite, "a finite number of degrees")
+    is_angle = 0.0 <= orientation <= 180.0
+    validate.within("orientation", orientation, is_angle, "0 to 180 degrees")
     width = validate.number("width", width)
     validate.within("width", width, 0.0 < width <= 180.0, "above 0 and up to 180")
     keep_mean = validate.flag("keep_mean", keep_mean)
-    bars = (orientation % 180.0, width)
+    bars = (orientation, width)
     return _passed(images, 0.0, np.inf, kind, order, keep_mean=keep_mean, bars=bars)
 
 

@@ -106,18 +106,7 @@ def plot_channels(
         _mark(ax, curve, 1.1 * (highest or 1.0), drop_to=0.0)
     x = [np.asarray(curve.x) for curve in drawn.values()]
     if human is not None:
-        center, bandwidth = (validate.number("human", one) for one in human)
-        ends = np.log2([min(map(np.min, x)), max(map(np.max, x))])
-        octaves = np.linspace(
-            min(ends[0], np.log2(center) - 1.5),
-            max(ends[1], np.log2(center) + 1.5),
-            200,
-        )
-        apart = (octaves - np.log2(center)) / (0.5 * bandwidth)
-        ax.plot(
-            np.exp2(octaves), (highest or 1.0) * np.exp2(-(apart**2)), "--",
-            color="#777777", linewidth=1.2, label="humans (height arbitrary)",
-        )  # fmt: skip
+        _human(ax, human, highest or 1.0, float(max(map(np.max, x))))
     _octaves(ax, x)
     ax.set_ylim(0.0, 1.2 * (highest or 1.0))
     return _finish(
@@ -125,10 +114,26 @@ def plot_channels(
     )
 
 
+def _human(ax: Axes, human: tuple[float, float], height: float, last: float) -> None:
+    """Draw the human channel as a Gaussian over log2 of frequency."""
+    center, bandwidth = (validate.number("human", one) for one in human)
+    is_positive = min(center, bandwidth) > 0.0
+    validate.within("human", min(center, bandwidth), is_positive, "numbers above 0")
+    end = max(1.5 * bandwidth, np.log2(max(last, center) / center))
+    apart = np.linspace(-1.5 * bandwidth, end, 200)
+    ax.plot(
+        center * np.exp2(apart), height * np.exp2(-((2.0 * apart / bandwidth) ** 2)),
+        "--", color="#777777", linewidth=1.2, label="humans (height arbitrary)",
+    )  # fmt: skip
+
+
 def _octaves(ax: Axes, x: list[Any]) -> None:
-    """Make the x axis logarithmic, with a tick at each octave of the first curve."""
+    """Make the x axis logarithmic, with ticks at octaves of the lowest frequency."""
     ax.set_xscale("log", base=2)
-    whole = np.unique(np.concatenate(x))
-    octaves = whole[np.abs(np.log2(whole / whole[0]) % 1.0) < 1e-6]
-    ax.set_xticks(octaves, [f"{one:.3g}" for one in octaves])
+    whole = np.concatenate(x)
+    lowest = float(np.min(whole[whole > 0.0], initial=np.inf))
+    last = ax.get_xlim()[1]
+    if np.isfinite(lowest):
+        octaves = lowest * 2.0 ** np.arange(np.ceil(np.log2(last / lowest)))
+        ax.set_xticks(octaves, [f"{one:.4g}" for one in octaves])
     ax.minorticks_off()

@@ -101,8 +101,9 @@ def _channels(results: Results) -> Iterator[Drawing]:
         "of one octave. The sensitivity is log2 of the largest noise (standard "
         f"deviation {_largest(models):g}) over the noise at which the accuracy "
         f"falls to {100 * settings.criterion:.0f} %; 0: it does not. Dots mark the "
-        "centers of the fitted channels; bars are their intervals. Dashed: the human "
-        f"channel, {HUMAN_CHANNEL.center:g} cycles/image and "
+        "centers of the fitted channels; bars are their intervals. A center at the "
+        "last band is a bound. Dashed: the human channel, "
+        f"{HUMAN_CHANNEL.center:g} cycles/image and "
         f"{HUMAN_CHANNEL.bandwidth:g} octave wide ({HUMAN_CHANNEL.source}); its width "
         f"is uncertain. {_BAND}{note}",
         "Sensitivity to noise against spatial frequency in cycles/image for "

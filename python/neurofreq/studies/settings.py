@@ -36,6 +36,7 @@ _INTEGERS = (
     "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_filtered",
     "n_thresholds", "seed",
 )  # fmt: skip
+_NUMBERS = ("contrast", "criterion", "norm")
 # More images or attack steps than this mean that the file is damaged.
 _MOST = 10_000_000
 # These settings decide which items a measurement has, but not the numbers of an item.
@@ -170,6 +171,7 @@ def make_settings(
     _check_numbers(settings)
     # NumPy's integers are accepted too, but JSON cannot store them.
     plain: dict[str, Any] = {name: int(getattr(settings, name)) for name in _INTEGERS}
+    plain |= {name: float(getattr(settings, name)) for name in _NUMBERS}
     return dataclasses.replace(settings, **plain)
 
 
