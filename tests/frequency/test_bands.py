@@ -12,7 +12,7 @@ from test_filtered_accuracy import SIDE, WAVE, Matched, gratings
 
 import neurofreq as nf
 from neurofreq import _neurofreq, frequency
-from neurofreq.frequency import _bands
+from neurofreq.frequency import _bands, _units
 
 SDS = [0.02, 0.04, 0.08, 0.16, 0.32]
 
@@ -85,7 +85,7 @@ def test_noise_has_one_octave_and_its_standard_deviation():
     spectrum = _neurofreq.spectrum_tensor(white)
     f = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(24))
     covered = np.zeros_like(f)
-    for center in _bands.octaves(32, 24):
+    for center in _units.octaves(32, 24):
         noise = _bands._band(spectrum, 24, center).numpy()
         np.testing.assert_allclose(np.sqrt((noise**2).mean(axis=(2, 3))), 1.0)
         power = np.abs(np.fft.fft2(noise)).sum(axis=(0, 1)) > 1e-6
@@ -93,7 +93,7 @@ def test_noise_has_one_octave_and_its_standard_deviation():
         assert f[power].min() > low * 0.999
         assert f[power].max() < high * 1.001
         covered += power
-    lowest = _bands.octaves(32, 24)[0] / math.sqrt(2)
+    lowest = _units.octaves(32, 24)[0] / math.sqrt(2)
     np.testing.assert_array_equal(covered, f > lowest)
 
 
@@ -140,17 +140,18 @@ def test_a_model_below_the_criterion_has_no_channel():
 
 
 def test_octaves_fit_the_image():
-    assert [f * 224 for f in _bands.octaves(224, 224)] == [
+    assert [f * 224 for f in _units.octaves(224, 224)] == [
         1.75, 3.5, 7, 14, 28, 56, 112
     ]  # fmt: skip
     for side in range(2, 40):
         for other in (side, side + 3):
             white = torch.randn(1, 1, side, other, dtype=torch.float64)
             spectrum = _neurofreq.spectrum_tensor(white)
-            for center in _bands.octaves(side, other):
+            for center in _units.octaves(side, other):
                 assert bool(_bands._band(spectrum, other, center).isfinite().all())
+    assert _units.octaves(1, 5) == []
     with pytest.raises(ValueError, match="images: got 1 x 5 pixels, expected at least"):
-        _bands.octaves(1, 5)
+        nf.band_masking(lambda x: torch.zeros(len(x), 2), np.zeros((1, 1, 1, 5)), [0])
 
 
 def test_the_human_channel_is_near_the_paper():

@@ -51,10 +51,12 @@ call(
     "fourier_sensitivity", nf.fourier_sensitivity,
     lambda folder: {
         "model": network(side=8), "images": images(side=8), "labels": labels(),
-        "norm": 1.0, "seed": 0, "batch_size": 6, "device": "cpu", "progress": False,
+        "norm": 1.0, "per_octave": 2, "seed": 0, "batch_size": 6, "device": "cpu",
+        "progress": False,
     },
-    model="classifier", images="images", labels="labels", norm="positive", seed="seed",
-    batch_size="optional count", device="device", progress="flag",
+    model="classifier", images="images", labels="labels", norm="positive",
+    per_octave="optional count", seed="seed", batch_size="optional count",
+    device="device", progress="flag",
 )  # fmt: skip
 call(
     "hybrid_pairs", nf.hybrid_pairs,

@@ -133,7 +133,12 @@ def test_files_are_those_of_the_page(finished):
     assert names == (
         set(_files._FIGURES)
         - {"robust_accuracy"}  # for untargeted attacks
-        - {"filtered_accuracy", "channels", "sensitivity"}  # only where asked
+        - {
+            "filtered_accuracy",
+            "channels",
+            "sensitivity",
+            "sensitivity_octaves",
+        }  # only where asked
     )
     tables = {path.stem for path in (finished.out_dir / "tables").glob("*.csv")}
     absent = {"robust", "filters", "bands", "sensitivity"}

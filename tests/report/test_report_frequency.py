@@ -25,7 +25,7 @@ def data():
 def finished(data, tmp_path_factory):
     models = {"one": nf.models.small_cnn(), "two": nf.models.small_cnn(width=8)}
     folder = tmp_path_factory.mktemp("report")
-    settings = {"n_filtered": 6, "contrast": 1.0, "criterion": 0.05}
+    settings = {"n_filtered": 6, "contrast": 1.0, "criterion": 0.05, "per_octave": 9}
     run = {"measurements": ASKED, "progress": False, **settings}
     first = nf.report.run(models, data, folder, **run)
     again = nf.report.run(models, data, folder, **run)
@@ -37,7 +37,9 @@ def test_pages_have_a_table_and_a_picture_of_each(finished):
     _, report = finished
     assert {"filters", "bands", "sensitivity"} <= set(report.tables)
     names = {path.stem for path in (report.out_dir / "figures").glob("*.png")}
-    assert names == {"filtered_accuracy", "channels", "sensitivity"}
+    assert names == {
+        "filtered_accuracy", "channels", "sensitivity", "sensitivity_octaves"
+    }  # fmt: skip
     page = report.page.read_text()
     assert "networks and humans" in page
     assert "39.6 cycles/image" in page
@@ -61,8 +63,9 @@ def test_kept_numbers_are_those_of_the_functions(finished, data):
         )
         np.testing.assert_array_equal(one.bands.correct, bands.correct)
         assert (one.bands.side, one.bands.criterion) == (16, 0.05)
-        rates = nf.fourier_sensitivity(models[one.name], images, labels)
+        rates = nf.fourier_sensitivity(models[one.name], images, labels, per_octave=9)
         np.testing.assert_array_equal(one.sensitivity.error_rate, rates.error_rate)
+        np.testing.assert_array_equal(one.sensitivity.errors, rates.errors)
         assert one.sensitivity.clean_error_rate == rates.clean_error_rate
         row = report.summary.set_index("model").loc[one.name]
         for key, value in (
@@ -76,7 +79,7 @@ def test_kept_numbers_are_those_of_the_functions(finished, data):
 
 
 def test_the_usual_measurements_do_not_include_them(data):
-    study = nf.studies.Study(data, [nf.models.small_cnn()])
+    study = nf.studies.Study(data, ["small_cnn@random"])
     assert not set(ASKED) & set(study.measurements)
 
 

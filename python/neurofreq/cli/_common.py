@@ -90,6 +90,13 @@ Contrast = Annotated[
     float | None,
     typer.Option("--contrast", help="Contrast of the images in bands: by default 0.2."),
 ]
+PerOctave = Annotated[
+    int | None,
+    typer.Option(
+        "--per-octave",
+        help="Pairs of frequencies of each octave in sensitivity: by default 256.",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the numbers as JSON, and nothing else."),

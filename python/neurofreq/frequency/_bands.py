@@ -11,7 +11,7 @@ import torch
 from neurofreq import _neurofreq
 from neurofreq._shared import transfer
 from neurofreq._shared.inputs import mixing, pixel, validate
-from neurofreq.frequency import _images
+from neurofreq.frequency import _images, _units
 from neurofreq.frequency._channel import BandMasking
 
 if TYPE_CHECKING:
@@ -125,7 +125,12 @@ def band_masking(
         batch_size=batch_size, device=device, gray=gray, progress=progress,
     )  # fmt: skip
     channels, height, width = asked.images.shape[1:]
-    centers = octaves(height, width)
+    centers = _units.octaves(height, width)
+    if not centers:
+        raise ValueError(
+            f"images: got {height} x {width} pixels, expected at least 2 x 2, which is "
+            "one octave"
+        )
     if channels not in (1, 3):
         raise ValueError(f"images: got {channels} channels, expected 1 or 3")
 
@@ -150,17 +155,6 @@ def band_masking(
         criterion,
         min(height, width),
     )
-
-
-def octaves(height: int, width: int) -> list[float]:
-    """Return the centers of the octaves of images in cycles/pixel, ascending."""
-    side = min(height, width)
-    if side < 2:
-        raise ValueError(
-            f"images: got {height} x {width} pixels, expected at least 2 x 2, which is "
-            "one octave"
-        )
-    return [0.5 * 2.0**-k for k in range(math.floor(math.log2(side)) - 1, -1, -1)]
 
 
 def _white(images: torch.Tensor, first: int, seed: int) -> torch.Tensor:

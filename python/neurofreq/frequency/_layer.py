@@ -39,7 +39,7 @@ class Filter(torch.nn.Module):
     ... )
     >>> images = nf.data.load_data("synthetic", n=4).images
     >>> blurred(torch.from_numpy(images)).shape
-    torch.Size([4, 10])
+    torch.Size([4, 8])
     >>> blurred[0]
     Filter('low_pass', 8, unit='cycles/image')
     """

@@ -31,3 +31,14 @@ def per_pixel(
         limit = f"above 0 and up to {most:.6g} {unit}, the corner of the spectrum"
         validate.within(name, one, is_within, limit)
     return [one * scale for one in given]
+
+
+def octaves(height: int, width: int) -> list[float]:
+    """Return the centers of the octaves of images in cycles/pixel, ascending.
+
+    An octave contains the frequencies above ``center / sqrt(2)`` and up to
+    ``sqrt(2) center``. The last center is Nyquist, and the first is at least 1
+    cycle/image. Images with a side of one pixel have no octave.
+    """
+    count = math.floor(math.log2(min(height, width)))
+    return [0.5 * 2.0**-k for k in range(count - 1, -1, -1)]

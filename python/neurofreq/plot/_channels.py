@@ -114,6 +114,41 @@ def plot_channels(
     )
 
 
+def plot_sensitivity_curves(
+    curves: Mapping[str, Any] | Any, ax: Axes | None = None, **kw: Any
+) -> Axes:
+    """Draw the error rate after one frequency is added, by octave of this frequency.
+
+    Parameters
+    ----------
+    curves : mapping of str to FourierSensitivity or Curve, or one of these
+        For a Curve, x is the frequency in cycles/pixel, and y the error rate as a
+        fraction.
+    ax : Axes, optional
+    **kw
+        For ``Axes.plot``.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import neurofreq as nf
+    >>> curve = nf.plot.Curve([0.125, 0.25, 0.5], [0.3, 0.5, 0.2])
+    >>> axes = nf.plot.plot_sensitivity_curves({"my model": curve})
+    >>> axes.get_ylabel()
+    'error rate (%)'
+    """
+    ax = _axes(ax)
+    drawn = _curves(curves, "curves", lambda one: one.curve())
+    for name, curve in drawn.items():
+        _draw(ax, curve, name, 100.0, **({"marker": "o"} | kw))
+    _octaves(ax, [np.asarray(curve.x) for curve in drawn.values()])
+    ax.set(ylim=(0.0, 101.0))
+    return _finish(ax, "frequency of the change (cycles/pixel)", "error rate (%)")
+
+
 def _human(ax: Axes, human: tuple[float, float], height: float, last: float) -> None:
     """Draw the human channel as a Gaussian over log2 of frequency."""
     center, bandwidth = (validate.number("human", one) for one in human)
@@ -130,7 +165,7 @@ def _human(ax: Axes, human: tuple[float, float], height: float, last: float) -> 
 def _octaves(ax: Axes, x: list[Any]) -> None:
     """Make the x axis logarithmic, with ticks at octaves of the lowest frequency."""
     ax.set_xscale("log", base=2)
-    whole = np.concatenate(x)
+    whole = np.concatenate(x).astype(np.float64)
     lowest = float(np.min(whole[whole > 0.0], initial=np.inf))
     last = ax.get_xlim()[1]
     if np.isfinite(lowest):

@@ -281,7 +281,7 @@ def _curves(
         raise ValueError(f"{argument}: got none, expected at least one")
     curves = {}
     for among, (name, value) in enumerate(data.items()):
-        is_result = of is not None and hasattr(value, "correct")
+        is_result = of is not None and hasattr(value, "curve")
         curve = of(value) if of and is_result else _curve(value, argument)
         place = among if curve.position is None else curve.position
         curves[name] = curve._replace(color=curve.color or color(place), position=place)

@@ -23,7 +23,7 @@ _TABLES = (
 _FIGURES = (
     "hybrid_curves", "radial_profile", "success", "robust_accuracy",
     "corruption_severity", "corruption_groups", "filtered_accuracy", "channels",
-    "sensitivity", "spectra", "example_hybrids",
+    "sensitivity_octaves", "sensitivity", "spectra", "example_hybrids",
     "example_perturbations",
 )  # fmt: skip
 

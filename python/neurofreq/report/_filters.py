@@ -49,6 +49,7 @@ def drawings(results: Results) -> Iterator[Drawing]:
     """Yield a figure for each of these measurements that a model has finished."""
     yield from _filters(results)
     yield from _channels(results)
+    yield from _octaves(results)
     yield from _maps(results)
 
 
@@ -117,6 +118,26 @@ def _largest(models: list[Measured]) -> float:
     return max(float(model.bands.sd[-1]) for model in models)
 
 
+def _octaves(results: Results) -> Iterator[Drawing]:
+    models = results.having("sensitivity")
+    if not models:
+        return
+    curves = placed(results, {m.name: m.sensitivity.curve() for m in models})
+    figure = drawing(5.4, 3.9, DPI)
+    plot.plot_sensitivity_curves(curves, figure.subplots())
+    yield Drawing(
+        figure,
+        "sensitivity_octaves",
+        "To changes of which octave is the model sensitive?",
+        f"Error rate on {results.settings.n_filtered} images after one Fourier basis "
+        f"image of L2 norm {results.settings.norm:g} is added to each channel: the "
+        f"mean over up to {results.settings.per_octave} pairs of opposite frequencies "
+        f"of each octave (Yin et al. 2019). {_BAND}",
+        "Error rate against the octave of the change for " + ", ".join(curves),
+        is_wide=False,
+    )
+
+
 def _maps(results: Results) -> Iterator[Drawing]:
     models = results.having("sensitivity")
     if not models:
@@ -137,7 +158,8 @@ def _maps(results: Results) -> Iterator[Drawing]:
         "What does a change of one frequency do?",
         f"Error rate on {settings.n_filtered} images after one Fourier basis image of "
         f"L2 norm {settings.norm:g} is added to each channel, for each frequency (Yin "
-        "et al. 2019); zero frequency is in the center.",
+        "et al. 2019). Zero frequency is in the center; frequencies that were not "
+        "measured are blank.",
         "Maps of the error rate over two-dimensional frequency, one per model",
         is_wide=len(models) > 1,
     )

@@ -166,6 +166,7 @@ def run(
     n_filtered: int | None = None,
     contrast: float | None = None,
     criterion: float | None = None,
+    per_octave: int | None = None,
     frequencies: Sequence[float] | None = None,
     n_thresholds: int | None = None,
     seeds: Iterable[int] | None = None,
@@ -218,6 +219,9 @@ def run(
     contrast, criterion : float, optional
         Settings of "bands" as in `band_masking`; by default 0.2 and 0.5. Networks for
         small images may need a higher contrast.
+    per_octave : int, optional
+        Pairs of opposite frequencies that "sensitivity" measures in each octave, 256 by
+        default (`fourier_sensitivity`).
     frequencies : sequence of float, optional
         Mixing frequencies, increasing, in units of Nyquist; by default
         ``hybrid.FREQUENCIES``.
@@ -298,6 +302,7 @@ def run(
         "n_filtered": n_filtered,
         "contrast": contrast,
         "criterion": criterion,
+        "per_octave": per_octave,
         "frequencies": None if frequencies is None else tuple(frequencies),
         "n_thresholds": n_thresholds,
         "seeds": None if seeds is None else validate.seeds(seeds),

@@ -142,8 +142,9 @@ def sensitivity(
 ) -> FourierSensitivity:
     """Return the error rate for images with one frequency added."""
     found = frequency.fourier_sensitivity(
-        **_few(subject, settings, running), norm=settings.norm
-    )
+        **_few(subject, settings, running),
+        norm=settings.norm, per_octave=settings.per_octave,
+    )  # fmt: skip
     running.step(1)
     return found
 
@@ -162,7 +163,9 @@ def cost(measurement: str, settings: Settings, data: ImageSet, n_rows: int) -> i
     conditions = {
         "filters": 1 + 2 * len(frequency.CUTOFFS) + len(frequency.WIDTHS),
         "bands": len(frequency.NOISES) * int(np.log2(min(height, width))),
-        "sensitivity": height * width // 2,
+        "sensitivity": min(
+            height * width // 2, settings.per_octave * int(np.log2(min(height, width)))
+        ),
     }
     if measurement in conditions:
         return n * conditions[measurement]

@@ -30,11 +30,11 @@ _DECIDING = {
     "corruption": ("n_corruption", "seed"),
     "filters": ("n_filtered", "filter_kind", "seed"),
     "bands": ("n_filtered", "contrast", "criterion", "seed"),
-    "sensitivity": ("n_filtered", "norm", "seed"),
+    "sensitivity": ("n_filtered", "norm", "per_octave", "seed"),
 }
 _INTEGERS = (
     "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_filtered",
-    "n_thresholds", "seed",
+    "n_thresholds", "per_octave", "seed",
 )  # fmt: skip
 _NUMBERS = ("contrast", "criterion", "norm")
 # More images or attack steps than this mean that the file is damaged.
@@ -64,6 +64,7 @@ class Settings:
     contrast: float = 0.2
     criterion: float = 0.5
     norm: float = 4.0
+    per_octave: int = 256
 
     @property
     def attack(self) -> attacks.BrendelBethge:
@@ -188,7 +189,7 @@ def _frequencies(values: Sequence[float]) -> tuple[float, ...]:
 
 def _check_numbers(settings: Settings) -> None:
     """Check the values that do not depend on the data."""
-    for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
+    for name, least in (("attack_steps", 1), ("n_thresholds", 2), ("per_octave", 1)):
         validate.count(name, getattr(settings, name), least)
     if len(set(settings.seeds)) < len(settings.seeds):
         raise ValueError(f"seeds: got {list(settings.seeds)}, expected each once")

@@ -126,6 +126,10 @@ class Study:
         (false): measure a copy of each model made by `models.fold_batch_norm`, with
         channels-last weights. The copy has the same logits up to rounding and is
         faster on a CPU. A model that cannot be folded is stored as failed.
+        ``n_filtered``: number of images for filters, bands and sensitivity, by default
+        all. ``filter_kind`` ("gaussian"): as `kind` of `filtered_accuracy`.
+        ``contrast`` (0.2) and ``criterion`` (0.5): as in `band_masking`. ``norm`` (4.0)
+        and ``per_octave`` (256): as in `fourier_sensitivity`.
     keep_adversarial : bool
         Keep every attacked image, (n, C, H, W) float32, in a safetensors file.
 
