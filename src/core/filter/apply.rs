@@ -186,7 +186,7 @@ fn least<T: Precision>(spectrum: &[Complex<T>]) -> T {
 fn power<T: Precision>(spectrum: &[Complex<T>]) -> T {
     spectrum
         .iter()
-        .map(|z| z.norm_sqr())
+        .map(Complex::norm_sqr)
         .fold(T::zero(), |a, b| a + b)
 }
 

@@ -114,13 +114,8 @@ impl Pass {
 pub fn gains(height: usize, width: usize, pass: &Pass, stop: &Stop) -> Result<Array2<f64>> {
     let (rows, columns) = (radial::frequencies(height), radial::frequencies(width));
     let mut gains = radial::radii(height, width, stop)?;
-    for (mut row, &fy) in stop
-        .watch(gains.rows_mut())
-        .zip(&rows)
-        .map(|(r, fy)| (r, fy))
-    {
-        let row = row.as_mut().map_err(|_| Error::Interrupted)?;
-        for (gain, &fx) in row.iter_mut().zip(&columns) {
+    for (row, &fy) in stop.watch(gains.rows_mut()).zip(&rows) {
+        for (gain, &fx) in row?.iter_mut().zip(&columns) {
             let (my, mx) = (mirrored(fy), mirrored(fx));
             *gain = 0.5 * (pass.gain(fy, fx) + pass.gain(my, mx));
         }

@@ -93,7 +93,7 @@ proptest! {
         for p in 0..2 {
             let at = ndarray::s![0, p, .., ..];
             let (before, after) = (spectrum(images.slice(at)), spectrum(out.slice(at)));
-            let total: f64 = before.iter().skip(1).map(|z| z.norm_sqr()).sum();
+            let total: f64 = before.iter().skip(1).map(Complex::norm_sqr).sum();
             let flat = (total / (h * w - 1) as f64).sqrt();
             for (k, (z, other)) in before.iter().zip(&after).enumerate() {
                 let expected = if k == 0 { *z } else { z * (flat / z.norm()) };
