@@ -43,6 +43,7 @@ def test_pages_have_a_table_and_a_picture_of_each(finished):
     page = report.page.read_text()
     assert "networks and humans" in page
     assert "39.6 cycles/image" in page
+    assert "cut-off at half accuracy" in page
     settings = json.loads((report.out_dir / "settings.json").read_text())
     assert settings["missing"] == []
     assert report.plot(measurement="filters").get_ylabel() == "accuracy (%)"

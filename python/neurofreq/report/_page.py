@@ -52,6 +52,8 @@ def render(
         missing=settings["missing"],
         attack=bool(results.having("attack")),
         has_corruption=bool(results.corruptions),
+        has_filters=bool(results.having("filters")),
+        has_bands=bool(results.having("bands")),
     )
 
 
