@@ -7,7 +7,6 @@ again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,8 @@ from neurofreq.frequency import BandMasking, FilteredAccuracy, FourierSensitivit
 from neurofreq.measured import Attack, Clean, Corrupted, Hybrid
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from numpy.typing import NDArray
 
@@ -149,11 +150,12 @@ def sensitivity(
     return found
 
 
-SINGLE: dict[str, Callable[[Subject, Settings, Running], Any]] = {
-    "clean": clean, "hybrid": hybrids, "filters": filters, "bands": bands,
-    "sensitivity": sensitivity,
-}  # fmt: skip
-"""The measurements of one model in one piece."""
+def single(measurement: str) -> Callable[[Subject, Settings, Running], Any]:
+    """Return the function of a measurement that one model has in one piece."""
+    return {
+        "clean": clean, "hybrid": hybrids, "filters": filters, "bands": bands,
+        "sensitivity": sensitivity,
+    }[measurement]  # fmt: skip
 
 
 def cost(measurement: str, settings: Settings, data: ImageSet, n_rows: int) -> int:

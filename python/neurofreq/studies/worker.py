@@ -183,7 +183,7 @@ class Work:
         if first.key == "attack":
             attack = measuring.attack(subjects[0], settings, running, first.rows)
             return {first.model: attack}
-        measure = measuring.SINGLE[first.key]
+        measure = measuring.single(first.key)
         return {first.model: measure(subjects[0], settings, running)}
 
     def _keep(self, item: Item, result: Result) -> None:
