@@ -56,6 +56,46 @@ def gratings():
     plt.show()
 
 
+def filters():
+    """Draw a photograph after each filter and change of phase."""
+    image, f = photograph(), nf.frequency
+    made = {
+        "low-pass\n8 cycles/image": f.low_pass(image, 8, unit="cycles/image"),
+        "high-pass\n8 cycles/image": f.high_pass(image, 8, unit="cycles/image"),
+        "octave around\n16 cycles/image": f.band_pass(
+            image, 11.3, 22.6, unit="cycles/image"
+        ),
+        "vertical bars\nwidth 40 degrees": f.orientation_pass(image, 90, 40),
+        "phase noise\nwidth 90 degrees": f.phase_noise(image, 90, seed=0),
+        "phase noise\nwidth 180 degrees": f.phase_noise(image, 180, seed=0),
+        "whitened": f.whiten(image),
+        "phases of the image,\namplitudes of noise": f.combine_spectra(
+            np.random.default_rng(0).random(image.shape, dtype=np.float32), image
+        ),
+    }
+    axes = plt.subplots(2, 4, figsize=(8, 4.8), layout="constrained")[1]
+    for ax, (title, changed) in zip(axes.flat, made.items(), strict=True):
+        shown(ax, changed[0], title)
+    plt.show()
+
+
+def masking():
+    """Draw a gray photograph of low contrast in noise of one octave each."""
+    image = photograph().mean(axis=1, keepdims=True)
+    reduced = (image - image.mean()) * 0.2 + 0.449
+    white = np.random.default_rng(0).normal(size=image.shape).astype(np.float32)
+    axes = plt.subplots(1, 4, figsize=(8, 2.4), layout="constrained")[1]
+    shown(axes[0], reduced[0], "no noise")
+    for ax, center in zip(axes[1:], (4, 16, 64), strict=True):
+        ends = center / np.sqrt(2), min(center * np.sqrt(2), 128 * np.sqrt(0.5))
+        noise = nf.frequency.band_pass(
+            white, *ends, kind="ideal", unit="cycles/image", keep_mean=False
+        )
+        noise *= 0.08 / noise.std()
+        shown(ax, (reduced + noise)[0], f"{center} cycles/image")
+    plt.show()
+
+
 def bands():
     """Draw a photograph below and above three frequencies."""
     image = photograph()

@@ -8,7 +8,9 @@ or libtorch. Every public function validates its arguments and returns
 
 pub mod attack;
 pub mod bootstrap;
+pub mod channel;
 pub mod corruption;
+pub mod filter;
 pub mod fourier;
 pub mod hybrid;
 #[cfg(target_arch = "x86_64")]

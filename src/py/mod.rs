@@ -12,6 +12,7 @@ mod bootstrap;
 mod convert;
 mod corruptions;
 mod exceptions;
+mod filters;
 mod hybrid;
 mod runtime;
 mod similarity;
@@ -73,6 +74,11 @@ mod _neurofreq {
     use super::corruptions::{Textures, corrupt, corruption_names};
     #[pymodule_export]
     use super::exceptions::{InternalError, ModelError};
+    #[pymodule_export]
+    use super::filters::{
+        combined_spectra, combined_spectra_tensor, filtered, filtered_tensor, fitted_channels,
+        scrambled, scrambled_tensor, spectrum_tensor, whitened, whitened_tensor,
+    };
     #[pymodule_export]
     use super::hybrid::{hybrid_difference_tensor, hybrid_images, hybrid_pairs, hybrid_tensor};
     #[pymodule_export]

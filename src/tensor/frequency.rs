@@ -9,7 +9,7 @@ of a power map are their mirror image. Masks and the order of frequencies come f
 
 use tch::{Kind, Tensor};
 
-use super::sent;
+use super::{scalar, sent};
 use crate::Result;
 use crate::core::parallel::{self, Stop};
 use crate::core::radial;
@@ -103,9 +103,4 @@ pub fn hybrid(low: &Tensor, high: &Tensor, difference: &Tensor, a: f64) -> Resul
         .f_fft_irfft2([h, w].as_slice(), PLANE, "backward")?
         .f_add(high)?
         .f_clamp(0.0, 1.0)?)
-}
-
-/// A number as a tensor without axes, which does not change the dtype of a result.
-fn scalar(value: f64) -> Result<Tensor> {
-    Ok(Tensor::f_from_slice(&[value])?.f_reshape([0_i64; 0])?)
 }

@@ -8,6 +8,7 @@ prefer the variants that take tensors.
 */
 
 pub mod attack;
+pub mod filter;
 pub mod frequency;
 pub mod similarity;
 
@@ -23,4 +24,9 @@ fn sent(host: &Tensor, device: Device) -> Result<Tensor> {
     }
     let pinned = host.f_pin_memory(device)?;
     Ok(pinned.f_to_device_(device, host.f_kind()?, true, false)?)
+}
+
+/// A number as a tensor without axes, which does not change the dtype of a result.
+fn scalar(value: f64) -> Result<Tensor> {
+    Ok(Tensor::f_from_slice(&[value])?.f_reshape([0_i64; 0])?)
 }

@@ -131,3 +131,68 @@ def test_bad_arguments_of_the_basis_are_named(name):
                 fourier_basis(**good | {name: value})
             assert len(str(caught.value)) < 500
             assert "\n" not in str(caught.value)
+
+
+def octave_of(height, width):
+    """Return the octave of each frequency of a map, from the definition."""
+    fy, fx = (np.fft.fftshift(np.fft.fftfreq(side)) for side in (height, width))
+    radii = np.hypot(fy[:, None], fx)
+    found = np.full(radii.shape, -1)
+    for k in range(int(np.log2(min(height, width)))):
+        center = 0.5 / 2**k
+        inside = (radii > center / 2**0.5 * (1 + 1e-9)) & (
+            radii <= center * 2**0.5 * (1 + 1e-9)
+        )
+        found[inside] = int(np.log2(min(height, width))) - 1 - k
+    return found
+
+
+def flat_network(height, width, n_classes=3):
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(height * width, n_classes)).eval()
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (6, 9), (2, 2), (5, 3)])
+def test_octaves_average_the_pairs_of_the_map(height, width):
+    images = torch.rand(7, 1, height, width, generator=torch.Generator().manual_seed(2))
+    labels = torch.arange(7) % 3
+    found = nf.fourier_sensitivity(
+        flat_network(height, width), images, labels, batch_size=3
+    )
+    octaves = octave_of(height, width)
+    assert found.errors.shape == (7, len(found.frequency)) == (7, octaves.max() + 1)
+    for one, error in enumerate(found.errors.mean(axis=0)):
+        pairs = [
+            found.error_rate[row, column]
+            for row, column in np.argwhere(octaves == one)
+            if (row, column) <= (_opposite(row, height), _opposite(column, width))
+        ]
+        assert error == pytest.approx(np.mean(pairs))
+    curve = found.curve()
+    np.testing.assert_allclose(curve.y, found.errors.mean(axis=0))
+    assert (curve.low <= curve.y).all()
+
+
+def test_some_frequencies_are_those_of_the_whole_map():
+    images = torch.rand(5, 1, 16, 16, generator=torch.Generator().manual_seed(2))
+    labels, model = torch.arange(5) % 3, flat_network(16, 16)
+    whole = nf.fourier_sensitivity(model, images, labels, norm=1.0)
+    some = nf.fourier_sensitivity(model, images, labels, norm=1.0, per_octave=3)
+    measured = np.isfinite(some.error_rate)
+    np.testing.assert_array_equal(some.error_rate[measured], whole.error_rate[measured])
+    octaves = octave_of(16, 16)
+    for one in range(4):
+        n_pairs = sum(
+            (row, column) <= (_opposite(row, 16), _opposite(column, 16))
+            for row, column in np.argwhere(measured & (octaves == one))
+        )
+        assert n_pairs == 3
+    assert measured[8, 8]  # the mean
+    mirrored = measured[(16 - np.arange(16)) % 16][:, (16 - np.arange(16)) % 16]
+    np.testing.assert_array_equal(measured, mirrored)
+    assert "nan" not in repr(some)
+    other = nf.fourier_sensitivity(model, images, labels, per_octave=3, seed=1)
+    assert not np.array_equal(measured, np.isfinite(other.error_rate))
+    most = nf.fourier_sensitivity(model, images, labels, norm=1.0, per_octave=999)
+    np.testing.assert_array_equal(most.error_rate, whole.error_rate)
+    np.testing.assert_array_equal(most.errors, whole.errors)

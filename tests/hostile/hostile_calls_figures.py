@@ -44,6 +44,7 @@ call(
 for name in (
     "plot_radial_profiles", "plot_hybrid_curves", "plot_success_curves",
     "plot_corruption_severity", "plot_corruption_groups", "plot_robust_accuracy",
+    "plot_filtered_accuracy", "plot_channels", "plot_sensitivity_curves",
 ):  # fmt: skip
     parameter = next(iter(inspect.signature(getattr(plot, name)).parameters))
     call(

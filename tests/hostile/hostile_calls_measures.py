@@ -87,10 +87,12 @@ call(
     "fourier_sensitivity", nf.fourier_sensitivity,
     lambda folder: {
         "model": network(side=8), "images": images(side=8), "labels": labels(),
-        "norm": 1.0, "seed": 0, "batch_size": 6, "device": "cpu", "progress": False,
+        "norm": 1.0, "per_octave": 2, "seed": 0, "batch_size": 6, "device": "cpu",
+        "progress": False,
     },
-    model="classifier", images="images", labels="labels", norm="positive", seed="seed",
-    batch_size="optional count", device="device", progress="flag",
+    model="classifier", images="images", labels="labels", norm="positive",
+    per_octave="optional count", seed="seed", batch_size="optional count",
+    device="device", progress="flag",
 )  # fmt: skip
 call(
     "hybrid_pairs", nf.hybrid_pairs,
@@ -111,6 +113,79 @@ call(
     },
     model="classifier", images="images", labels="labels", frequencies="optional finite",
     seeds="seeds", batch_size="optional count", device="device", progress="flag",
+)  # fmt: skip
+call(
+    "filtered_accuracy", nf.filtered_accuracy,
+    lambda folder: {
+        "model": network(), "images": images(), "labels": labels(),
+        "filters": ["low-pass", "phase-noise"], "kind": "butterworth", "order": 3.0,
+        "unit": "nyquist", "seed": 0, "batch_size": 4, "device": "cpu", "gray": "auto",
+        "progress": False,
+    },
+    model="classifier", images="images", labels="labels", filters="words", kind="word",
+    order="positive", unit="word", seed="seed", batch_size="optional count",
+    device="device", gray="flag or word", progress="flag",
+)  # fmt: skip
+call(
+    "band_masking", nf.band_masking,
+    lambda folder: {
+        "model": network(), "images": images(), "labels": labels(),
+        "sds": np.array([0.05, 0.1]), "contrast": 0.5, "mean": 0.4, "criterion": 0.3,
+        "seed": 0, "batch_size": 4, "device": "cpu", "gray": "auto", "progress": False,
+    },
+    model="classifier", images="images", labels="labels", sds="finite",
+    contrast="positive", mean="share", criterion="share", seed="seed",
+    batch_size="optional count", device="device", gray="flag or word", progress="flag",
+)  # fmt: skip
+call(
+    "frequency.high_pass, keep_mean", nf.frequency.high_pass,
+    lambda folder: {"images": images(), "cutoff": 0.2, "keep_mean": False},
+    keep_mean="flag",
+)  # fmt: skip
+for name in ("low_pass", "high_pass"):
+    call(
+        f"frequency.{name}", getattr(nf.frequency, name),
+        lambda folder: {
+            "images": images(), "cutoff": 0.2, "kind": "butterworth", "order": 3.0,
+            "unit": "nyquist",
+        },
+        images="signed images", cutoff="budgets", kind="word", order="positive",
+        unit="word",
+    )  # fmt: skip
+call(
+    "frequency.band_pass", nf.frequency.band_pass,
+    lambda folder: {
+        "images": images(), "low": 0.1, "high": 0.4, "kind": "ideal", "order": 3.0,
+        "unit": "nyquist", "keep_mean": False,
+    },
+    images="signed images", low="positive", high="positive", kind="word",
+    order="positive", unit="word", keep_mean="flag",
+)  # fmt: skip
+call(
+    "frequency.orientation_pass", nf.frequency.orientation_pass,
+    lambda folder: {
+        "images": images(), "orientation": 30.0, "width": 40.0, "kind": "ideal",
+        "order": 3.0, "keep_mean": False,
+    },
+    images="signed images", orientation="number", width="positive", kind="word",
+    order="positive", keep_mean="flag",
+)  # fmt: skip
+call(
+    "frequency.phase_noise", nf.frequency.phase_noise,
+    lambda folder: {"images": images(), "width": 90.0, "seed": 0, "first_index": 3},
+    images="signed images", width="number", seed="seed", first_index="count from 0",
+)  # fmt: skip
+call(
+    "frequency.whiten", nf.frequency.whiten, lambda folder: {"images": images()},
+    images="signed images",
+)  # fmt: skip
+call(
+    "frequency.combine_spectra", nf.frequency.combine_spectra,
+    lambda folder: {"amplitude": images(), "phase": images()[::-1].copy()},
+    amplitude="signed images", phase="signed images",
+)  # fmt: skip
+settings(
+    "frequency.Filter", nf.frequency.Filter, {"name": "whiten"}, name="word",
 )  # fmt: skip
 call(
     "cycles_per_degree", nf.frequency.cycles_per_degree,

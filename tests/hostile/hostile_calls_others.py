@@ -356,16 +356,20 @@ call(
     lambda folder: {
         "models": {"mine": network()}, "data": image_set(), "out_dir": folder / "out",
         "n_attack": 2, "attack_steps": 2, "targeted": True, "n_hybrid": 6,
-        "n_corruption": 2, "n_thresholds": 5, "seeds": (0,), "seed": 0,
-        "batch_size": 4, "device": "cpu", "gray": "never", "measurements": ["clean"],
-        "progress": False, "vector": False,
+        "n_corruption": 2, "n_filtered": 2, "contrast": 0.5, "criterion": 0.4,
+        "per_octave": 2,
+        "n_thresholds": 5, "seeds": (0,), "seed": 0, "batch_size": 4, "device": "cpu",
+        "gray": "never", "measurements": ["clean"], "progress": False, "vector": False,
     },
     words={"models": "model"},
     models="network", data="network", out_dir="path", n_attack="optional count",
     attack_steps="optional count", targeted="flag or none", n_hybrid="optional count",
-    n_corruption="optional count", n_thresholds="optional count", seeds="seeds",
-    seed="optional seed", batch_size="optional count", device="device", gray="word",
-    measurements="words", progress="flag", vector="flag",
+    n_corruption="optional count", n_filtered="optional count",
+    contrast="optional positive", criterion="optional share",
+    per_octave="optional count",
+    n_thresholds="optional count", seeds="seeds", seed="optional seed",
+    batch_size="optional count", device="device", gray="word", measurements="words",
+    progress="flag", vector="flag",
 )  # fmt: skip
 for name in ("load", "status"):
     call(

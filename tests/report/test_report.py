@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 import neurofreq as nf
 from neurofreq import cli, report
 from neurofreq.measured import quantities
-from neurofreq.report import _run
+from neurofreq.report import _files
 from neurofreq.studies import measuring
 
 SMALL = {
@@ -130,9 +130,19 @@ def test_differences_are_to_the_first_and_paired(finished):
 
 def test_files_are_those_of_the_page(finished):
     names = {path.stem for path in (finished.out_dir / "figures").glob("*.png")}
-    assert names == set(_run._FIGURES) - {"robust_accuracy"}  # for untargeted attacks
+    assert names == (
+        set(_files._FIGURES)
+        - {"robust_accuracy"}  # for untargeted attacks
+        - {
+            "filtered_accuracy",
+            "channels",
+            "sensitivity",
+            "sensitivity_octaves",
+        }  # only where asked
+    )
     tables = {path.stem for path in (finished.out_dir / "tables").glob("*.csv")}
-    assert tables == set(finished.tables) == set(_run._TABLES) - {"robust"}
+    absent = {"robust", "filters", "bands", "sensitivity"}
+    assert tables == set(finished.tables) == set(_files._TABLES) - absent
     settings = json.loads((finished.out_dir / "settings.json").read_text())
     assert settings["command"] == "neurofreq report"
     assert settings["missing"] == []
@@ -389,7 +399,7 @@ def test_a_bug_of_ours_keeps_its_traceback(tmp_path, monkeypatch):
     monkeypatch.setattr("neurofreq.report._tables.build", lambda found: found.absent)
     found = CliRunner().invoke(cli.app, words)
     assert isinstance(found.exception, AttributeError)
-    monkeypatch.setattr("neurofreq.report._run.storage.write_text", None)
+    monkeypatch.setattr("neurofreq.report._files.storage.write_text", None)
     monkeypatch.setattr("neurofreq.report._tables.build", lambda found: {})
     found = CliRunner().invoke(cli.app, words)
     assert isinstance(found.exception, (KeyError, TypeError))

@@ -78,6 +78,10 @@ MEASUREMENTS = {
             )
         ).correct
     ),
+    "filtered_accuracy": lambda model: (
+        nf.filtered_accuracy(model, IMAGES, LABELS, filters=["low-pass"]).correct
+    ),
+    "band_masking": lambda model: nf.band_masking(model, IMAGES, LABELS).correct,
     "fourier_sensitivity": lambda model: (
         nf.fourier_sensitivity(model, IMAGES, LABELS).error_rate
     ),

@@ -51,6 +51,14 @@ MEASUREMENTS = {
             model, x[..., :2, :2], labels(len(x)), batch_size=3
         ).error_rate
     ),
+    "filtered_accuracy": lambda model, x: (
+        nf.filtered_accuracy(
+            model, x, labels(len(x)), filters=["low-pass"], batch_size=3
+        ).correct
+    ),
+    "band_masking": lambda model, x: (
+        nf.band_masking(model, x, labels(len(x)), sds=[0.1], batch_size=3).correct
+    ),
     "neural_similarity": lambda model, x: np.asarray(
         nf.neural.neural_similarity(nf.neural.Predictor(model, batch_size=3), x)
     ),

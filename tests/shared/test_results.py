@@ -97,6 +97,10 @@ MADE = {
     "FourierSensitivity": lambda _: nf.fourier_sensitivity(
         brightness, images(), LABELS
     ),
+    "FilteredAccuracy": lambda _: nf.filtered_accuracy(brightness, images(), LABELS),
+    "BandMasking": lambda _: nf.band_masking(
+        brightness, images(), LABELS, contrast=1.0, criterion=0.3
+    ),
     "AttackResult": lambda _: attacked(),
     "RobustAccuracy": lambda _: robust(),
     "CorruptionAccuracy": lambda _: nf.CorruptionAccuracy(
@@ -196,7 +200,9 @@ def test_tables_have_the_numbers():
     assert robust().to_frame()["accuracy"].tolist() == [0.75, 0.5]
     rates = np.zeros((4, 4))
     rates[2, 3] = 1.0  # a quarter of the sampling frequency along x
-    table = nf.FourierSensitivity(rates, 0.0).to_frame()
+    table = nf.FourierSensitivity(
+        rates, 0.0, np.array([0.25, 0.5]), np.zeros((1, 2))
+    ).to_frame()
     row = table.loc[table["error_rate"] == 1.0].iloc[0]
     assert (row["frequency_y"], row["frequency_x"]) == (0.0, 0.25)
 

@@ -70,6 +70,33 @@ NCorruption = Annotated[
     int | None,
     typer.Option("--n-corruption", help="Images to corrupt: by default all."),
 ]
+NFiltered = Annotated[
+    int | None,
+    typer.Option(
+        "--n-filtered",
+        help="Images for filters, bands and sensitivity: by default all.",
+    ),
+]
+Measure = Annotated[
+    str | None,
+    typer.Option(
+        "--measure",
+        metavar="M1,M2,...",
+        help="Some of clean, hybrid, attack, corruption (the default), filters, bands "
+        "and sensitivity.",
+    ),
+]
+Contrast = Annotated[
+    float | None,
+    typer.Option("--contrast", help="Contrast of the images in bands: by default 0.2."),
+]
+PerOctave = Annotated[
+    int | None,
+    typer.Option(
+        "--per-octave",
+        help="Pairs of frequencies of each octave in sensitivity: by default 256.",
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print the numbers as JSON, and nothing else."),

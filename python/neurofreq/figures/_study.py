@@ -9,7 +9,7 @@ from neurofreq._shared.inputs import validate
 from neurofreq.data import ImageSet, load_data, open_data
 from neurofreq.models import list_models, parse_spec, zoo_cards
 from neurofreq.studies import ModelEntry, Study
-from neurofreq.studies.settings import MEASUREMENTS
+from neurofreq.studies.settings import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ def study(
     n_attack: int = N_FULL,
     n_hybrid: int = N_FULL,
     n_corruption: int = N_FULL,
-    measurements: Sequence[str] = MEASUREMENTS,
+    measurements: Sequence[str] = USUAL,
     **settings: Any,
 ) -> Study:
     """Return a study with all measurements that the figures need.

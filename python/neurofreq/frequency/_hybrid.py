@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from neurofreq import _neurofreq
-from neurofreq._shared import transfer
-from neurofreq._shared.inputs import mixing, pixel, validate
-from neurofreq._shared.networks import batches, calling, classes, luma
+from neurofreq._shared.inputs import mixing, validate
+from neurofreq._shared.networks import batches, calling, classes
 from neurofreq._shared.networks.predicted import Predicted
 from neurofreq._shared.progress import bar
+from neurofreq.frequency._images import shown, take
 from neurofreq.frequency._reversal import HybridCurve
 from neurofreq.intervals import percentile_interval, resampled_means
 
@@ -231,20 +231,23 @@ def hybrid_curve(
     batch_size = batches.check(batch_size)
     device = calling.device_of(model) if device is None else validate.device(device)
     progress = validate.flag("progress", progress)
-    images = _shown(model, images, gray, device)
+    images = shown(model, images, gray, device)
     ask = calling.tried(model, images, device=device, made=True)
     # Hits per image and frequency, summed over pairings.
     low_hits, high_hits = np.zeros((2, len(truth), len(grid)))
     total = len(pairings) * len(truth) * len(grid)
     made = bar(total=total, desc="hybrids", unit="image", progress=progress)
     with made, calling.evaluating(model), torch.no_grad():
-        size = batches.chosen(batch_size, ask, _take(images, np.arange(1), device))
+        size = batches.chosen(batch_size, ask, take(images, np.arange(1), device))
         for low_index, high_index in pairings:
             predicted, places = Predicted(), []
             for start in range(0, len(truth), size):
                 low = low_index[start : start + size]
                 high = high_index[start : start + size]
-                pair = _take(images, low, device), _take(images, high, device)
+                pair = (
+                    take(images, low, device),
+                    take(images, high, device),
+                )
                 for f, hybrids in enumerate(_each_hybrid(*pair, grid)):
                     logits = ask(hybrids)
                     predicted.add(logits, len(hybrids))
@@ -297,29 +300,6 @@ def _each_hybrid(
     difference = _neurofreq.hybrid_difference_tensor(low, high)
     for frequency in frequencies:
         yield _neurofreq.hybrid_tensor(low, high, difference, frequency)
-
-
-def _take(images: Array, rows: NDArray[np.int64], device: torch.device) -> torch.Tensor:
-    """Return the images of `rows` on `device`."""
-    if isinstance(images, torch.Tensor):
-        (index,) = transfer.send([torch.from_numpy(rows)], images.device)
-        taken = images.detach()[index]
-        if images.device.type != "cpu":
-            return taken.to(device)
-        return transfer.send([taken], device)[0]
-    return transfer.send([torch.from_numpy(images[rows])], device)[0]
-
-
-def _shown(
-    model: Model, images: Array, gray: bool | Literal["auto"], device: torch.device
-) -> Array:
-    """Return the images in color, or their luma if requested or needed."""
-    gray = luma.wanted(gray)
-    few = images[:2]
-    if isinstance(few, torch.Tensor):
-        few = few.detach().cpu().numpy()
-    is_gray = luma.is_shown("model", model, few, images.shape[1], gray, device=device)
-    return pixel.luma(images) if is_gray else images
 
 
 def curve_frequencies(value: Sequence[float] | None) -> list[float]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from neurofreq import plot
+from neurofreq._shared.escapes import literal
 from neurofreq._shared.inputs import validate
+from neurofreq.frequency import HUMAN_CHANNEL
 from neurofreq.measured import quantities
 
 if TYPE_CHECKING:
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
     from neurofreq.measured.record import Measured
 
-DRAWN = ("hybrid", "attack", "corruption", "clean")
+DRAWN = (
+    "hybrid", "attack", "corruption", "filters", "bands", "sensitivity", "clean"
+)  # fmt: skip
 
 
 def draw(
@@ -65,6 +69,18 @@ def _one(kind: str, models: list[Measured], ax: Axes | None, **kw: Any) -> Axes:
         found = {one.title: one.corrupted(names) for one in models}
         curves = {name: one.curve("severity") for name, one in found.items()}
         return plot.plot_corruption_severity(curves, ax, **kw)
+    if kind == "filters":
+        name = str(kw.pop("filter", models[0].filters.names[0]))
+        curves = {one.title: one.filters.curve(name) for one in models}
+        return plot.plot_filtered_accuracy(curves, ax, filter=name, **kw)
+    if kind == "bands":
+        curves = {one.title: one.bands.curve() for one in models}
+        human = {"human": HUMAN_CHANNEL[:2]} | kw
+        return plot.plot_channels(curves, ax, **human)
+    if kind == "sensitivity":  # a map has room for one model
+        ax = plot.plot_sensitivity(models[0].sensitivity, ax, **kw)
+        ax.set_title(literal(models[0].title), fontsize=10)
+        return ax
     curves = {one.title: one.clean.curve() for one in models}
     ax = plot.plot_corruption_groups(curves, ax, **kw)
     ax.set_xlabel("")

@@ -10,6 +10,7 @@ import numpy as np
 from neurofreq._shared import results
 from neurofreq.corruptions.folder import SEVERITIES
 from neurofreq.corruptions.result import CorruptionAccuracy
+from neurofreq.frequency import BandMasking, FilteredAccuracy, FourierSensitivity
 from neurofreq.measured import pictures, summary
 from neurofreq.measured.kinds import CORRUPTION as CORRUPTION
 from neurofreq.measured.kinds import Attack, Clean, Corrupted, Hybrid
@@ -39,13 +40,19 @@ class NotMeasuredError(ValueError):
     """
 
 
-Result = Clean | Hybrid | Attack | Corrupted
-R = TypeVar("R", Clean, Hybrid, Attack, Corrupted)
+Result = (
+    Clean | Hybrid | Attack | Corrupted
+    | FilteredAccuracy | BandMasking | FourierSensitivity
+)  # fmt: skip
+R = TypeVar("R", bound=results.Result)
 _KINDS: dict[str, type[Result]] = {
     "clean": Clean,
     "hybrid": Hybrid,
     "attack": Attack,
     "corruption": Corrupted,
+    "filters": FilteredAccuracy,
+    "bands": BandMasking,
+    "sensitivity": FourierSensitivity,
 }
 
 
@@ -55,16 +62,28 @@ def from_arrays(key: str, arrays: Arrays) -> Result:
     Raises ValueError if an array is missing.
     """
     kind = _KINDS[key.partition("/")[0]]
-    names = [field.name for field in dataclasses.fields(kind)]
+    names = _fields(kind)
     if missing := [name for name in names if name not in arrays]:
         got = ", ".join(sorted(arrays))
         raise ValueError(f"{key}: got {got}, expected also {', '.join(missing)}")
-    return kind(**{name: arrays[name] for name in names})
+    values = {name: arrays[name] for name in names}
+    plain: dict[str, Any] = {
+        name: one if one.ndim else one.item() for name, one in values.items()
+    }
+    return kind(**plain)
 
 
 def to_arrays(result: Result) -> Arrays:
     """Return a result as arrays by name, to be stored."""
-    return dict(vars(result))
+    names = _fields(type(result))
+    return {name: np.asarray(getattr(result, name)) for name in names}
+
+
+def _fields(kind: Any) -> list[str]:
+    """Return the names of the arrays of a result, a dataclass or a named tuple."""
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    return list(kind._fields)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -78,9 +97,10 @@ class Measured(results.Result):
     group : str
         The model's group in plots: "base", "adv", "crp", "blur", "pca", "neural", or
         any other word.
-    results : mapping of str to Clean, Hybrid, Attack or Corrupted
-        The finished measurements: "clean", "hybrid", "attack" and "corruption/NAME".
-        Each measurement uses the first images of the data.
+    results : mapping of str to Clean, Hybrid, Attack, Corrupted and others
+        The finished measurements: "clean", "hybrid", "attack", "corruption/NAME",
+        "filters" (`FilteredAccuracy`), "bands" (`BandMasking`) and "sensitivity"
+        (`FourierSensitivity`). Each measurement uses the first images of the data.
     is_gray : bool
         Whether the model was shown gray versions of color images.
     is_random : bool
@@ -124,6 +144,21 @@ class Measured(results.Result):
     def attack(self) -> Attack:
         """The result of the attack; raises NotMeasuredError if there is none."""
         return self._of("attack", Attack)
+
+    @property
+    def filters(self) -> FilteredAccuracy:
+        """The result on filtered images; raises NotMeasuredError if there is none."""
+        return self._of("filters", FilteredAccuracy)
+
+    @property
+    def bands(self) -> BandMasking:
+        """The result in bands of noise; raises NotMeasuredError if there is none."""
+        return self._of("bands", BandMasking)
+
+    @property
+    def sensitivity(self) -> FourierSensitivity:
+        """The Fourier sensitivity; raises NotMeasuredError if there is none."""
+        return self._of("sensitivity", FourierSensitivity)
 
     def corrupted(self, names: Sequence[str]) -> CorruptionAccuracy:
         """Return the accuracy under corruptions, and on the same images uncorrupted.
@@ -179,8 +214,9 @@ class Measured(results.Result):
         Parameters
         ----------
         ax : Axes, optional
-        measurement : {"hybrid", "attack", "corruption", "clean"}, optional
-            By default the first of these that was measured.
+        measurement : str, optional
+            "hybrid", "attack", "corruption", "filters", "bands", "sensitivity" or
+            "clean"; by default the first of these that was measured.
         **kw
             For the function of `plot` that draws it.
 

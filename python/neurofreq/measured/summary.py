@@ -28,7 +28,8 @@ class Column:
     `key` is the name of the column in summary.csv; the bounds are in `key_low` and
     `key_high`. `factor` converts from the unit of the CSV to the unit of the page.
     `build` takes a model and a mask of attacked images (or None), and returns the
-    quantity, or None if it was not measured.
+    quantity, or None if it was not measured. A summary has the column only if some
+    model has the measurement `only`.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Column:
     factor: float
     decimals: int
     build: Callable[[Measured, NDArray[np.bool_] | None], Quantity | None]
+    only: str = ""
 
 
 def columns(corruptions: Sequence[str]) -> list[Column]:
@@ -57,6 +59,16 @@ def columns(corruptions: Sequence[str]) -> list[Column]:
         Column("f_half", "half-power frequency f_0.5", "cycles/pixel", 1.0, 3, _half),
         Column("median_linf", "median perturbation", "1/255", 255.0, 2, _median),
         Column("corruption_accuracy", "corrupted accuracy", "%", 100.0, 1, corrupted),
+        *_OTHERS,
+    ]
+
+
+def columns_of(models: Sequence[Measured], corruptions: Sequence[str]) -> list[Column]:
+    """Return the columns of a summary of these models."""
+    return [
+        one
+        for one in columns(corruptions)
+        if not one.only or any(model.has(one.only) for model in models)
     ]
 
 
@@ -80,6 +92,46 @@ def found_by_both(first: Measured, second: Measured) -> NDArray[np.bool_] | None
     if not first.has("attack") or not second.has("attack"):
         return None
     return first.attack.success & second.attack.success
+
+
+def _half_accuracy(name: str) -> Callable[[Measured, Any], Quantity | None]:
+    def build(model: Measured, _: Any) -> Quantity | None:
+        return model.filters.half(name) if model.has("filters") else None
+
+    return build
+
+
+def _center(model: Measured, _: Any) -> Quantity | None:
+    return model.bands.center() if model.has("bands") else None
+
+
+def _bandwidth(model: Measured, _: Any) -> Quantity | None:
+    return model.bands.bandwidth() if model.has("bands") else None
+
+
+_CUTOFF = "cycles/pixel"
+_OTHERS = (
+    Column(
+        "low_pass_half", "low-pass cut-off at half accuracy", _CUTOFF, 1.0, 3,
+        _half_accuracy("low-pass"), "filters",
+    ),
+    Column(
+        "high_pass_half", "high-pass cut-off at half accuracy", _CUTOFF, 1.0, 3,
+        _half_accuracy("high-pass"), "filters",
+    ),
+    Column(
+        "phase_noise_half", "phase noise at half accuracy", "degrees", 1.0, 1,
+        _half_accuracy("phase-noise"), "filters",
+    ),
+    Column(
+        "channel_center", "center of the channel", _CUTOFF, 1.0, 3, _center, "bands"
+    ),
+    Column(
+        "channel_bandwidth", "width of the channel", "octaves", 1.0, 2, _bandwidth,
+        "bands",
+    ),
+)  # fmt: skip
+"""Numbers of the measurements that only some reports have."""
 
 
 def _clean(model: Measured, _: Any) -> Quantity | None:

@@ -7,6 +7,11 @@ that order. Bands and error bars are intervals.
 """
 
 from neurofreq.plot._budgets import plot_robust_accuracy, plot_success_curves
+from neurofreq.plot._channels import (
+    plot_channels,
+    plot_filtered_accuracy,
+    plot_sensitivity_curves,
+)
 from neurofreq.plot._curves import (
     COLORS,
     Curve,
@@ -40,9 +45,11 @@ __all__ = [
     "PAPER_CMAP",
     "Curve",
     "color",
+    "plot_channels",
     "plot_corruption_groups",
     "plot_corruption_severity",
     "plot_distribution",
+    "plot_filtered_accuracy",
     "plot_history",
     "plot_hybrid_curves",
     "plot_hybrid_examples",
@@ -54,6 +61,7 @@ __all__ = [
     "plot_responses",
     "plot_robust_accuracy",
     "plot_sensitivity",
+    "plot_sensitivity_curves",
     "plot_similarity",
     "plot_spectrum",
     "plot_success_curves",

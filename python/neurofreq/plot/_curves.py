@@ -12,6 +12,8 @@ from neurofreq._shared.escapes import literal
 from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from numpy.typing import ArrayLike
 
@@ -264,15 +266,23 @@ def _axes(ax: Axes | None) -> Axes:
     return plt.subplots(layout="constrained")[1]
 
 
-def _curves(data: Mapping[str, Any] | Any, argument: str) -> dict[str, Curve]:
-    """Return one result or several as curves by name, with colors and positions."""
+def _curves(
+    data: Mapping[str, Any] | Any,
+    argument: str,
+    of: Callable[[Any], Curve] | None = None,
+) -> dict[str, Curve]:
+    """Return one result or several as curves by name, with colors and positions.
+
+    `of` returns the curve of a result that has several.
+    """
     if not isinstance(data, Mapping):
         data = {"": data}
     if not data:
         raise ValueError(f"{argument}: got none, expected at least one")
     curves = {}
     for among, (name, value) in enumerate(data.items()):
-        curve = _curve(value, argument)
+        is_result = of is not None and hasattr(value, "curve")
+        curve = of(value) if of and is_result else _curve(value, argument)
         place = among if curve.position is None else curve.position
         curves[name] = curve._replace(color=curve.color or color(place), position=place)
     return curves

@@ -22,6 +22,7 @@ from neurofreq.studies.measuring import N_EXAMPLES
 from neurofreq.studies.plan import Plan
 from neurofreq.studies.settings import (
     MEASUREMENTS,
+    USUAL,
     agreeing,
     differences,
     make_settings,
@@ -91,7 +92,7 @@ def measurements(found: Sequence[Beside], asked: Sequence[str] | None) -> Sequen
         return asked
     common = [
         name
-        for name in MEASUREMENTS
+        for name in (MEASUREMENTS if found else USUAL)
         if all(name in one.plan.measurements for one in found)
     ]
     if not common:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from neurofreq import plot
 from neurofreq._shared.escapes import printable
 from neurofreq._shared.results import data_uri
-from neurofreq.measured.summary import columns
+from neurofreq.measured.summary import columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,8 @@ def render(
         missing=settings["missing"],
         attack=bool(results.having("attack")),
         has_corruption=bool(results.corruptions),
+        has_filters=bool(results.having("filters")),
+        has_bands=bool(results.having("bands")),
     )
 
 
@@ -59,7 +61,7 @@ def shown_columns(results: Results, summary: pd.DataFrame) -> list[Column]:
     """Return the columns that have a number for at least one model."""
     return [
         column
-        for column in columns(results.corruptions)
+        for column in columns_of(results.models, results.corruptions)
         if summary[f"{column.key}_n"].max() > 0
     ]
 

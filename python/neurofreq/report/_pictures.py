@@ -16,7 +16,8 @@ from neurofreq._shared.results import drawing
 from neurofreq.corruptions import grouping
 from neurofreq.measured import quantities
 from neurofreq.plot import Curve
-from neurofreq.report import _tables
+from neurofreq.report import _filters, _tables
+from neurofreq.report._filters import DPI, placed
 from neurofreq.studies.measuring import N_EXAMPLES
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from neurofreq.report._tables import Results
 
-DPI = 150
 FORMATS = ("png", "pdf", "svg")
 # With more models, a legend inside the axes would hide curves.
 MOST_INSIDE = 5
@@ -59,6 +59,7 @@ def draw(results: Results) -> list[Picture]:
         _robust_curves,
         _severity,
         _frequency_groups,
+        _filtered,
         _spectra,
         _hybrid_examples,
         _perturbation_examples,
@@ -72,7 +73,7 @@ def draw(results: Results) -> list[Picture]:
 
 
 def _hybrid_curves(results: Results) -> Iterator[Picture]:
-    curves = _placed(
+    curves = placed(
         results,
         {one.name: one.hybrid.curve() for one in results.having("hybrid")},
     )
@@ -101,7 +102,7 @@ def _radial_profiles(results: Results) -> Iterator[Picture]:
         for one in results.having("attack")
         if one.attack.has_power
     }
-    curves = _placed(results, found)
+    curves = placed(results, found)
     if not curves:
         return
     figure = new_figure(5.4, 3.9)
@@ -125,7 +126,7 @@ def _success_curves(results: Results) -> Iterator[Picture]:
         return
     epsilons = quantities.budgets([one.distance for one in attacks.values()])
     found = {name: one.success_curve(epsilons) for name, one in attacks.items()}
-    curves = _placed(results, found)
+    curves = placed(results, found)
     figure = new_figure(5.4, 3.9)
     plot.plot_success_curves(curves, figure.subplots())
     lost = {name: int((~one.success).sum()) for name, one in attacks.items()}
@@ -144,7 +145,7 @@ def _success_curves(results: Results) -> Iterator[Picture]:
 
 
 def _robust_curves(results: Results) -> Iterator[Picture]:
-    curves = _placed(results, _tables.robust_curves(results))
+    curves = placed(results, _tables.robust_curves(results))
     if not curves:
         return
     figure = new_figure(5.4, 3.9)
@@ -167,7 +168,7 @@ def _severity(results: Results) -> Iterator[Picture]:
     corrupted = results.corrupted()
     if not corrupted:
         return
-    curves = _placed(results, {n: c.curve("severity") for n, c in corrupted.items()})
+    curves = placed(results, {n: c.curve("severity") for n, c in corrupted.items()})
     figure = new_figure(5.4, 3.9)
     plot.plot_corruption_severity(curves, figure.subplots())
     yield _picture(
@@ -185,7 +186,7 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
     corrupted = results.corrupted()
     if not corrupted:
         return
-    curves = _placed(results, {n: c.curve("group") for n, c in corrupted.items()})
+    curves = placed(results, {n: c.curve("group") for n, c in corrupted.items()})
     figure = new_figure(5.4, 3.9)
     plot.plot_corruption_groups(curves, figure.subplots())
     names = {
@@ -206,10 +207,10 @@ def _frequency_groups(results: Results) -> Iterator[Picture]:
     )
 
 
-def _placed(results: Results, curves: dict[str, Curve]) -> dict[str, Curve]:
-    """Give each model's curve its index in the table, which sets its color."""
-    places = {one.name: place for place, one in enumerate(results.models)}
-    return {n: curve._replace(position=places[n]) for n, curve in curves.items()}
+def _filtered(results: Results) -> Iterator[Picture]:
+    for one in _filters.drawings(results):
+        texts = one.key, one.title, one.caption, one.alt
+        yield _picture(one.figure, *texts, is_wide=one.is_wide)
 
 
 def _spectra(results: Results) -> Iterator[Picture]:

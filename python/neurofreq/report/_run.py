@@ -15,12 +15,11 @@ import torch
 from torch import nn
 
 from neurofreq._shared import results
-from neurofreq._shared.escapes import printable, to_csv
-from neurofreq._shared.files import storage
+from neurofreq._shared.escapes import printable
 from neurofreq._shared.inputs import validate
 from neurofreq.data import as_image_set
 from neurofreq.measured import pictures
-from neurofreq.report import _beside, _page, _pictures, _record, _tables
+from neurofreq.report import _beside, _files, _page, _record, _tables
 from neurofreq.studies.measuring import Running
 from neurofreq.studies.preparing import prepare
 from neurofreq.studies.specification import ModelEntry, Study
@@ -37,17 +36,6 @@ if TYPE_CHECKING:
     from neurofreq.report._beside import Beside
     from neurofreq.report._tables import Results
     from neurofreq.studies.worker import Work
-
-# All files that a report may write or delete; other files belong to the user.
-_TABLES = (
-    "summary", "differences", "hybrid", "attack", "success", "robust", "radial",
-    "spectrum", "corruption",
-)  # fmt: skip
-_FIGURES = (
-    "hybrid_curves", "radial_profile", "success", "robust_accuracy",
-    "corruption_severity", "corruption_groups", "spectra", "example_hybrids",
-    "example_perturbations",
-)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -175,6 +163,10 @@ def run(
     targeted: bool | None = None,
     n_hybrid: int | None = None,
     n_corruption: int | None = None,
+    n_filtered: int | None = None,
+    contrast: float | None = None,
+    criterion: float | None = None,
+    per_octave: int | None = None,
     frequencies: Sequence[float] | None = None,
     n_thresholds: int | None = None,
     seeds: Iterable[int] | None = None,
@@ -222,6 +214,14 @@ def run(
         class.
     n_hybrid, n_corruption : int, optional
         Number of images for hybrids and corruptions; all by default.
+    n_filtered : int, optional
+        Number of images for "filters", "bands" and "sensitivity"; all by default.
+    contrast, criterion : float, optional
+        Settings of "bands" as in `band_masking`; by default 0.2 and 0.5. Networks for
+        small images may need a higher contrast.
+    per_octave : int, optional
+        Pairs of opposite frequencies that "sensitivity" measures in each octave, 256 by
+        default (`fourier_sensitivity`).
     frequencies : sequence of float, optional
         Mixing frequencies, increasing, in units of Nyquist; by default
         ``hybrid.FREQUENCIES``.
@@ -239,8 +239,10 @@ def run(
         "auto" shows gray images to a model whose first convolution has one
         input channel.
     measurements : sequence of str, optional
-        Some of "clean", "hybrid", "attack" and "corruption". By default all; with
-        `beside`, the measurements that all these studies have.
+        Some of "clean", "hybrid", "attack" and "corruption", which are the default, and
+        of "filters" (`filtered_accuracy`), "bands" (`band_masking`) and "sensitivity"
+        (`fourier_sensitivity`). With `beside`, by default those that all these studies
+        have.
     epsilons : sequence of float, optional
         Budgets of the accuracy under the attack, which an untargeted attack gives; by
         default 61 budgets up to the largest perturbations. `attacks.robust_accuracy`
@@ -297,6 +299,10 @@ def run(
         "targeted": targeted,
         "n_hybrid": n_hybrid,
         "n_corruption": n_corruption,
+        "n_filtered": n_filtered,
+        "contrast": contrast,
+        "criterion": criterion,
+        "per_octave": per_octave,
         "frequencies": None if frequencies is None else tuple(frequencies),
         "n_thresholds": n_thresholds,
         "seeds": None if seeds is None else validate.seeds(seeds),
@@ -329,7 +335,7 @@ def run(
     for model in record["models"]:
         model["weights"] = weights[model["name"]]
     folder = Path(out_dir)
-    tables = _write(folder, results, record, vector)
+    tables = _files.write(folder, results, record, vector)
     return Report(folder, tables, tuple(missing), work.n_measured, results)
 
 
@@ -365,35 +371,3 @@ def _results(work: Work, others: Sequence[Beside]) -> Results:
         settings=work.plan.settings,
         corruptions=work.plan.settings.corruptions if is_corrupted else (),
     )
-
-
-def _write(
-    folder: Path, results: Results, record: dict[str, Any], vector: bool
-) -> dict[str, pd.DataFrame]:
-    """Write tables, settings, pictures and the page; return the tables."""
-    for part in ("tables", "figures"):
-        (folder / part).mkdir(exist_ok=True)
-    tables = _tables.build(results)
-    pictures = _pictures.draw(results)
-    texts = {
-        folder / "tables" / f"{name}.csv": to_csv(table)
-        for name, table in tables.items()
-    }
-    texts[folder / "report.html"] = _page.render(results, tables, pictures, record)
-    drawn = _pictures.files(pictures, folder / "figures", vector)
-    # Delete outputs of an earlier run with other settings: they contradict the page.
-    own = [folder / "tables" / f"{name}.csv" for name in _TABLES]
-    own += [
-        folder / "figures" / f"{name}.{form}"
-        for name in _FIGURES
-        for form in _pictures.FORMATS
-    ]
-    for path in own:
-        if path not in texts and path not in drawn:
-            path.unlink(missing_ok=True)
-    storage.write_json(folder / "settings.json", _record.defined(record))
-    for path, text in texts.items():
-        storage.write_text(path, text)
-    for path, content in drawn.items():
-        storage.write_bytes(path, content)
-    return tables

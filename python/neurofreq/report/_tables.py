@@ -10,7 +10,8 @@ import numpy as np
 from neurofreq.frequency import maps
 from neurofreq.measured import quantities
 from neurofreq.measured.record import CORRUPTION
-from neurofreq.measured.summary import columns, found_by_both
+from neurofreq.measured.summary import columns_of, found_by_both
+from neurofreq.report import _filters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +71,7 @@ def build(results: Results) -> dict[str, pd.DataFrame]:
         "radial": _radial(results),
         "spectrum": _spectrum(results),
         "corruption": _corruption(results),
+        **_filters.tables(results),
     }
     return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
 
@@ -78,7 +80,7 @@ def _summary(results: Results) -> list[dict[str, Any]]:
     rows = []
     for model in results.models:
         row: dict[str, Any] = {"model": model.name, "weights": model.weights}
-        for column in columns(results.corruptions):
+        for column in columns_of(results.models, results.corruptions):
             quantity = column.build(model, None)
             estimate = quantity.estimate() if quantity else None
             row[column.key] = estimate.value if estimate else np.nan
@@ -95,7 +97,7 @@ def _differences(results: Results) -> list[dict[str, Any]]:
     rows = []
     for other in others:
         found = found_by_both(first, other)
-        for column in columns(results.corruptions):
+        for column in columns_of(results.models, results.corruptions):
             ours, theirs = column.build(other, found), column.build(first, found)
             if ours is None or theirs is None:
                 continue

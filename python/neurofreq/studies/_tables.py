@@ -31,7 +31,9 @@ def build(
     paper's corruptions that the study measures. "hybrid" has p_low - p_high against
     the mixing frequency in units of Nyquist. "success" has the fraction of images
     changed within a Linf distance. "radial" has cumulative power against cycles/pixel.
-    "corruption" has accuracy against severity. ``low`` and ``high`` are the bounds of
+    "corruption" has accuracy against severity. "filters" has accuracy against
+    cycles/pixel or degrees, with the filter as quantity, and "bands" sensitivity
+    against cycles/image. ``low`` and ``high`` are the bounds of
     95 % bootstrap intervals over ``n`` images; ``weights`` is "random" or "given". A
     table is empty if nothing is finished.
     """
@@ -68,6 +70,8 @@ def build(
         "success": successes,
         "radial": radial,
         "corruption": _corruption,
+        "filters": _filtered,
+        "bands": _bands,
     }
     return {name: _frame(measured, make) for name, make in rows.items()}
 
@@ -90,6 +94,17 @@ def _curve(quantity: str, curve: Any, n_images: int) -> Iterator[Row]:
     for point in zip(curve.x, curve.y, curve.low, curve.high, strict=True):
         x, value, low, high = map(float, point)
         yield quantity, x, value, low, high, n_images
+
+
+def _filtered(one: Measured) -> Iterator[Row]:
+    if one.has("filters"):
+        for name in one.filters.names:
+            yield from _curve(name, one.filters.curve(name), len(one.filters.clean))
+
+
+def _bands(one: Measured) -> Iterator[Row]:
+    if one.has("bands"):
+        yield from _curve("bands", one.bands.curve(), len(one.bands.clean))
 
 
 def _corruption(one: Measured) -> Iterator[Row]:

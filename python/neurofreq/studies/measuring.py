@@ -16,6 +16,7 @@ from neurofreq._shared.inputs import validate
 from neurofreq._shared.networks import batches, calling
 from neurofreq.corruptions import grid
 from neurofreq.corruptions.folder import SEVERITIES
+from neurofreq.frequency import BandMasking, FilteredAccuracy, FourierSensitivity
 from neurofreq.measured import Attack, Clean, Corrupted, Hybrid
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 N_EXAMPLES = 6
 N_CANDIDATES = 1000  # images that an attack may use as starting points
 ATTACK_PART = 100  # images attacked between two writes to disk
+_BACKWARD = 3  # cost of an attack step in image passes, to estimate the time left
 
 
 @dataclasses.dataclass
@@ -104,6 +106,77 @@ def hybrids(subject: Subject, settings: Settings, running: Running) -> Hybrid:
         p_low=np.mean([curve.p_low for curve in curves], axis=0),
         p_high=np.mean([curve.p_high for curve in curves], axis=0),
     )
+
+
+def _few(subject: Subject, settings: Settings, running: Running) -> dict[str, Any]:
+    """Return the arguments that filters, bands and sensitivity share."""
+    n = settings.n_filtered
+    return {
+        "model": subject.model, "images": subject.images[:n],
+        "labels": subject.labels[:n], "seed": settings.seed,
+        "batch_size": running.batch_size, "device": running.device,
+    }  # fmt: skip
+
+
+def filters(subject: Subject, settings: Settings, running: Running) -> FilteredAccuracy:
+    """Return which filtered images are classified correctly."""
+    kind: Any = settings.filter_kind
+    found = frequency.filtered_accuracy(
+        **_few(subject, settings, running), gray=False, kind=kind
+    )
+    running.step(1)
+    return found
+
+
+def bands(subject: Subject, settings: Settings, running: Running) -> BandMasking:
+    """Return which images in noise of one octave are classified correctly."""
+    found = frequency.band_masking(
+        **_few(subject, settings, running),
+        gray=False, contrast=settings.contrast, criterion=settings.criterion,
+    )  # fmt: skip
+    running.step(1)
+    return found
+
+
+def sensitivity(
+    subject: Subject, settings: Settings, running: Running
+) -> FourierSensitivity:
+    """Return the error rate for images with one frequency added."""
+    found = frequency.fourier_sensitivity(
+        **_few(subject, settings, running),
+        norm=settings.norm, per_octave=settings.per_octave,
+    )  # fmt: skip
+    running.step(1)
+    return found
+
+
+def single(measurement: str) -> Callable[[Subject, Settings, Running], Any]:
+    """Return the function of a measurement that one model has in one piece."""
+    return {
+        "clean": clean, "hybrid": hybrids, "filters": filters, "bands": bands,
+        "sensitivity": sensitivity,
+    }[measurement]  # fmt: skip
+
+
+def cost(measurement: str, settings: Settings, data: ImageSet, n_rows: int) -> int:
+    """Return approximately how many images pass through the model."""
+    height, width = data.images.shape[-2:]
+    n = settings.n_filtered
+    conditions = {
+        "filters": 1 + 2 * len(frequency.CUTOFFS) + len(frequency.WIDTHS),
+        "bands": len(frequency.NOISES) * int(np.log2(min(height, width))),
+        "sensitivity": min(
+            height * width // 2, settings.per_octave * int(np.log2(min(height, width)))
+        ),
+    }
+    if measurement in conditions:
+        return n * conditions[measurement]
+    return {
+        "clean": len(data),
+        "hybrid": settings.n_hybrid * len(settings.frequencies) * len(settings.seeds),
+        "attack": n_rows * settings.attack_steps * _BACKWARD,
+        "corruption": settings.n_corruption * len(SEVERITIES),
+    }[measurement]
 
 
 def attack(

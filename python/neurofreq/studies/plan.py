@@ -15,7 +15,7 @@ from neurofreq._shared.files import locks, storage
 from neurofreq.measured import Attack, Measured
 from neurofreq.measured.record import CORRUPTION, from_arrays
 from neurofreq.studies import measuring
-from neurofreq.studies.settings import MEASUREMENTS, Settings
+from neurofreq.studies.settings import MEASUREMENTS, USUAL, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +51,7 @@ class Identity:
 class Item:
     """One result to measure and store: a measurement of one model, or a part of it.
 
-    `key` is "clean", "hybrid", "attack" or "corruption/NAME". `rows` is the range of
+    `key` is a measurement, or "corruption/NAME". `rows` is the range of
     attacked images, empty for other measurements. `record` has everything that decides
     the numbers; the digest of `record` is the item's name on disk.
     """
@@ -94,7 +94,7 @@ class Plan:
     data_digest: str
     models: tuple[Identity, ...]
     settings: Settings
-    measurements: tuple[str, ...] = MEASUREMENTS
+    measurements: tuple[str, ...] = USUAL
     version: str = runtime.VERSION
     n_classes: int = 0
 

@@ -10,14 +10,16 @@ import numpy as np
 from neurofreq import attacks
 from neurofreq._shared.inputs import validate
 from neurofreq.corruptions import CORRUPTIONS, grouping
-from neurofreq.frequency import FREQUENCIES
+from neurofreq.frequency import FREQUENCIES, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from neurofreq.data import ImageSet
 
-MEASUREMENTS = ("clean", "hybrid", "attack", "corruption")
+USUAL = ("clean", "hybrid", "attack", "corruption")
+"""The measurements of a study or report that names none."""
+MEASUREMENTS = (*USUAL, "filters", "bands", "sensitivity")
 # Images attacked by default.
 N_ATTACK = 200
 # The settings that decide each measurement. A change of other settings keeps the items.
@@ -26,10 +28,15 @@ _DECIDING = {
     "hybrid": ("n_hybrid", "frequencies", "seeds"),
     "attack": ("attack", "targeted", "seed", "n_thresholds"),
     "corruption": ("n_corruption", "seed"),
+    "filters": ("n_filtered", "filter_kind", "seed"),
+    "bands": ("n_filtered", "contrast", "criterion", "seed"),
+    "sensitivity": ("n_filtered", "norm", "per_octave", "seed"),
 }
 _INTEGERS = (
-    "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_thresholds", "seed",
+    "n_attack", "attack_steps", "n_hybrid", "n_corruption", "n_filtered",
+    "n_thresholds", "per_octave", "seed",
 )  # fmt: skip
+_NUMBERS = ("contrast", "criterion", "norm")
 # More images or attack steps than this mean that the file is damaged.
 _MOST = 10_000_000
 # These settings decide which items a measurement has, but not the numbers of an item.
@@ -52,6 +59,12 @@ class Settings:
     gray: str = "auto"
     fold: bool = False
     corruptions: tuple[str, ...] = grouping.averaged(CORRUPTIONS)
+    n_filtered: int = 0
+    filter_kind: str = "gaussian"
+    contrast: float = 0.2
+    criterion: float = 0.5
+    norm: float = 4.0
+    per_octave: int = 256
 
     @property
     def attack(self) -> attacks.BrendelBethge:
@@ -128,6 +141,7 @@ def make_settings(
     n_attack: int | None = None,
     n_hybrid: int | None = None,
     n_corruption: int | None = None,
+    n_filtered: int | None = None,
     frequencies: Sequence[float] = FREQUENCIES,
     seeds: Iterable[int] = range(6),
     corruptions: Sequence[str] | None = None,
@@ -143,12 +157,13 @@ def make_settings(
         n_attack=min(N_ATTACK, n_images) if n_attack is None else n_attack,
         n_hybrid=n_images if n_hybrid is None else n_hybrid,
         n_corruption=n_images if n_corruption is None else n_corruption,
+        n_filtered=n_images if n_filtered is None else n_filtered,
         frequencies=_frequencies(frequencies),
         seeds=validate.seeds(seeds),
         corruptions=grouping.chosen(corruptions, CORRUPTIONS),
         **others,
     )
-    for name in ("n_attack", "n_hybrid", "n_corruption"):
+    for name in ("n_attack", "n_hybrid", "n_corruption", "n_filtered"):
         value = validate.count(name, getattr(settings, name), 0)
         if not 1 <= value <= n_images:
             raise ValueError(
@@ -157,6 +172,7 @@ def make_settings(
     _check_numbers(settings)
     # NumPy's integers are accepted too, but JSON cannot store them.
     plain: dict[str, Any] = {name: int(getattr(settings, name)) for name in _INTEGERS}
+    plain |= {name: float(getattr(settings, name)) for name in _NUMBERS}
     return dataclasses.replace(settings, **plain)
 
 
@@ -173,9 +189,13 @@ def _frequencies(values: Sequence[float]) -> tuple[float, ...]:
 
 def _check_numbers(settings: Settings) -> None:
     """Check the values that do not depend on the data."""
-    for name, least in (("attack_steps", 1), ("n_thresholds", 2)):
+    for name, least in (("attack_steps", 1), ("n_thresholds", 2), ("per_octave", 1)):
         validate.count(name, getattr(settings, name), least)
     if len(set(settings.seeds)) < len(settings.seeds):
         raise ValueError(f"seeds: got {list(settings.seeds)}, expected each once")
     validate.seed(settings.seed)
     validate.one_of("gray", settings.gray, ("auto", "always", "never"))
+    validate.one_of("filter_kind", settings.filter_kind, KINDS)
+    for name, most in (("contrast", 1.0), ("criterion", 0.999), ("norm", 1e6)):
+        value = validate.number(name, getattr(settings, name))
+        validate.within(name, value, 0.0 < value <= most, f"above 0, up to {most:g}")

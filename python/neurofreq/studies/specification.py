@@ -19,7 +19,7 @@ from neurofreq.data import ImageSet
 from neurofreq.models import load_model, parse_spec
 from neurofreq.models.loading import require_weights
 from neurofreq.models.spec import nearest
-from neurofreq.studies.settings import MEASUREMENTS, Settings
+from neurofreq.studies.settings import MEASUREMENTS, USUAL, Settings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -113,7 +113,8 @@ class Study:
     n_images : int, optional
         The first N images of a data SPEC; all by default.
     measurements : sequence of str
-        Some of "clean", "hybrid", "attack" and "corruption".
+        Some of "clean", "hybrid", "attack" and "corruption" (the default), and of
+        "filters", "bands" and "sensitivity".
     settings : mapping of str to value
         ``n_attack``, ``n_hybrid``, ``n_corruption``: number of images, counted from the
         first; by default 200, all and all. ``attack_steps`` (300): maximum number of
@@ -125,6 +126,10 @@ class Study:
         (false): measure a copy of each model made by `models.fold_batch_norm`, with
         channels-last weights. The copy has the same logits up to rounding and is
         faster on a CPU. A model that cannot be folded is stored as failed.
+        ``n_filtered``: number of images for filters, bands and sensitivity, by default
+        all. ``filter_kind`` ("gaussian"): as `kind` of `filtered_accuracy`.
+        ``contrast`` (0.2) and ``criterion`` (0.5): as in `band_masking`. ``norm`` (4.0)
+        and ``per_octave`` (256): as in `fourier_sensitivity`.
     keep_adversarial : bool
         Keep every attacked image, (n, C, H, W) float32, in a safetensors file.
 
@@ -150,7 +155,7 @@ class Study:
     models: Sequence[ModelEntry]
     name: str = "study"
     n_images: int | None = None
-    measurements: Sequence[str] = MEASUREMENTS
+    measurements: Sequence[str] = USUAL
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     keep_adversarial: bool = True
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5  # between two checks of the items that other processes claimed
 _BAR = "{desc} {percentage:3.0f}%|{bar}|{postfix} [{elapsed}<{remaining}]"
-_BACKWARD = 3  # cost of an attack step in image passes, to estimate the time left
 
 
 class Work:
@@ -195,7 +194,7 @@ class Work:
         if first.key == "attack":
             attack = measuring.attack(subjects[0], settings, running, first.rows)
             return {first.model: attack}
-        measure = measuring.hybrids if first.key == "hybrid" else measuring.clean
+        measure = measuring.single(first.key)
         return {first.model: measure(subjects[0], settings, running)}
 
     def _keep(self, item: Item, result: Result) -> None:
@@ -218,15 +217,8 @@ class Work:
 
     def _cost(self, item: Item) -> int:
         """Return approximately how many images pass through the model."""
-        settings = self.plan.settings
-        return {
-            "clean": len(self.data),
-            "hybrid": settings.n_hybrid
-            * len(settings.frequencies)
-            * len(settings.seeds),
-            "attack": len(item.rows) * settings.attack_steps * _BACKWARD,
-            "corruption": settings.n_corruption * len(SEVERITIES),
-        }[item.measurement]
+        settings, n_rows = self.plan.settings, len(item.rows)
+        return measuring.cost(item.measurement, settings, self.data, n_rows)
 
     def _settled_cost(self) -> int:
         return sum(map(self._cost, [*self.finished, *self.failures]))
@@ -243,11 +235,10 @@ class Work:
     def _step(self, items: list[Item]) -> Callable[[int], object]:
         """Return the callback that advances the bar within a job."""
         units = {
-            "clean": 1,
             "hybrid": len(self.plan.settings.seeds),
             "attack": len(items[0].rows),
             "corruption": len(SEVERITIES),
-        }[items[0].measurement]
+        }.get(items[0].measurement, 1)
         share = self._cost(items[0]) / units
         return lambda n: self._bar.update(n * share)
 

@@ -1,0 +1,166 @@
+/*!
+The channel of an observer: a Gaussian over log2 of frequency.
+
+For a center and a standard deviation, the height of the Gaussian with the least squared
+error has a closed form. A grid of centers and deviations gives a start, and a search
+that halves its steps refines it. The result has no random part, and bad starting values
+cannot mislead it.
+*/
+
+use ndarray::{Array2, ArrayView1, ArrayView2};
+use rayon::prelude::*;
+
+use super::memory;
+use super::parallel;
+use crate::{Error, Result};
+
+/// Limits of the standard deviation in octaves. A narrower Gaussian between two bands
+/// that are an octave apart would be arbitrarily high.
+const DEVIATION: (f64, f64) = (0.25, 8.0);
+
+/// Steps of the first grid: per octave of the center, and per doubling of the deviation.
+const STEPS: f64 = 8.0;
+
+/// Halvings of the steps.
+const HALVINGS: usize = 40;
+
+/// Fits `peak * exp(-(x - center)^2 / (2 deviation^2))` to each row of `values`.
+///
+/// The peak is from 0 to `highest`, and the center is within the range of `x`. Returns
+/// (peak, center, deviation) of each row; NaN for a row with NaN or without a value
+/// above 0.
+///
+/// # Errors
+/// [`Error::Value`] if `x` and the rows differ in length or are empty.
+pub fn fit(x: ArrayView1<f64>, values: ArrayView2<f64>, highest: f64) -> Result<Array2<f64>> {
+    if x.is_empty() || values.ncols() != x.len() {
+        return Err(Error::value(format!(
+            "values: got {} columns, expected {}, one per band, and at least one",
+            values.ncols(),
+            x.len()
+        )));
+    }
+    let x: Vec<f64> = x.to_vec();
+    let mut found = memory::filled("channels", &[values.nrows(), 3], f64::NAN)?;
+    parallel::run(|stop| {
+        let rows = found.par_chunks_exact_mut(3).enumerate();
+        rows.try_for_each(|(row, found)| {
+            stop.check()?;
+            let y = values.row(row).to_vec();
+            if y.iter().all(|value| value.is_finite()) && y.iter().any(|&value| value > 0.0) {
+                found.copy_from_slice(&nearest(&x, &y, highest));
+            }
+            Ok(())
+        })
+    })?;
+    Array2::from_shape_vec((values.nrows(), 3), found)
+        .map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// The Gaussian with the least squared error.
+fn nearest(x: &[f64], y: &[f64], highest: f64) -> [f64; 3] {
+    let ends = x
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |ends, &at| {
+            (ends.0.min(at), ends.1.max(at))
+        });
+    let log = (DEVIATION.0.log2(), DEVIATION.1.log2());
+    let at = |center: f64, width: f64| {
+        let (center, width) = (center.clamp(ends.0, ends.1), width.clamp(log.0, log.1));
+        let (error, peak) = error(x, y, center, width.exp2(), highest);
+        (error, peak, center, width)
+    };
+    let grid = |(low, high): (f64, f64)| {
+        let count = ((high - low) * STEPS).ceil() as usize;
+        (0..=count).map(move |k| low + k as f64 / STEPS)
+    };
+    let starts = grid(ends).flat_map(|center| grid(log).map(move |width| (center, width)));
+    let mut best = starts.map(|(center, width)| at(center, width)).fold(
+        (f64::INFINITY, 0.0, 0.0, 0.0),
+        |best, one| {
+            if one.0 < best.0 { one } else { best }
+        },
+    );
+    let mut step = 1.0 / STEPS;
+    for _ in 0..HALVINGS {
+        step *= 0.5;
+        loop {
+            let (.., center, width) = best;
+            let moves = [(step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step)];
+            let better = moves
+                .map(|(dx, dw)| at(center + dx, width + dw))
+                .into_iter()
+                .find(|one| one.0 < best.0);
+            match better {
+                Some(one) => best = one,
+                None => break,
+            }
+        }
+    }
+    [best.1, best.2, best.3.exp2()]
+}
+
+/// The least squared error for a center and a deviation, and the peak that gives it.
+fn error(x: &[f64], y: &[f64], center: f64, deviation: f64, highest: f64) -> (f64, f64) {
+    let shape = |at: f64| (-0.5 * ((at - center) / deviation).powi(2)).exp();
+    let (mut product, mut square) = (0.0, 0.0);
+    for (&at, &value) in x.iter().zip(y) {
+        product += shape(at) * value;
+        square += shape(at) * shape(at);
+    }
+    let peak = if square > 0.0 { product / square } else { 0.0 };
+    let peak = peak.clamp(0.0, highest);
+    let error = x.iter().zip(y);
+    let error = error.map(|(&at, &value)| (value - peak * shape(at)).powi(2));
+    (error.sum(), peak)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array1, array};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        #[test]
+        fn a_gaussian_is_found_again(peak in 0.5_f64..4.0, center in 1.0_f64..5.0, deviation in 0.4_f64..2.0) {
+            let x = Array1::from_iter((0..7).map(f64::from));
+            let away = |at: f64| (at - center) / deviation;
+            let y = x.mapv(|at: f64| peak * f64::exp(-0.5 * away(at) * away(at)));
+            let found = fit(x.view(), y.view().insert_axis(ndarray::Axis(0)), 8.0).unwrap();
+            let expected: [f64; 3] = [peak, center, deviation];
+            for (&found, expected) in found.iter().zip(expected) {
+                prop_assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_published_human_channel_is_found() {
+        // Subramanian et al. 2023, their repository: thresholds of 14 observers and their
+        // fit, 4.00, 4.50 and 0.42 (the peak at its limit).
+        let x = Array1::from_iter((0..7).map(f64::from));
+        let found = fit(
+            x.view(),
+            array![[0.0, 0.0, 0.0, 0.0, 2.0, 2.0, 0.0]].view(),
+            4.0,
+        )
+        .unwrap();
+        for (&found, expected) in found.iter().zip([4.0_f64, 4.5, 0.42]) {
+            assert!((found - expected).abs() < 0.01, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn rows_without_a_channel_are_nan() {
+        let x = array![0.0, 1.0, 2.0];
+        let rows = array![[0.0, 0.0, 0.0], [1.0, f64::NAN, 0.0], [0.0, 1.0, 0.0]];
+        let found = fit(x.view(), rows.view(), 4.0).unwrap();
+        assert!(found.row(0).iter().all(|value| value.is_nan()));
+        assert!(found.row(1).iter().all(|value| value.is_nan()));
+        assert!((found[(2, 1)] - 1.0).abs() < 1e-6);
+        assert!(fit(x.view(), array![[1.0]].view(), 4.0).is_err());
+    }
+}
