@@ -23,7 +23,7 @@ import neurofreq as nf
 from neurofreq.figures import choose
 from neurofreq.figures import paper as published
 from neurofreq.measured import groups
-from neurofreq.studies.settings import MEASUREMENTS
+from neurofreq.studies.settings import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,14 +206,14 @@ def of_training() -> str:
 
 def of_networks(found: Sequence[StudyResult]) -> str:
     """Return the table of claims 4 to 6, and that of every network."""
-    models, _ = choose.together(found, MEASUREMENTS)
+    models, _ = choose.together(found, USUAL)
     models.sort(key=lambda one: one.is_gray)
     rows = [
         *across(found),
         *series(found),
         Row("6. claims 4 and 5 on ImageNet", "", "", ""),
     ]
-    whole = next(one for one in models if groups.has(one, *MEASUREMENTS))
+    whole = next(one for one in models if groups.has(one, *USUAL))
     attacked, mixed = whole.attack.n_images, whole.hybrid.n_images
     corrupted = groups.corrupted(whole).correct.shape[2]
     return (

@@ -27,12 +27,7 @@ if TYPE_CHECKING:
     from neurofreq.measured.record import Measured
 
 FIFTEEN = grouping.averaged(CORRUPTIONS)  # the paper's corruptions
-_NEEDED = {
-    "clean": ("clean",),
-    "hybrid": ("hybrid",),
-    "attack": ("attack",),
-    "corruption": tuple(CORRUPTION + name for name in FIFTEEN),
-}
+_PARTS = {"corruption": tuple(CORRUPTION + name for name in FIFTEEN)}
 
 
 def check(models: Sequence[Measured], *measurements: str) -> None:
@@ -56,7 +51,7 @@ def check(models: Sequence[Measured], *measurements: str) -> None:
 
 def has(model: Measured, *measurements: str) -> bool:
     """Return whether a model has these measurements, corruption with all fifteen."""
-    return all(model.has(*_NEEDED[one]) for one in measurements)
+    return all(model.has(*_keys(one)) for one in measurements)
 
 
 def have(models: Sequence[Measured], measurement: str) -> bool:
@@ -65,7 +60,7 @@ def have(models: Sequence[Measured], measurement: str) -> bool:
     Raises NotMeasuredError if only some models have it, or if a model has only a part
     of the measurement.
     """
-    needed = _NEEDED[measurement]
+    needed = _keys(measurement)
     missing = {m.name: [key for key in needed if not m.has(key)] for m in models}
     if all(len(keys) == len(needed) for keys in missing.values()):
         return False
@@ -160,3 +155,8 @@ def _same_images(models: Sequence[Measured], values: Sequence[Floats]) -> None:
                 f"models: got {len(one)} images of {model.name} and {len(values[0])} "
                 f"of {models[0].name}, expected one number within a group"
             )
+
+
+def _keys(measurement: str) -> tuple[str, ...]:
+    """Return the keys of the results of a measurement."""
+    return _PARTS.get(measurement, (measurement,))
