@@ -10,7 +10,7 @@ from helpers.counts import Count, Reads
 from torch import nn
 
 import neurofreq as nf
-from neurofreq._shared import transfer
+from neurofreq.frequency import _images
 
 IMAGES = torch.rand(24, 3, 8, 9, generator=torch.Generator().manual_seed(0))
 LABELS = np.arange(24) % 3
@@ -19,7 +19,7 @@ LABELS = np.arange(24) % 3
 @pytest.fixture
 def queued(monkeypatch):
     """Treat the CPU as a device that works while the host runs ahead."""
-    monkeypatch.setattr(transfer, "is_queued", lambda device: True)
+    monkeypatch.setattr(_images.transfer, "is_queued", lambda device: True)
 
 
 def network():
@@ -52,7 +52,7 @@ def accumulated(parts):
 def test_sums_on_a_device_are_those_of_the_host(queued, monkeypatch):
     parts = torch.split(IMAGES, 5)
     with monkeypatch.context() as patch:
-        patch.setattr(transfer, "is_queued", lambda device: False)
+        patch.setattr(_images.transfer, "is_queued", lambda device: False)
         expected = accumulated(parts).merge(accumulated(parts[:2])).state()
     found = accumulated(parts).merge(accumulated(parts[:2])).state()
     np.testing.assert_array_equal(found.pop("total"), expected.pop("total"))
@@ -118,7 +118,7 @@ def test_waits_do_not_grow_with_the_number_of_batches(queued, monkeypatch, measu
 @pytest.mark.parametrize("measure", [curve, sensitivity])
 def test_results_on_a_device_are_those_of_the_host(monkeypatch, measure):
     expected = measure(network(), batch_size=7)
-    monkeypatch.setattr(transfer, "is_queued", lambda device: True)
+    monkeypatch.setattr(_images.transfer, "is_queued", lambda device: True)
     found = measure(network(), batch_size=7)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one, other)
