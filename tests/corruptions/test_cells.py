@@ -87,3 +87,15 @@ def test_bad_calls_are_named():
             call()
     for name, value in one.state().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+def test_an_image_has_the_same_weights_in_all_cells():
+    one = CellAccumulator(["fog", "frost"], [1, 2], n_resamples=50)
+    right = np.random.default_rng(5).random(40) < 0.5
+    for name in ("fog", "frost"):
+        for severity in (1, 2):
+            one.update(name, severity, np.arange(40), right)
+    first = one.cells.iloc[0]
+    mean = one.mean
+    assert (mean.low, mean.high) == pytest.approx((first["low"], first["high"]))
+    assert one.cells[["low", "high"]].drop_duplicates().shape[0] == 1
