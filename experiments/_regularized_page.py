@@ -12,10 +12,11 @@ from neurofreq.corruptions import grouping
 from neurofreq.corruptions.folder import SEVERITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from neurofreq.measured.quantities import Quantity
 
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
-CONTROLS = {"mouse": "shuffled-mouse", "macaque": "shuffled"}
 NAMES = {
     "clean": "clean accuracy",
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
@@ -174,9 +175,10 @@ def against_controls(
     found: dict[tuple[str, int], dict[str, Quantity]],
     conditions: tuple[str, ...],
     seeds: list[int],
+    controls: Mapping[str, str],
 ) -> str:
-    """Return the Markdown table of differences between recordings and controls."""
-    pairs = {c: b for c, b in CONTROLS.items() if c in conditions}
+    """Return the Markdown table of differences between conditions and controls."""
+    pairs = {c: b for c, b in controls.items() if {c, b} <= set(conditions)}
     if not pairs:
         return ""
     rows = [estimates(found, (c,), seeds, base) for c, base in pairs.items()]
