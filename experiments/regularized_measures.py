@@ -20,11 +20,13 @@ import platform
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 from _pages import fill
 from _regularized_page import (
     NOISE,
     against_controls,
+    choices,
     differences,
     estimates,
     lost,
@@ -194,6 +196,7 @@ def write(
     page: Path,
     study: Study,
     raws: dict[tuple[str, int], dict[str, np.ndarray]],
+    alphas: Path,
 ) -> None:
     """Write the tables between the marks of the page, and raw numbers to its folder.
 
@@ -226,13 +229,16 @@ def write(
     }
     (folder / "settings.json").write_text(json.dumps(about, indent=2) + "\n")
     text = (
-        f"Page written on {about['date']}; torch {about['torch']}; seeds "
+        f"Page written on {about['date']}; torch {about['torch']}; {len(conditions)} "
+        f"of {len(study.conditions)} conditions; {len(seeds)} of {len(SEEDS)} seeds: "
         f"{', '.join(map(str, seeds))}. {lost(whole, shared)}\n\n"
         f"{table(rows, conditions)}\n\n"
         f"{differences(rows, list(conditions[1:]), len(seeds), 'none')}\n\n"
+        f"{verdicts(rows, conditions[1:], len(seeds), 'none')}\n\n"
         f"{against_controls(found, conditions, seeds, study.controls)}"
-        f"{verdicts(rows, conditions, len(seeds))}\n"
     )
+    if alphas.exists():
+        text += choices(pd.read_csv(alphas))
     fill(page, "numbers", text)
 
 
@@ -260,8 +266,8 @@ def main() -> None:
         if is_trained(network):
             measure(network, data, study, store, options.device)
         if options.train:  # the page is there before the last network
-            write(page, study, kept(study, where, store))
-    write(page, study, kept(study, where, store))
+            write(page, study, kept(study, where, store), where.alphas)
+    write(page, study, kept(study, where, store), where.alphas)
 
 
 if __name__ == "__main__":
