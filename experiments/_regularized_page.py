@@ -12,10 +12,11 @@ from neurofreq.corruptions import grouping
 from neurofreq.corruptions.folder import SEVERITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from neurofreq.measured.quantities import Quantity
 
 NOISE = (0.02, 0.04, 0.06, 0.08, 0.1)
-CONTROLS = {"mouse": "shuffled-mouse", "macaque": "shuffled"}
 NAMES = {
     "clean": "clean accuracy",
     **{f"noise {sd:g}": f"accuracy, noise sd {sd:g}" for sd in NOISE},
@@ -116,8 +117,13 @@ def differences(rows: pd.DataFrame, others: list[str], n_seeds: int, what: str) 
     return "\n".join(lines)
 
 
-def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> str:
-    """Return lines that tell whether each direction of the paper holds."""
+def verdicts(
+    rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int, what: str
+) -> str:
+    """Return lines that tell whether each direction of the paper holds.
+
+    `what` names the networks that the differences in `rows` are from.
+    """
     lines = []
     for quantity, sign in PAPER.items():
         if quantity not in set(rows["quantity"]):
@@ -127,7 +133,7 @@ def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> s
             "is reversed": [],
             "is undecided": [],
         }
-        for condition in conditions[1:]:
+        for condition in conditions:
             one = at(rows, quantity, condition)
             low, high = one["difference_low"] * sign, one["difference_high"] * sign
             low, high = min(low, high), max(low, high)
@@ -140,7 +146,7 @@ def verdicts(rows: pd.DataFrame, conditions: tuple[str, ...], n_seeds: int) -> s
             held[word].append(condition)
         words = "; ".join(f"{key} for {', '.join(v)}" for key, v in held.items() if v)
         direction = "higher" if sign > 0 else "lower"
-        lines.append(f"- {NAMES[quantity]}, {direction} than for none: {words}.")
+        lines.append(f"- {NAMES[quantity]}, {direction} than for {what}: {words}.")
     return "\n".join(lines)
 
 
@@ -174,11 +180,27 @@ def against_controls(
     found: dict[tuple[str, int], dict[str, Quantity]],
     conditions: tuple[str, ...],
     seeds: list[int],
+    controls: Mapping[str, str],
 ) -> str:
-    """Return the Markdown table of differences between recordings and controls."""
-    pairs = {c: b for c, b in CONTROLS.items() if c in conditions}
+    """Return the Markdown table of differences between conditions and controls."""
+    pairs = {c: b for c, b in controls.items() if {c, b} <= set(conditions)}
     if not pairs:
         return ""
-    rows = [estimates(found, (c,), seeds, base) for c, base in pairs.items()]
-    table = differences(pd.concat(rows), list(pairs), len(seeds), "the control")
-    return f"{table}\n\n"
+    rows = pd.concat([estimates(found, (c,), seeds, base) for c, base in pairs.items()])
+    table = differences(rows, list(pairs), len(seeds), "the control")
+    return f"{table}\n\n{verdicts(rows, tuple(pairs), len(seeds), 'the control')}\n\n"
+
+
+def choices(alphas: pd.DataFrame) -> str:
+    """Return the Markdown table of the alphas that were tried with seed 0."""
+    lines = [
+        "| condition | alpha | held-out accuracy, % | lost, points | chosen |",
+        "|---|---|---|---|---|",
+    ]
+    for row in alphas.to_dict("records"):
+        cells = [
+            row["condition"], f"{row['alpha']:g}", f"{100 * row['held_out']:.1f}",
+            f"{100 * row['lost']:.1f}", "yes" if row["chosen"] else "no",
+        ]  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

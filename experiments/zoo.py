@@ -21,7 +21,7 @@ import neural_targets
 import numpy as np
 import torch
 from _pages import fill
-from regularized_training import scaled
+from _regularized_targets import scaled
 
 import neurofreq as nf
 from neurofreq import attacks, intervals, models, neural, training

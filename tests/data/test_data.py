@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 from torchvision.transforms.functional import rgb_to_grayscale
 
 from neurofreq import data
-from neurofreq.data import _synthetic
+from neurofreq.data import synthetic
 
 
 @pytest.fixture(params=["cifar-10-batches-bin", "cifar-10-batches-py"])
@@ -174,23 +174,23 @@ def test_take_and_the_dataset_protocol():
 
 
 def test_a_synthetic_image_does_not_depend_on_how_many_are_drawn():
-    few, _ = _synthetic.draw(5)
-    more, labels = _synthetic.draw(20)
+    few, _ = synthetic.draw(5)
+    more, labels = synthetic.draw(20)
     np.testing.assert_array_equal(few, more[:5])
     assert np.bincount(labels).max() - np.bincount(labels).min() <= 1
-    assert not np.array_equal(few, _synthetic.draw(5, split="train")[0])
+    assert not np.array_equal(few, synthetic.draw(5, split="train")[0])
 
 
 def test_the_two_cues_are_apart_in_frequency_and_hardly_clipped():
     radius = np.hypot(np.fft.fftfreq(32)[:, None], np.fft.fftfreq(32))
-    plain, _ = _synthetic.draw(200, shape_contrast=0.0, texture_contrast=0.0)
+    plain, _ = synthetic.draw(200, shape_contrast=0.0, texture_contrast=0.0)
     for cue, inside in (("shape", radius < 0.15), ("texture", radius > 0.15)):
         other = "texture" if cue == "shape" else "shape"
-        images, _ = _synthetic.draw(200, **{f"{other}_contrast": 0.0})
+        images, _ = synthetic.draw(200, **{f"{other}_contrast": 0.0})
         power = np.mean(abs(np.fft.fft2(images[:, 0] - plain[:, 0])) ** 2, axis=0)
         power[0, 0] = 0.0
         assert power[inside].sum() > 0.97 * power.sum(), cue
-    images, _ = _synthetic.draw(500)
+    images, _ = synthetic.draw(500)
     assert np.mean((images == 0.0) | (images == 1.0)) < 1e-4
 
 
@@ -207,7 +207,7 @@ def nearest_centroid(features, labels):
 @pytest.mark.parametrize("cue", ["shape", "texture"])
 def test_either_cue_alone_tells_the_classes_apart(cue):
     other = "texture" if cue == "shape" else "shape"
-    images, labels = _synthetic.draw(800, **{f"{other}_contrast": 0.0})
+    images, labels = synthetic.draw(800, **{f"{other}_contrast": 0.0})
     if cue == "shape":
         features = images.reshape(800, -1)
     else:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from neurofreq._shared import factories
 from neurofreq._shared.inputs import validate
-from neurofreq.data import _given, _synthetic
+from neurofreq.data import _given, synthetic
 from neurofreq.data._cifar10 import open_cifar10
 from neurofreq.data._sets import ImageSet
 from neurofreq.data.folders import (
@@ -79,8 +79,8 @@ def open_data(spec: str, *, split: Split = "test", n: int | None = None) -> Imag
         n = validate.count("n", n)
     kind, _, place = spec.partition(":")
     if kind == "synthetic" and not place:
-        images, labels = _synthetic.draw(2000 if n is None else n, split=split)
-        return ImageSet(images, labels, _synthetic.CLASSES, "synthetic")
+        images, labels = synthetic.draw(2000 if n is None else n, split=split)
+        return ImageSet(images, labels, synthetic.CLASSES, "synthetic")
     if kind == "cifar10" and place:
         return open_cifar10(place, split=split, n=n)
     if kind in _OPENERS and place:
