@@ -26,7 +26,8 @@ from neurofreq._shared import runtime
 if TYPE_CHECKING:
     import os
 
-    from neurofreq.data import ImageSet, Split
+    from neurofreq.data import ImageSet
+    from neurofreq.data.folders import Split
     from neurofreq.regularize import SimilarityRegularizer
     from neurofreq.report import Report
     from neurofreq.studies import ModelEntry
