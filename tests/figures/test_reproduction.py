@@ -151,3 +151,33 @@ def test_a_page_of_a_study_in_which_something_is_missing(page):
     assert line.split(" | ")[5] == ""
     assert written.splitlines()[-1].startswith("| gray-standard (gray) | base |")
     assert "2 networks" not in written.partition("4. adv has")[2]
+
+
+def test_alpha_is_the_largest_that_loses_at_most_five_points(tmp_path, monkeypatch):
+    training = bench("regularized_training")
+    accuracies = {"none-0": 0.70, "mouse-0-alpha-20": 0.60, "mouse-0-alpha-6": 0.66,
+                  "pixel-0-alpha-20": 0.40, "pixel-0-alpha-6": 0.50,
+                  "pixel-0-alpha-2": 0.60}  # fmt: skip
+    trained = []
+
+    def train(network, *_):
+        name = network.folder.name
+        network.folder.mkdir(exist_ok=True)
+        rows = f"0.9,{accuracies.get(name, 0.7)}\n0.95,0.1\n"  # the first is kept
+        curves = "validation_loss,validation_accuracy\n" + rows
+        (network.folder / "curves.csv").write_text(curves)
+        trained.append(name)
+
+    monkeypatch.setattr(training, "train", train)
+    where = training.Where(tmp_path, tmp_path, tmp_path / "page/alphas.csv", "cpu")
+    study = training.STUDIES["v1"]
+    asked = ("none", "mouse", "pixel")
+    made = list(training.networks(study, where, (0, 1), asked))
+    assert [(one.condition, one.seed, one.recipe.alpha) for one in made] == [
+        ("none", 0, 20.0), ("mouse", 0, 6.0), ("pixel", 0, 2.0),
+        ("none", 1, 20.0), ("mouse", 1, 6.0), ("pixel", 1, 2.0),
+    ]  # fmt: skip
+    assert "mouse-0-alpha-2" not in trained, "the search ends with the first that fits"
+    assert "mouse-1-alpha-20" not in trained, "only seed 0 chooses"
+    again = list(training.networks(study, where, (0, 1), study.conditions, make=False))
+    assert again == made, "conditions without a choice are left out"
