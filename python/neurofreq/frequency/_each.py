@@ -302,6 +302,7 @@ def image_spectra(
     plain = validate.batch(images)
     if isinstance(plain, torch.Tensor):
         plain = plain.detach().cpu().numpy()
+    plain = np.ascontiguousarray(plain)  # other layouts would change the rounding
     n_thresholds = validate.count("n_thresholds", n_thresholds, 2)
     height, width = plain.shape[2:]
     grid = radial_profile(np.ones((height, width)), n_thresholds=n_thresholds)
