@@ -173,7 +173,10 @@ mod tests {
                 .to_string()
                 .contains("got 3 images, expected 2")
         );
-        assert_eq!(sums(&Array2::ones((0, 2)), &[], 3), Array2::zeros((3, 2)));
+        assert_eq!(
+            sums(&Array2::ones((0, 2)), &[], 3),
+            Array2::<f64>::zeros((3, 2))
+        );
     }
 
     proptest! {
