@@ -4,14 +4,15 @@ The channel of an observer: a Gaussian over log2 of frequency.
 For a center and a standard deviation, the height of the Gaussian with the least squared
 error has a closed form. A grid of centers and deviations gives a start, and a search
 that halves its steps refines it. The result has no random part, and bad starting values
-cannot mislead it.
+cannot mislead it. Some rows, such as values that only rise, fit many Gaussians almost
+equally well; a limit on the moves of each step size ends the search at one of them.
 */
 
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
 use super::memory;
-use super::parallel;
+use super::parallel::{self, Stop};
 use crate::{Error, Result};
 
 /// Limits of the standard deviation in octaves. A narrower Gaussian between two bands
@@ -21,8 +22,9 @@ const DEVIATION: (f64, f64) = (0.25, 8.0);
 /// Steps of the first grid: per octave of the center, and per doubling of the deviation.
 const STEPS: f64 = 8.0;
 
-/// Halvings of the steps.
-const HALVINGS: usize = 40;
+/// Halvings of the steps, and the most moves with steps of one size.
+const HALVINGS: usize = 24;
+const MOVES: usize = 64;
 
 /// Fits `peak * exp(-(x - center)^2 / (2 deviation^2))` to each row of `values`.
 ///
@@ -48,7 +50,7 @@ pub fn fit(x: ArrayView1<f64>, values: ArrayView2<f64>, highest: f64) -> Result<
             stop.check()?;
             let y = values.row(row).to_vec();
             if y.iter().all(|value| value.is_finite()) && y.iter().any(|&value| value > 0.0) {
-                found.copy_from_slice(&nearest(&x, &y, highest));
+                found.copy_from_slice(&nearest(&x, &y, highest, stop)?);
             }
             Ok(())
         })
@@ -58,7 +60,7 @@ pub fn fit(x: ArrayView1<f64>, values: ArrayView2<f64>, highest: f64) -> Result<
 }
 
 /// The Gaussian with the least squared error.
-fn nearest(x: &[f64], y: &[f64], highest: f64) -> [f64; 3] {
+fn nearest(x: &[f64], y: &[f64], highest: f64, stop: &Stop) -> Result<[f64; 3]> {
     let ends = x
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |ends, &at| {
@@ -83,21 +85,20 @@ fn nearest(x: &[f64], y: &[f64], highest: f64) -> [f64; 3] {
     );
     let mut step = 1.0 / STEPS;
     for _ in 0..HALVINGS {
+        stop.check()?;
         step *= 0.5;
-        loop {
+        for _ in 0..MOVES {
             let (.., center, width) = best;
-            let moves = [(step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step)];
-            let better = moves
-                .map(|(dx, dw)| at(center + dx, width + dw))
-                .into_iter()
-                .find(|one| one.0 < best.0);
-            match better {
-                Some(one) => best = one,
-                None => break,
+            let moves = [-step, 0.0, step].map(|dx| [-step, 0.0, step].map(|dw| (dx, dw)));
+            let around = moves.as_flattened().iter();
+            let around = around.map(|(dx, dw)| at(center + dx, width + dw));
+            match around.min_by(|a, b| a.0.total_cmp(&b.0)) {
+                Some(one) if one.0 < best.0 => best = one,
+                _ => break,
             }
         }
     }
-    [best.1, best.2, best.3.exp2()]
+    Ok([best.1, best.2, best.3.exp2()])
 }
 
 /// The least squared error for a center and a deviation, and the peak that gives it.
@@ -150,6 +151,30 @@ mod tests {
         .unwrap();
         for (&found, expected) in found.iter().zip([4.0_f64, 4.5, 0.42]) {
             assert!((found - expected).abs() < 0.01, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn rows_that_many_channels_fit_end_near_the_least_error() {
+        for y in [
+            vec![0.0, 0.0, 0.0, 1.0, 2.0],
+            vec![2.36, 0.72, 0.0, 0.18, 1.01],
+            vec![0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 1.2],
+            vec![3.0, 1.3, 0.0, 0.6, 1.55],
+        ] {
+            let x: Vec<f64> = (0..y.len()).map(|i| i as f64).collect();
+            let rows = ArrayView2::from_shape((1, y.len()), &y).unwrap();
+            let found = fit(ArrayView1::from(&x), rows, 4.0).unwrap();
+            let (found, _) = error(&x, &y, found[(0, 1)], found[(0, 2)], 4.0);
+            // The least error of a grid sixteen times as fine as the first one.
+            let last = *x.last().unwrap();
+            let centers = (0..=500).map(|i| last * f64::from(i) / 500.0);
+            let widths = (0..=500).map(|i| (-2.0 + 5.0 * f64::from(i) / 500.0).exp2());
+            let all = centers.flat_map(|center| widths.clone().map(move |width| (center, width)));
+            let least = all
+                .map(|(center, width)| error(&x, &y, center, width, 4.0).0)
+                .fold(f64::INFINITY, f64::min);
+            assert!(found < least + 1e-3, "{y:?}: {found} {least}");
         }
     }
 

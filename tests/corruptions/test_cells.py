@@ -99,3 +99,13 @@ def test_an_image_has_the_same_weights_in_all_cells():
     mean = one.mean
     assert (mean.low, mean.high) == pytest.approx((first["low"], first["high"]))
     assert one.cells[["low", "high"]].drop_duplicates().shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("corruptions", {"fog"}), ("severities", 3), ("severities", {1, 2})],
+)
+def test_cells_have_an_order(name, value):
+    given = {"corruptions": ["fog"], "severities": [1], name: value}
+    with pytest.raises(ValueError, match=f"{name}: got .*, expected a list"):
+        CellAccumulator(**given)

@@ -42,7 +42,7 @@ def test_numbers_are_those_of_brute_force(shape):
         profile = nf.radial_profile(nf.power_spectrum(image[None]))
         assert found.half_power[row] == pytest.approx(profile.half_power, rel=1e-10)
         assert found.anisotropy[row] == pytest.approx(abs(vector), rel=1e-9)
-        angle = np.degrees(np.angle(vector) / 2) % 180.0
+        angle = (90.0 - np.degrees(np.angle(vector) / 2)) % 180.0
         assert found.orientation[row] == pytest.approx(angle, abs=1e-6)
     np.testing.assert_allclose(found.bands.sum(axis=1), 1.0)
 
@@ -55,8 +55,12 @@ def test_gratings_have_closed_forms(ky, kx):
     found = image_spectra(images, edges=[0.0, np.hypot(ky, kx) / 32 - 0.01, 0.3])
     np.testing.assert_allclose(found.anisotropy, 1.0, atol=1e-12)
     np.testing.assert_allclose(found.bands, [[0.0, 1.0]] * 2, atol=1e-12)
-    angle = np.degrees(np.arctan2(ky, kx)) % 180.0
-    np.testing.assert_allclose(found.orientation, angle, atol=1e-8)
+    angle = (90.0 - np.degrees(np.arctan2(ky, kx))) % 180.0
+    away = (found.orientation - angle + 90.0) % 180.0 - 90.0  # 180 is 0
+    np.testing.assert_allclose(away, 0.0, atol=1e-8)
+    for orientation in found.orientation:
+        passed = nf.frequency.orientation_pass(images, orientation, 20.0)
+        np.testing.assert_allclose(passed, images, atol=1e-9)
     np.testing.assert_allclose(found.size, [32 / np.sqrt(2), 96 / np.sqrt(2)])
     step = np.sqrt(0.5) / 24
     assert np.all(np.abs(found.half_power - np.hypot(ky, kx) / 32) <= step)
@@ -158,3 +162,23 @@ def test_classes_have_their_own_means():
 def test_bad_calls_are_named(call, text):
     with pytest.raises((TypeError, ValueError), match=text):
         call(image_spectra(noise()))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("side", [7, 28, 39])
+def test_flat_images_have_no_frequency(dtype, side):
+    flat = np.full((1, 3, side, side), 0.1, dtype)
+    found = image_spectra(
+        np.concatenate([flat, flat + noise(flat.shape).astype(dtype)])
+    )
+    assert np.isnan([found.half_power[0], found.anisotropy[0]]).all()
+    assert (found.size[0], np.isfinite(found.half_power[1])) == (0.0, True)
+
+
+def test_stripes_have_the_orientation_of_their_bars_in_all_sizes():
+    for side, k in ((30, 4), (224, 1)):
+        wave = np.cos(2 * np.pi * k * np.arange(side) / side + 0.3).astype(np.float32)
+        images = np.stack([np.tile(wave, (side, 1)), np.tile(wave, (side, 1)).T])
+        found = image_spectra(images[:, None])
+        away = (found.orientation - [90.0, 0.0] + 90.0) % 180.0 - 90.0
+        np.testing.assert_allclose(away, 0.0, atol=1e-4)

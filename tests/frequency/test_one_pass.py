@@ -193,3 +193,15 @@ def test_files_are_exact_and_checked(tmp_path):
     refused(lambda: PoissonBootstrap.from_state({"sums": [1.0]}), "got no")
     state["resampled"] = np.zeros((3, 3))
     refused(lambda: PoissonBootstrap.from_state(state), "expected \\(K,\\) and")
+
+
+def test_sums_that_overflow_and_statistics_of_another_shape_are_refused():
+    boot = nf.intervals.PoissonBootstrap(1, n_resamples=5).update([0], [[1e308]])
+    with pytest.raises(ValueError, match="values: got values whose sums overflow"):
+        boot.update([1, 2], [[1e308], [1e308]])
+    assert (boot.count, boot.sums.tolist()) == (1, [1e308])
+    for wrong in (lambda sums: sums, lambda sums: 1.0):
+        with pytest.raises(
+            ValueError, match=r"statistic: got shape .*, expected \(1,\)"
+        ):
+            boot.estimate(wrong)

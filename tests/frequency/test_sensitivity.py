@@ -196,3 +196,10 @@ def test_some_frequencies_are_those_of_the_whole_map():
     most = nf.fourier_sensitivity(model, images, labels, norm=1.0, per_octave=999)
     np.testing.assert_array_equal(most.error_rate, whole.error_rate)
     np.testing.assert_array_equal(most.errors, whole.errors)
+
+
+def test_an_image_without_an_octave_has_no_curve():
+    images, labels = np.full((2, 1, 1, 8), 0.5), np.array([0, 1])
+    found = nf.fourier_sensitivity(lambda x: x.flatten(1)[:, :2], images, labels)
+    with pytest.raises(ValueError, match="got 1 x 8 pixels, expected at least 2 x 2"):
+        found.curve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,12 +73,12 @@ class CellAccumulator(Cells, Saved):
         level: float = 0.95,
     ) -> None:
         names = grouping.averaged(CORRUPTIONS) if corruptions is None else corruptions
-        if isinstance(names, str) or not len(names):
-            raise ValueError(f"corruptions: got {names!r}, expected a list of names")
+        for name, given in (("corruptions", names), ("severities", severities)):
+            if isinstance(given, (str, Set)) or not isinstance(given, Iterable):
+                raise ValueError(f"{name}: got {given!r}, expected a list")
+        names, severities = list(names), list(severities)
         self.corruptions = tuple(validate.text("corruptions", one) for one in names)
-        self.severities = tuple(
-            validate.count("severities", one) for one in list(severities)
-        )
+        self.severities = tuple(validate.count("severities", one) for one in severities)
         for name, values in (
             ("corruptions", self.corruptions), ("severities", self.severities),
         ):  # fmt: skip

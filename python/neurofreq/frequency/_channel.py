@@ -10,6 +10,7 @@ import numpy as np
 
 from neurofreq import _neurofreq
 from neurofreq._shared import results
+from neurofreq._shared.inputs import validate
 from neurofreq._shared.results import Result
 from neurofreq.intervals import Estimate
 from neurofreq.intervals.quantity import Quantity, pointwise
@@ -132,6 +133,8 @@ class BandMasking(Result):
             noise. Infinite if the accuracy does not fall to the criterion, NaN if it
             is not above the criterion without noise.
         """
+        band, last = validate.integer("band", band), len(self.frequency) - 1
+        validate.within("band", band, 0 <= band <= last, f"0 to {last}")
         return Quantity(self._values(), lambda means: self._thresholds(means)[:, band])
 
     def center(self) -> Quantity:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from neurofreq._shared.inputs.validate import Array
 
 QUANTITIES = ("half_power", "anisotropy", "size")
+# Contrast of an image that is flat but for rounding, in units in the last place.
+_ROUNDING = 4.0
 
 
 class _Spectra(NamedTuple):
@@ -50,8 +52,9 @@ class ImageSpectra(Result, _Spectra):
         ``|sum P exp(2 i theta)| / sum P``, where theta is the angle of a frequency:
         0 if no orientation prevails, 1 for a grating.
     orientation : ndarray of float64, shape (N,)
-        The prevailing angle of the frequencies, 0 to 180 degrees: 0 for vertical
-        stripes (a frequency along x), 90 for horizontal stripes.
+        The prevailing orientation of bars, from 0 to below 180 degrees, as in
+        `orientation_pass`: 0 for horizontal stripes, 45 for stripes that rise to the
+        right, 90 for vertical stripes. It is circular: 179 is near 0.
     size : ndarray of float64, shape (N,)
         L2 norm of the image after the mean of each channel is subtracted.
 
@@ -64,7 +67,7 @@ class ImageSpectra(Result, _Spectra):
     >>> images[1] = images[1].transpose(0, 2, 1)
     >>> found = nf.frequency.image_spectra(images)
     >>> found.orientation.round(6).tolist(), found.anisotropy.round(6).tolist()
-    ([0.0, 90.0], [1.0, 1.0])
+    ([90.0, 0.0], [1.0, 1.0])
     >>> found.edges.tolist()[-3:-1], found.bands[0].round(6).tolist()
     ([0.25, 0.5], [0.0, 0.0, 0.0, 1.0, 0.0, 0.0])
     >>> found
@@ -317,11 +320,17 @@ def image_spectra(
         )
     cumulative = np.cumsum(rings, axis=1)
     total = cumulative[:, np.searchsorted(whole, grid.frequency[-1])]
+    # The rounding of the mean leaves power in flat images.
+    square = np.einsum("nchw,nchw->n", plain, plain, dtype=np.float64)
+    rounding = (_ROUNDING * np.finfo(plain.dtype).eps) ** 2 * height * width * square
+    total = np.where(total > rounding, total, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = np.where(total > 0.0, 1.0 / total, np.nan)[:, None] * cumulative
         anisotropy = np.hypot(*axes.T) / np.where(total > 0.0, total, np.nan)
     profile = np.ascontiguousarray(shares[:, np.searchsorted(whole, grid.frequency)])
-    angle = np.degrees(0.5 * np.arctan2(axes[:, 1], axes[:, 0])) % 180.0
+    # From the direction of the frequency to that of the bars, with y upwards.
+    angle = (90.0 - np.degrees(0.5 * np.arctan2(axes[:, 1], axes[:, 0]))) % 180.0
+    angle[angle >= 180.0] = 0.0
     return ImageSpectra(
         half_power=_neurofreq.crossing(grid.frequency, profile, 0.5),
         bands=np.diff(shares[:, np.searchsorted(whole, limits)], axis=1),

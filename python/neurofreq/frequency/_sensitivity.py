@@ -78,6 +78,9 @@ class FourierSensitivity(Result, _Sensitivity):
         """Return the error rate against octaves (cycles/pixel), with its interval."""
         from neurofreq.plot import Curve
 
+        if not len(self.frequency):
+            shape = " x ".join(map(str, self.error_rate.shape))
+            raise ValueError(f"images: got {shape} pixels, expected at least 2 x 2")
         return Curve(self.frequency, *pointwise(self.errors))
 
     def to_frame(self) -> pd.DataFrame:

@@ -108,8 +108,11 @@ class PoissonBootstrap(Saved):
         places = image_index(index, len(rows))
         n_resamples = len(self.resampled)
         added = _neurofreq.poisson_sums(rows, places, n_resamples, self.seed)
-        self.resampled += added
-        self.sums += rows.sum(axis=0)
+        with np.errstate(over="ignore"):
+            resampled, sums = self.resampled + added, self.sums + rows.sum(axis=0)
+        if not (np.isfinite(sums).all() and np.isfinite(resampled).all()):
+            raise ValueError("values: got values whose sums overflow, expected smaller")
+        self.resampled, self.sums = resampled, sums
         self.count += len(rows)
         return self
 
@@ -159,8 +162,16 @@ class PoissonBootstrap(Saved):
         if self.count == 0:
             raise ValueError("estimate: got no images yet, expected an update first")
         with np.errstate(invalid="ignore", divide="ignore"):
-            value = float(np.asarray(statistic(self.sums[None]))[0])
-            drawn = statistic(self.resampled)
+            found = [
+                np.asarray(statistic(s)) for s in (self.sums[None], self.resampled)
+            ]
+        for one, length in zip(found, (1, len(self.resampled)), strict=True):
+            if one.shape != (length,):
+                raise ValueError(
+                    f"statistic: got shape {one.shape} for {length} rows of sums, "
+                    f"expected ({length},)"
+                )
+        value, drawn = float(found[0][0]), found[1]
         return Estimate(value, *percentile_interval(drawn, level=level), self.count)
 
     def state(self) -> dict[str, Any]:
