@@ -274,7 +274,7 @@ class SpectrumAccumulator(Result, Saved):
         dict
             ``total`` (ndarray of float64, shape (H, W)), ``count`` and
             ``demean`` (int). With resamples, also the state of the bootstrap
-            (`intervals.PoissonBootstrap.state`), with "boot_" before each name.
+            (`intervals.PoissonBootstrap.state`), with ``boot_`` before each name.
         """
         self._settle()
         boot = {} if self._boot is None else self._boot.state()
