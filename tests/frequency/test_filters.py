@@ -283,3 +283,20 @@ def test_a_filtered_network_sees_only_low_frequencies():
     with torch.no_grad():
         torch.testing.assert_close(both(hidden), both(images), atol=1e-3, rtol=1e-3)
         assert not torch.allclose(model(hidden), model(images), atol=1e-2)
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+@pytest.mark.parametrize("scale", [1e22, 1e-22])
+def test_planes_whose_squares_leave_the_range_of_float32_are_refused(scale, as_tensor):
+    images = np.random.default_rng(0).normal(size=(2, 1, 8, 8)).astype(np.float32)
+    extreme = images.copy()
+    extreme[1] *= np.float32(scale)
+    if as_tensor:
+        images, extreme = torch.from_numpy(images), torch.from_numpy(extreme)
+    with pytest.raises(ValueError, match="images: got a plane with the largest"):
+        nf.frequency.whiten(extreme)
+    with pytest.raises(ValueError, match="phase: got a plane with the largest"):
+        nf.frequency.combine_spectra(images, extreme)
+    assert not nf.frequency.whiten(0 * images).any()
+    swapped = nf.frequency.combine_spectra(extreme, images)
+    assert np.isfinite(np.asarray(swapped)).all()

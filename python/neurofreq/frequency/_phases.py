@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from neurofreq import _neurofreq
@@ -11,6 +12,9 @@ from neurofreq._shared.inputs import validate
 
 if TYPE_CHECKING:
     from neurofreq._shared.inputs.validate import Array
+
+# The largest value of a plane, so that sums of squares neither overflow nor vanish.
+_LIMITS = {"float32": (1e-12, 1e12), "float64": (1e-120, 1e120)}
 
 
 def phase_noise(
@@ -92,7 +96,8 @@ def whiten(images: Array) -> Any:
     Raises
     ------
     TypeError, ValueError
-        As `low_pass`.
+        As `low_pass`; also for a plane whose largest absolute value is above 1e12, or
+        below 1e-12 but not 0 (float64: 1e120 and 1e-120).
 
     Notes
     -----
@@ -108,6 +113,7 @@ def whiten(images: Array) -> Any:
     True
     """
     images = validate.images(images)
+    _check_size(images, "images")
     if isinstance(images, torch.Tensor):
         return _neurofreq.whitened_tensor(images)
     return _neurofreq.whitened(images)[0]
@@ -120,7 +126,7 @@ def combine_spectra(amplitude: Array, phase: Array) -> Any:
     ----------
     amplitude, phase : ndarray or Tensor, shape (N, C, H, W)
         Two batches of the same type, shape, dtype (float32 or float64) and device, with
-        any finite values.
+        any finite values. `phase` has the limits of `whiten`.
 
     Returns
     -------
@@ -130,7 +136,8 @@ def combine_spectra(amplitude: Array, phase: Array) -> Any:
     Raises
     ------
     TypeError, ValueError
-        As `hybrid_images`, except that any finite values are allowed.
+        As `hybrid_images`, except that any finite values are allowed; also for a plane
+        of `phase` beyond the limits of `whiten`.
 
     Notes
     -----
@@ -153,6 +160,24 @@ def combine_spectra(amplitude: Array, phase: Array) -> Any:
     amplitude = validate.images(amplitude, "amplitude")
     phase = validate.images(phase, "phase")
     validate.same(amplitude, phase, ("amplitude", "phase"))
+    _check_size(phase, "phase")
     if isinstance(amplitude, torch.Tensor) and isinstance(phase, torch.Tensor):
         return _neurofreq.combined_spectra_tensor(amplitude, phase)
     return _neurofreq.combined_spectra(amplitude, phase)[0]  # type: ignore[arg-type]
+
+
+def _check_size(images: Array, name: str) -> None:
+    """Refuse planes whose squares would overflow or vanish."""
+    if isinstance(images, torch.Tensor):
+        images = images.detach()
+        largest = images.abs().amax(dim=(2, 3)).cpu().numpy()
+    else:
+        largest = np.maximum(images.max(axis=(2, 3)), -images.min(axis=(2, 3)))
+    low, high = _LIMITS[str(largest.dtype)]
+    is_bad = ((largest > 0.0) & (largest < low)) | (largest > high)
+    if is_bad.any():
+        raise ValueError(
+            f"{name}: got a plane with the largest absolute value "
+            f"{largest[is_bad][0]:.3g}, expected 0 or {low:g} to {high:g} in "
+            f"{largest.dtype}"
+        )
