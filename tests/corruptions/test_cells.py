@@ -109,3 +109,10 @@ def test_cells_have_an_order(name, value):
     given = {"corruptions": ["fog"], "severities": [1], name: value}
     with pytest.raises(ValueError, match=f"{name}: got .*, expected a list"):
         CellAccumulator(**given)
+
+
+def test_a_state_with_nan_is_refused():
+    state = CellAccumulator(["fog"], [1]).state()
+    state["sums"] = np.full_like(state["sums"], np.nan)
+    with pytest.raises(ValueError, match="state: got NaN or infinite sums"):
+        CellAccumulator.from_state(state)

@@ -181,6 +181,8 @@ class CellAccumulator(Cells, Saved):
                 f"state: got sums of shape {sums.shape} and resampled of shape "
                 f"{resampled.shape}, expected (cells, 2) and (cells, R, 2)"
             )
+        if not np.isfinite(sums).all():
+            raise ValueError("state: got NaN or infinite sums, expected finite ones")
         found = cls(
             [str(one) for one in np.asarray(state["corruptions"])],
             [int(one) for one in np.asarray(state["severities"])],
